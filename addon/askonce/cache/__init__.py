@@ -1,0 +1,1 @@
+"""What may be equal, what is near, whether it is the same question, and where answers are kept."""

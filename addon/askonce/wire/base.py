@@ -1,0 +1,53 @@
+"""What every wire format provides. Bytes in, values out: no sockets, no clock, no mitmproxy.
+
+A wire format is a stateless object. `read` may only raise `Unreadable`; `assemble` may only raise `Unstorable`
+(translate every parsing error). `replay` never fails on what `assemble` returned.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from askonce.call import Answer, Call, Reply, Request
+
+__all__ = ["ReadOptions", "Replay", "WireFormat"]
+
+Find = Callable[[Any], list[tuple[tuple[str | int, ...], Any]]]
+"""A compiled JSONPath: JSON value -> the (path, value) pairs that match, in document order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What a rule says about reading: where the prompt is, and what does not change the answer."""
+
+    prompt: Find | None = None
+    ignore: Sequence[Find] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What makes a replayed answer this caller's own: a moment and fresh identifiers."""
+
+    now: float
+    """Unix seconds."""
+    fresh_id: Callable[[str], str]
+    """prefix -> a new identifier in the provider's style, e.g. "chatcmpl-" -> "chatcmpl-C3x…"."""
+
+
+class WireFormat(Protocol):
+    """One provider's way of asking and answering."""
+
+    name: str
+
+    def read(self, request: Request, options: ReadOptions) -> Call:
+        """Read a request. Raises `Unreadable`; never changes the request."""
+
+    def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
+        """Turn a whole 2xx response body (JSON, or the stream as recorded) into the answer that JSON would have given.
+
+        Raises `Unstorable` where the answer is not whole and good: end mark missing, error event, cut by length or
+        filter, empty.
+        """
+
+    def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
+        """Render `answer` the way `call` asked for it: JSON, or the provider's own sequence of events."""
