@@ -55,6 +55,9 @@ class Call:
     """JSON values by part, only those present. Together with `prompt` and the shape of the reply
     (`stream`, `include_usage`) they hold everything in the request that is not listed as ignorable."""
     model: str = ""
+    endpoint: str = ""
+    """The path as far as it changes the answer, where part of it only says how to reply (Gemini's method);
+    empty means the whole path."""
     temperature: float | None = None
     stream: bool = False
     include_usage: bool = False

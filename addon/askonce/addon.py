@@ -1,0 +1,272 @@
+"""The mitmproxy hooks: the life of one call as mitmproxy sees it, and nothing else.
+
+One rule: a hook turns mitmproxy's objects into Askonce's values and back; every decision is made in `life.py`. Also
+loads as a script: `mitmdump -s addon/askonce/addon.py`.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import time
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
+
+from mitmproxy import connection, ctx, exceptions, http
+from mitmproxy.net import encoding
+from mitmproxy.utils import asyncio_utils
+
+from askonce import __version__
+from askonce.bridge import AsgiBridge
+from askonce.call import Reply, Request
+from askonce.config import ConfigError
+from askonce.life import Exchange, is_for_askonce
+from askonce.manage import create_app
+from askonce.rules import Rule
+from askonce.runtime import Runtime
+from askonce.settings import Settings
+
+__all__ = ["Askonce", "addons"]
+
+logger = logging.getLogger("askonce")
+
+_AFTER_LAST_BYTE = 0.002
+"""Seconds after the `response` hook at which the client has its last byte: mitmproxy sends the end of a streamed
+message only once that hook has returned, and nothing that follows is urgent."""
+_MAX_CONNECTIONS = 100
+"""Upstream connections for one client connection; mitmproxy's five make the sixth HTTP/2 stream wait (its #8322)."""
+_DRAIN = 30.0
+"""Seconds that calls in flight have to end after a stop was asked for."""
+_OVERHEAD = 16
+"""A recorded stream may be this much longer than the answer it carries: events are mostly envelope."""
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Recorder:
+    """Reads a response along while mitmproxy passes it on; gives up silently past `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[bytes] | None = []
+        self._size = 0
+
+    def __call__(self, data: bytes) -> bytes | list[bytes]:
+        self._size += len(data)
+        if self._size > self._limit:
+            self._parts = None
+        if self._parts is not None:
+            self._parts.append(data)
+        return data or []  # an empty chunk would end an HTTP/1 response early
+
+    @property
+    def body(self) -> bytes | None:
+        """All bytes so far; None where there were too many."""
+        return None if self._parts is None else b"".join(self._parts)
+
+
+class Askonce:
+    """The addon. `runtime` holds everything that lives longer than one call."""
+
+    name = "askonce"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings
+        self.runtime: Runtime
+        self.exchanges = WeakKeyDictionary[http.HTTPFlow, Exchange]()
+        self._recorders = WeakKeyDictionary[http.HTTPFlow, Recorder]()
+        self._live = set[str]()
+        self._manage: AsgiBridge
+
+    # Life of the process
+
+    def load(self, _loader: object) -> None:
+        settings = self._settings or Settings.from_env()
+        try:
+            self.runtime = Runtime(settings)
+        except ValueError as error:
+            raise exceptions.OptionsError(str(error)) from error
+        self._manage = AsgiBridge(
+            create_app(
+                self.runtime.cache,
+                self.runtime.accounting,
+                token=settings.token or self.runtime.rules.config.manage.token,
+                version=__version__,
+                ready=lambda: None,
+                reload=self.reload,
+            )
+        )
+
+    async def running(self) -> None:
+        ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), connection_strategy="lazy")
+        self.runtime.watch(self.reload)
+        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    def _on_hangup(self) -> None:
+        asyncio_utils.create_task(self._reload_quietly(), name="reload", keep_ref=True)
+
+    async def _reload_quietly(self) -> None:
+        with contextlib.suppress(ConfigError):  # logged where it was found
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Take up a changed rules.yaml. Raises ConfigError and keeps the old rules where it cannot be used."""
+        if self.runtime.reload():
+            ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), confdir=ctx.options.confdir)
+
+    async def done(self) -> None:
+        ctx.options.update(server=False)
+        try:
+            async with asyncio.timeout(_DRAIN):
+                while self._live:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            logger.warning("stopping with %d calls still in flight after %.0f s", len(self._live), _DRAIN)
+        await asyncio.sleep(2 * _AFTER_LAST_BYTE)
+        await self.runtime.close()
+
+    def client_connected(self, client: connection.Client) -> None:
+        proxyserver = ctx.master.addons.get("proxyserver")
+        if handler := proxyserver and proxyserver.connections.get(client.id):
+            handler.max_conns.default_factory = lambda: asyncio.Semaphore(_MAX_CONNECTIONS)
+
+    # Life of a call
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        self._live.add(flow.id)
+        if not self._is_for_management(flow) and self._rule(flow) is None:
+            flow.request.stream = True  # not ours: nothing is buffered, nothing recorded
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        if flow.response or flow.error or flow.is_replay or flow.request.stream:
+            return
+        if self._is_for_management(flow):
+            flow.response = await self._managed(flow.request)
+        elif rule := self._rule(flow):
+            await self._answer(flow, rule)
+
+    async def _answer(self, flow: http.HTTPFlow, rule: Rule) -> None:
+        life = self.runtime.life
+        exchange = self.exchanges[flow] = life.begin(rule, _request(flow.request))
+        reply = life.recall(exchange) or await life.look_up(exchange)
+        if reply:
+            flow.response = _response(reply)
+            return
+        for name in [name for name in flow.request.headers if is_for_askonce(name.lower())]:
+            del flow.request.headers[name]
+        if target := rule.target:
+            flow.request.scheme, flow.request.host, flow.request.port = target.scheme, target.host, target.port
+
+    async def _managed(self, request: http.Request) -> http.Response:
+        status, fields, body = await self._manage(
+            request.method, request.pretty_url, request.headers.fields, request.raw_content or b""
+        )
+        now = time.time()
+        return http.Response(b"HTTP/1.1", status, b"", http.Headers(fields), body, None, now, now)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        assert flow.response
+        if exchange := self.exchanges.get(flow):
+            for name, value in self.runtime.life.passed_on(exchange, flow.response.status_code):
+                flow.response.headers[name] = value
+            if exchange.is_recorded:
+                self._recorders[flow] = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD)
+        if flow.response.status_code != 101:
+            flow.response.stream = self._recorders.get(flow, True)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._live.discard(flow.id)
+        exchange, recorder = self.exchanges.get(flow), self._recorders.pop(flow, None)
+        if exchange is None:
+            return
+        if recorder and (body := recorder.body) is not None and flow.response:
+            task = self._remember(exchange, flow.response.headers, body)
+            asyncio_utils.create_task(task, name="remember", keep_ref=True, client=flow.client_conn.peername)
+        else:
+            self.runtime.life.account(exchange)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._live.discard(flow.id)
+        self._recorders.pop(flow, None)
+        if exchange := self.exchanges.get(flow):
+            self.runtime.life.account(exchange)
+
+    async def _remember(self, exchange: Exchange, headers: http.Headers, body: bytes) -> None:
+        with self.runtime.pending():
+            await asyncio.sleep(_AFTER_LAST_BYTE)
+            coding = headers.get("content-encoding", "identity")
+            decoded = body if coding == "identity" else await self.runtime.compute(_decoded, body, coding)
+            if decoded is not None:
+                await self.runtime.life.remember(exchange, headers.items(multi=True), decoded)
+
+    # Whose call it is
+
+    def _rule(self, flow: http.HTTPFlow) -> Rule | None:
+        request, sni = flow.request, flow.client_conn.sni
+        host = request.host
+        if sni and sni != host:
+            if not _is_address(host):
+                return None
+            host = sni
+        # The rules bind to the name that TLS verifies, and the Host header must agree with it.
+        if request.method != "POST" or request.pretty_host != host:
+            return None
+        return self.runtime.rules.find(request.scheme, host, request.port, request.path.partition("?")[0])
+
+    def _is_for_management(self, flow: http.HTTPFlow) -> bool:
+        request, manage = flow.request, self.runtime.rules.config.manage
+        if request.pretty_host == manage.host:
+            return True
+        own_address, own_port, *_ = flow.client_conn.sockname
+        if request.port != own_port or flow.client_conn.sni is not None:
+            return False
+        return request.host == own_address or request.host in _LOCAL_NAMES or request.host in manage.aliases
+
+
+def _request(request: http.Request) -> Request:
+    path, _, query = request.path.partition("?")
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in request.headers.fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "surrogateescape")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    if "content-encoding" in headers:
+        try:
+            body = request.content or b""
+        except ValueError:
+            body = b""
+    else:
+        body = request.raw_content or b""
+    return Request(request.method, request.pretty_host, path, query, headers, body)
+
+
+def _response(reply: Reply) -> http.Response:
+    fields = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
+    fields += [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers]
+    now = time.time()
+    return http.Response(b"HTTP/1.1", reply.status, b"", http.Headers(fields), reply.body, None, now, now)
+
+
+def _decoded(body: bytes, coding: str) -> bytes | None:
+    """The body without its content-encoding; None where it does not decode."""
+    try:
+        for name in reversed([name.strip().lower() for name in coding.split(",")]):
+            body = encoding.decode(body, name)  # type: ignore[assignment]
+    except ValueError:
+        return None
+    return body
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def __getattr__(name: str) -> Iterable[object]:
+    """`addons`, made when mitmproxy loads this file as a script and not when Askonce imports it."""
+    if name == "addons":
+        return [Askonce()]
+    raise AttributeError(name)

@@ -1,0 +1,31 @@
+"""The management app behind mitmproxy: one request in, one whole response out, without a socket.
+
+mitmproxy's own ASGIApp encodes paths twice, upper-cases the scheme and damages compressed bodies; httpx builds the
+scope right.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+__all__ = ["AsgiBridge", "Fields"]
+
+Fields = Sequence[tuple[bytes, bytes]]
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+
+class AsgiBridge:
+    """Calls an ASGI app in process."""
+
+    def __init__(self, app: Any) -> None:
+        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    async def __call__(self, method: str, url: str, headers: Fields, body: bytes) -> tuple[int, Fields, bytes]:
+        """Status, header fields (without those that frame the body, apart from its length) and body."""
+        request = httpx.Request(method, url, headers=list(headers), content=body)
+        response = await self._transport.handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        content = b"".join([part async for part in response.stream])  # not aread(), which would decode
+        fields = [(name, value) for name, value in response.headers.raw if name.lower() not in _FRAMING]
+        return response.status_code, [*fields, (b"content-length", str(len(content)).encode())], content

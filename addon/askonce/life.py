@@ -1,0 +1,296 @@
+"""The life of one call, without mitmproxy: read, identify, look up, reply; or let it pass, and remember the answer.
+
+One rule: nothing here raises to the caller. A fault is reported once and the call goes to the provider as if Askonce
+were not there. An `Exchange` is the state of one call on its way; only `Life` changes it.
+"""
+
+import random
+import string
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import orjson
+
+from askonce.accounting import Accounting, CallRecord, Outcome
+from askonce.cache import Cache, Identity, Lookup, Policy, credential
+from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
+from askonce.directives import OURS, Directives, cache_status, read_directives
+from askonce.faults import Faults
+from askonce.rules import Rule, Rules
+from askonce.wire.base import Replay
+
+__all__ = ["Exchange", "Life"]
+
+Headers = tuple[tuple[str, str], ...]
+
+_IDENTIFIER = string.ascii_letters + string.digits
+_QUERY_OF_CALLER = frozenset({"key", "api_key", "api-key", "access_token", "alt"})
+_DEFAULT_TEMPERATURE = 1.0
+"""What providers use where a request names none."""
+_NOT_REPEATED = frozenset(
+    """
+    age alt-svc cache-control connection content-encoding content-length content-type date etag expires keep-alive
+    last-modified nel proxy-authenticate report-to server-timing set-cookie strict-transport-security te trailer
+    transfer-encoding upgrade vary via openai-organization openai-project openai-processing-ms
+    """.split()
+)
+_NOT_REPEATED_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-envoy-", "cf-", "x-amz-", "x-ms-", "apim-")
+_REQUEST_IDS = frozenset({"x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "x-correlation-id"})
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call on its way through Askonce."""
+
+    rule: Rule
+    request: Request
+    started: float
+    """`time.perf_counter` when the request was whole."""
+    directives: Directives = field(default_factory=Directives)
+    call: Call | None = None
+    """None where the request could not be read."""
+    identity: Identity | None = None
+    lookup: Lookup | None = None
+    bypass: str = ""
+    """Why the cache is left out; empty where it is not."""
+    status: int = 0
+    decided: float | None = None
+    """Seconds that the decision took."""
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.bypass:
+            return "bypass"
+        return self.lookup.outcome if self.lookup else "miss"
+
+    @property
+    def is_recorded(self) -> bool:
+        """The provider's answer is to be read along and kept."""
+        return self.call is not None and not self.bypass and self.directives.write and 200 <= self.status < 300
+
+
+class Life:
+    """Decides what becomes of a call. One for the process; its coroutines belong to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        cache: Cache,
+        accounting: Accounting,
+        faults: Faults,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.rules = rules
+        self.cache = cache
+        self.accounting = accounting
+        self._faults = faults
+        self._clock = clock
+
+    def begin(self, rule: Rule, request: Request) -> Exchange:
+        """Read and identify a call whose body is whole."""
+        exchange = Exchange(rule, request, time.perf_counter(), read_directives(request.headers))
+        if rule.behaviour.match == "off":
+            exchange.bypass = "rule"
+            return exchange
+        try:
+            call = rule.wire.read(request, rule.read)
+            exchange.identity = self.cache.identify(
+                call,
+                host=request.host + _endpoint(call, request),
+                scope=_scope(rule.behaviour.scope, request),
+                namespace=exchange.directives.namespace,
+            )
+            exchange.call = call
+        except Unreadable as error:
+            self._faults.report(f"unreadable {rule.name} request", error, "it is forwarded as it is, and not cached")
+            exchange.bypass = "unreadable"
+        except Exception as error:  # fail open
+            self._faults.report(f"reading a {rule.name} request", error, "it is forwarded as it is, and not cached")
+            exchange.bypass = "fault"
+        if not (exchange.directives.read or exchange.directives.write):
+            exchange.bypass = exchange.bypass or "no-store"
+        return exchange
+
+    def recall(self, exchange: Exchange) -> Reply | None:
+        """The reply to an identical call that is still in memory; microseconds, no waiting."""
+        if exchange.identity is None or exchange.bypass or not exchange.directives.read:
+            return None
+        try:
+            exchange.lookup = self.cache.exact(exchange.identity, self._policy(exchange))
+            return self._reply(exchange) if exchange.lookup else None
+        except Exception as error:  # fail open
+            return self._forward(exchange, error)
+
+    async def look_up(self, exchange: Exchange) -> Reply | None:
+        """The reply from the cache, or None where the provider is to be asked."""
+        if exchange.identity is not None and exchange.call and not exchange.bypass and exchange.directives.read:
+            try:
+                exchange.lookup = await self.cache.lookup(exchange.call, exchange.identity, self._policy(exchange))
+                if reply := self._reply(exchange):
+                    return reply
+            except Exception as error:  # fail open
+                self._forward(exchange, error)
+        exchange.decided = time.perf_counter() - exchange.started
+        return self._gateway_timeout(exchange) if exchange.directives.only_if_cached else None
+
+    def passed_on(self, exchange: Exchange, status: int) -> Headers:
+        """Take note of the provider's status; returns the response headers that tell the caller what happened."""
+        exchange.status = status
+        if exchange.bypass:
+            return (("cache-status", cache_status("fwd=bypass", f"detail={exchange.bypass}")),)
+        why = "fwd=miss" if exchange.directives.read else "fwd=request"
+        stored = ("stored",) if exchange.is_recorded else ()
+        similarity = exchange.lookup.similarity if exchange.lookup else None
+        near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()
+        return (("cache-status", cache_status(why, *stored)), ("x-cache", "MISS"), *near)
+
+    async def remember(self, exchange: Exchange, headers: Iterable[tuple[str, str]], body: bytes) -> bool:
+        """Keep the provider's answer, where it is whole and good. `body` is decoded from any content-encoding."""
+        behaviour, call, identity = exchange.rule.behaviour, exchange.call, exchange.identity
+        if call is None or identity is None or not exchange.is_recorded:
+            return False
+        took = time.perf_counter() - exchange.started
+        headers = tuple((name.lower(), value) for name, value in headers)
+        content_type = next((value for name, value in headers if name == "content-type"), "")
+        stored, usage = False, Usage()
+        try:
+            answer = exchange.rule.wire.assemble(body, content_type, call)
+            usage = answer.usage
+            if len(answer.body) > behaviour.max_answer:
+                raise Unstorable("larger than max_answer")
+            await self.cache.remember(
+                call,
+                identity,
+                Answer(answer.body, answer.content_type, answer.usage, _repeatable(headers)),
+                upstream=exchange.rule.name,
+                host=exchange.request.host,
+                ttl=behaviour.ttl,
+                namespace=exchange.directives.namespace,
+                upstream_seconds=took,
+                vector=exchange.lookup.vector if exchange.lookup else None,
+            )
+            stored = True
+        except Unstorable:
+            pass
+        except Exception as error:  # fail open: the app has its answer already
+            self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
+        self.account(exchange, usage=usage, stored=stored, seconds=took)
+        return stored
+
+    def account(
+        self, exchange: Exchange, *, usage: Usage | None = None, stored: bool = False, seconds: float | None = None
+    ) -> None:
+        """Count a call that is over."""
+        lookup, call = exchange.lookup, exchange.call
+        entry = lookup.entry if lookup and lookup.outcome != "miss" else None
+        usage = usage or (entry.answer.usage if entry else Usage())
+        seconds = time.perf_counter() - exchange.started if seconds is None else seconds
+        price = self.rules.price(call.model) if entry and call else None
+        self.accounting.record(
+            CallRecord(
+                outcome=exchange.outcome,
+                detail=exchange.bypass or (lookup.reason if lookup else ""),
+                upstream=exchange.rule.name,
+                wire=exchange.rule.wire.name,
+                model=call.model if call else "",
+                status=exchange.status,
+                seconds=seconds,
+                decision_seconds=exchange.decided,
+                similarity=lookup.similarity if lookup else None,
+                usage=usage,
+                seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
+                money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else 0,
+                stored=stored,
+                key=entry.key if entry else exchange.identity.key if exchange.identity and stored else "",
+                forwarded=entry is None and not (exchange.directives.only_if_cached and exchange.status == 504),
+                method=exchange.request.method,
+                endpoint=exchange.rule.paths[0].pattern,
+            )
+        )
+
+    def _policy(self, exchange: Exchange) -> Policy:
+        behaviour, call = exchange.rule.behaviour, exchange.call
+        temperature = call.temperature if call and call.temperature is not None else _DEFAULT_TEMPERATURE
+        return Policy(
+            semantic=behaviour.match == "semantic" and temperature <= behaviour.max_temperature,
+            max_error=behaviour.max_error,
+            max_age=exchange.directives.max_age,
+        )
+
+    def _reply(self, exchange: Exchange) -> Reply | None:
+        lookup, call = exchange.lookup, exchange.call
+        if lookup is None or lookup.outcome == "miss" or lookup.entry is None or call is None or lookup.stale:
+            return None
+        entry, now = lookup.entry, self._clock()
+        reply = exchange.rule.wire.replay(entry.answer, call, Replay(now, fresh_id))
+        exchange.status = reply.status
+        exchange.decided = time.perf_counter() - exchange.started
+        age, left = max(0, int(now - entry.created)), max(0, int(entry.expires - now))
+        similarity = f"{1.0 if lookup.similarity is None else lookup.similarity:.4f}"
+        said = (
+            *reply.headers,
+            *((name, fresh_id("req_") if name in _REQUEST_IDS else value) for name, value in entry.answer.headers),
+            ("cache-status", cache_status("hit", f"ttl={left}", f"detail={lookup.outcome}")),
+            ("age", str(age)),
+            ("x-cache", "HIT"),
+            ("x-cache-status", "hit"),
+            ("x-cache-key", entry.key),
+            ("x-cache-age", str(age)),
+            ("x-cache-similarity", similarity),
+            ("x-similarity-score", similarity),
+        )
+        return Reply(reply.body, reply.content_type, reply.status, said)
+
+    def _forward(self, exchange: Exchange, error: Exception) -> None:
+        exchange.lookup = None
+        self._faults.report("looking up an answer", error, "the call goes to the provider")
+
+    def _gateway_timeout(self, exchange: Exchange) -> Reply:
+        exchange.status = 504
+        message = "Askonce has no answer to this call, and the request says only-if-cached"
+        if exchange.lookup and exchange.lookup.reason:
+            message += f" ({exchange.lookup.reason})"
+        body = orjson.dumps({"error": {"message": message, "type": "only_if_cached", "param": None, "code": "cache_miss"}})
+        status = cache_status("fwd=miss", "detail=only-if-cached")
+        return Reply(body, "application/json", 504, (("cache-status", status), ("x-cache", "MISS")))
+
+
+def fresh_id(prefix: str) -> str:
+    """A new identifier such as OpenAI's: the prefix and 29 letters and digits."""
+    return prefix + "".join(random.choices(_IDENTIFIER, k=29))
+
+
+def is_for_askonce(name: str) -> bool:
+    """Whether a request header (lower case) is taken out before the provider sees the call."""
+    return name in OURS
+
+
+def _endpoint(call: Call, request: Request) -> str:
+    """Path and query as far as they can change the answer."""
+    path = call.endpoint or request.path
+    query = "&".join(
+        sorted(part for part in request.query.split("&") if part and part.partition("=")[0] not in _QUERY_OF_CALLER)
+    )
+    return f"{path}?{query}" if query else path
+
+
+def _scope(scope: str, request: Request) -> str:
+    kind: Literal["credential", "shared", "header"] | str
+    kind, _, name = scope.partition(":")
+    if kind == "shared":
+        return "shared"
+    if kind == "header":
+        return f"header:{name}:{request.headers.get(name.lower(), '')}"
+    return "credential:" + credential(request.headers, request.query)
+
+
+def _repeatable(headers: Iterable[tuple[str, str]]) -> Headers:
+    """The provider's response headers that a replay repeats; names in lower case."""
+    return tuple(
+        (name, "" if name in _REQUEST_IDS else value)
+        for name, value in headers
+        if name not in _NOT_REPEATED and not name.startswith(_NOT_REPEATED_PREFIXES)
+    )
