@@ -49,7 +49,7 @@ def read_directives(headers: Mapping[str, str]) -> Directives:
     control, namespace = headers.get("cache-control"), headers.get("x-cache-namespace", "").strip()
     if control is None:
         return Directives(namespace=namespace) if namespace else _PLAIN
-    said = parse_cache_control_header(control, cls=RequestCacheControl)
+    said = parse_cache_control_header(control.lower(), cls=RequestCacheControl)
     return Directives(
         read=not (said.no_cache or said.no_store),
         write=not said.no_store,

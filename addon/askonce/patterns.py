@@ -79,7 +79,9 @@ def parse_jsonpath(text: str) -> Find:
     try:
         query = jsonpath.compile(text, strict=True)
     except JSONPathError as error:
-        raise ValueError(f"expected a JSONPath (RFC 9535) such as $.messages[-1].content; got {text!r}: {error.args[0]}") from None
+        raise ValueError(
+            f"expected a JSONPath (RFC 9535) such as $.messages[-1].content; got {text!r}: {error.args[0]}"
+        ) from None
     if not isinstance(query, jsonpath.JSONPath):
         raise ValueError(f"expected a single JSONPath, not a compound one; got {text!r}")
     steps: list[str | int] = []

@@ -5,6 +5,7 @@ One rule: a `Rules` is made whole from a checked `Config` and never changes; a r
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -54,7 +55,7 @@ class Rules:
         self._found = dict[tuple[str, str, int, str], Rule | None]()
         self._prices = sorted(config.prices.items(), key=lambda item: -len(item[0]))
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules)
 
     def find(self, scheme: str, host: str, port: int, path: str) -> Rule | None:

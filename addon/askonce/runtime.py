@@ -14,7 +14,8 @@ import watchfiles
 
 from askonce import trust
 from askonce.accounting import Accounting
-from askonce.cache import Cache, Limits, default_judge, load_embedder
+from askonce.cache import Cache, Limits, load_embedder
+from askonce.cache.judge import default_judge
 from askonce.config import Config, ConfigError, load
 from askonce.faults import Faults
 from askonce.life import Life
