@@ -11,23 +11,22 @@ import logging
 import signal
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.net import encoding
 from mitmproxy.utils import asyncio_utils
 
-from askonce import __version__
 from askonce.bridge import AsgiBridge
-from askonce.call import Reply, Request
+from askonce.call import Reply, Request, Unstorable
 from askonce.config import ConfigError
 from askonce.life import Exchange, is_for_askonce
-from askonce.manage import create_app
 from askonce.rules import Rule
 from askonce.runtime import Runtime
 from askonce.settings import Settings
 
-__all__ = ["Askonce", "addons"]
+__all__ = ["Askonce"]
 
 logger = logging.getLogger("askonce")
 
@@ -40,6 +39,7 @@ _DRAIN = 30.0
 """Seconds that calls in flight have to end after a stop was asked for."""
 _OVERHEAD = 16
 """A recorded stream may be this much longer than the answer it carries: events are mostly envelope."""
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -65,6 +65,30 @@ class Recorder:
         return None if self._parts is None else b"".join(self._parts)
 
 
+class Work:
+    """The flows that are under way, until their answers are stored."""
+
+    def __init__(self) -> None:
+        self._flows = set[str]()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def begin(self, flow_id: str) -> None:
+        self._flows.add(flow_id)
+        self._empty.clear()
+
+    def end(self, flow_id: str) -> None:
+        self._flows.discard(flow_id)
+        if not self._flows:
+            self._empty.set()
+
+    async def empty(self) -> None:
+        await self._empty.wait()
+
+
 class Askonce:
     """The addon. `runtime` holds everything that lives longer than one call."""
 
@@ -75,7 +99,7 @@ class Askonce:
         self.runtime: Runtime
         self.exchanges = WeakKeyDictionary[http.HTTPFlow, Exchange]()
         self._recorders = WeakKeyDictionary[http.HTTPFlow, Recorder]()
-        self._live = set[str]()
+        self._work = Work()
         self._manage: AsgiBridge
 
     # Life of the process
@@ -86,20 +110,12 @@ class Askonce:
             self.runtime = Runtime(settings)
         except ValueError as error:
             raise exceptions.OptionsError(str(error)) from error
-        self._manage = AsgiBridge(
-            create_app(
-                self.runtime.cache,
-                self.runtime.accounting,
-                token=settings.token or self.runtime.rules.config.manage.token,
-                version=__version__,
-                ready=lambda: None,
-                reload=self.reload,
-            )
-        )
+        self._manage = AsgiBridge(self.runtime.management(self.reload))
 
     async def running(self) -> None:
         ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), connection_strategy="lazy")
         self.runtime.watch(self.reload)
+        asyncio_utils.create_task(self.runtime.warm_up(), name="warm up", keep_ref=True)
         with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
 
@@ -116,14 +132,14 @@ class Askonce:
             ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), confdir=ctx.options.confdir)
 
     async def done(self) -> None:
+        self.runtime.stopping()
         ctx.options.update(server=False)
         try:
             async with asyncio.timeout(_DRAIN):
-                while self._live:
-                    await asyncio.sleep(0.02)
+                await self._work.empty()
         except TimeoutError:
-            logger.warning("stopping with %d calls still in flight after %.0f s", len(self._live), _DRAIN)
-        await asyncio.sleep(2 * _AFTER_LAST_BYTE)
+            logger.warning("stopping with %d calls still in flight after %.0f s", len(self._work), _DRAIN)
+        await asyncio.sleep(_AFTER_LAST_BYTE)
         await self.runtime.close()
 
     def client_connected(self, client: connection.Client) -> None:
@@ -134,7 +150,7 @@ class Askonce:
     # Life of a call
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        self._live.add(flow.id)
+        self._work.begin(flow.id)
         if not self._is_for_management(flow) and self._rule(flow) is None:
             flow.request.stream = True  # not ours: nothing is buffered, nothing recorded
 
@@ -162,12 +178,14 @@ class Askonce:
         status, fields, body = await self._manage(
             request.method, request.pretty_url, request.headers.fields, request.raw_content or b""
         )
-        now = time.time()
-        return http.Response(b"HTTP/1.1", status, b"", http.Headers(fields), body, None, now, now)
+        return _http_response(status, http.Headers(fields), body)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         assert flow.response
-        if exchange := self.exchanges.get(flow):
+        exchange = self.exchanges.get(flow)
+        if (exchange and exchange.replied) or self._is_for_management(flow):
+            return  # our own response; the hook is called for it as well
+        if exchange:
             for name, value in self.runtime.life.passed_on(exchange, flow.response.status_code):
                 flow.response.headers[name] = value
             if exchange.is_recorded:
@@ -176,29 +194,29 @@ class Askonce:
             flow.response.stream = self._recorders.get(flow, True)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        self._live.discard(flow.id)
         exchange, recorder = self.exchanges.get(flow), self._recorders.pop(flow, None)
-        if exchange is None:
-            return
-        if recorder and (body := recorder.body) is not None and flow.response:
-            task = self._remember(exchange, flow.response.headers, body)
+        if exchange and recorder and (body := recorder.body) is not None and flow.response:
+            task = self._remember(flow.id, exchange, flow.response.headers, body)
             asyncio_utils.create_task(task, name="remember", keep_ref=True, client=flow.client_conn.peername)
-        else:
+            return
+        if exchange:
             self.runtime.life.account(exchange)
+        self._work.end(flow.id)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        self._live.discard(flow.id)
         self._recorders.pop(flow, None)
         if exchange := self.exchanges.get(flow):
             self.runtime.life.account(exchange)
+        self._work.end(flow.id)
 
-    async def _remember(self, exchange: Exchange, headers: http.Headers, body: bytes) -> None:
-        with self.runtime.pending():
+    async def _remember(self, flow_id: str, exchange: Exchange, headers: http.Headers, body: bytes) -> None:
+        try:
             await asyncio.sleep(_AFTER_LAST_BYTE)
-            coding = headers.get("content-encoding", "identity")
-            decoded = body if coding == "identity" else await self.runtime.compute(_decoded, body, coding)
-            if decoded is not None:
-                await self.runtime.life.remember(exchange, headers.items(multi=True), decoded)
+            fields = tuple(headers.items(multi=True))
+            coding = headers.get("content-encoding", "")
+            await self.runtime.life.remember(exchange, fields, lambda: _decoded(body, coding))
+        finally:
+            self._work.end(flow_id)
 
     # Whose call it is
 
@@ -243,17 +261,21 @@ def _request(request: http.Request) -> Request:
 def _response(reply: Reply) -> http.Response:
     fields = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
     fields += [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers]
+    return _http_response(reply.status, http.Headers(fields), reply.body)
+
+
+def _http_response(status: int, headers: http.Headers, body: bytes) -> http.Response:
     now = time.time()
-    return http.Response(b"HTTP/1.1", reply.status, b"", http.Headers(fields), reply.body, None, now, now)
+    return http.Response(b"HTTP/1.1", status, _REASONS.get(status, b""), headers, body, None, now, now)
 
 
-def _decoded(body: bytes, coding: str) -> bytes | None:
-    """The body without its content-encoding; None where it does not decode."""
+def _decoded(body: bytes, codings: str) -> bytes:
+    """The body without its content-encoding. Raises Unstorable where it does not decode."""
     try:
-        for name in reversed([name.strip().lower() for name in coding.split(",")]):
-            body = encoding.decode(body, name)  # type: ignore[assignment]
-    except ValueError:
-        return None
+        for coding in reversed([coding.strip().lower() for coding in codings.split(",") if coding.strip()]):
+            body = encoding.decode(body, coding)
+    except ValueError as error:
+        raise Unstorable(f"does not decode as {codings}") from error
     return body
 
 

@@ -216,7 +216,8 @@ def _askonce(folder: Path, upstream: str) -> Iterator[Side]:
     rules = folder / "rules.yaml"
     rules.write_text(
         "version: 1\nupstreams:\n"
-        f"  - {{name: bench, hosts: [{HOST}], paths: [/v1/chat/completions], wire: openai-chat, upstream: '{upstream}'}}\n"
+        f"  - {{name: bench, hosts: [{HOST}], paths: [/v1/chat/completions],\n"
+        f"     wire: openai-chat, upstream: '{upstream}'}}\n"
     )
     settings = Settings.from_env(
         listen="127.0.0.1:0", rules=rules, data=folder / "data", certs=folder / "certs", environ={}

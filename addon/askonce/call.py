@@ -62,6 +62,8 @@ class Call:
     stream: bool = False
     include_usage: bool = False
     """A stream is to end with the usage, where the wire format leaves that to the caller."""
+    framing: str = ""
+    """How the pieces of a stream are kept apart, where the wire format has several ways ("sse", "json-array")."""
     exact_only: str = ""
     """Why only an identical call may be answered ("tool result in the last turn"); empty where wording may differ."""
     turns: tuple[Turn, ...] = ()

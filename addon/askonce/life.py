@@ -8,8 +8,8 @@ import random
 import string
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 import orjson
 
@@ -23,7 +23,14 @@ from askonce.wire.base import Replay
 
 __all__ = ["Exchange", "Life"]
 
-Headers = tuple[tuple[str, str], ...]
+Headers = Iterable[tuple[str, str]]
+
+
+class Compute(Protocol):
+    """Runs a function in Askonce's own threads."""
+
+    async def __call__[R](self, function: Callable[[], R], /) -> R: ...
+
 
 _IDENTIFIER = string.ascii_letters + string.digits
 _QUERY_OF_CALLER = frozenset({"key", "api_key", "api-key", "access_token", "alt"})
@@ -31,12 +38,22 @@ _DEFAULT_TEMPERATURE = 1.0
 """What providers use where a request names none."""
 _NOT_REPEATED = frozenset(
     """
-    age alt-svc cache-control connection content-encoding content-length content-type date etag expires keep-alive
-    last-modified nel proxy-authenticate report-to server-timing set-cookie strict-transport-security te trailer
-    transfer-encoding upgrade vary via openai-organization openai-project openai-processing-ms
-    """.split()
+    age alt-svc cache-control cache-status connection content-encoding content-length content-type date etag expires
+    keep-alive last-modified nel proxy-authenticate report-to server-timing set-cookie strict-transport-security te
+    trailer transfer-encoding upgrade vary via openai-organization openai-project openai-processing-ms
+    """.split()  # noqa: SIM905  # reads better than thirty quoted names
 )
-_NOT_REPEATED_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-envoy-", "cf-", "x-amz-", "x-ms-", "apim-")
+_NOT_REPEATED_PREFIXES = (
+    "x-cache",
+    "x-similarity-",
+    "x-ratelimit-",
+    "anthropic-ratelimit-",
+    "x-envoy-",
+    "cf-",
+    "x-amz-",
+    "x-ms-",
+    "apim-",
+)
 _REQUEST_IDS = frozenset({"x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "x-correlation-id"})
 
 
@@ -55,6 +72,8 @@ class Exchange:
     lookup: Lookup | None = None
     bypass: str = ""
     """Why the cache is left out; empty where it is not."""
+    replied: bool = False
+    """Askonce has answered; the provider was not asked."""
     status: int = 0
     decided: float | None = None
     """Seconds that the decision took."""
@@ -81,12 +100,14 @@ class Life:
         cache: Cache,
         accounting: Accounting,
         faults: Faults,
+        compute: Compute,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.rules = rules
         self.cache = cache
         self.accounting = accounting
         self._faults = faults
+        self._compute = compute
         self._clock = clock
 
     def begin(self, rule: Rule, request: Request) -> Exchange:
@@ -147,27 +168,25 @@ class Life:
         near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()
         return (("cache-status", cache_status(why, *stored)), ("x-cache", "MISS"), *near)
 
-    async def remember(self, exchange: Exchange, headers: Iterable[tuple[str, str]], body: bytes) -> bool:
-        """Keep the provider's answer, where it is whole and good. `body` is decoded from any content-encoding."""
-        behaviour, call, identity = exchange.rule.behaviour, exchange.call, exchange.identity
-        if call is None or identity is None or not exchange.is_recorded:
-            return False
+    async def remember(self, exchange: Exchange, headers: Headers, body: Callable[[], bytes]) -> None:
+        """Keep the provider's answer, where it is whole and good, and count the call.
+
+        `body` gives the response's bytes without any content-encoding; like everything that takes long it is called in
+        Askonce's own threads.
+        """
+        call, identity = exchange.call, exchange.identity
+        assert call and identity
         took = time.perf_counter() - exchange.started
-        headers = tuple((name.lower(), value) for name, value in headers)
-        content_type = next((value for name, value in headers if name == "content-type"), "")
-        stored, usage = False, Usage()
+        answer, stored = None, False
         try:
-            answer = exchange.rule.wire.assemble(body, content_type, call)
-            usage = answer.usage
-            if len(answer.body) > behaviour.max_answer:
-                raise Unstorable("larger than max_answer")
+            answer = await self._compute(lambda: self._assemble(exchange, call, headers, body()))
             await self.cache.remember(
                 call,
                 identity,
-                Answer(answer.body, answer.content_type, answer.usage, _repeatable(headers)),
+                answer,
                 upstream=exchange.rule.name,
                 host=exchange.request.host,
-                ttl=behaviour.ttl,
+                ttl=exchange.rule.behaviour.ttl,
                 namespace=exchange.directives.namespace,
                 upstream_seconds=took,
                 vector=exchange.lookup.vector if exchange.lookup else None,
@@ -177,8 +196,15 @@ class Life:
             pass
         except Exception as error:  # fail open: the app has its answer already
             self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
-        self.account(exchange, usage=usage, stored=stored, seconds=took)
-        return stored
+        self.account(exchange, usage=answer.usage if answer else None, stored=stored, seconds=took)
+
+    @staticmethod
+    def _assemble(exchange: Exchange, call: Call, headers: Headers, body: bytes) -> Answer:
+        content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+        answer = exchange.rule.wire.assemble(body, content_type, call)
+        if len(answer.body) > exchange.rule.behaviour.max_answer:
+            raise Unstorable("larger than max_answer")
+        return replace(answer, headers=_repeatable(headers))
 
     def account(
         self, exchange: Exchange, *, usage: Usage | None = None, stored: bool = False, seconds: float | None = None
@@ -202,12 +228,14 @@ class Life:
                 similarity=lookup.similarity if lookup else None,
                 usage=usage,
                 seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
-                money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else 0,
+                money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+                if price
+                else 0,
                 stored=stored,
                 key=entry.key if entry else exchange.identity.key if exchange.identity and stored else "",
-                forwarded=entry is None and not (exchange.directives.only_if_cached and exchange.status == 504),
+                forwarded=not exchange.replied,
                 method=exchange.request.method,
-                endpoint=exchange.rule.paths[0].pattern,
+                endpoint=exchange.rule.endpoint,
             )
         )
 
@@ -226,7 +254,7 @@ class Life:
             return None
         entry, now = lookup.entry, self._clock()
         reply = exchange.rule.wire.replay(entry.answer, call, Replay(now, fresh_id))
-        exchange.status = reply.status
+        exchange.replied, exchange.status = True, reply.status
         exchange.decided = time.perf_counter() - exchange.started
         age, left = max(0, int(now - entry.created)), max(0, int(entry.expires - now))
         similarity = f"{1.0 if lookup.similarity is None else lookup.similarity:.4f}"
@@ -249,11 +277,13 @@ class Life:
         self._faults.report("looking up an answer", error, "the call goes to the provider")
 
     def _gateway_timeout(self, exchange: Exchange) -> Reply:
-        exchange.status = 504
+        exchange.replied, exchange.status = True, 504
         message = "Askonce has no answer to this call, and the request says only-if-cached"
         if exchange.lookup and exchange.lookup.reason:
             message += f" ({exchange.lookup.reason})"
-        body = orjson.dumps({"error": {"message": message, "type": "only_if_cached", "param": None, "code": "cache_miss"}})
+        body = orjson.dumps(
+            {"error": {"message": message, "type": "only_if_cached", "param": None, "code": "cache_miss"}}
+        )
         status = cache_status("fwd=miss", "detail=only-if-cached")
         return Reply(body, "application/json", 504, (("cache-status", status), ("x-cache", "MISS")))
 
@@ -287,10 +317,10 @@ def _scope(scope: str, request: Request) -> str:
     return "credential:" + credential(request.headers, request.query)
 
 
-def _repeatable(headers: Iterable[tuple[str, str]]) -> Headers:
+def _repeatable(headers: Headers) -> tuple[tuple[str, str], ...]:
     """The provider's response headers that a replay repeats; names in lower case."""
     return tuple(
         (name, "" if name in _REQUEST_IDS else value)
-        for name, value in headers
+        for name, value in ((name.lower(), value) for name, value in headers)
         if name not in _NOT_REPEATED and not name.startswith(_NOT_REPEATED_PREFIXES)
     )

@@ -34,6 +34,8 @@ class Rule:
     """One entry of `upstreams`, ready for use."""
 
     name: str
+    endpoint: str
+    """The first path as the file writes it; what metrics call the rule's calls."""
     wire: WireFormat
     read: ReadOptions
     behaviour: Behaviour
@@ -93,6 +95,7 @@ class Rules:
 def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
     return Rule(
         name=spec.name,
+        endpoint=spec.paths[0],
         wire=WIRE_FORMATS[spec.wire],
         read=ReadOptions(
             prompt=parse_jsonpath(spec.prompt) if spec.prompt else None,

@@ -7,20 +7,23 @@ stops the start with a clear error, and never a call.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import watchfiles
+from fastapi import FastAPI
 
-from askonce import trust
+from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Limits, load_embedder
 from askonce.cache.judge import default_judge
 from askonce.config import Config, ConfigError, load
 from askonce.faults import Faults
 from askonce.life import Life
+from askonce.manage import create_app
 from askonce.rules import Rules
 from askonce.settings import Settings
+from askonce.wire import tokens
 
 __all__ = ["Runtime"]
 
@@ -36,16 +39,45 @@ class Runtime:
         self.rules = Rules(config)
         self.accounting = Accounting()
         self.faults = Faults(self.accounting.fault)
+        self._limits = Limits(config.cache.max_entries, config.cache.max_bytes)
         self.cache = Cache.open(
             settings.data,
             embedder=None if config.embedder == "wordllama" else load_embedder(config.embedder),
             judge=default_judge(),
-            limits=Limits(config.cache.max_entries, config.cache.max_bytes),
+            limits=self._limits,
         )
-        self.life = Life(rules=self.rules, cache=self.cache, accounting=self.accounting, faults=self.faults)
-        self._pool = ThreadPoolExecutor(2, "askonce-body")
+        self._pool = ThreadPoolExecutor(2, "askonce-compute")
+        self.life = Life(
+            rules=self.rules,
+            cache=self.cache,
+            accounting=self.accounting,
+            faults=self.faults,
+            compute=self._compute,
+        )
+        tokens.load()
         self._pending = 0
         self._watcher: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self.not_ready: str | None = "starting"
+        """Why the proxy should get no traffic yet, or no more; None while it should."""
+
+    def management(self, reload: Callable[[], Awaitable[None]]) -> FastAPI:
+        """The management API over this runtime."""
+        return create_app(
+            self.cache,
+            self.accounting,
+            token=self.settings.token or self.rules.config.manage.token,
+            version=__version__,
+            ready=lambda: self.not_ready,
+            reload=reload,
+            limits=self._limits,
+            ttl=lambda: self.rules.config.defaults.ttl,
+        )
+
+    async def warm_up(self) -> None:
+        """Wait until everything that loads in the background is there."""
+        await self.cache.ready()
+        self.not_ready = "stopping" if self._closing.is_set() else None
 
     def watch(self, reload: Callable[[], Awaitable[None]]) -> None:
         """Call `reload` whenever the rules file changes; mistakes are logged and the old rules stay."""
@@ -54,7 +86,7 @@ class Runtime:
     async def _watch(self, reload: Callable[[], Awaitable[None]]) -> None:
         path = self.settings.rules.resolve()
         # The folder, not the file: editors replace a file, and a watch on it would end there.
-        async for changes in watchfiles.awatch(path.parent, recursive=False, step=100):
+        async for changes in watchfiles.awatch(path.parent, recursive=False, step=100, stop_event=self._closing):
             if any(changed == str(path) for _, changed in changes):
                 with contextlib.suppress(ConfigError):
                     await reload()
@@ -77,27 +109,20 @@ class Runtime:
         logger.info("rules reloaded from %s: %d upstreams", self.settings.rules, len(config.upstreams))
         return True
 
-    async def compute[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run in Askonce's own threads: the default executor resolves names for upstream connections."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+    async def _compute[R](self, function: Callable[[], R], /) -> R:
+        # Not the default executor: that one resolves names for upstream connections.
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
 
-    @contextlib.contextmanager
-    def pending(self) -> Iterator[None]:
-        """Work that `close` waits for."""
-        self._pending += 1
-        try:
-            yield
-        finally:
-            self._pending -= 1
+    def stopping(self) -> None:
+        """Say that no new traffic is wanted; what is under way goes on."""
+        self.not_ready = "stopping"
 
-    async def close(self, patience: float = 10.0) -> None:
-        """Wait for pending work, at most `patience` seconds, then write everything down."""
+    async def close(self) -> None:
+        """Write everything down and let go."""
+        self._closing.set()
         if self._watcher:
-            self._watcher.cancel()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while self._pending:
-                    await asyncio.sleep(0.01)
+            with contextlib.suppress(Exception):
+                await self._watcher
         await self.cache.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

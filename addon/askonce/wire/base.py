@@ -32,6 +32,8 @@ class Replay:
     """Unix seconds."""
     fresh_id: Callable[[str], str]
     """prefix -> a new identifier in the provider's style, e.g. "chatcmpl-" -> "chatcmpl-C3x…"."""
+    zero_usage: bool = False
+    """Say that no tokens were used, where the rule wants hits to add nothing to a caller's own count."""
 
 
 class WireFormat(Protocol):

@@ -1,0 +1,5 @@
+"""`python -m askonce` is `askonce`."""
+
+from askonce.cli import main
+
+main()

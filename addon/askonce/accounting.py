@@ -1,0 +1,407 @@
+"""What became of every call: one table of counts, from which each statistic and each metric is a projection.
+
+The rule: `record` costs a few microseconds, never fails, logs nothing and keeps no prompt; whoever wants a figure
+reads it from the table later, so that two places cannot count the same thing differently.
+"""
+
+import time
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Literal, NamedTuple, TypedDict
+
+from askonce.call import Usage
+
+__all__ = [
+    "BUCKETS",
+    "OUTCOMES",
+    "Accounting",
+    "CallRecord",
+    "Decision",
+    "Labels",
+    "Outcome",
+    "Stats",
+    "Summary",
+    "Tally",
+    "Totals",
+    "rfc3339",
+]
+
+Outcome = Literal["exact", "semantic", "miss", "bypass", "error"]
+OUTCOMES: tuple[Outcome, ...] = ("exact", "semantic", "miss", "bypass", "error")
+
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+"""Upper bounds in seconds: from a hit's half millisecond to a long answer's minutes."""
+
+_MAX_MODELS = 100
+_MAX_DETAILS = 50
+_MAX_LABEL = 128
+_LATEST = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """One finished call."""
+
+    outcome: Outcome
+    upstream: str
+    """The rule's name."""
+    wire: str
+    model: str
+    status: int
+    """What the app was sent; 0 where it got no response."""
+    seconds: float
+    """From the request's last byte to the response's last byte."""
+    detail: str = ""
+    """Why, in a few words from a fixed list; a caller's own text never belongs here."""
+    decision_seconds: float | None = None
+    """Reading, identifying and looking up; None where none was made."""
+    similarity: float | None = None
+    """Cosine of the nearest stored prompt that was judged; None where there was none to judge."""
+    usage: Usage = field(default_factory=Usage)
+    """The answer's tokens: saved on a hit, used otherwise."""
+    seconds_saved: float = 0.0
+    money_saved: float = 0.0
+    """US dollars."""
+    stored: bool = False
+    key: str = ""
+    """The entry that answered, or was stored."""
+    forwarded: bool = True
+    """The provider was asked. False for a miss that was answered here (only-if-cached); hits are never forwarded."""
+    method: str = "POST"
+    endpoint: str = ""
+    """The rule's path pattern."""
+
+    @property
+    def hit(self) -> bool:
+        return self.outcome in ("exact", "semantic")
+
+
+class Labels(NamedTuple):
+    """One row of the table. Few values each: `model` and `detail` are bounded here, the rest by the rules."""
+
+    outcome: Outcome
+    detail: str
+    """Of a bypass; empty otherwise."""
+    upstream: str
+    wire: str
+    model: str
+    status: int
+    method: str
+    endpoint: str
+    forwarded: bool
+
+    @property
+    def hit(self) -> bool:
+        return self.outcome in ("exact", "semantic")
+
+    @property
+    def failed(self) -> bool:
+        """The app got no good response."""
+        return self.outcome == "error" or self.status == 0 or self.status >= 500
+
+    @property
+    def refused(self) -> bool:
+        """The provider was asked and did not give a good answer."""
+        return self.forwarded and (self.status == 0 or self.status >= 400)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over calls. `buckets` count calls by the first of `BUCKETS` they fit in, then those above the last."""
+
+    calls: int = 0
+    judged: int = 0
+    stored: int = 0
+    seconds: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    decision_seconds: float = 0.0
+    decision_buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds_saved: float = 0.0
+    money_saved: float = 0.0
+
+    def add(self, call: CallRecord) -> None:
+        self.calls += 1
+        self.seconds += call.seconds
+        self.buckets[bisect_left(BUCKETS, call.seconds)] += 1
+        if call.decision_seconds is not None:
+            self.decision_seconds += call.decision_seconds
+            self.decision_buckets[bisect_left(BUCKETS, call.decision_seconds)] += 1
+        self.input_tokens += call.usage.input_tokens
+        self.output_tokens += call.usage.output_tokens
+        self.seconds_saved += call.seconds_saved
+        self.money_saved += call.money_saved
+        self.stored += call.stored
+        self.judged += call.similarity is not None and call.outcome != "exact"
+
+    def merge(self, other: "Tally") -> None:
+        self.calls += other.calls
+        self.judged += other.judged
+        self.stored += other.stored
+        self.seconds += other.seconds
+        self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
+        self.decision_seconds += other.decision_seconds
+        self.decision_buckets = [a + b for a, b in zip(self.decision_buckets, other.decision_buckets, strict=True)]
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.seconds_saved += other.seconds_saved
+        self.money_saved += other.money_saved
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The figures over all calls that the products' own statistics are made of."""
+
+    all: Tally
+    exact: int
+    semantic: int
+    misses: int
+    failed: int
+    """Calls whose app got no good response."""
+    asked: int
+    """Calls that went to a provider."""
+    refused: int
+    """Those of them that it did not answer well."""
+
+    @property
+    def hits(self) -> int:
+        return self.exact + self.semantic
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits among hits and misses, 0 to 1; a call that may not be answered from the cache counts for neither."""
+        return self.hits / (self.hits + self.misses) if self.hits + self.misses else 0.0
+
+    @property
+    def avg_seconds(self) -> float:
+        return self.all.seconds / self.all.calls if self.all.calls else 0.0
+
+
+class Tokens(TypedDict):
+    input: int
+    output: int
+
+
+class Summary(TypedDict):
+    """The calls of one upstream, one model, or all."""
+
+    calls: int
+    outcomes: dict[Outcome, int]
+    hit_rate: float
+    stored: int
+    tokens_used: Tokens
+    """What providers counted, hits left out."""
+    tokens_saved: Tokens
+    seconds_saved: float
+    usd_saved: float
+    avg_seconds: float
+
+
+class Decision(TypedDict):
+    """One of the last calls, without its text."""
+
+    time: str
+    outcome: Outcome
+    detail: str
+    upstream: str
+    model: str
+    status: int
+    seconds: float
+    similarity: float | None
+    seconds_saved: float
+    usd_saved: float
+    key: str
+
+
+class Stats(Summary):
+    """Everything since the process started."""
+
+    since: str
+    uptime_seconds: float
+    upstreams: dict[str, Summary]
+    models: dict[str, Summary]
+    bypasses: dict[str, int]
+    """Calls that may not be answered from the cache, by reason."""
+    faults: dict[str, int]
+    """Failures inside Askonce, by kind; each was a miss to the app."""
+    latest: list[Decision]
+    """The last decisions, newest first."""
+
+
+class _Bounded:
+    """Turns texts that callers choose into at most `limit` label values, then "other"."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: dict[str, str] = {}
+
+    def __call__(self, text: str) -> str:
+        label = self._known.get(text)
+        if label is None:
+            if len(self._known) >= self._limit:
+                return "other"
+            label = self._known[text] = _printable(text)
+        return label
+
+
+def _printable(text: str) -> str:
+    # A lone surrogate, which JSON allows in a model's name, cannot be encoded again.
+    return text[:_MAX_LABEL].encode(errors="replace").decode()
+
+
+class Accounting:
+    """Counts finished calls. Safe to use from any thread."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._started = now()
+        self._lock = Lock()
+        self._table: dict[Labels, Tally] = {}
+        self._model = _Bounded(_MAX_MODELS)
+        self._detail = _Bounded(_MAX_DETAILS)
+        self._faults = Counter[str]()
+        self._latest: deque[tuple[float, CallRecord]] = deque(maxlen=_LATEST)
+        self._failing: dict[str, bool] = {}
+
+    def record(self, call: CallRecord) -> None:
+        """Count a finished call."""
+        forwarded = call.forwarded and not call.hit
+        with self._lock:
+            labels = Labels(
+                call.outcome,
+                self._detail(call.detail) if call.outcome == "bypass" else "",
+                call.upstream,
+                call.wire,
+                self._model(call.model or "unknown"),
+                call.status,
+                call.method,
+                call.endpoint,
+                forwarded,
+            )
+            tally = self._table.get(labels)
+            if tally is None:
+                tally = self._table[labels] = Tally()
+            tally.add(call)
+            self._latest.append((self._now(), call))
+            if forwarded:
+                self._failing[call.upstream] = call.status == 0 or call.status >= 500
+
+    def fault(self, kind: str) -> None:
+        """Count a failure inside Askonce."""
+        with self._lock:
+            self._faults[kind] += 1
+
+    def faults(self) -> dict[str, int]:
+        """How many failures of each kind there were."""
+        with self._lock:
+            return dict(self._faults)
+
+    def providers(self) -> dict[str, bool]:
+        """upstream -> whether it answered (below 500) when it was last asked; those never asked are left out."""
+        with self._lock:
+            return {upstream: not failing for upstream, failing in self._failing.items()}
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the counting began."""
+        return self._now() - self._started
+
+    def sums[K: Hashable](
+        self, by: Callable[[Labels], K], where: Callable[[Labels], bool] | None = None
+    ) -> dict[K, Tally]:
+        """Sums of the rows that `where` accepts, grouped by what `by` makes of their labels."""
+        sums: dict[K, Tally] = {}
+        with self._lock:
+            for labels, tally in self._table.items():
+                if where is None or where(labels):
+                    sums.setdefault(by(labels), Tally()).merge(tally)
+        return sums
+
+    def totals(self) -> Totals:
+        """The sums over the whole table."""
+        whole, count = Tally(), Counter[str]()
+        for labels, tally in self.sums(lambda row: row).items():
+            whole.merge(tally)
+            count[labels.outcome] += tally.calls
+            count["failed"] += tally.calls if labels.failed else 0
+            count["asked"] += tally.calls if labels.forwarded else 0
+            count["refused"] += tally.calls if labels.refused else 0
+        return Totals(
+            all=whole,
+            exact=count["exact"],
+            semantic=count["semantic"],
+            misses=count["miss"],
+            failed=count["failed"],
+            asked=count["asked"],
+            refused=count["refused"],
+        )
+
+    def stats(self) -> Stats:
+        """Everything a person or a program would ask about, as JSON values."""
+        with self._lock:
+            latest = [_decision(moment, call) for moment, call in reversed(self._latest)]
+        return {
+            **_summary(self.sums(lambda labels: labels.outcome)),
+            "since": rfc3339(self._started),
+            "uptime_seconds": self.uptime,
+            "upstreams": self._summaries(lambda labels: labels.upstream),
+            "models": self._summaries(lambda labels: labels.model),
+            "bypasses": {
+                detail: tally.calls
+                for detail, tally in self.sums(lambda row: row.detail, lambda row: row.outcome == "bypass").items()
+            },
+            "faults": self.faults(),
+            "latest": latest,
+        }
+
+    def _summaries(self, name: Callable[[Labels], str]) -> dict[str, Summary]:
+        grouped: dict[str, dict[Outcome, Tally]] = {}
+        for (group, outcome), tally in self.sums(lambda labels: (name(labels), labels.outcome)).items():
+            grouped.setdefault(group, {})[outcome] = tally
+        return {group: _summary(grouped[group]) for group in sorted(grouped)}
+
+
+def _summary(by_outcome: dict[Outcome, Tally]) -> Summary:
+    calls, saved, used = Tally(), Tally(), Tally()
+    for outcome, tally in by_outcome.items():
+        calls.merge(tally)
+        (saved if outcome in ("exact", "semantic") else used).merge(tally)
+    outcomes = {outcome: by_outcome.get(outcome, Tally()).calls for outcome in OUTCOMES}
+    looked_up = saved.calls + outcomes["miss"]
+    return {
+        "calls": calls.calls,
+        "outcomes": outcomes,
+        "hit_rate": saved.calls / looked_up if looked_up else 0.0,
+        "stored": calls.stored,
+        "tokens_used": {"input": used.input_tokens, "output": used.output_tokens},
+        "tokens_saved": {"input": saved.input_tokens, "output": saved.output_tokens},
+        "seconds_saved": calls.seconds_saved,
+        "usd_saved": calls.money_saved,
+        "avg_seconds": calls.seconds / calls.calls if calls.calls else 0.0,
+    }
+
+
+def _decision(moment: float, call: CallRecord) -> Decision:
+    return {
+        "time": rfc3339(moment),
+        "outcome": call.outcome,
+        "detail": _printable(call.detail),
+        "upstream": call.upstream,
+        "model": _printable(call.model),
+        "status": call.status,
+        "seconds": call.seconds,
+        "similarity": call.similarity,
+        "seconds_saved": call.seconds_saved,
+        "usd_saved": call.money_saved,
+        "key": call.key,
+    }
+
+
+def rfc3339(moment: float) -> str:
+    """Unix seconds as `2026-01-19T12:00:00Z`."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,125 @@
+"""Texts to unit vectors. The one rule: vectors carry their embedder's name, and two names never mix."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Embedder", "OpenAIEmbedder", "WordLlamaEmbedder", "find_embedder", "load_embedder"]
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors. Called off the event loop, from several threads."""
+
+    @property
+    def name(self) -> str:
+        """Goes into every stored row; changes whenever the vectors would."""
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def limit(self) -> int:
+        """The characters of a text that it can embed honestly; longer prompts are matched exactly only."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(len(texts), dimension) rows of length 1, or all zero for a text that says nothing to it. May raise."""
+
+
+def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows at length 1; zero rows stay zero rather than become NaN."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return scaled
+
+
+class WordLlamaEmbedder:
+    """wordllama's 256 dimensions: weights in its wheel, well under a millisecond a text, no network."""
+
+    name = "wordllama"
+    dimension = 256
+    limit = 1_500
+    """A mean over words: one changed word in 1,500 characters moves the cosine by less than 0.01."""
+
+    def __init__(self) -> None:
+        model = _load_wordllama()
+        self._tokenizer = model.tokenizer
+        self._table: NDArray[np.float32] = model.embedding
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        # WordLlama.embed does the same in twice the time, and divides by zero for a text without tokens.
+        sums = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for row, text in enumerate(texts):
+            text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text to the tokenizer
+            tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
+            if tokens:
+                self._table[tokens].sum(axis=0, out=sums[row])
+        return unit(sums)
+
+
+def _load_wordllama() -> Any:
+    # Importing wordllama calls logging.basicConfig, which does nothing where the root logger has a handler.
+    root, guard = logging.getLogger(), logging.NullHandler()
+    root.addHandler(guard)
+    try:
+        import wordllama
+    finally:
+        root.removeHandler(guard)
+    # The folder of its weights also holds the tokenizer, which its own look-up misses.
+    return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+
+
+class OpenAIEmbedder:
+    """Any OpenAI-compatible `/embeddings` endpoint. The key is $ASKONCE_EMBEDDER_KEY, else $OPENAI_API_KEY."""
+
+    limit = 8_000
+
+    def __init__(self, model: str, base_url: str, *, timeout: float = 5.0) -> None:
+        """`timeout` in seconds for one batch; there are no retries, a slow embedder must not slow the app."""
+        import openai
+
+        key = os.environ.get("ASKONCE_EMBEDDER_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
+        self.name = f"openai:{model}@{base_url}"
+        self._model = model
+        # Without the environment's proxy: that may well be this very process.
+        http = openai.DefaultHttpxClient(trust_env=False, timeout=timeout)
+        self._client = openai.OpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http)
+        self.dimension = self._ask(["dimension"]).shape[1]
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        rows = self._ask(texts)
+        if rows.shape != (len(texts), self.dimension):
+            raise ValueError(f"{self.name}: vectors of shape {rows.shape}, expected {(len(texts), self.dimension)}")
+        return unit(rows)
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self._client.close()
+
+    def _ask(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        answer = self._client.embeddings.create(model=self._model, input=list(texts), encoding_format="float")
+        return np.array([item.embedding for item in sorted(answer.data, key=lambda d: d.index)], dtype=np.float32)
+
+
+def find_embedder(name: str) -> Callable[[], Embedder]:
+    """What loads the embedder called `name`: "wordllama" or "openai:<model>@<base_url>".
+
+    Loading is slow (a second, or a request), so do that off the event loop; it raises whatever the embedder's own
+    set-up raises. ValueError, at once, for a name that does not exist.
+    """
+    if name == "wordllama":
+        return WordLlamaEmbedder
+    kind, _, rest = name.partition(":")
+    model, _, base_url = rest.partition("@")
+    if kind == "openai" and model and base_url.startswith(("http://", "https://")):
+        return lambda: OpenAIEmbedder(model, base_url)
+    raise ValueError(f'unknown embedder "{name}"; there are: wordllama, openai:<model>@<base_url>')
+
+
+def load_embedder(name: str) -> Embedder:
+    """The embedder called `name`, loaded; see `find_embedder`."""
+    return find_embedder(name)()

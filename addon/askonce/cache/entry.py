@@ -1,0 +1,157 @@
+"""What the store keeps, and how it becomes rows. The one rule: what goes in as an `Entry` comes out equal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+
+from askonce.cache.judge import Vector
+from askonce.call import Answer, Turn, Usage
+
+__all__ = ["COLUMNS", "Entry", "Filter", "StoreError", "from_row", "payload", "to_row"]
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; nothing was half-done. The message says what and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One remembered answer, and everything needed to decide whom it may serve."""
+
+    key: str
+    """The exact key in hex; unique."""
+    partition: bytes
+    parts: Mapping[str, str]
+    upstream: str
+    """The rule's name."""
+    host: str
+    wire: str
+    model: str
+    namespace: str
+    prompt: str
+    turns: tuple[Turn, ...]
+    answer: Answer
+    created: float
+    """Unix seconds, as the two that follow."""
+    expires: float
+    stale_until: float
+    """Not before `expires`; never served after it."""
+    upstream_seconds: float
+    """How long the provider took."""
+    embedder: str = ""
+    """Whose vector it is; empty without one."""
+    vector: Vector | None = field(default=None, repr=False, compare=False)
+    id: int = 0
+    """Given by the store, never reused."""
+    hits: int = field(default=0, compare=False)
+    last_used: float = field(default=0.0, compare=False)
+    """Unix seconds; like `hits` written in batches, so it may lag on disk by seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entries; fields that are None do not narrow."""
+
+    upstream: str | None = None
+    model: str | None = None
+    namespace: str | None = None
+    since: float | None = None
+    """Created at this Unix time or later."""
+    prompt: str | None = None
+    """A part of the prompt, in any ASCII case."""
+
+    def where(self) -> tuple[str, list[Any]]:
+        """The condition in SQL over table `entry`, and its values."""
+        terms: list[str] = []
+        values: list[Any] = []
+        for name in ("upstream", "model", "namespace"):
+            value = getattr(self, name)
+            if value is not None:
+                terms.append(f"entry.{name} = ?")
+                values.append(value)
+        if self.since is not None:
+            terms.append("entry.created >= ?")
+            values.append(self.since)
+        if self.prompt is not None:
+            escaped = self.prompt.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            terms.append("entry.prompt LIKE ? ESCAPE '\\'")
+            values.append(f"%{escaped}%")
+        return " AND ".join(terms) or "1", values
+
+
+COLUMNS = (
+    "key, partition, parts, upstream, host, wire, model, namespace, created, expires, stale_until, upstream_seconds, "
+    "embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body"
+)
+"""Of table `entry`, in the order of `to_row` and `from_row`."""
+
+
+def to_row(entry: Entry) -> tuple[Any, ...]:
+    """The values of COLUMNS. ValueError where a text cannot be written (a lone surrogate)."""
+    answer = entry.answer
+    return (
+        bytes.fromhex(entry.key),
+        entry.partition,
+        orjson.dumps(dict(entry.parts)),
+        entry.upstream,
+        entry.host,
+        entry.wire,
+        entry.model,
+        entry.namespace,
+        entry.created,
+        entry.expires,
+        entry.stale_until,
+        entry.upstream_seconds,
+        entry.embedder,
+        entry.prompt,
+        orjson.dumps([(turn.role, turn.text) for turn in entry.turns]),
+        answer.content_type,
+        orjson.dumps(answer.headers),
+        answer.usage.input_tokens,
+        answer.usage.output_tokens,
+        answer.body,
+    )
+
+
+def from_row(row: tuple[Any, ...]) -> Entry:
+    """The entry of a row of COLUMNS followed by id, hits, last_used and the vector's bytes or None."""
+    (key, partition, parts, upstream, host, wire, model, namespace, created, expires, stale_until, seconds) = row[:12]
+    (embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body) = row[12:20]
+    id, hits, last_used, vector = row[20:]
+    return Entry(
+        key=key.hex(),
+        partition=partition,
+        parts=orjson.loads(parts),
+        upstream=upstream,
+        host=host,
+        wire=wire,
+        model=model,
+        namespace=namespace,
+        prompt=prompt,
+        turns=tuple(Turn(role, text) for role, text in orjson.loads(turns)),
+        answer=Answer(
+            body,
+            content_type,
+            Usage(input_tokens, output_tokens),
+            tuple((name, value) for name, value in orjson.loads(headers)),
+        ),
+        created=created,
+        expires=expires,
+        stale_until=stale_until,
+        upstream_seconds=seconds,
+        embedder=embedder,
+        vector=None if vector is None else np.frombuffer(vector, dtype=np.float32),
+        id=id,
+        hits=hits,
+        last_used=last_used,
+    )
+
+
+def payload(entry: Entry) -> int:
+    """The payload in bytes, with 512 for what every row costs besides (indexes, bookkeeping)."""
+    texts = sum(len(turn.role) + len(turn.text.encode("utf-8", "replace")) for turn in entry.turns)
+    vector = 0 if entry.vector is None else entry.vector.nbytes
+    return 512 + len(entry.answer.body) + len(entry.prompt.encode("utf-8", "replace")) + texts + vector

@@ -1,0 +1,149 @@
+"""What must be equal before an answer may be reused, as keyed hashes.
+
+The one rule here: a credential enters as text and leaves only as a digest under this installation's own secret, so
+that nothing stored or shown can be turned back into it, or tried against a list of guesses.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from askonce.call import Call
+
+__all__ = ["Identifier", "Identity", "credential", "load_secret"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The two keys of a call, and the digests by part that tell why two calls are not in one partition."""
+
+    partition: bytes
+    """16 bytes over everything but the prompt. Only calls of one partition may share answers."""
+    exact: bytes
+    """16 bytes over the partition and the prompt's text."""
+    parts: Mapping[str, str]
+    """Part -> 16 hex digits. Names: credential, namespace, host, wire, and those of `call.PARTS` that are present."""
+
+    @property
+    def key(self) -> str:
+        """`exact` in hex: the name of the entry that would answer this call."""
+        return self.exact.hex()
+
+
+class Identifier:
+    """Names calls under one installation's secret. Stateless apart from it, thread-safe."""
+
+    def __init__(self, secret: bytes) -> None:
+        """`secret`: 16 to 64 bytes, the same for as long as the store lives."""
+        if not 16 <= len(secret) <= 64:
+            raise ValueError(f"the secret has {len(secret)} bytes, expected 16 to 64")
+        self._secret = secret
+
+    def identify(self, call: Call, *, host: str, scope: str, namespace: str = "") -> Identity:
+        """The identity of `call` sent to `host`.
+
+        `scope` says who may share the answer (see `credential`); only its keyed hash leaves this function.
+        """
+        digests = {
+            "credential": self._digest(_text(scope)),
+            "host": self._digest(_text(host.lower())),
+            "namespace": self._digest(_text(namespace)),
+            "wire": self._digest(_text(call.wire)),
+        }
+        for name, value in call.parts.items():
+            digests[name] = self._digest(_canonical(value))
+        whole = b"".join([name.encode() + b"\0" + digests[name] for name in sorted(digests)])
+        partition = self._digest(whole)
+        return Identity(
+            partition=partition,
+            exact=self._digest(partition + _text(call.prompt)),
+            parts={name: digest[:8].hex() for name, digest in digests.items()},
+        )
+
+    def _digest(self, data: bytes) -> bytes:
+        return blake2b(data, digest_size=16, key=self._secret).digest()
+
+
+def _text(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _canonical(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # integers over 64 bits, lone surrogates, very deep nesting
+        return b"json\0" + json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+_NAMES = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"})
+_WORDS = frozenset({"apikey", "auth", "authorization", "cookie", "credential", "credentials", "secret", "token"})
+_ACCOUNTS = frozenset({"openai-organization", "openai-project", "x-goog-user-project"})
+_BALANCERS = ("__cf", "_cfuvid", "cf_", "awsalb", "awselb", "arraffinity", "gclb", "incap_ses", "visid_incap", "nlbi_")
+_QUERY = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "subscription-key", "token"})
+
+
+@functools.lru_cache(maxsize=1024)
+def _authenticates(name: str) -> bool:
+    return (
+        name in _NAMES
+        or name in _ACCOUNTS
+        or name.endswith(("api-key", "access-key", "subscription-key"))
+        or not _WORDS.isdisjoint(name.replace("_", "-").split("-"))
+    )
+
+
+def credential(headers: Mapping[str, str], query: str) -> str:
+    """Everything in a request that says who is asking, as one canonical string; empty for an anonymous caller.
+
+    Headers (names in lower case) of known names, of names that look like a credential's ("x-corp-token"), and those
+    that choose the account that a credential acts for; and query parameters such as Gemini's `key`. The result is
+    secret: give it to `Identifier.identify` as the scope and keep it nowhere.
+    """
+    found = [[name, value] for name, value in headers.items() if value and _authenticates(name)]
+    if "cookie" in headers:
+        found = [[name, _callers_cookies(value) if name == "cookie" else value] for name, value in found]
+        found = [pair for pair in found if pair[1]]
+    if query:
+        found += [["?" + name, value] for name, value in parse_qsl(query) if name.lower() in _QUERY]
+    return json.dumps(sorted(found)) if found else ""
+
+
+def _callers_cookies(header: str) -> str:
+    """The cookies that can name a caller. A provider's load balancer sets its own on the first answer and the SDKs
+    send them back: with them in the identity, no second call would ever be like the first."""
+    cookies = (cookie.strip() for cookie in header.split(";"))
+    return "; ".join(sorted(cookie for cookie in cookies if cookie and not cookie.lower().startswith(_BALANCERS)))
+
+
+def load_secret(path: Path) -> bytes:
+    """The installation's 32 bytes at `path`, made on the first call (mode 0600); every caller gets the same bytes.
+
+    Raises ValueError where the file is not 32 bytes long, OSError where it can be neither read nor made.
+    """
+    try:
+        secret = path.read_bytes()
+    except FileNotFoundError:
+        fresh = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(32))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh, path)  # unlike a rename, this cannot replace what another process has just made
+        finally:
+            fresh.unlink(missing_ok=True)
+        secret = path.read_bytes()
+    if len(secret) != 32:
+        raise ValueError(f"{path}: {len(secret)} bytes, expected 32; move it away to start with a new one")
+    return secret

@@ -1,0 +1,55 @@
+"""The entries that were used last, held in memory. The one rule: what leaves the store leaves here first."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from askonce.cache.entry import Entry, payload
+
+__all__ = ["Memory"]
+
+
+class Memory:
+    """Entries by id, at most `max_bytes` of them; the least recently used goes first. Thread-safe."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.size = 0
+        """Bytes of payload."""
+        self._entries: OrderedDict[int, tuple[Entry, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, id: int) -> Entry | None:
+        """The entry, which is now the last to go."""
+        with self._lock:
+            found = self._entries.get(id)
+            if found is None:
+                return None
+            self._entries.move_to_end(id)
+            return found[0]
+
+    def add(self, entry: Entry) -> None:
+        """Hold `entry`; one that is larger than a quarter of the whole room is not held."""
+        size = payload(entry)
+        if 4 * size > self.max_bytes:
+            return
+        with self._lock:
+            self._remove(entry.id)
+            self._entries[entry.id] = entry, size
+            self.size += size
+            while self.size > self.max_bytes:
+                self._remove(next(iter(self._entries)))
+
+    def remove(self, ids: Iterable[int]) -> None:
+        """Forget them."""
+        with self._lock:
+            for id in ids:
+                self._remove(id)
+
+    def _remove(self, id: int) -> None:
+        found = self._entries.pop(id, None)
+        if found:
+            self.size -= found[1]

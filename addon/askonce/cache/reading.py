@@ -1,0 +1,451 @@
+"""A prompt read once into what the guards and the judge compare: numbers, names, negations, roles, content words.
+
+`read` is pure and remembered, so that a stored prompt is read only the first time it is a candidate. Nothing here compares.
+"""
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+
+from askonce.cache.lexicon import (
+    FILLERS,
+    FUNCTION_WORDS,
+    MONTHS,
+    NEGATORS,
+    NUMBER_WORDS,
+    PREPOSITIONS,
+    SCOPES,
+    UNITS,
+    VERBS,
+    stem,
+)
+
+__all__ = ["Number", "Reading", "Word", "read"]
+
+_TOKEN = re.compile(
+    r"""
+      (?P<code>```.*?```|`[^`\n]+`)
+    | (?P<quote>"[^"\n]{1,400}"|“[^”\n]{1,400}”|«[^»\n]{1,400}»|(?<![\w)])'[^'\n]{2,400}'(?!\w))
+    | (?P<link>https?://\S+|www\.\S+|[\w.+-]+@[\w-]+\.[\w.]+)
+    | (?P<date>\b\d{4}-\d{1,2}-\d{1,2}\b|\b\d{1,2}[/.]\d{1,2}[/.]\d{2,4}\b)
+    | (?P<version>\bv\d+(?:\.\d+)*\b|\b\d+(?:\.\d+){2,}\b)
+    | (?P<time>\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b)?|\b\d{1,2}\s?[ap]\.?m\b)
+    | (?P<symbol>\b[A-Za-z]\+\+|\b[CFJcfj]\#|\.NET\b|\b[A-Za-z]+\.(?:js|py|io|ai|net)\b)
+    | (?P<number>(?:(?<=\s)[-−])?[$€£¥₹]?\d+(?:,\d{2,3})*(?:\.\d+)?(?:\s?/\s?\d+)?(?P<tail>%|°[CF]?|[A-Za-z][\w-]*)?)
+    | (?P<word>[^\W\d_]+(?:[’'][^\W\d_]+)*(?:[-_]?\d[\w-]*)?)
+    | (?P<mark>[.,;:?!/()\n]|[^\w\s])
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+_AMOUNT = re.compile(r"([-−])?([$€£¥₹])?([\d,]+(?:\.\d+)?)(?:\s?/\s?(\d+))?(.*)", re.DOTALL)
+_SCALE = {"k": 1000, "m": 10**6, "b": 10**9, "bn": 10**9, "mn": 10**6, "thousand": 1000, "million": 10**6, "billion": 10**9}
+_SCALE |= {"hundred": 100, "lakh": 10**5, "lakhs": 10**5, "crore": 10**7, "crores": 10**7, "trillion": 10**12}
+_MULTIPLES = {"half": Fraction(1, 2), "twice": 2, "double": 2, "thrice": 3, "triple": 3, "quadruple": 4, "quarter": Fraction(1, 4)}
+_ORDINALS = {
+    word: value
+    for value, word in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)
+}
+_PARTS = {"third": 3, "thirds": 3, "fourth": 4, "fourths": 4, "quarter": 4, "quarters": 4, "fifth": 5, "fifths": 5}
+_PARTS |= {"sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8, "tenth": 10, "tenths": 10, "half": 2, "halves": 2}
+_PARTS |= {"seventh": 7, "sevenths": 7, "ninth": 9, "ninths": 9}
+
+_LONG = {"n't": "not", "'re": "are", "'ll": "will", "'ve": "have", "'m": "am", "'d": "would", "'s": ""}
+_TYPED = {
+    word: tuple(long.split("+"))
+    for pair in """cannot/can+not cant/can+not wont/will+not dont/do+not doesnt/does+not didnt/did+not isnt/is+not arent/are+not
+wasnt/was+not werent/were+not havent/have+not hasnt/has+not shouldnt/should+not wouldnt/would+not couldnt/could+not
+im/i+am ive/i+have whats/what+is hows/how+is wheres/where+is whos/who+is thats/that+is gonna/going+to wanna/want+to gotta/got+to
+u/you ur/your pls/please plz/please thx/thanks""".split()
+    for word, long in [pair.split("/")]
+}
+
+_BE = frozenset("is are was were be been being am 's get gets got".split())
+_ARTICLES = frozenset("a an the my your his her its our their this that these those some any".split())
+_INFINITIVE_AFTER = frozenset(
+    """how way ways want wants wanted need needs needed like able try trying going have has had used where what when steps easiest
+best possible ought supposed order time chance reason""".split()
+)
+_OPINION = frozenset("think believe say consider feel".split())
+_LINKS = frozenset({"and", "or", "vs", "versus", "nor", "&", "vs."})
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One content word."""
+
+    text: str
+    """Lower case, as written."""
+    stem: str
+    role: str
+    """The preposition that governs it, or empty; `of` stands also for a possessive."""
+    group: int
+    """Words joined by "and", "or" or a comma share it; -1 for the rest."""
+    rank: int
+    """Its place once a passive is turned active."""
+    passive: bool
+    """A participle after a form of "be"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One quantity."""
+
+    value: Fraction | str
+    """Exact where it is a number; the normal form of a date, time, version or ordinal otherwise."""
+    unit: str
+    counts: str
+    """Stem of the content word that it counts: the next one within three words, else the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one prompt says, by the facets that guards compare."""
+
+    words: tuple[Word, ...] = ()
+    numbers: tuple[Number, ...] = ()
+    spans: tuple[str, ...] = ()
+    """Quoted text and code, blanks folded."""
+    ids: tuple[str, ...] = ()
+    """Links, addresses, versions and words that hold digits, lower case."""
+    negated: tuple[str, ...] = ()
+    """For each negator, the stem of the next content word, or empty."""
+    names: tuple[str, ...] = ()
+    """Capitalised words inside a sentence, lower case."""
+    tokens: tuple[str, ...] = ()
+    """Every word, contractions written out, lower case, in order; marks left out."""
+    question: str = ""
+    """how, how many, why, when, where, who, what, yes/no, order, or empty."""
+    lead: str = ""
+    """The auxiliary that opens the first question ("is", "should"), or empty."""
+    stems: frozenset[str] = field(default=frozenset())
+    scopes: frozenset[str] = field(default=frozenset())
+
+
+@lru_cache(maxsize=16384)
+def read(prompt: str) -> Reading:
+    """Reads one prompt, a few tens of microseconds for a line; remembered."""
+    return _Reader(prompt).reading()
+
+
+class _Reader:
+    """The state of one pass over a prompt."""
+
+    def __init__(self, prompt: str) -> None:
+        self.tokens: list[str] = []
+        self.marks: list[str] = []  # the mark before each token
+        self.capital: list[bool] = []
+        self.numbers: list[tuple[int, Fraction | str, str]] = []  # with the token index they precede
+        self.spans: list[str] = []
+        self.ids: list[str] = []
+        mark = "."
+        titled = _titled(prompt)
+        for found in _TOKEN.finditer(prompt):
+            kind, text = found.lastgroup, found.group()
+            if kind == "tail":
+                kind = "number"
+            if kind == "mark":
+                if text in "’'\"“”‘":
+                    continue
+                mark = mark if text in ",-" and mark in ".!?\n" else text
+                continue
+            start = mark != "" and mark in ".?!\n:"
+            if kind == "word":
+                self._word(text, mark, not titled and text[0].isupper() and not (start and len(text) > 1 and not text.isupper()))
+            elif kind == "number":
+                self._number(text, found.group("tail") or "", mark)
+            elif kind in ("code", "quote"):
+                inner = " ".join(text.strip("`\"'“”«»").split())
+                self.spans.append(inner if kind == "code" else inner.lower().rstrip(".,?!"))
+                self._push(inner.lower() if len(inner) < 40 else "\0span", mark, False)
+            elif kind == "symbol":
+                self._push(text.lower(), mark, False)
+            else:
+                normal = re.sub(r"\s|\.(?=m)", "", text.lower()).rstrip(".,;:!?)")
+                if kind in ("date", "time"):
+                    self.numbers.append((len(self.tokens), _clock(normal) if kind == "time" else normal.replace(".", "/"), kind))
+                else:
+                    self.ids.append(normal.removeprefix("v") if kind == "version" else normal)
+                self._push("\0" + kind, mark, False)
+            mark = ""
+
+    def _push(self, token: str, mark: str, capital: bool) -> None:
+        self.tokens.append(token)
+        self.marks.append(mark)
+        self.capital.append(capital)
+
+    def _word(self, text: str, mark: str, capital: bool) -> None:
+        lower = text.lower().replace("’", "'")
+        if any(c.isdigit() for c in lower):
+            self.ids.append(lower.replace("-", "").replace("_", ""))
+            self._push(lower, mark, capital)
+            return
+        if lower in _TYPED:
+            for part in _TYPED[lower]:
+                self._push(part, mark, False)
+                mark = ""
+            return
+        if "'" in lower:
+            head, _, tail = lower.partition("'")
+            if lower.endswith("n't"):
+                self._push({"ca": "can", "wo": "will", "sha": "shall"}.get(lower[:-3], lower[:-3]), mark, False)
+                self._push("not", "", False)
+                return
+            self._push(head, mark, capital)
+            if tail == "s":
+                self._push("'s", "", False)
+            elif "'" + tail in _LONG:
+                self._push(_LONG["'" + tail], "", False)
+            return
+        self._push(lower, mark, capital)
+
+    def _number(self, text: str, tail: str, mark: str) -> None:
+        sign, money, digits, under, rest = _AMOUNT.fullmatch(text).groups()  # type: ignore[union-attr]
+        lower = tail.lower()
+        value: Fraction | str = Fraction(digits.replace(",", "")) * (-1 if sign else 1)
+        unit = UNITS[money] if money in UNITS else ("gbp" if money == "£" else "")
+        if under and int(under):
+            value /= int(under)  # type: ignore[operator]
+        if lower in ("st", "nd", "rd", "th"):
+            value = f"{digits}th"
+        elif lower in ("%", "percent"):
+            value, unit = value / 100, ""  # type: ignore[operator]
+        elif lower in _SCALE:
+            value *= _SCALE[lower]  # type: ignore[operator]
+        elif lower in UNITS:
+            unit = UNITS[lower]
+        elif lower.startswith("°"):
+            unit = {"c": "celsius", "f": "fahrenheit"}.get(lower[1:], "degree")
+        elif lower:
+            self.ids.append((digits + lower).replace("-", ""))
+            self._push(text.lower(), mark, False)
+            return
+        self.numbers.append((len(self.tokens), value, unit))
+        self._push("\0number", mark, False)
+
+    def reading(self) -> Reading:
+        self._spelled_numbers()
+        words, positions = self._content()
+        tokens = tuple(t for t in self.tokens if t and t[0] not in "\0'")
+        stems = [word.stem for word in words]
+        negated = []
+        for index, token in enumerate(self.tokens):
+            if token in NEGATORS and not self._idle_negator(index):
+                after = next((s for s, p in zip(stems, positions, strict=True) if p > index), "")
+                negated.append(after)
+        numbers = []
+        for index, value, unit in self.numbers:
+            place = bisect_left(positions, index)
+            counts = stems[place] if place < len(stems) and positions[place] - index <= 3 else stems[place - 1] if place else ""
+            following = self.tokens[index + 1] if index + 1 < len(self.tokens) else ""
+            if following in ("percent", "percentage") and isinstance(value, Fraction):
+                value = value / 100
+            elif not unit:
+                unit = UNITS.get(following, "")
+            numbers.append(Number(value, unit, counts))
+        question, lead = _question(self.tokens, self.marks)
+        return Reading(
+            words=tuple(words),
+            numbers=tuple(numbers),
+            spans=tuple(self.spans),
+            ids=tuple(self.ids),
+            negated=tuple(negated),
+            names=tuple(t for t, c in zip(self.tokens, self.capital, strict=True) if c and t not in FUNCTION_WORDS),
+            tokens=tokens,
+            question=question,
+            lead=lead,
+            stems=frozenset(stems),
+            scopes=frozenset(SCOPES[t] for t in tokens if t in SCOPES),
+        )
+
+    def _idle_negator(self, index: int) -> bool:
+        """Whether a negator turns nothing: "why don't you", "isn't it", "no. 5", "not only"."""
+        token = self.tokens[index]
+        before = self.tokens[index - 1] if index else ""
+        after = self.tokens[index + 1] if index + 1 < len(self.tokens) else ""
+        if token == "no" and (after == "\0number" or (index == 0 and self.marks[1:2] == [","])):
+            return True
+        if token == "not":
+            if after in ("only", "just", "sure"):
+                return True
+            opens = index == 1 and before in ("is", "are", "do", "does", "did", "was", "were", "should", "would", "have")
+            return opens or before == "or" or after == ""  # "isn't it ...", "... or not?"
+        return token == "never" and after == "mind"
+
+    def _spelled_numbers(self) -> None:
+        """Finds "twenty five", "three quarters", "two dozen", "5 million", "half", and month names as numbers."""
+        digit = {index: at for at, (index, value, _) in enumerate(self.numbers) if isinstance(value, Fraction)}
+        index, tokens, added = 0, self.tokens, []
+        while index < len(tokens):
+            token = tokens[index]
+            start, value = index, None
+            if index in digit:
+                value = self.numbers[digit[index]][1]
+                index += 1
+            elif token in NUMBER_WORDS:
+                value = Fraction(0)
+                while index < len(tokens) and (tokens[index] in NUMBER_WORDS or tokens[index] == "hundred"):
+                    step = NUMBER_WORDS.get(tokens[index], 100)
+                    value = value * 100 if tokens[index] == "hundred" else value * 12 if step == 12 and value else value + step
+                    index += 1
+            elif token in ("a", "an") and index + 1 < len(tokens) and tokens[index + 1] in _SCALE and len(tokens[index + 1]) > 2:
+                value, index = Fraction(1), index + 1
+            elif token in _MULTIPLES:
+                value, index = Fraction(_MULTIPLES[token]), index + 1
+            elif token in MONTHS and token not in ("may", "mar", "sep", "dec", "march", "jan") or (token == "may" and self.capital[index]):
+                added.append((index, f"month {MONTHS[token]}", "date"))
+                index += 1
+                continue
+            else:
+                index += 1
+                continue
+            if index < len(tokens) and tokens[index] in _PARTS and start not in digit and value:
+                value, index = value / _PARTS[tokens[index]], index + 1  # type: ignore[operator]
+            while index < len(tokens) and (tokens[index] in _SCALE and len(tokens[index]) > 1 or tokens[index] == "dozen"):
+                value *= _SCALE.get(tokens[index], 12)  # type: ignore[operator]
+                index += 1
+            if start in digit:
+                at = digit[start]
+                self.numbers[at] = (start, value, self.numbers[at][2])  # type: ignore[assignment]
+            elif value != 1:
+                added.append((start, value, ""))  # type: ignore[arg-type]
+                for place in range(start, index):
+                    tokens[place] = "\0number"
+        if added:
+            self.numbers = sorted([*self.numbers, *added], key=lambda item: item[0])
+
+    def _content(self) -> tuple[list[Word], list[int]]:
+        """The content words with their roles, and where among the tokens they stand."""
+        tokens, marks = self.tokens, self.marks
+        texts: list[str] = []
+        roles: list[str] = []
+        groups: list[int] = []
+        positions: list[int] = []
+        role, group, joined, agent_at, verb_at = "", -1, False, -1, -1
+        for index, token in enumerate(tokens):
+            mark = marks[index]
+            if mark:
+                role = role if mark in "/-&" else ""
+                if mark in ",/" and texts and positions[-1] == index - 1:
+                    joined = True
+            if token in _LINKS:
+                joined = bool(texts)
+                continue
+            if token == "'s":
+                if texts:
+                    roles[-1] = roles[-1] or "of"
+                continue
+            if token in PREPOSITIONS:
+                role = self._preposition(index, token)
+                if token == "by" and texts and verb_at < 0 and _participle(texts[-1]) and any(t in _BE for t in tokens[:index]):
+                    agent_at, verb_at = len(texts), len(texts) - 1
+                joined = False
+                continue
+            if not token or token[0] == "\0" or token in FUNCTION_WORDS or token in NEGATORS:
+                if token not in _ARTICLES and token not in ("not", "very") and token[:1] != "\0":
+                    role, joined = "", joined and token in FUNCTION_WORDS
+                continue
+            if joined and texts and index - positions[-1] <= 4:
+                if groups[-1] < 0:
+                    group += 1
+                    groups[-1] = group
+                groups.append(groups[-1])
+                role = role or roles[-1]
+            else:
+                groups.append(-1)
+            joined = False
+            if token in _OPINION and texts and index + 1 < len(tokens) and tokens[index + 1] in ("is", "are", "that", "will", "was"):
+                for back in range(len(texts)):
+                    roles[back] = roles[back] or "according"
+                groups.pop()
+                continue
+            texts.append(token)
+            roles.append(role)
+            positions.append(index)
+        ranks = list(range(len(texts)))
+        if 0 <= verb_at < agent_at < len(texts):
+            end = next((i for i in range(agent_at, len(texts)) if roles[i] != "by"), len(texts))
+            first = next((i for i in range(verb_at, -1, -1) if i == 0 or roles[i - 1]), 0)
+            order = [*range(first), *range(agent_at, end), verb_at, *range(first, verb_at), *range(end, len(texts))]
+            ranks = [order.index(i) for i in range(len(texts))]
+            for i in range(agent_at, end):
+                roles[i] = ""
+        passive = [_participle(t) and not _BE.isdisjoint(tokens[max(0, p - 4) : p]) for t, p in zip(texts, positions, strict=True)]
+        parts = zip(texts, roles, groups, ranks, passive, strict=True)
+        words = [Word(t, stem(t), r, g, k, v) for t, r, g, k, v in parts]
+        return words, positions
+
+    def _preposition(self, index: int, token: str) -> str:
+        before = self.tokens[index - 1] if index else ""
+        after = self.tokens[index + 1] if index + 1 < len(self.tokens) else ""
+        if token == "to":
+            if before == "according":
+                return "according"
+            if after not in _ARTICLES and not (after and after[0] == "\0") and (before in _INFINITIVE_AFTER or stem(after) in VERBS):
+                return ""
+        return "to" if token == "into" else token
+
+
+_TITLE_WORD = re.compile(r"(?<=[a-z,] )(?:Is|Are|The|Of|In|To|For|And|What|How|Do|Does|You|My|With|On)\b")
+
+
+def _titled(prompt: str) -> bool:
+    """Whether capitals say nothing, because every word has them."""
+    return prompt.isupper() or _TITLE_WORD.search(prompt) is not None
+
+
+_SAME_PARTICIPLE = frozenset("hurt hit cut put let set shut beat read spread split cast upset cost".split())
+
+
+def _participle(word: str) -> bool:
+    if word in _SAME_PARTICIPLE or (word.endswith("ed") and len(word) > 4):
+        return True
+    return stem(word) != word and stem(word) in VERBS and not word.endswith(("s", "ing"))
+
+
+def _clock(text: str) -> str:
+    hour, minute = int(re.match(r"\d+", text).group()), re.search(r":(\d+)", text)  # type: ignore[union-attr]
+    if text.endswith("m"):
+        hour = hour % 12 + (12 if text[-2] == "p" else 0)
+    return f"{hour}:{minute.group(1) if minute else '00'}"
+
+
+_WH = frozenset("why when where who whom whose what which how".split())
+_AUXILIARIES = frozenset("is are am was were do does did can could will would shall should may might must has have had".split())
+_MEASURES = frozenset("many much long old far often tall big fast deep heavy high large late soon big".split())
+
+
+def _question(tokens: list[str], marks: list[str]) -> tuple[str, str]:
+    """The type of the last question in the prompt and its leading auxiliary."""
+    best, lead = "", ""
+    for index, token in enumerate(tokens):
+        opens = index == 0 or marks[index] not in ("",) or tokens[index - 1] in ("and", "but", "so", "then", "hi", "hello")
+        after = tokens[index + 1] if index + 1 < len(tokens) else ""
+        before = tokens[index - 1] if index else ""
+        if token in _WH and (opens or before in PREPOSITIONS or before in FILLERS or before in ("me", "us", "out", "not", "is")):
+            kind = "who" if token in ("who", "whom", "whose") else "what" if token == "which" else token
+            if token == "how" and after in _MEASURES:
+                kind = f"how {after}"
+            elif token == "how" and after == "come":
+                kind = "why"
+            elif token == "what":
+                nouns = tokens[index + 1 : index + 5]
+                if "time" in nouns[:1] or "date" in nouns[:3] or ("year" in nouns[:2]):
+                    kind = "when"
+                elif "reason" in nouns or "reasons" in nouns:
+                    kind = "why"
+                elif {"way", "ways", "method", "steps", "procedure", "process"} & set(nouns):
+                    kind = "how"
+                elif "for" in tokens[-1:]:
+                    kind = "why"
+            if not best or best == "yes/no" or kind not in ("what",):
+                best = kind
+            if after in _AUXILIARIES:
+                lead = lead or after
+        elif token in _AUXILIARIES and opens and not best:
+            best, lead = "yes/no", token
+            tail = tokens[index + 1 : index + 6]
+            if token in ("is", "are") and "there" in tail[:1] and {"way", "ways"} & set(tail):
+                best = "how"
+    return best, lead

@@ -1,0 +1,79 @@
+"""The command line: one file per group of commands.
+
+One rule: `askonce --help` reads nothing heavy, so commands import what they need when they run; and every failure is
+one clear line on stderr, with exit code 2 where the input was wrong and 1 where something else was.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from askonce import __version__
+from askonce.cli import cache, certs, programs, rules, serve, stats, trying
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="A transparent semantic cache for calls to LLM providers: the provider is asked once.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich's help costs half a second, nearly all of it imports
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# What follows the command's name is the command's own, also where it looks like an option of ours.
+_PASSED_ON = {"allow_interspersed_args": False}
+
+app.command()(serve.serve)
+app.command()(serve.web)
+app.command("exec", context_settings=_PASSED_ON)(programs.exec_)
+app.command()(programs.env)
+app.command()(trying.demo)
+app.command()(stats.stats)
+app.add_typer(cache.app, name="cache")
+app.add_typer(rules.app, name="rules")
+app.add_typer(certs.app, name="certs")
+app.add_typer(trying.bench, name="bench")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"askonce {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="And exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The console entry."""
+    try:
+        app(prog_name="askonce")
+    except Exception as error:
+        if os.environ.get("ASKONCE_DEBUG"):
+            raise
+        typer.echo(f"askonce: {_message(error)}", err=True)
+        sys.exit(_code(error))
+
+
+def _message(error: Exception) -> str:
+    if type(error).__module__.startswith("askonce."):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return f"internal error: {type(error).__name__}: {error} (ASKONCE_DEBUG=1 shows where)"
+
+
+def _code(error: Exception) -> int:
+    code = getattr(error, "code", None)
+    if isinstance(code, int):
+        return code
+    return 2 if isinstance(error, ValueError) and type(error).__module__.startswith("askonce.") else 1

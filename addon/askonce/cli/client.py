@@ -1,0 +1,114 @@
+"""The management API as the commands use it: that of the running proxy, or, where none runs, of the data folder itself.
+
+One rule: both ways answer with the same values, because both are the same application.
+"""
+
+import asyncio
+import http.client
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+from askonce import __version__
+from askonce.running import ProxyError, State, probe
+from askonce.settings import Settings
+
+__all__ = ["Ask", "management", "running_proxy"]
+
+type Ask = Callable[[str, str, Mapping[str, Any]], Any]
+"""(method, path, query parameters) -> the JSON value that was answered. Parameters that are None are left out."""
+
+
+class RequestError(Exception):
+    """The management API refused a request; the message is its own."""
+
+
+@contextmanager
+def management(settings: Settings) -> Iterator[Ask]:
+    """The running proxy's API, or the data folder's own where none runs."""
+    match probe(settings):
+        case State.ABSENT:
+            with _own_management(settings) as ask:
+                yield ask
+        case state:
+            yield _over_http(settings, state)
+
+
+def running_proxy(settings: Settings) -> Ask:
+    """The running proxy's API. Raises `ProxyError` where none runs."""
+    return _over_http(settings, probe(settings))
+
+
+def _over_http(settings: Settings, state: State) -> Ask:
+    if state is State.ABSENT:
+        raise ProxyError(f"no proxy runs at {settings.listen}; start one with `askonce serve`")
+    if state is State.FOREIGN:
+        raise ProxyError(f"what listens at {settings.listen} is not Askonce; name the proxy with --listen HOST:PORT")
+
+    def ask(method: str, path: str, query: Mapping[str, Any]) -> Any:
+        connection = http.client.HTTPConnection(settings.client_host, settings.listen_port, timeout=30)
+        headers = {"authorization": f"Bearer {settings.token}"} if settings.token else {}
+        try:
+            connection.request(method, _target(path, query), headers=headers)
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ProxyError(f"the proxy at {settings.listen} did not answer: {error}") from error
+        finally:
+            connection.close()
+        if response.status == 401:
+            raise RequestError("the proxy asks for its token: set ASKONCE_TOKEN to the one it was started with")
+        return _value(response.status, body)
+
+    return ask
+
+
+@contextmanager
+def _own_management(settings: Settings) -> Iterator[Ask]:
+    import httpx
+
+    from askonce.accounting import Accounting
+    from askonce.cache import Cache, Limits, default_judge, load_embedder
+    from askonce.config import load
+    from askonce.manage import create_app
+
+    if not settings.data.is_dir():
+        raise ProxyError(f"no proxy runs at {settings.listen}, and there is no data folder at {settings.data}")
+    config = load(settings.rules)
+    with asyncio.Runner() as runner:
+        cache = Cache.open(
+            settings.data,
+            embedder=None if config.embedder == "wordllama" else load_embedder(config.embedder),
+            judge=default_judge(),
+            limits=Limits(config.cache.max_entries, config.cache.max_bytes),
+        )
+        app = create_app(cache, Accounting(), token=None, version=__version__, ready=lambda: None, reload=None)
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://askonce.internal")
+
+        def ask(method: str, path: str, query: Mapping[str, Any]) -> Any:
+            response = runner.run(client.request(method, _target(path, query)))
+            return _value(response.status_code, response.content)
+
+        try:
+            runner.run(cache.ready())
+            yield ask
+        finally:
+            runner.run(client.aclose())
+            runner.run(cache.close())
+
+
+def _target(path: str, query: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _value(status: int, body: bytes) -> Any:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        raise RequestError(f"the proxy answered with {status} and no JSON: {body[:200]!r}") from None
+    if status >= 400:
+        raise RequestError(str(value.get("error", value)) if isinstance(value, dict) else str(value))
+    return value

@@ -1,0 +1,30 @@
+"""The options that several commands share, and what they make of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["AsJson", "Certs", "Data", "Listen", "RulesFile"]
+
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Where the proxy listens; 127.0.0.1:8080 by default.", envvar="ASKONCE_LISTEN"
+    ),
+]
+RulesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--rules", metavar="FILE", help="./rules.yaml by default, or the rules that ship.", envvar="ASKONCE_RULES"
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where answers are kept; ./data by default.", envvar="ASKONCE_DATA"),
+]
+Certs = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where the certificates are; ./certs by default.", envvar="ASKONCE_CERTS"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

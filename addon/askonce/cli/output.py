@@ -1,0 +1,54 @@
+"""How commands speak: results on stdout, everything else on stderr.
+
+One rule: text that came from a prompt or a provider is shown, never obeyed: no markup, no control characters.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["notes", "one_line", "print_json", "printable", "results", "table"]
+
+
+def results() -> Console:
+    """For what the command was asked for."""
+    return Console(highlight=False)
+
+
+def notes() -> Console:
+    """For progress and remarks."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """A JSON value, indented, as it is."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf")))
+
+
+def printable(text: str) -> str:
+    """The text without what would make a terminal do something."""
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def one_line(text: str) -> Text:
+    """The text as a cell of a table."""
+    return Text(printable(" ".join(text.split())), no_wrap=True, overflow="ellipsis")
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
+    """A plain table; columns whose name begins with `>` are aligned to the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(
+            column.removeprefix(">"), justify="right" if right else "left", no_wrap=right, overflow="ellipsis"
+        )
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else one_line(str(cell)) for cell in row))
+    return made

@@ -1,0 +1,114 @@
+"""`exec` and `env`: a program behind the proxy."""
+
+import enum
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from askonce.cli.options import Certs, Data, Listen, RulesFile
+from askonce.settings import Settings
+
+__all__ = ["env", "exec_"]
+
+
+class Shell(enum.StrEnum):
+    """What `env` prints for."""
+
+    SH = "sh"
+    FISH = "fish"
+    JSON = "json"
+
+
+def exec_(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGS]...", show_default=False)],
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+    certs: Certs = None,
+) -> None:
+    """Run a program behind the proxy. A proxy is started for it where none listens."""
+    from contextlib import ExitStack
+
+    from askonce import launch, running
+    from askonce.cli.output import notes
+
+    settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs)
+    launch.find_command(command[0], os.environ)  # a slip of the pen should not wait for a proxy
+    _remark_on_other_proxy(os.environ, settings)
+    with ExitStack() as stack:
+        with notes().status(f"waiting for the proxy at {settings.listen}"):
+            proxy = stack.enter_context(running.borrowed(settings))
+            variables = _variables(proxy)
+        code = launch.run(command, {**os.environ, **variables})
+    raise typer.Exit(code)
+
+
+def env(
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+    certs: Certs = None,
+    shell: Annotated[Shell, typer.Option(help="The language to print.")] = Shell.SH,
+) -> None:
+    """Print exports that put a shell behind the proxy. Use it as eval "$(askonce env)"."""
+    from askonce import running
+    from askonce.cli.output import notes
+
+    settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs)
+    if running.probe(settings) is running.State.ABSENT:
+        notes().print(
+            f"askonce: no proxy listens at {settings.listen} yet; start it with `askonce serve`", soft_wrap=True
+        )
+    _remark_on_other_proxy(os.environ, settings)
+    typer.echo(_exports(_variables(settings), shell))
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    from askonce import launch, running, trust
+
+    if (settings.certs / "mitmproxy-ca.pem").exists():
+        made = trust.load_ca(settings.certs)  # as the proxy made it, perhaps from other rules than ours
+    else:
+        from askonce.config import load
+        from askonce.rules import Rules
+
+        made = trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
+    running.check_trust(settings, made.bundle)
+    return launch.environment(
+        settings.url,
+        made.bundle,
+        made.ca_cert,
+        os.environ,
+        truststore=made.truststore,
+        hosts=trust.ca_info(settings.certs).hosts,
+    )
+
+
+def _remark_on_other_proxy(environ: Mapping[str, str], settings: Settings) -> None:
+    from askonce.cli.output import notes
+
+    other = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
+    if other and other != settings.url:
+        notes().print(
+            f"askonce: HTTPS_PROXY was {other.rpartition('@')[2]}; Askonce takes its place and goes past it",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def _exports(variables: Mapping[str, str], shell: Shell) -> str:
+    match shell:
+        case Shell.JSON:
+            return json.dumps(variables, indent=2)
+        case Shell.FISH:
+            return "\n".join(f"set -gx {name} {_fish_quoted(value)}" for name, value in variables.items())
+        case Shell.SH:
+            return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def _fish_quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

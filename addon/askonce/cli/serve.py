@@ -1,0 +1,34 @@
+"""`serve` and `web`: the proxy itself."""
+
+from typing import Annotated
+
+import typer
+
+from askonce.cli.options import Certs, Data, Listen, RulesFile
+from askonce.settings import Settings
+
+__all__ = ["serve", "web"]
+
+
+def serve(listen: Listen = None, rules: RulesFile = None, data: Data = None, certs: Certs = None) -> None:
+    """Run the proxy until it is stopped."""
+    _serve(Settings.from_env(listen=listen, rules=rules, data=data, certs=certs), web=False)
+
+
+def web(
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+    certs: Certs = None,
+    web_port: Annotated[
+        int | None, typer.Option(help="Where mitmweb listens; 8081 by default.", envvar="ASKONCE_WEB_PORT")
+    ] = None,
+) -> None:
+    """Run the proxy in mitmweb. It shows every conversation, and why it hit or missed."""
+    _serve(Settings.from_env(listen=listen, rules=rules, data=data, certs=certs, web_port=web_port), web=True)
+
+
+def _serve(settings: Settings, web: bool) -> None:
+    from askonce.engine import serve as run
+
+    raise typer.Exit(run(settings, web=web))

@@ -1,0 +1,98 @@
+"""The application on the reserved host and on the proxy's own port: which routers it has, and what they share.
+
+The rule: a product's routes are one router in one file; what all of them share (guard, errors, documents) is here.
+It runs without a server, inside the proxy's event loop, so it has no lifespan and needs no threads of its own.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI, HTTPException
+from fastapi.params import Depends
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
+
+from askonce.accounting import Accounting
+from askonce.cache import Cache, Limits
+from askonce.faults import Faults
+from askonce.manage import entries, probes
+from askonce.manage.errors import RESPONSES, install
+from askonce.manage.guard import Guard, bearer
+
+__all__ = ["create_app"]
+
+_PAGE = Path(__file__).with_name("page.html")
+
+
+class Reloaded(BaseModel):
+    message: str = "Rules reloaded"
+
+
+def create_app(
+    cache: Cache,
+    accounting: Accounting,
+    *,
+    token: str | None,
+    version: str,
+    ready: Callable[[], str | None],
+    reload: Callable[[], Awaitable[None]] | None,
+    limits: Limits | None = None,
+    ttl: Callable[[], float] | None = None,
+) -> FastAPI:
+    """The management API as an ASGI application.
+
+    `token` is asked for as `Authorization: Bearer`; None leaves every route open. `ready` gives the reason why the
+    proxy cannot do its work, or None. `reload` reads rules.yaml again and raises ValueError where it cannot be used;
+    None leaves that route out. `limits` are the cache's, and `ttl` gives the seconds that an answer is kept where its
+    rule does not say; both are only shown, as unknown where they are None.
+
+    Raises ValueError for an empty token, which would protect nothing.
+    """
+    if token == "":
+        raise ValueError("the management token is empty; expected a text, or none at all")
+    protected: list[Depends] = [bearer(token)] if token is not None else []
+    app = FastAPIOffline(
+        title="Askonce",
+        version=version,
+        description="The cache between your programs and their LLM providers: look, search, forget, measure.",
+        redirect_slashes=False,
+        static_url="/docs/assets",
+        swagger_ui_parameters={"validatorUrl": None},
+        generate_unique_id_function=_operation_id,
+    )
+    faults = Faults(accounting.fault)
+    app.add_middleware(Guard, faults=faults)
+    install(app, faults)
+    app.include_router(_own(protected, reload))
+    app.include_router(probes.router(cache, accounting, version=version, ready=ready, protected=protected))
+    app.include_router(entries.router(cache, limits=limits, ttl=ttl, protected=protected))
+    return app
+
+
+def _own(protected: list[Depends], reload: Callable[[], Awaitable[None]] | None) -> APIRouter:
+    routes = APIRouter(responses=RESPONSES)
+    page = _PAGE.read_text("utf-8")
+
+    @routes.get("/", tags=["page"], response_class=HTMLResponse)
+    async def status_page() -> HTMLResponse:
+        """A page for people: what was asked and saved, and the latest answers."""
+        return HTMLResponse(page)
+
+    if reload is not None:
+
+        @routes.post("/v1/reload", tags=["rules"], dependencies=protected)
+        async def reload_rules() -> Reloaded:
+            """Read rules.yaml again; a file that cannot be used changes nothing."""
+            try:
+                await reload()
+            except ValueError as error:
+                raise HTTPException(400, str(error)) from error
+            return Reloaded()
+
+    return routes
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,236 @@
+"""What `/metrics` says: our own families, and those that dashboards of three products query.
+
+The rule: nothing is counted here. Every sample is a projection of the accounting's table or of the cache's own
+figures, made when it is asked for.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from resource import getpagesize
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from askonce.accounting import BUCKETS, Accounting, Tally
+from askonce.cache import Cache
+
+__all__ = ["CONTENT_TYPE", "Exposition"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format. OpenMetrics is not offered: Semcache's counters have names that it forbids."""
+
+_LE = [*map(str, BUCKETS), "+Inf"]
+
+
+class Exposition(Collector):
+    """Renders the metrics of one process."""
+
+    def __init__(self, accounting: Accounting, cache: Cache, version: str) -> None:
+        self._accounting = accounting
+        self._cache = cache
+        self._version = version
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._registry.register(self)
+
+    def render(self) -> bytes:
+        """All families, as `CONTENT_TYPE`."""
+        return generate_latest(self._registry) + self._semcache_counters()
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._askonce()
+        yield from self._promptcache()
+        yield from self._semcache()
+        yield from self._gateway()
+
+    def _askonce(self) -> Iterator[Metric]:
+        table, stats = self._accounting, self._cache.stats()
+        yield _gauge("askonce_build_info", "The version that runs, as a label", [((self._version,), 1)], "version")
+        yield _counter(
+            "askonce_requests_total",
+            "Calls to providers, by what became of them",
+            _calls(table.sums(lambda row: (row.upstream, row.wire, row.outcome))),
+            "upstream",
+            "wire",
+            "outcome",
+        )
+        yield _histogram(
+            "askonce_request_seconds",
+            "From a call's last byte to its answer's last byte",
+            (
+                (labels, sums.buckets, sums.seconds)
+                for labels, sums in table.sums(lambda r: (r.upstream, r.outcome)).items()
+            ),
+            "upstream",
+            "outcome",
+        )
+        yield _histogram(
+            "askonce_decision_seconds",
+            "Reading a call, identifying it and looking it up",
+            (
+                ((outcome,), sums.decision_buckets, sums.decision_seconds)
+                for outcome, sums in table.sums(lambda row: row.outcome).items()
+            ),
+            "outcome",
+        )
+        tokens = table.sums(lambda row: "cache" if row.hit else "provider")
+        yield _counter(
+            "askonce_tokens_total",
+            "Tokens of answers: those the provider was paid for, and those that came from the cache",
+            [
+                sample
+                for source in ("provider", "cache")
+                for sums in [tokens.get(source, Tally())]
+                for sample in [(("input", source), sums.input_tokens), (("output", source), sums.output_tokens)]
+            ],
+            "direction",
+            "source",
+        )
+        whole = table.totals().all
+        yield _counter("askonce_saved_seconds_total", "Providers' time that hits saved", [((), whole.seconds_saved)])
+        yield _counter("askonce_saved_usd_total", "US dollars that hits saved", [((), whole.money_saved)])
+        yield _counter("askonce_stored_total", "Answers that were remembered", [((), whole.stored)])
+        yield _counter(
+            "askonce_bypass_total",
+            "Calls that may not be answered from the cache, by reason",
+            _calls(table.sums(lambda row: (row.detail,), lambda row: row.outcome == "bypass")),
+            "detail",
+        )
+        yield _counter(
+            "askonce_faults_total",
+            "Failures inside Askonce, each a miss to the app",
+            [((kind,), count) for kind, count in table.faults().items()],
+            "kind",
+        )
+        yield _gauge("askonce_cache_entries", "Remembered answers", [((), stats["entries"])])
+        yield _gauge("askonce_cache_bytes", "Size of the store", [((), stats["bytes"])])
+        yield _gauge("askonce_cache_memory_bytes", "Entries held in memory", [((), stats["memory_bytes"])])
+        yield _gauge("askonce_cache_index_bytes", "Vectors held in memory", [((), stats["index_bytes"])])
+        yield _counter("askonce_cache_evicted_total", "Entries that had to make room", [((), stats["evicted"])])
+
+    def _promptcache(self) -> Iterator[Metric]:
+        totals, stored = self._accounting.totals(), self._cache.stats()["entries"]
+        average = round(1000 * totals.avg_seconds, 3)
+        for name, text, value in (
+            ("cache_hits", "Total number of cache hits", totals.hits),
+            ("cache_misses", "Total number of cache misses", totals.misses),
+            ("cache_gray_zone", "Lookups that a judge decided", totals.all.judged),
+            ("requests", "Total number of requests", totals.all.calls),
+            ("requests_failed", "Requests without a good response", totals.failed),
+            ("provider_calls", "Calls that went to a provider", totals.asked),
+            ("provider_errors", "Calls that a provider did not answer well", totals.refused),
+        ):
+            yield _counter(f"promptcache_{name}_total", text, [((), value)])
+        yield _gauge("promptcache_stored_vectors", "Number of remembered prompts", [((), stored)])
+        yield _gauge("promptcache_latency_avg_ms", "Mean request latency in milliseconds", [((), average)])
+        yield _histogram(
+            "promptcache_request_latency_seconds",
+            "Request latency histogram",
+            [((), totals.all.buckets, totals.all.seconds)],
+        )
+
+    def _semcache(self) -> Iterator[Metric]:
+        rows = self._accounting.sums(
+            lambda row: (row.method, row.endpoint, str(row.status), "hit" if row.hit else "miss")
+        )
+        yield _histogram(
+            "semcache_chat_completion_http_requests",
+            "Chat completion requests, in seconds",
+            ((labels, sums.buckets, sums.seconds) for labels, sums in rows.items()),
+            "method",
+            "path",
+            "status",
+            "cache_status",
+        )
+        yield _gauge("semcache_cache_size", "Entries in the cache", [((), self._cache.stats()["entries"])])
+        if (kilobytes := _resident_kilobytes()) is not None:
+            yield _gauge("semcache_memory_usage", "Memory in use, in kilobytes", [((), kilobytes)])
+
+    def _semcache_counters(self) -> bytes:
+        # The library ends every counter's name in _total, and Semcache's dashboards query names without it.
+        totals = self._accounting.totals()
+        return (
+            "# HELP semcache_cache_hit Cache hits\n# TYPE semcache_cache_hit counter\n"
+            f"semcache_cache_hit {totals.hits}\n"
+            "# HELP semcache_cache_miss Cache misses\n# TYPE semcache_cache_miss counter\n"
+            f"semcache_cache_miss {totals.misses}\n"
+        ).encode()
+
+    def _gateway(self) -> Iterator[Metric]:
+        table = self._accounting
+        yield _counter(
+            "gateway_requests_total",
+            "Total number of requests",
+            _calls(table.sums(lambda row: (row.method, row.endpoint, str(row.status), row.model))),
+            "method",
+            "endpoint",
+            "status",
+            "model",
+        )
+        totals = table.totals()
+        yield _histogram(
+            "gateway_request_duration_seconds",
+            "Request duration in seconds",
+            [((), totals.all.buckets, totals.all.seconds)],
+        )
+        yield _counter(
+            "gateway_cache_hits_total",
+            "Total number of cache hits",
+            [(("exact",), totals.exact), (("semantic",), totals.semantic)],
+            "cache_type",
+        )
+        used = table.sums(lambda row: (row.upstream, row.model), lambda row: not row.hit)
+        yield _counter(
+            "gateway_tokens_used_total",
+            "Total number of tokens used",
+            [
+                sample
+                for (upstream, model), sums in used.items()
+                for sample in [
+                    ((upstream, model, "prompt"), sums.input_tokens),
+                    ((upstream, model, "completion"), sums.output_tokens),
+                ]
+            ],
+            "provider",
+            "model",
+            "type",
+        )
+
+
+_Sample = tuple[Sequence[str], float]
+
+
+def _calls(sums: dict[tuple[str, ...], Tally]) -> list[_Sample]:
+    return [(labels, tally.calls) for labels, tally in sums.items()]
+
+
+def _counter(name: str, text: str, samples: Iterable[_Sample], *labels: str) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _gauge(name: str, text: str, samples: Iterable[_Sample], *labels: str) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _histogram(
+    name: str, text: str, samples: Iterable[tuple[Sequence[str], Sequence[int], float]], *labels: str
+) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for values, buckets, total in samples:
+        family.add_metric(values, list(zip(_LE, accumulate(buckets), strict=True)), total)
+    return family
+
+
+def _resident_kilobytes() -> int | None:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * getpagesize() // 1024
+    except OSError:
+        return None

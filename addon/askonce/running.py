@@ -1,0 +1,223 @@
+"""The proxy that listens at an address: whether there is one, and one for as long as somebody needs it.
+
+One rule: a proxy that was started for a command is stopped when the last command that uses it has ended, and no other
+proxy ever is.
+"""
+
+import enum
+import fcntl
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from askonce.settings import Settings
+from askonce.trust import RESERVED_HOST
+
+__all__ = ["ProxyError", "State", "borrowed", "check_trust", "probe"]
+
+_START_TIME = 60.0
+"""Seconds; a first start on a slow disk reads some 200 MB of libraries."""
+_ANSWER_TIME = 10.0
+"""Seconds that a proxy of somebody else's gets to become ready."""
+_STOP_TIME = 20.0
+"""Seconds that calls under way get before a proxy is killed."""
+
+
+class ProxyError(Exception):
+    """No proxy of Askonce answers, and none can be started; the message says why."""
+
+
+class State(enum.Enum):
+    """What answers at an address."""
+
+    ABSENT = "nothing listens"
+    FOREIGN = "something else than Askonce listens"
+    STARTING = "not ready, or too busy to answer"
+    READY = "Askonce is ready"
+
+
+def probe(settings: Settings) -> State:
+    """Ask whoever listens at the proxy's address, within two seconds."""
+    connection = http.client.HTTPConnection(settings.client_host, settings.listen_port, timeout=2)
+    try:
+        connection.request("GET", "/health/ready")
+        response = connection.getresponse()
+        ready = json.loads(response.read(65536))
+    except ConnectionRefusedError:
+        return State.ABSENT
+    except TimeoutError:
+        return State.STARTING
+    except (OSError, http.client.HTTPException, ValueError):
+        return State.FOREIGN
+    finally:
+        connection.close()
+    if not isinstance(ready, dict) or ready.get("status") not in ("ready", "not ready") or "checks" not in ready:
+        return State.FOREIGN
+    return State.READY if response.status == 200 else State.STARTING
+
+
+def check_trust(settings: Settings, bundle: Path) -> None:
+    """Raise `ProxyError` where programs that trust `bundle` would refuse the certificates of the proxy."""
+    connection = http.client.HTTPSConnection(
+        settings.client_host, settings.listen_port, timeout=5, context=ssl.create_default_context(cafile=str(bundle))
+    )
+    connection.set_tunnel(RESERVED_HOST, 443)
+    try:
+        connection.connect()
+    except ssl.SSLCertVerificationError as error:
+        raise ProxyError(
+            f"the proxy at {settings.listen} has other certificates than those in {bundle.parent} "
+            f"({error.verify_message}); give --certs the folder that it was started with"
+        ) from error
+    except OSError:
+        pass  # the rules may give the reserved host another name; then there is nothing to compare
+    finally:
+        connection.close()
+
+
+@contextmanager
+def borrowed(settings: Settings) -> Iterator[Settings]:
+    """The settings of a proxy that is ready, one that listens already or a new one. Raises `ProxyError`.
+
+    Port 0 asks for a proxy of one's own on a free port. Commands that run side by side share what one of them started.
+    """
+    is_private = settings.listen_port == 0
+    if is_private:
+        settings = replace(settings, listen_port=_free_port(settings.client_host))
+    folder = settings.data / "exec"
+    for path in (settings.data, folder):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = _Files(folder, f"{settings.client_host}-{settings.listen_port}".replace(":", "."))
+    # Shared by all that use a proxy. Whoever gets it for himself alone is the last, and nobody can come in meanwhile.
+    with _opened(files.users) as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            _ensure(settings, files)
+            yield settings
+        finally:
+            if _try_lock(users, fcntl.LOCK_EX):
+                _stop_started(files)
+                if is_private:
+                    for file in (files.log, files.started, files.users):
+                        file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    folder: Path
+    name: str
+
+    @property
+    def users(self) -> Path:
+        return self.folder / f"{self.name}.users"
+
+    @property
+    def started(self) -> Path:
+        """Locked by the proxy that a command started, as long as it lives; holds its process id."""
+        return self.folder / f"{self.name}.started"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+
+def _ensure(settings: Settings, files: _Files) -> None:
+    """Wait for a proxy that is ready; start one where nothing listens and nobody else is starting one."""
+    begin = time.monotonic()
+    process = None
+    with _opened(files.started) as started:
+        while (state := probe(settings)) is not State.READY:
+            starting = process is not None or not _try_lock(started, fcntl.LOCK_EX)
+            if process and process.poll() is not None and state is State.ABSENT:
+                raise ProxyError(f"the proxy did not start: {_last_words(files.log)}")
+            if state is State.FOREIGN and (not starting or (process and process.returncode is not None)):
+                raise ProxyError(
+                    f"{settings.listen} is in use by something that is not Askonce; "
+                    "stop it, or choose another address with --listen HOST:PORT"
+                )
+            patience = _START_TIME if starting else _ANSWER_TIME
+            if time.monotonic() - begin > patience:
+                raise ProxyError(f"what listens at {settings.listen} is not ready after {patience:.0f} s")
+            if state is State.ABSENT and not starting:
+                process = _start(settings, files, started)
+            time.sleep(0.05)
+
+
+def _start(settings: Settings, files: _Files, started: BinaryIO) -> subprocess.Popen[bytes]:
+    options = [
+        "--listen",
+        settings.listen,
+        "--rules",
+        settings.rules,
+        "--data",
+        settings.data,
+        "--certs",
+        settings.certs,
+    ]
+    with files.log.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "askonce", "serve", *map(str, options)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[started.fileno()],  # a lock belongs to the open file, so the proxy holds it from here on
+            start_new_session=True,  # Ctrl-C is for the command, which may have calls to finish
+        )
+    started.truncate(0)
+    started.write(str(process.pid).encode())
+    started.flush()
+    return process
+
+
+def _stop_started(files: _Files) -> None:
+    with _opened(files.started) as started:
+        if _try_lock(started, fcntl.LOCK_EX):
+            return  # it is gone, or none was started
+        process = int(started.read() or 0)
+        if not process:
+            return
+        for number, patience in ((signal.SIGTERM, _STOP_TIME), (signal.SIGKILL, 2.0)):
+            try:
+                os.kill(process, number)
+            except ProcessLookupError:
+                return
+            deadline = time.monotonic() + patience
+            while time.monotonic() < deadline:
+                if _try_lock(started, fcntl.LOCK_EX):
+                    return
+                time.sleep(0.02)
+
+
+def _opened(file: Path) -> BinaryIO:
+    """To read and write, made where it is missing, never emptied."""
+    return os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+
+
+def _try_lock(file: BinaryIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1].removeprefix("askonce: ") if lines else f"it said nothing; see {log}"

@@ -1,0 +1,134 @@
+"""Where a proxy listens and where its files are: what the command line and the `ASKONCE_*` variables say.
+
+One rule: a `Settings` that exists can be served; what cannot is refused when it is made, with what was expected.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+__all__ = ["Settings", "SettingsError", "default_rules", "parse_listen"]
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+DEFAULT_WEB_PORT = 8081
+
+
+class SettingsError(ValueError):
+    """An option or a variable cannot be used; the message says which, and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One proxy: its address, its files, the token of its management API."""
+
+    listen_host: str
+    listen_port: int
+    """0 lets the system choose."""
+    rules: Path
+    data: Path
+    certs: Path
+    token: str | None = None
+    upstream_ca: Path | None = None
+    """A PEM file that is trusted for upstreams besides the usual roots."""
+    web_port: int = DEFAULT_WEB_PORT
+
+    def __post_init__(self) -> None:
+        if not self.is_loopback and not self.token:
+            raise SettingsError(
+                f"listening on {self.listen} lets others reach the cache: "
+                "set ASKONCE_TOKEN to a secret for the management API, or listen on 127.0.0.1"
+            )
+        if not 0 < self.web_port < 65536:
+            raise SettingsError(f"--web-port: expected a port from 1 to 65535; got {self.web_port}")
+        if self.upstream_ca and not self.upstream_ca.is_file():
+            raise SettingsError(f"ASKONCE_UPSTREAM_CA: no such file: {self.upstream_ca}")
+
+    @property
+    def listen(self) -> str:
+        """`HOST:PORT`, as `--listen` takes it."""
+        return _address(self.listen_host, self.listen_port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.listen_host).is_loopback
+        except ValueError:
+            return self.listen_host == "localhost"
+
+    @property
+    def client_host(self) -> str:
+        """The host under which a program on this machine reaches the proxy."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen_host, self.listen_host)
+
+    @property
+    def url(self) -> str:
+        """The proxy's URL for programs on this machine."""
+        return f"http://{_address(self.client_host, self.listen_port)}"
+
+    @classmethod
+    def from_env(
+        cls,
+        *,
+        listen: str | None = None,
+        rules: Path | None = None,
+        data: Path | None = None,
+        certs: Path | None = None,
+        web_port: int | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Self:
+        """What the command line says, then the environment, then the defaults. Raises `SettingsError`.
+
+        The default rules are ./rules.yaml, or those that ship where there is none.
+        """
+
+        def path(given: Path | None, variable: str, default: Path) -> Path:
+            return (given or Path(environ.get(variable) or default)).expanduser().absolute()
+
+        upstream_ca = environ.get("ASKONCE_UPSTREAM_CA")
+        own_rules = Path("rules.yaml")
+        host, port = (
+            parse_listen(listen, "--listen")
+            if listen
+            else parse_listen(environ.get("ASKONCE_LISTEN") or DEFAULT_LISTEN, "ASKONCE_LISTEN")
+        )
+        return cls(
+            listen_host=host,
+            listen_port=port,
+            rules=path(rules, "ASKONCE_RULES", own_rules if own_rules.is_file() else default_rules()),
+            data=path(data, "ASKONCE_DATA", Path("data")),
+            certs=path(certs, "ASKONCE_CERTS", Path("certs")),
+            token=environ.get("ASKONCE_TOKEN") or None,
+            upstream_ca=Path(upstream_ca).expanduser().absolute() if upstream_ca else None,
+            web_port=web_port if web_port is not None else _web_port(environ),
+        )
+
+
+def parse_listen(text: str, where: str = "--listen") -> tuple[str, int]:
+    """`HOST:PORT` or `[V6]:PORT`. Raises `SettingsError`, which names `where` the text came from."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})", text.strip())
+    if not found or int(found[3]) > 65535:
+        raise SettingsError(f"{where}: expected HOST:PORT, such as {DEFAULT_LISTEN} or [::1]:8080; got {text!r}")
+    return (found[1] or found[2]).lower(), int(found[3])
+
+
+def _web_port(environ: Mapping[str, str]) -> int:
+    text = environ.get("ASKONCE_WEB_PORT") or str(DEFAULT_WEB_PORT)
+    if not re.fullmatch(r"[0-9]{1,5}", text):
+        raise SettingsError(f"ASKONCE_WEB_PORT: expected a port from 1 to 65535; got {text!r}")
+    return int(text)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def default_rules() -> Path:
+    """The rules that ship: beside the modules in a wheel, at the top of a checkout."""
+    package = Path(__file__).parent
+    beside = package / "rules.yaml"
+    return beside if beside.is_file() else package.parents[1] / "rules.yaml"

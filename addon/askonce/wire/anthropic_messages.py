@@ -1,0 +1,247 @@
+"""Anthropic's Messages API (`POST /v1/messages`; on Vertex AI `…/models/M:rawPredict` and `:streamRawPredict`).
+
+One rule: what a stream of named events carries and what the JSON answer carries are the same message, so only the
+message is kept, and either form is made from it. Source: the provider's API reference and its SDK's accumulator.
+"""
+
+import re
+from typing import Any
+
+import orjson
+
+from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
+from askonce.wire import anthropic_events, sse
+from askonce.wire.base import ReadOptions, Replay
+from askonce.wire.common import (
+    MEDIA,
+    NO_PROMPT,
+    NOT_THE_USER,
+    TOOL_RESULT,
+    JsonObject,
+    assembling,
+    by_part,
+    count_of,
+    cut_prompt,
+    cut_text,
+    digest,
+    drop,
+    encode_final,
+    load_object,
+    number,
+    plain_text,
+    zeroed,
+)
+
+__all__ = ["AnthropicMessages"]
+
+_PARTS: dict[str, Part] = {
+    "tools": "tools",
+    "tool_choice": "tools",
+    "mcp_servers": "tools",
+    "output_config": "format",
+    "output_format": "format",
+    "max_tokens": "sampling",
+    "stop_sequences": "sampling",
+    "temperature": "sampling",
+    "thinking": "sampling",
+    "top_k": "sampling",
+    "top_p": "sampling",
+}
+_STATE = ("container", "thread", "diagnostics", "fallback_credit_token")
+"""Fields that refer to something the provider keeps, or remembers of an earlier call."""
+_MEDIA = frozenset({"image", "document", "search_result", "container_upload"})
+_VERTEX_MODEL = re.compile(r"/models/([^/:]+):(rawPredict|streamRawPredict)$")
+_UNIMPORTANT_HEADERS = frozenset({"anthropic-dangerous-direct-browser-access"})
+_DONE = frozenset({"end_turn", "stop_sequence", "tool_use"})
+
+
+class AnthropicMessages:
+    name = "anthropic-messages"
+
+    def read(self, request: Request, options: ReadOptions) -> Call:
+        body = load_object(request.body)
+        drop(body, options.ignore)
+        found = cut_prompt(body, options)
+        stream = body.pop("stream", None) is True
+        model = body.pop("model", None)
+        if on_vertex := _VERTEX_MODEL.search(request.path):
+            stream = stream or on_vertex[2] == "streamRawPredict"
+            model = model or on_vertex[1]
+        if not isinstance(model, str) or not model:
+            raise Unreadable("model: expected a name")
+        messages = _messages(body.pop("messages", None))
+        body.pop("cache_control", None)
+        system = _clean(body.pop("system", None), "system")
+        for tool in body["tools"] if isinstance(body.get("tools"), list) else ():
+            if isinstance(tool, dict):
+                tool.pop("cache_control", None)
+
+        last = messages[-1]
+        reason = _why_exact(messages, body)
+        if found is None and last["role"] == "user":
+            found = cut_text(last, "content")
+        text = found or ""
+        if not reason and not text.strip():
+            reason = NO_PROMPT
+
+        parts = by_part(body, _PARTS)
+        parts["model"] = model
+        if system:
+            parts["system"] = system
+        content = last["content"] = _plain(last["content"])
+        history = messages
+        if last["role"] == "user":
+            if content == "" and len(last) == 2:
+                history = messages[:-1]
+            elif reason == MEDIA:
+                history, parts["media"] = messages[:-1], last
+        if history:
+            parts["history"] = history
+        if headers := _headers(request):
+            parts.setdefault("other", {})["headers"] = headers
+        turns = [Turn(message["role"], plain_text(message["content"])) for message in messages[:-1]]
+        if system:
+            turns.insert(0, Turn("system", plain_text(system)))
+        turns.append(Turn(last["role"], text or plain_text(content)))
+        return Call(
+            wire=self.name,
+            prompt=text,
+            parts=parts,
+            model=model,
+            temperature=number(body.get("temperature")),
+            stream=stream,
+            exact_only=reason,
+            turns=tuple(turns),
+        )
+
+    def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
+        with assembling(self.name):
+            if body.lstrip()[:1] == b"{":
+                message = orjson.loads(body)
+            else:
+                message, content_type = anthropic_events.accumulate(body), "application/json"
+            _check(message)
+            usage = message.get("usage")
+            return Answer(
+                body=encode_final(message),
+                content_type=content_type or "application/json",
+                usage=Usage(
+                    count_of(usage, "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
+                    count_of(usage, "output_tokens"),
+                ),
+            )
+
+    def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
+        message = orjson.loads(answer.body)
+        message["id"] = replay.fresh_id("msg_")
+        if replay.zero_usage:
+            message["usage"] = zeroed(message.get("usage"))
+        if not call.stream:
+            return Reply(orjson.dumps(message), answer.content_type)
+        return Reply(b"".join(anthropic_events.encode(message)), sse.CONTENT_TYPE)
+
+
+def _messages(value: Any) -> list[JsonObject]:
+    if not isinstance(value, list) or not value:
+        raise Unreadable("messages: expected a list that is not empty")
+    for index, message in enumerate(value):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise Unreadable(f"messages[{index}]: expected an object with a role")
+        message["content"] = _clean(message.get("content"), f"messages[{index}].content")
+        if message["content"] is None:
+            raise Unreadable(f"messages[{index}].content: expected text or a list of blocks")
+    return value
+
+
+def _clean(content: Any, where: str, depth: int = 0) -> Any:
+    """Content without cache marks and with files replaced by their hash; a lone plain text block becomes its text."""
+    if content is None or isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise Unreadable(f"{where}: expected text or a list of blocks, found {type(content).__name__}")
+    for index, block in enumerate(content):
+        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+            raise Unreadable(f"{where}[{index}]: expected an object with a type")
+        block.pop("cache_control", None)
+        if block["type"] == "text":
+            if not isinstance(block.get("text"), str):
+                raise Unreadable(f"{where}[{index}].text: expected a string")
+            continue
+        source = block.get("source")
+        if isinstance(source, dict):
+            if isinstance(source.get("data"), str):
+                source["data"] = digest(source["data"])
+            holder, key = source, "content"
+        else:
+            holder, key = block, "content"
+        # A tool result holds blocks, one of which may be a document that holds blocks; no deeper.
+        if depth < 2 and isinstance(holder.get(key), list) and all(isinstance(item, dict) for item in holder[key]):
+            holder[key] = _clean(holder[key], f"{where}[{index}].{key}", depth + 1)
+    return _plain(content)
+
+
+def _plain(content: Any) -> Any:
+    """A list of one plain text block means the same as its text."""
+    if isinstance(content, list) and len(content) == 1:
+        block = content[0]
+        if block.get("type") == "text" and len(block) == 2:
+            return block["text"]
+    return content
+
+
+def _why_exact(messages: list[JsonObject], body: JsonObject) -> str:
+    role = messages[-1]["role"]
+    if role != "user":
+        return "the answer is begun by the caller" if role == "assistant" else NOT_THE_USER
+    # Messages from the user that follow each other are one turn to the provider.
+    for message in reversed(messages):
+        if message["role"] != "user":
+            break
+        for block in message["content"] if isinstance(message["content"], list) else ():
+            kind = block["type"]
+            if kind == "text":
+                continue
+            if kind in _MEDIA:
+                return MEDIA
+            return TOOL_RESULT if "tool" in kind else f"{kind} block in the last message"
+    return next((f"state kept by the provider: {name}" for name in _STATE if body.get(name)), "")
+
+
+def _headers(request: Request) -> JsonObject:
+    headers: JsonObject = {
+        name: value
+        for name, value in request.headers.items()
+        if name.startswith("anthropic-") and name not in _UNIMPORTANT_HEADERS
+    }
+    if betas := headers.get("anthropic-beta"):
+        headers["anthropic-beta"] = sorted({beta.strip() for beta in betas.split(",")})
+    return headers
+
+
+def _check(message: Any) -> None:
+    if not isinstance(message, dict) or message.get("type") != "message":
+        kind = message.get("type") if isinstance(message, dict) else type(message).__name__
+        raise Unstorable(f"expected a message, found {kind}")
+    reason = message.get("stop_reason")
+    if reason not in _DONE:
+        raise Unstorable(f"stop_reason {reason}")
+    if message.get("container"):
+        raise Unstorable("the answer refers to a container, which expires")
+    content = message["content"]
+    for block in content:
+        kind = block["type"]
+        if not isinstance(kind, str) or not isinstance(block[kind] if kind in ("text", "thinking") else "", str):
+            raise Unstorable("a content block is not what its type says")
+    if not any(_says_something(block) for block in content):
+        raise Unstorable("empty answer")
+    for block in content:
+        result = block.get("content")
+        if block.get("is_error") or (isinstance(result, dict) and str(result.get("type")).endswith("_error")):
+            raise Unstorable(f"a tool at the provider failed: {block['type']}")
+
+
+def _says_something(block: JsonObject) -> bool:
+    kind = block["type"]
+    if kind == "text":
+        return bool(block["text"].strip())
+    return kind not in ("thinking", "redacted_thinking", "fallback")

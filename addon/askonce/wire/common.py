@@ -1,0 +1,268 @@
+"""What several wire formats need: JSON in and out, the prompt cut out of a request, text cut for a stream.
+
+One rule: nothing here knows a provider. Text is cut out of a request, never copied, so that each word of it counts
+either as prompt or as part; and an answer that `assembling` lets through can be replayed.
+"""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+import orjson
+
+from askonce.call import Part, Unreadable, Unstorable
+from askonce.wire.base import Find, ReadOptions, Replay
+from askonce.wire.tokens import pieces
+
+__all__ = [
+    "MEDIA",
+    "NOT_THE_USER",
+    "NO_PROMPT",
+    "TOOL_RESULT",
+    "Growing",
+    "JsonObject",
+    "assembling",
+    "by_part",
+    "count_of",
+    "cut_prompt",
+    "cut_text",
+    "digest",
+    "drop",
+    "encode_final",
+    "fresh_uuid",
+    "load_object",
+    "number",
+    "plain_text",
+    "rfc3339",
+    "same_number",
+    "token_groups",
+    "zeroed",
+]
+
+type JsonObject = dict[str, Any]
+
+# Why a call may only be answered by an identical one.
+MEDIA = "media in the last message"
+NOT_THE_USER = "last message is not from the user"
+NO_PROMPT = "no text in the last message"
+TOOL_RESULT = "tool result in the last turn"
+
+
+def load_object(body: bytes) -> JsonObject:
+    """The request body as a JSON object of our own, free to change. Raises `Unreadable`.
+
+    A repeated key is refused: each parser picks its own, so two requests alike to us could differ for the provider.
+    """
+    try:
+        value = orjson.loads(body)
+        written = orjson.dumps(value)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(f"request body is not JSON: {error}") from None
+    except TypeError:  # orjson reads 1024 levels and writes 254
+        raise Unreadable("request body: nested too deeply") from None
+    if not isinstance(value, dict):
+        raise Unreadable(f"request body: expected a JSON object, found {type(value).__name__}")
+    # A key that was dropped took its colon along; counting is many times cheaper than parsing with a hook.
+    if written.count(b":") != body.count(b":") or b"\\u003" in body:
+        json.loads(body, object_pairs_hook=_refuse_repeated)
+    return value
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    seen = set[str]()
+    for key, _ in pairs:
+        if key in seen:
+            raise Unreadable(f"request body: the key {key!r} is there twice")
+        seen.add(key)
+
+
+def drop(body: JsonObject, ignore: Sequence[Find]) -> None:
+    """Take out of `body` what the rule says does not change the answer."""
+    for find in ignore:
+        # From the last match to the first, so that an index in a list still means the same item.
+        for path, _ in reversed(find(body)):
+            holder: Any = body
+            try:
+                for step in path[:-1]:
+                    holder = holder[step]
+                del holder[path[-1]]
+            except (LookupError, TypeError):
+                continue  # its parent is gone already
+
+
+def cut_text(holder: Any, key: str | int) -> str | None:
+    """Cut the text out of `holder[key]` and leave it empty there; None where that holds no text.
+
+    The text is a string, or the texts of a block or a list of blocks, joined by line breaks. A block's text is under
+    `text`; blocks of another `type` than "text", and thoughts, keep theirs.
+    """
+    value = holder[key]
+    if isinstance(value, str):
+        holder[key] = ""
+        return value
+    blocks = [
+        block
+        for block in (value if isinstance(value, list) else (value,))
+        if isinstance(block, dict)
+        and isinstance(block.get("text"), str)
+        and block.get("type", "text") == "text"
+        and not block.get("thought")
+    ]
+    if not blocks:
+        return None
+    texts = [block["text"] for block in blocks]
+    for block in blocks[:-1]:
+        # With the line breaks left behind, what is cut and what is left tell where each text ended.
+        block["text"] = "\n" * block["text"].count("\n")
+    blocks[-1]["text"] = ""
+    return "\n".join(texts)
+
+
+def cut_prompt(body: JsonObject, options: ReadOptions) -> str | None:
+    """Cut out the prompt where the rule's JSONPath finds it (its last match). Raises `Unreadable`.
+
+    None where the rule leaves it to the wire format. Whatever is not the prompt stays in `body`, and so becomes part
+    of what must be equal.
+    """
+    if options.prompt is None:
+        return None
+    found = options.prompt(body)
+    path = found[-1][0] if found else ()
+    if not path:
+        raise Unreadable("the rule's prompt path finds nothing")
+    holder: Any = body
+    for step in path[:-1]:
+        holder = holder[step]
+    text = cut_text(holder, path[-1])
+    if text is None:
+        raise Unreadable("the rule's prompt path finds no text")
+    return text
+
+
+def by_part(body: Mapping[str, Any], table: Mapping[str, Part]) -> dict[Part, Any]:
+    """Sort the fields of a request into parts; a field that `table` does not know is "other"."""
+    parts: dict[Part, Any] = {}
+    for name, value in body.items():
+        parts.setdefault(table.get(name, "other"), {})[name] = same_number(value)
+    return parts
+
+
+def plain_text(content: Any) -> str:
+    """The words in a message's content, for people; a block without words shows as its [type]."""
+    if isinstance(content, str):
+        return content
+    words = []
+    for block in content if isinstance(content, list) else (content,):
+        if isinstance(block, dict):
+            text = block.get("text")
+            words.append(text if isinstance(text, str) else f"[{block.get('type') or next(iter(block), '')}]")
+    return "\n".join(words)
+
+
+def number(value: Any) -> float | None:
+    """A JSON number; None for anything else."""
+    return value if type(value) in (int, float) else None
+
+
+def same_number(value: Any) -> Any:
+    """1.0 as 1: JavaScript writes the one, Python the other."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def digest(data: str) -> str:
+    """What stands for an image or a file in a call's parts."""
+    return "sha256:" + hashlib.sha256(data.encode()).hexdigest()
+
+
+class assembling:
+    """Translate what a malformed answer makes the code inside raise into `Unstorable`."""
+
+    def __init__(self, wire: str) -> None:
+        self.wire = wire
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Unstorable):
+            return
+        if isinstance(error, (ValueError, LookupError, TypeError, AttributeError)):
+            raise Unstorable(f"not a whole {self.wire} answer: {type(error).__name__}: {error}") from error
+
+
+class Growing:
+    """Texts that a stream adds to piece by piece, joined once: adding to a string copies it each time."""
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[int, str], tuple[JsonObject, list[str]]] = {}
+
+    def add(self, holder: JsonObject, field: str, text: str) -> None:
+        """`holder[field] += text`, when `join` is called. Raises `TypeError` where either is no string."""
+        grown = self._texts.get((id(holder), field))
+        if grown is None:
+            grown = self._texts[id(holder), field] = (holder, [holder[field]])
+        grown[1].append(text)
+
+    def join(self) -> None:
+        for (_, field), (holder, texts) in self._texts.items():
+            holder[field] = "".join(texts)
+
+
+def encode_final(final: JsonObject) -> bytes:
+    """The final object as JSON. Raises `TypeError` where it nests too deeply for a stream's event to hold it too."""
+    # orjson writes 254 levels; an event wraps the answer in a few more than the JSON form does.
+    return orjson.dumps([[[[[[final]]]]]])[6:-6]
+
+
+def count_of(holder: Any, *names: str) -> int:
+    """The sum of the token counts under `names`; 0 for what is missing or no number."""
+    if not isinstance(holder, dict):
+        return 0
+    return sum([int(number(holder.get(name)) or 0) for name in names])
+
+
+def zeroed(usage: Any) -> Any:
+    """The same usage with every number 0."""
+    if isinstance(usage, dict):
+        return {key: zeroed(value) for key, value in usage.items()}
+    if isinstance(usage, list):
+        return [zeroed(value) for value in usage]
+    return 0 if type(usage) in (int, float) else usage
+
+
+def token_groups(text: str, tokens: Iterable[Any], key: str, model: str = "") -> list[tuple[str, list[Any]]]:
+    """Cut `text` for a stream, and give each piece its log-probability items.
+
+    `tokens` are the items, each holding the text that it stands for under `key`. Where they do not spell `text`, all
+    of them go with the first piece.
+    """
+    items = list(tokens)
+    spelled = [item.get(key) if isinstance(item, dict) else None for item in items]
+    if items and all(isinstance(part, str) for part in spelled) and "".join(map(str, spelled)) == text:
+        return [(str(part), [item]) for part, item in zip(spelled, items, strict=True)]
+    groups: list[tuple[str, list[Any]]] = [(piece, []) for piece in pieces(text, model)]
+    if items:
+        groups[:1] = [(groups[0][0] if groups else "", items)]
+    return groups
+
+
+def fresh_uuid(replay: Replay) -> str:
+    """A fresh identifier in the shape of a UUID (version 4), drawn from the caller's own source of identifiers."""
+    seed = hashlib.sha256(replay.fresh_id("").encode()).digest()
+    return str(uuid.UUID(bytes=seed[:16], version=4))
+
+
+def rfc3339(now: float, like: str) -> str:
+    """`now` in UTC as RFC 3339, with as many digits after the second as `like` has, and its way to write UTC."""
+    match = re.search(r"\.(\d+)", like)
+    digits = len(match[1]) if match else 0
+    moment = datetime.fromtimestamp(now, UTC)
+    fraction = f"{moment.microsecond:06d}".ljust(digits, "0")[:digits]
+    zone = "+00:00" if like.endswith("+00:00") else "Z"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}" + (f".{fraction}" if digits else "") + zone

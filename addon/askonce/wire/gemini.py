@@ -1,0 +1,253 @@
+"""Google's Gemini API: `…/models/M:generateContent` and `:streamGenerateContent`, on the Gemini API and on Vertex AI.
+
+One rule: the model and the way to answer are in the path, so they are read from there, and a call means the same
+whether it asks for one object, for server-sent events (`alt=sse`) or for a JSON array of chunks. Field names may
+come in camel case or in snake case; both are the same field. Source: the provider's API reference and its SDKs.
+"""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
+from askonce.wire import gemini_chunks, sse
+from askonce.wire.base import ReadOptions, Replay
+from askonce.wire.common import (
+    MEDIA,
+    NO_PROMPT,
+    NOT_THE_USER,
+    TOOL_RESULT,
+    JsonObject,
+    assembling,
+    by_part,
+    count_of,
+    cut_prompt,
+    cut_text,
+    digest,
+    drop,
+    encode_final,
+    load_object,
+    number,
+    plain_text,
+    rfc3339,
+    same_number,
+    zeroed,
+)
+
+__all__ = ["Gemini"]
+
+_PATH = re.compile(r"^(.+/([^/:]+)):(generateContent|streamGenerateContent)$")
+_PARTS: dict[str, Part] = {"tools": "tools", "toolConfig": "tools"}
+_FORMAT = frozenset(
+    {"responseMimeType", "responseSchema", "responseJsonSchema", "responseModalities", "responseFormat"}
+)
+_NOT_THE_QUESTION = frozenset({"key", "alt", "$alt", "access_token", "prettyPrint", "$prettyPrint", "quotaUser"})
+"""Query parameters that say who asks and how to frame the answer."""
+_TOOL = frozenset(
+    {"functionCall", "functionResponse", "executableCode", "codeExecutionResult", "toolCall", "toolResponse"}
+)
+_MEDIA = frozenset({"inlineData", "fileData"})
+_JSON = "application/json; charset=UTF-8"
+
+
+class Gemini:
+    name = "gemini"
+
+    def read(self, request: Request, options: ReadOptions) -> Call:
+        path = _PATH.match(request.path)
+        if path is None:
+            raise Unreadable(f"path: expected …/models/M:generateContent, found {request.path}")
+        query = parse_qsl(request.query, keep_blank_values=True)
+        alt = next((value for name, value in query if name in ("alt", "$alt")), "json")
+        if alt not in ("json", "sse"):
+            raise Unreadable(f"alt={alt}: expected json or sse")
+        stream = path[3] == "streamGenerateContent"
+
+        body = load_object(request.body)
+        drop(body, options.ignore)
+        found = cut_prompt(body, options)
+        body = _camel(body)
+        contents = [
+            _content(item, f"contents[{index}]") for index, item in enumerate(_listed(body.pop("contents", None)))
+        ]
+        if not contents:
+            raise Unreadable("contents: expected a list that is not empty")
+        system = body.pop("systemInstruction", None)
+        if isinstance(system, dict):
+            system = _content(system, "systemInstruction")
+
+        last = contents[-1]
+        from_user = last["role"] == "user"
+        reason = _why_exact(contents)
+        if not reason and body.get("cachedContent"):
+            reason = "state kept by the provider: cachedContent"
+        if found is None and from_user:
+            found = cut_text(last, "parts")
+        text = found or ""
+        if not reason and not text.strip():
+            reason = NO_PROMPT
+
+        config = body.pop("generationConfig", None)
+        config = _camel(config) if isinstance(config, dict) else config
+        parts = by_part(body, _PARTS)
+        parts["model"] = path[1]
+        if isinstance(config, dict):
+            for name, value in config.items():
+                parts.setdefault("format" if name in _FORMAT else "sampling", {})[name] = same_number(value)
+        elif config is not None:
+            parts["sampling"] = config
+        if system:
+            parts["system"] = system
+        history = contents
+        if from_user and last["parts"] == [{"text": ""}] and len(last) == 2:
+            history = contents[:-1]
+        elif from_user and reason == MEDIA:
+            history, parts["media"] = contents[:-1], last
+        if history:
+            parts["history"] = history
+        if extras := sorted(pair for pair in query if pair[0] not in _NOT_THE_QUESTION):
+            parts.setdefault("other", {})["query"] = extras
+
+        turns = [Turn(content["role"], plain_text(content["parts"])) for content in contents[:-1]]
+        if system:
+            turns.insert(0, Turn("system", plain_text(system["parts"] if isinstance(system, dict) else system)))
+        turns.append(Turn(last["role"], text or plain_text(last["parts"])))
+        return Call(
+            wire=self.name,
+            prompt=text,
+            parts=parts,
+            model=path[2],
+            temperature=number(config.get("temperature")) if isinstance(config, dict) else None,
+            stream=stream,
+            framing="sse" if stream and alt == "sse" else "json-array" if stream else "",
+            exact_only=reason,
+            turns=tuple(turns),
+        )
+
+    def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
+        with assembling(self.name):
+            opening = body.lstrip()[:1]
+            if opening == b"{":
+                final = orjson.loads(body)
+            elif opening == b"[":
+                final = gemini_chunks.merge(orjson.loads(body))
+            else:
+                final = gemini_chunks.merge([orjson.loads(event.data) for event in sse.decode(body)])
+            _check(final)
+            usage = final.get("usageMetadata")
+            return Answer(
+                body=encode_final(final),
+                content_type=content_type if "json" in content_type else _JSON,
+                usage=Usage(
+                    count_of(usage, "promptTokenCount", "toolUsePromptTokenCount"),
+                    count_of(usage, "candidatesTokenCount", "thoughtsTokenCount"),
+                ),
+            )
+
+    def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
+        final = orjson.loads(answer.body)
+        if "responseId" in final:
+            final["responseId"] = replay.fresh_id("")
+        if isinstance(final.get("createTime"), str):
+            final["createTime"] = rfc3339(replay.now, final["createTime"])
+        if replay.zero_usage and "usageMetadata" in final:
+            final["usageMetadata"] = zeroed(final["usageMetadata"])
+        if not call.stream:
+            return Reply(orjson.dumps(final), answer.content_type)
+        chunks = [orjson.dumps(chunk) for chunk in gemini_chunks.chunks(final)]
+        if call.framing == "sse":
+            return Reply(b"".join(b"data: " + chunk + b"\r\n\r\n" for chunk in chunks), sse.CONTENT_TYPE)
+        return Reply(b"[" + b"\n,\r\n".join(chunks) + b"\n]\n", _JSON)
+
+
+def _camel(fields: JsonObject) -> JsonObject:
+    """`fields` with snake_case names in camelCase; the order stays."""
+    if not any("_" in name for name in fields):
+        return fields
+    camel = {re.sub(r"_([a-z])", lambda match: match[1].upper(), name): value for name, value in fields.items()}
+    if len(camel) < len(fields):
+        raise Unreadable(f"the same field in two spellings among {', '.join(fields)}")
+    return camel
+
+
+def _listed(value: Any) -> list[Any]:
+    """The provider takes a single object where a list is meant."""
+    if isinstance(value, dict):
+        return [value]
+    return value if isinstance(value, list) else []
+
+
+def _content(value: Any, where: str) -> JsonObject:
+    if not isinstance(value, dict):
+        raise Unreadable(f"{where}: expected an object")
+    content: JsonObject = _camel(value)
+    role = content.get("role") or "user"
+    if not isinstance(role, str):
+        raise Unreadable(f"{where}.role: expected a string")
+    content["role"] = role
+    parts = _listed(content.get("parts"))
+    for index, part in enumerate(parts):
+        if not isinstance(part, dict):
+            raise Unreadable(f"{where}.parts[{index}]: expected an object")
+        part = parts[index] = _camel(part)
+        if not isinstance(part.get("text", ""), str):
+            raise Unreadable(f"{where}.parts[{index}].text: expected a string")
+        blob = part.get("inlineData")
+        if isinstance(blob, dict):
+            blob = part["inlineData"] = _camel(blob)
+            if isinstance(blob.get("data"), str):
+                blob["data"] = digest(blob["data"])
+    content["parts"] = parts
+    return content
+
+
+def _why_exact(contents: list[JsonObject]) -> str:
+    role = contents[-1]["role"]
+    if role != "user":
+        return TOOL_RESULT if role == "function" else NOT_THE_USER
+    for content in reversed(contents):
+        if content["role"] != "user":
+            break
+        for part in content["parts"]:
+            if part.keys() <= {"text"}:
+                continue
+            if not _TOOL.isdisjoint(part):
+                return TOOL_RESULT
+            if not _MEDIA.isdisjoint(part):
+                return MEDIA
+            return f"{next(iter(part.keys() - {'text'}))} in the last message"
+    return ""
+
+
+def _check(final: Any) -> None:
+    if not isinstance(final, dict):
+        raise Unstorable(f"expected an object, found {type(final).__name__}")
+    if "error" in final:
+        raise Unstorable(f"error: {final['error']}")
+    blocked = (final.get("promptFeedback") or {}).get("blockReason")
+    if blocked:
+        raise Unstorable(f"the prompt was blocked: {blocked}")
+    candidates = final.get("candidates")
+    if not isinstance(candidates, list) or not candidates:
+        raise Unstorable("no candidates")
+    for candidate in candidates:
+        reason = candidate.get("finishReason")
+        if reason is None:
+            raise Unstorable("a candidate without finishReason: the answer was cut off")
+        if reason != "STOP":
+            raise Unstorable(f"finishReason {reason}")
+        parts = (candidate.get("content") or {}).get("parts") or []
+        for part in parts:
+            if not isinstance(part.get("text", ""), str):
+                raise Unstorable("a text part that is no text")
+            call = part.get("functionCall")
+            if isinstance(call, dict) and ("partialArgs" in call or "willContinue" in call):
+                raise Unstorable("the arguments of a function call came in parts")
+        if not any(part.keys() - {"text", "thought", "thoughtSignature"} or _says_something(part) for part in parts):
+            raise Unstorable("empty answer")
+
+
+def _says_something(part: JsonObject) -> bool:
+    return not part.get("thought") and bool(part.get("text", "").strip())

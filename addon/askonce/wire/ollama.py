@@ -1,0 +1,255 @@
+"""Ollama's own API: `POST /api/chat` and `POST /api/generate`, streamed as lines of JSON unless `"stream": false`.
+
+One rule: each line of a stream adds to the text, and the last one, `"done": true`, is the JSON answer but for that
+text. Source: the provider's API reference and its SDK's types.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
+from askonce.wire.base import ReadOptions, Replay
+from askonce.wire.common import (
+    MEDIA,
+    NO_PROMPT,
+    NOT_THE_USER,
+    TOOL_RESULT,
+    JsonObject,
+    assembling,
+    by_part,
+    count_of,
+    cut_prompt,
+    cut_text,
+    digest,
+    drop,
+    encode_final,
+    load_object,
+    number,
+    plain_text,
+    rfc3339,
+    same_number,
+    token_groups,
+)
+
+__all__ = ["Ollama"]
+
+_PARTS: dict[str, Part] = {
+    "context": "history",
+    "format": "format",
+    "images": "media",
+    "logprobs": "format",
+    "raw": "system",
+    "system": "system",
+    "template": "system",
+    "think": "sampling",
+    "tools": "tools",
+    "top_logprobs": "format",
+}
+_STREAM_TYPE = "application/x-ndjson"
+_JSON = "application/json; charset=utf-8"
+_TEXTS = ("content", "thinking")
+
+
+class Ollama:
+    name = "ollama"
+
+    def read(self, request: Request, options: ReadOptions) -> Call:
+        body = load_object(request.body)
+        drop(body, options.ignore)
+        found = cut_prompt(body, options)
+        stream = body.pop("stream", None) is not False
+        body.pop("keep_alive", None)  # how long the model stays loaded, not what it says
+        model = body.pop("model", None)
+        if not isinstance(model, str) or not model:
+            raise Unreadable("model: expected a name")
+        config = body.pop("options", None) or {}
+        if not isinstance(config, dict):
+            raise Unreadable("options: expected an object")
+        if request.path.endswith("/api/chat"):
+            text, reason, parts, turns = _read_chat(body, found)
+        elif request.path.endswith("/api/generate"):
+            text, reason, parts, turns = _read_generate(body, found)
+        else:
+            raise Unreadable(f"path: expected /api/chat or /api/generate, found {request.path}")
+        parts["model"] = model
+        if config:
+            sampling = parts.setdefault("sampling", {})
+            sampling["options"] = {name: same_number(value) for name, value in config.items()}
+        return Call(
+            wire=self.name,
+            prompt=text,
+            parts=parts,
+            model=model,
+            temperature=number(config.get("temperature")),
+            stream=stream,
+            exact_only=reason or ("" if text.strip() else NO_PROMPT),
+            turns=tuple(turns),
+        )
+
+    def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
+        with assembling(self.name):
+            try:
+                final = orjson.loads(body)
+            except orjson.JSONDecodeError:
+                final = _merge([orjson.loads(line) for line in body.splitlines() if line.strip()])
+            _check(final)
+            return Answer(
+                body=encode_final(final),
+                content_type=content_type if content_type.startswith("application/json") else _JSON,
+                usage=Usage(count_of(final, "prompt_eval_count"), count_of(final, "eval_count")),
+            )
+
+    def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
+        final = orjson.loads(answer.body)
+        if isinstance(final.get("created_at"), str):
+            final["created_at"] = rfc3339(replay.now, final["created_at"])
+        if replay.zero_usage:
+            final.update((name, 0) for name in ("prompt_eval_count", "eval_count") if name in final)
+        if not call.stream:
+            return Reply(orjson.dumps(final), answer.content_type)
+        return Reply(b"".join([orjson.dumps(line) + b"\n" for line in _lines(final)]), _STREAM_TYPE)
+
+
+type _Reading = tuple[str, str, dict[Part, Any], list[Turn]]
+"""The prompt, why it may not be worded differently, the parts, the conversation."""
+
+
+def _read_chat(body: JsonObject, found: str | None) -> _Reading:
+    messages = body.pop("messages", None)
+    if not isinstance(messages, list) or not messages:
+        raise Unreadable("messages: expected a list that is not empty")  # an empty one loads or unloads the model
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise Unreadable(f"messages[{index}]: expected an object with a role")
+        if not isinstance(message.setdefault("content", ""), str):
+            raise Unreadable(f"messages[{index}].content: expected a string")
+        if message.get("images"):
+            message["images"] = _hashed(message["images"], f"messages[{index}].images")
+        else:
+            message.pop("images", None)
+    last = messages[-1]
+    role, reason = last["role"], ""
+    if role != "user":
+        reason = TOOL_RESULT if role == "tool" else NOT_THE_USER
+    elif "images" in last:
+        reason = MEDIA
+    if found is None and role == "user":
+        found = cut_text(last, "content")
+    parts = by_part(body, _PARTS)
+    history = messages
+    if last == {"role": "user", "content": ""}:
+        history = messages[:-1]
+    elif reason == MEDIA:
+        history, parts["media"] = messages[:-1], last
+    if history and history[0]["role"] == "system":
+        parts["system"], history = history[0], history[1:]
+    if history:
+        parts["history"] = history
+    turns = [Turn(message["role"], plain_text(message["content"])) for message in messages[:-1]]
+    return found or "", reason, parts, [*turns, Turn(role, found or last["content"])]
+
+
+def _read_generate(body: JsonObject, found: str | None) -> _Reading:
+    if not isinstance(body.get("prompt", ""), str):
+        raise Unreadable("prompt: expected a string")
+    if found is None:
+        found = body.pop("prompt", "")
+    if not found and not body.get("prompt"):
+        raise Unreadable("prompt: nothing is asked")  # loads or unloads the model
+    reason = ""
+    if body.get("images"):
+        body["images"] = _hashed(body["images"], "images")
+        reason = "media beside the prompt"
+    elif body.get("raw"):
+        reason = "the prompt is raw: it holds the whole conversation"
+    elif body.get("suffix"):
+        reason = "the prompt is the text before a gap"
+    system = body.get("system")
+    turns = [Turn("system", system)] if isinstance(system, str) and system else []
+    return found, reason, by_part(body, _PARTS), [*turns, Turn("user", found)]
+
+
+def _hashed(images: Any, where: str) -> list[str]:
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+        raise Unreadable(f"{where}: expected a list of strings")
+    return [digest(image) for image in images]
+
+
+def _check(final: Any) -> None:
+    if not isinstance(final, dict):
+        raise Unstorable(f"expected an object, found {type(final).__name__}")
+    if final.get("error"):
+        raise Unstorable(f"error: {final['error']}")
+    if final.get("done") is not True:
+        raise Unstorable("not done: the answer was cut off")
+    # Versions before 0.1.45 give no reason.
+    if final.get("done_reason", "stop") != "stop":
+        raise Unstorable(f"done_reason {final['done_reason']}")
+    message, text = final.get("message"), final.get("response")
+    if isinstance(message, dict):
+        texts, calls = [message.get("content"), message.get("thinking")], message.get("tool_calls")
+    else:
+        texts, calls = [text, final.get("thinking")], None
+    if not isinstance(texts[0], str) or not isinstance(texts[1] or "", str):
+        raise Unstorable("a text that is no text")
+    if not isinstance(calls or [], list) or not isinstance(final.get("logprobs") or [], list):
+        raise Unstorable("a list that is no list")
+    if not texts[0].strip() and not calls and not final.get("image"):
+        raise Unstorable("empty answer")
+
+
+def _merge(lines: list[JsonObject]) -> JsonObject:
+    """The object that the lines of a stream add up to."""
+    texts: dict[str, list[str]] = {}
+    lists: dict[str, list[Any]] = {}
+    extras: JsonObject = {}
+    if not lines:
+        raise Unstorable("empty body")
+    for line in lines:
+        if line.get("error"):
+            raise Unstorable(f"error in the stream: {line['error']}")
+        message = line.get("message")
+        for name, value in line.items() if message is None else [*message.items(), ("logprobs", line.get("logprobs"))]:
+            if name in ("response", *_TEXTS):
+                texts.setdefault(name, []).append(value)
+            elif name in ("tool_calls", "logprobs"):
+                lists.setdefault(name, []).extend(value or [])
+            elif message is not None:
+                extras[name] = value
+        if line.get("done"):
+            break
+    final = dict(line)
+    joined = {name: "".join(parts) for name, parts in texts.items()}
+    found = {name: items for name, items in lists.items() if items}
+    logprobs = {"logprobs": found.pop("logprobs")} if "logprobs" in found else {}
+    if "message" in final:
+        final["message"] = extras | {name: text for name, text in joined.items() if text or name == "content"} | found
+    else:
+        final.update((name, text) for name, text in joined.items() if text or name == "response")
+    return final | logprobs
+
+
+def _lines(final: JsonObject) -> Iterator[JsonObject]:
+    message = final.get("message")
+    source: JsonObject = final if message is None else message
+    shown = "response" if message is None else "content"
+    head = {name: final[name] for name in ("model", "created_at", "remote_model", "remote_host") if name in final}
+    frame = {} if message is None else {name: value for name, value in message.items() if name not in _HELD}
+
+    def line(**fields: Any) -> JsonObject:
+        said = {shown: "", **fields}
+        return head | (said if message is None else {"message": frame | said}) | {"done": False}
+
+    for text, _ in token_groups(source.get("thinking") or "", (), ""):
+        yield line(thinking=text)
+    for text, items in token_groups(source[shown], final.get("logprobs") or (), "token"):
+        yield line(**{shown: text}) | ({"logprobs": items} if items else {})
+    if message is not None and message.get("tool_calls"):
+        yield line(tool_calls=message["tool_calls"])
+    last = {name: value for name, value in final.items() if name not in ("logprobs", "thinking")}
+    yield last | ({shown: ""} if message is None else {"message": frame | {"content": ""}})
+
+
+_HELD = frozenset({"content", "thinking", "tool_calls"})

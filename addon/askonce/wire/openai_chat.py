@@ -1,0 +1,177 @@
+"""OpenAI's chat completions, which most providers speak (`POST …/chat/completions`).
+
+One rule: the stored answer is the `chat.completion` object; a stream is folded into it (`fold`) and cut out of it
+again (`Chunks`), and whatever a provider adds travels along. Source: OpenAI's API reference and its SDK's types.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from askonce.call import Answer, Call, Part, Reply, Request, Unreadable, Unstorable, Usage
+from askonce.wire import openai_answers as answers
+from askonce.wire import openai_reading as reading
+from askonce.wire.base import ReadOptions, Replay
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object, plain_text
+from askonce.wire.openai_deltas import Chunks, fold
+
+__all__ = ["OpenAIChat"]
+
+_PARTS: dict[str, Part] = {
+    **dict.fromkeys(
+        ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "web_search_options"), "tools"
+    ),
+    **dict.fromkeys(("response_format", "modalities", "audio", "verbosity", "n", "logprobs", "top_logprobs"), "format"),
+    **dict.fromkeys(
+        (
+            *("temperature", "top_p", "top_k", "min_p", "top_a", "seed", "random_seed", "stop", "logit_bias"),
+            *("max_tokens", "max_completion_tokens", "presence_penalty", "frequency_penalty", "repetition_penalty"),
+            *("reasoning", "reasoning_effort", "thinking"),
+        ),
+        "sampling",
+    ),
+}
+_SYSTEM = frozenset({"system", "developer"})
+_RESULTS = frozenset({"tool", "function"})
+_GOOD_ENDS = frozenset({"stop", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "end_turn"})
+"""Finish reasons of a whole answer; those beyond OpenAI's are of Together, Text Generation Inference and others."""
+
+
+class OpenAIChat:
+    name = "openai-chat"
+
+    def read(self, request: Request, options: ReadOptions) -> Call:
+        body = load_object(request.body)
+        messages = _messages(body)
+        path = reading.find_prompt(body, options)
+        prompt: str | None = None
+        if path is not None and path != ("messages", len(messages) - 1, "content"):
+            prompt = cut_prompt(body, options)
+        if options.ignore:
+            drop(body, options.ignore)
+            messages = _messages(body)
+        del body["messages"]
+
+        stream, include_usage = reading.cut_stream(body)
+        temperature = reading.number(body, "temperature")
+        model = reading.string(body, "model")
+
+        conversation = reading.Conversation(messages, "messages", prompt, _words)
+        body.pop("model", None)
+        parts = by_part(body, _PARTS)
+        parts["model"] = model
+        parts |= conversation.parts()
+        return Call(
+            wire=self.name,
+            prompt=conversation.prompt,
+            parts=parts,
+            model=model,
+            temperature=temperature,
+            stream=stream,
+            include_usage=include_usage,
+            exact_only=_why_exact(messages, body) or reading.if_empty(conversation.prompt),
+            turns=tuple(conversation.turns),
+        )
+
+    def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
+        record = answers.load_record(body, content_type)
+        if isinstance(record, list):
+            final, ended = fold(record)
+            _refuse_cut_off(final, ended, call)
+            data = orjson.dumps(final)
+        else:
+            answers.refuse_error(record)
+            final, data = record, body
+        _refuse_bad(final)
+        return Answer(data, "application/json", _usage(final, call))
+
+    def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
+        final: JsonObject = orjson.loads(answer.body)
+        final["id"] = answers.fresh_like(final.get("id"), replay, "chatcmpl-")
+        # Providers whose identifiers are not OpenAI's (Mistral, DeepSeek, xAI, Perplexity, OpenRouter, Together,
+        # Fireworks) end every stream with the usage, asked or not.
+        unasked = not call.include_usage and not final["id"].startswith("chatcmpl-")
+        final["created"] = int(replay.now)
+        unasked = unasked and bool(final.get("usage"))
+        answers.settle_usage(final, answer.usage, replay)
+        if not call.stream:
+            return Reply(orjson.dumps(final), "application/json", headers=answer.headers)
+        stream = Chunks(final, include_usage=call.include_usage, unasked_usage=unasked).stream()
+        return Reply(stream, answers.STREAM_TYPE, headers=answer.headers)
+
+
+def _messages(body: JsonObject) -> list[JsonObject]:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise Unreadable(f"messages: {reading.kind(messages)}, expected a list with at least one message")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise Unreadable(f"messages[{index}]: expected an object with a role")
+    return messages
+
+
+def _why_exact(messages: list[JsonObject], body: JsonObject) -> str:
+    if body.get("prediction"):
+        return "predicted output"
+    last = messages[-1]
+    if last["role"] in _RESULTS:
+        return "tool result in the last turn"
+    if last["role"] != "user":
+        return f"last message from the {last['role']}"
+    for message in reversed(messages):
+        if message["role"] in _RESULTS:
+            return "tool result in the last turn"
+        if message["role"] == "assistant":
+            if message.get("tool_calls") or message.get("function_call"):
+                return "tool call in the last turn"
+            break
+    return reading.media_in(last)
+
+
+def _words(message: Mapping[str, Any]) -> str:
+    """A message as a person would read it."""
+    content = message.get("content")
+    words = [plain_text(content)] if content else []
+    words += (f"{name}({arguments})" for name, arguments in _tool_calls(message))
+    return "\n".join(words)
+
+
+def _tool_calls(message: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        if isinstance(call, dict) and isinstance(function := call.get("function"), dict):
+            yield function.get("name"), function.get("arguments")
+
+
+def _refuse_cut_off(final: JsonObject, ended: bool, call: Call) -> None:
+    """A stream is whole with its end mark. Some servers leave that out: then all that was asked for must be there."""
+    if ended:
+        return
+    wanted = call.parts.get("format", {}).get("n")
+    if (type(wanted) is int and len(final["choices"]) < wanted) or (call.include_usage and not final.get("usage")):
+        raise Unstorable("the stream ends without [DONE]")
+
+
+def _refuse_bad(final: JsonObject) -> None:
+    choices = final.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise Unstorable("no choices")
+    for choice in choices:
+        if not isinstance(choice, dict) or not isinstance(message := choice.get("message"), dict):
+            raise Unstorable("a choice without a message")
+        answers.refuse_error(choice)
+        end = choice.get("finish_reason")
+        if end not in _GOOD_ENDS:
+            raise Unstorable("cut off: no finish_reason" if end is None else f"finish_reason {str(end)[:40]}")
+        if not any(value for key, value in message.items() if key != "role"):
+            raise Unstorable("an empty answer")
+
+
+def _usage(final: JsonObject, call: Call) -> Usage:
+    """Tokens as the provider counted them; where it did not say, as we count them."""
+    if isinstance(usage := final.get("usage"), dict):
+        return Usage(count_of(usage, "prompt_tokens"), count_of(usage, "completion_tokens"))
+    messages = [choice["message"] for choice in final["choices"]]
+    said = "\n".join(_words(message) + str(message.get("reasoning_content") or "") for message in messages)
+    return answers.estimate(call, said)

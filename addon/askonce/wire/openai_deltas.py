@@ -1,0 +1,272 @@
+"""The stream of a chat completion: folded into the final object, and cut out of it again.
+
+One rule: `fold` gives back what `Chunks` was made from, but for empty fields of a message, which streams leave out.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from askonce.call import Unstorable
+from askonce.wire import openai_answers as answers
+from askonce.wire.common import JsonObject
+from askonce.wire.sse import Event
+from askonce.wire.tokens import pieces
+
+__all__ = ["Chunks", "fold", "merge"]
+
+_SAID_ONCE = frozenset({"id", "type", "role", "index", "format", "signature"})
+"""Strings that some providers repeat in every delta."""
+_NOT_STORED = frozenset({"choices", "object", "obfuscation"})
+
+
+def fold(events: Iterable[Event]) -> tuple[JsonObject, bool]:
+    """The `chat.completion` that a stream tells, and whether its end mark `[DONE]` came. Raises `Unstorable`."""
+    final: JsonObject = {"id": None, "object": "chat.completion", "created": None, "model": None, "choices": []}
+    choices: dict[int, JsonObject] = {}
+    ended = False
+    for event in events:
+        if (data := event.data.strip()) == answers.DONE:
+            ended = True
+            break
+        if not data:
+            continue
+        chunk = answers.load_json(data, "an event")
+        answers.refuse_error(chunk)
+        if event.name == "error":
+            raise Unstorable("an error event")
+        for key, value in chunk.items():
+            if key not in _NOT_STORED and (value not in (None, "") or key not in final):
+                final[key] = value
+        deltas = chunk.get("choices")
+        for delta in deltas if isinstance(deltas, list) else ():
+            if not isinstance(delta, dict) or type(index := delta.get("index", 0)) is not int:
+                raise Unstorable("a choice that is not an object with an index")
+            _fold_choice(choices.setdefault(index, {"index": index, "message": {}}), delta)
+    final["choices"] = [_whole(choices[index]) for index in sorted(choices)]
+    _lift_usage(final)
+    return final, ended
+
+
+def _fold_choice(choice: JsonObject, delta: JsonObject) -> None:
+    for key, value in delta.items():
+        if key == "delta":
+            if isinstance(value, dict):
+                merge(choice["message"], value)
+        elif key == "logprobs" and isinstance(value, dict):
+            if not isinstance(choice.get(key), dict):
+                choice[key] = {}
+            merge(choice[key], value)
+        elif key not in ("index", "message") and (value is not None or key not in choice):
+            choice[key] = value  # Perplexity repeats the `message` so far beside each delta
+
+
+def merge(whole: JsonObject, delta: JsonObject) -> None:
+    """Add a delta to what earlier ones told: strings and lists grow, objects merge, anything else is replaced."""
+    for key, new in delta.items():
+        old = whole.get(key)
+        if new is None:
+            whole.setdefault(key, None)
+        elif isinstance(new, list):
+            whole[key] = _merge_lists(old, new, key)
+        elif isinstance(old, str) and isinstance(new, str):
+            whole[key] = (new or old) if key in _SAID_ONCE or (key == "name" and new == old) else old + new
+        elif isinstance(old, list) and isinstance(new, str):  # Mistral: thinking comes as parts, then text as strings
+            whole[key] = _merge_lists(old, [{"type": "text", "text": new}] if new else [], key)
+        elif isinstance(old, dict) and isinstance(new, dict):
+            merge(old, new)
+        else:
+            whole[key] = new
+
+
+def _merge_lists(old: Any, new: list[Any], key: str) -> list[Any]:
+    whole = old if isinstance(old, list) else [{"type": "text", "text": old}] if isinstance(old, str) and old else []
+    for item in new:
+        if isinstance(item, dict) and (earlier := _earlier(whole, item, key)) is not None:
+            merge(earlier, item)
+        else:
+            whole.append(item)
+    return whole
+
+
+def _earlier(whole: list[Any], item: JsonObject, key: str) -> JsonObject | None:
+    """The item that this one goes on with, if it does."""
+    known = [candidate for candidate in whole if isinstance(candidate, dict)]
+    index, kind, identifier = item.get("index"), item.get("type"), item.get("id")
+    if key in ("content", "thinking"):  # Mistral's parts have neither index nor identifier
+        return known[-1] if known and kind in ("text", "thinking") and known[-1].get("type") == kind else None
+    if key != "tool_calls":
+        same = (part for part in known if index is not None and part.get("index") == index)
+        return next((part for part in same if kind is None or part.get("type") in (None, kind)), None)
+    if index is None:
+        return next((call for call in known if identifier and call.get("id") == identifier), None)
+    earlier = next((call for call in reversed(known) if call.get("index") == index), None)
+    # Gemini gives all parallel calls the index 0: one with another identifier and a name of its own is another call.
+    is_named = isinstance(function := item.get("function"), dict) and bool(function.get("name"))
+    is_other = earlier is not None and is_named and identifier and earlier.get("id") not in (None, identifier)
+    return None if is_other else earlier
+
+
+def _whole(choice: JsonObject) -> JsonObject:
+    """A choice as the JSON answer has it."""
+    told = choice.pop("message")
+    message = {"role": told.pop("role", None) or "assistant", "content": told.pop("content", None), **told}
+    if isinstance(calls := message.get("tool_calls"), list):
+        for call in calls:
+            if isinstance(call, dict):
+                call.pop("index", None)
+    if "refusal" in message:
+        message.setdefault("annotations", [])  # OpenAI: in every JSON answer, in a stream only where there are any
+        if message["refusal"] and message["content"] == "":
+            message["content"] = None
+    return {"index": choice.pop("index"), "message": message, **choice}
+
+
+def _lift_usage(final: JsonObject) -> None:
+    """Groq has the usage of a stream within `x_groq`; the JSON answer has it where everyone has."""
+    if isinstance(groq := final.get("x_groq"), dict) and (usage := groq.pop("usage", None)) and not final.get("usage"):
+        final["usage"] = usage
+    if final.get("usage") is None:
+        final.pop("usage", None)
+
+
+class Chunks:
+    """A `chat.completion` as the bytes of its stream, made by joining what is common to all chunks with each delta."""
+
+    def __init__(self, final: JsonObject, *, include_usage: bool = False, unasked_usage: bool = False) -> None:
+        """`unasked_usage`: the last chunk with a choice tells the usage, though the caller did not ask."""
+        self._final = final
+        self._include_usage = include_usage
+        self._unasked_usage = unasked_usage
+        self._model = final["model"] if isinstance(final.get("model"), str) else ""
+        frame = {"id": final["id"], "object": "chat.completion.chunk", "created": final["created"]}
+        frame |= {key: final[key] for key in ("model", "service_tier", "system_fingerprint") if key in final}
+        self._head = b"data: " + orjson.dumps(frame)[:-1]
+        self._end = b',"usage":null}\n\n' if include_usage else b"}\n\n"
+
+    def stream(self) -> bytes:
+        """All events, `[DONE]` at the end."""
+        out = list[bytes]()
+        choices = self._final["choices"]
+        for position, choice in enumerate(choices):
+            index = choice.get("index")
+            index = index if type(index) is int else position
+            head = b'%b,"choices":[{"index":%d,"delta":' % (self._head, index)
+            tail = (b',"logprobs":null' if "logprobs" in choice else b"") + b',"finish_reason":null}]' + self._end
+            logprobs = _Logprobs(choice.get("logprobs"), choice["message"])
+            for delta, rows in self._deltas(choice["message"], logprobs):
+                if rows is None:
+                    out.append(b"%b%b%b" % (head, delta, tail))
+                else:
+                    out.append(b'%b%b,"logprobs":%b,"finish_reason":null}]%b' % (head, delta, rows, self._end))
+            out.append(self._last(choice, index, logprobs, is_last=position == len(choices) - 1))
+        if self._include_usage:
+            out.append(b'%b,"choices":[],"usage":%b}\n\n' % (self._head, orjson.dumps(self._final["usage"])))
+        out.append(b"data: [DONE]\n\n")
+        return b"".join(out)
+
+    def _last(self, choice: JsonObject, index: int, logprobs: "_Logprobs", *, is_last: bool) -> bytes:
+        """The chunk with the finish reason, and with what a provider adds to the choice or to the answer."""
+        part = {"index": index, "delta": {}}
+        part |= {key: value for key, value in choice.items() if key not in ("index", "message", "delta")}
+        if "logprobs" in choice:
+            part["logprobs"] = logprobs.unsaid
+        extras = {key: value for key, value in self._final.items() if key not in _FRAME} if is_last else {}
+        usage = self._final["usage"]
+        if isinstance(extras.get("x_groq"), dict):
+            extras["x_groq"] = extras["x_groq"] | {"usage": usage}
+        if is_last and self._unasked_usage:
+            extras["usage"] = usage
+        elif self._include_usage:
+            extras["usage"] = None
+        return self._head + b"," + orjson.dumps({"choices": [part], **extras})[1:] + b"\n\n"
+
+    def _deltas(self, message: JsonObject, logprobs: "_Logprobs") -> Iterator[tuple[bytes, bytes | None]]:
+        content, refusal = message.get("content"), message.get("refusal")
+        first: JsonObject = {"role": message.get("role") or "assistant"}
+        if "content" in message:
+            first["content"] = None if content is None else ""
+        if "refusal" in message:
+            first["refusal"] = None if refusal is None else ""
+        yield orjson.dumps(first), logprobs.opening
+        rest = [item for item in message.items() if item[0] not in _MESSAGE and item[1] not in (None, [], {})]
+        for key, value in rest:
+            if key.startswith("reasoning") and isinstance(value, str):
+                yield from ((delta, None) for delta in self._strings(key, value))
+        if isinstance(content, list):
+            yield from ((orjson.dumps({"content": part}), None) for part in self._content_parts(content))
+        for key in ("content", "refusal"):
+            if isinstance(value := message.get(key), str) and value:
+                spread = logprobs.spread(key)
+                yield from ((delta, None) for delta in self._strings(key, value)) if spread is None else spread
+        calls = message.get("tool_calls")
+        for index, call in enumerate(calls if isinstance(calls, list) else ()):
+            yield from ((delta, None) for delta in self._tool_call(index, call))
+        for key, value in rest:
+            if not (key.startswith("reasoning") and isinstance(value, str)):
+                yield orjson.dumps({key: value}), None
+
+    def _strings(self, key: str, text: str) -> Iterator[bytes]:
+        head = b"{" + orjson.dumps(key) + b":"
+        for piece in pieces(text, self._model):
+            yield b"%b%b}" % (head, orjson.dumps(piece))
+
+    def _tool_call(self, index: int, call: Any) -> Iterator[bytes]:
+        """The call with empty arguments, then the arguments in pieces; `custom` tools have an input instead."""
+        for kind, key in (("function", "arguments"), ("custom", "input")):
+            inner = call.get(kind) if isinstance(call, dict) else None
+            if isinstance(inner, dict) and isinstance(text := inner.get(key), str):
+                yield orjson.dumps({"tool_calls": [{"index": index, **call, kind: inner | {key: ""}}]})
+                head = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (index, kind.encode(), key.encode())
+                for piece in pieces(text, self._model):
+                    yield b"%b%b}}]}" % (head, orjson.dumps(piece))
+                return
+        yield orjson.dumps({"tool_calls": [{"index": index, **call} if isinstance(call, dict) else call]})
+
+    def _content_parts(self, content: list[Any]) -> Iterator[Any]:
+        """Mistral's content of parts: thinking as a part with a piece of text, the answer's text as plain strings."""
+        kinds = [part.get("type") if isinstance(part, dict) else None for part in content]
+        for kind, part in zip(kinds, content, strict=True):
+            if (
+                kind == "text"
+                and set(part) == {"type", "text"}
+                and isinstance(part["text"], str)
+                and kinds[0] != "text"
+            ):
+                yield from pieces(part["text"], self._model)
+            else:
+                yield [part]
+
+
+_FRAME = frozenset({"id", "object", "created", "model", "service_tier", "system_fingerprint", "choices", "usage"})
+_MESSAGE = frozenset({"role", "content", "refusal", "tool_calls"})
+
+
+class _Logprobs:
+    """The log-probabilities of a choice, each to go with the piece of text that it is about."""
+
+    def __init__(self, logprobs: Any, message: JsonObject) -> None:
+        self.unsaid = logprobs
+        """What no delta has carried yet."""
+        self.opening: bytes | None = None
+        self._cuts: dict[str, list[tuple[str, list[Any]]]] = {}
+        self._empty: JsonObject = {}
+        if not isinstance(logprobs, dict) or not logprobs or not set(logprobs) <= {"content", "refusal"}:
+            return
+        for key, rows in logprobs.items():
+            if rows:
+                if (cut := answers.cut_by(rows, message.get(key))) is None:
+                    self._cuts = {}
+                    return
+                self._cuts[key] = cut
+        if self._cuts:
+            self.unsaid = None
+            self._empty = {key: None if rows is None else [] for key, rows in logprobs.items()}
+            self.opening = orjson.dumps(self._empty)
+
+    def spread(self, key: str) -> Iterator[tuple[bytes, bytes]] | None:
+        """The deltas of that text with their log-probabilities; None where those do not tell where to cut."""
+        if (cut := self._cuts.get(key)) is None:
+            return None
+        return ((orjson.dumps({key: piece}), orjson.dumps(self._empty | {key: rows})) for piece, rows in cut)

@@ -1,0 +1,362 @@
+"""The end-to-end harness: real SDKs -> a real Askonce process -> the sample provider, over TLS on loopback.
+
+One rule: nothing that is tested is replaced. Provider names reach the sample provider below the proxy's sockets (see
+route/sitecustomize.py), its certificate is from a CA that the proxy is told to trust, and what a test asserts about
+the provider, the provider itself has counted.
+
+The provider and one proxy serve the whole session; `provider` starts every test with clean counters, `api_key` gives
+every test a partition of its own. A test that needs its own rules, data or life of the process uses `start_proxy`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+REPOSITORY = Path(__file__).parents[2]
+FOREIGN = "foreign.example"
+"""A host that no rule names."""
+PROVIDER_HOSTS = (
+    "api.openai.com",
+    "sample.openai.azure.com",
+    "api.mistral.ai",
+    "api.groq.com",
+    "api.deepseek.com",
+    "api.x.ai",
+    "api.together.xyz",
+    "api.fireworks.ai",
+    "openrouter.ai",
+    "api.perplexity.ai",
+    "api.cerebras.ai",
+    "api.anthropic.com",
+    "generativelanguage.googleapis.com",
+    "us-central1-aiplatform.googleapis.com",
+    "api.cohere.com",
+    "ollama.com",
+)
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+SIGNS_OF_A_CRASH = ("has crashed", "Addon error", "Traceback")
+PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "ALL_PROXY", "all_proxy")
+TRUST_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+NO_PROXY_VARIABLES = ("NO_PROXY", "no_proxy")
+
+
+class Provider:
+    """The sample provider as a process. Every method asks its control API, which it does not count."""
+
+    def __init__(
+        self, folder: Path, ca: trustme.CA | None, *, first_token: float = 0.0, per_token: float = 0.0
+    ) -> None:
+        self.port = free_port()
+        self.url = f"{'https' if ca else 'http'}://127.0.0.1:{self.port}"
+        command = [sys.executable, "-m", "askonce.sample", "--port", str(self.port)]
+        command += ["--first-token", str(first_token), "--per-token", str(per_token)]
+        self.ca_file = folder / "provider-ca.pem"
+        self.certificate = b""
+        """Its own certificate, DER; empty where it speaks plain HTTP."""
+        if ca:
+            leaf = ca.issue_cert(*PROVIDER_HOSTS, FOREIGN, "localhost", "127.0.0.1")
+            leaf.private_key_pem.write_to_path(folder / "provider.key")
+            leaf.cert_chain_pems[0].write_to_path(folder / "provider.pem")
+            ca.cert_pem.write_to_path(self.ca_file)
+            command += ["--cert", str(folder / "provider.pem"), "--key", str(folder / "provider.key")]
+            self.certificate = ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_clean_environment())
+        verify = ssl.create_default_context(cafile=str(self.ca_file)) if ca else True
+        self._control = httpx.Client(base_url=f"{self.url}/__sample/", verify=verify, trust_env=False)
+
+    def wait_until_ready(self) -> None:
+        """Return once it accepts connections: when it has printed its address."""
+        assert self.process.stdout
+        if not self.process.stdout.closed:
+            line = self.process.stdout.readline().strip()
+            assert line == self.url, f"the sample provider did not start: exit code {self.process.wait()}"
+            self.process.stdout.close()
+
+    def stats(self) -> dict[str, Any]:
+        """calls, connections, left, scripts_left, paths, last, requests: see `askonce.sample.control`."""
+        return dict(self._control.get("stats").raise_for_status().json())
+
+    def calls(self) -> int:
+        """Calls since the test began."""
+        return int(self.stats()["calls"])
+
+    def connections(self) -> int:
+        """TCP connections opened since the test began."""
+        return int(self.stats()["connections"])
+
+    def last(self) -> dict[str, Any]:
+        """The last call: method, host, path, query, headers, body."""
+        last: dict[str, Any] | None = self.stats()["last"]
+        assert last, "the provider was not called"
+        return last
+
+    def script(
+        self,
+        *chunks: str | bytes | tuple[float, str],
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        abort: bool = False,
+        content_encoding: str = "",
+    ) -> None:
+        """Queue one exact response. A chunk is text, bytes, or (seconds to wait before it, text)."""
+        body: dict[str, Any] = {"status": status, "abort": abort, "content_encoding": content_encoding}
+        body["headers"] = dict(headers or {"content-type": "application/json"})
+        body["chunks"] = [_chunk(chunk) for chunk in chunks]
+        self._control.post("script", json=body).raise_for_status()
+
+    def set(self, **settings: float | str) -> None:
+        """first_token, per_token (seconds), content_encoding (gzip, br, zstd), for the rest of the test."""
+        self._control.post("settings", json=settings).raise_for_status()
+
+    def reset(self) -> None:
+        """Forget calls, scripts and settings."""
+        self._control.post("reset", json={}).raise_for_status()
+
+    def stop(self) -> None:
+        self._control.close()
+        _stop(self.process)
+
+
+class Proxy:
+    """An Askonce process. It may be stopped, killed and started again on the same port and data."""
+
+    def __init__(
+        self,
+        folder: Path,
+        routes: Mapping[str, int],
+        upstream_ca: Path,
+        *,
+        rules: Path = REPOSITORY / "rules.yaml",
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.data, self.certs, self.rules = folder / "data", folder / "certs", rules
+        self.bundle = self.certs / "askonce-bundle.pem"
+        self.log_file = folder / "askonce.log"
+        self._command = [sys.executable, "-m", "askonce", "serve", "--listen", f"127.0.0.1:{self.port}"]
+        self._command += ["--rules", str(rules), "--data", str(self.data), *arguments]
+        self._environment = _clean_environment() | {
+            "ASKONCE_CERTS": str(self.certs),
+            "ASKONCE_UPSTREAM_CA": str(upstream_ca),
+            "ASKONCE_TEST_ROUTES": json.dumps(dict(routes)),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "route"), *_python_path()]),
+            **(environment or {}),
+        }
+        self._manage = httpx.Client(base_url=self.url, trust_env=False)
+        self.process: subprocess.Popen[bytes]
+        self.launch()
+
+    def launch(self) -> None:
+        """Start the process without waiting for it."""
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
+
+    def wait_until_ready(self) -> None:
+        """Return once it answers `/health/ready`."""
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            with contextlib.suppress(httpx.TransportError):
+                if self._manage.get("/health/ready").is_success:
+                    assert self.bundle.is_file(), f"ready, but there is no {self.bundle}"
+                    return
+            if self.process.poll() is not None:
+                pytest.fail(f"askonce ended with {self.process.returncode} instead of starting:\n{self.log()}")
+            time.sleep(0.03)
+        pytest.fail(f"askonce was not ready after {START_SECONDS:g} s:\n{self.log()}")
+
+    def get(self, path: str) -> Any:
+        """A JSON document of the management API, on the proxy's own port."""
+        return self._manage.get(path).raise_for_status().json()
+
+    def settle(self, accounted: int) -> None:
+        """Wait until this many calls since the process started are over: counted, and stored where they are to be."""
+        end = time.monotonic() + STOP_SECONDS
+        while (calls := self.get("/v1/stats")["calls"]) < accounted:
+            assert time.monotonic() < end, f"{calls} calls are over, not {accounted}"
+            time.sleep(0.01)
+
+    def log(self) -> str:
+        """What it has written to stdout and stderr."""
+        return self.log_file.read_text("utf-8", "replace")
+
+    def stop(self) -> None:
+        """Ask it to stop; it must end with exit code 0."""
+        code = _stop(self.process)
+        assert code == 0, f"askonce ended with {code}:\n{self.log()}"
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Stop it and start it again on the same port and data."""
+        if self.process.poll() is None:
+            self.stop()
+        self.launch()
+        self.wait_until_ready()
+
+    def close(self) -> None:
+        """Stop it if it still runs, and make sure that it never crashed."""
+        self._manage.close()
+        if self.process.poll() is None:
+            self.stop()
+        check_log(self.log())
+
+
+def check_log(text: str) -> None:
+    """Fail the test where a log shows an unhandled error."""
+    if found := [line for line in text.splitlines() if any(sign in line for sign in SIGNS_OF_A_CRASH)]:
+        pytest.fail("the proxy's log shows a crash:\n" + "\n".join(found) + "\n\n" + text)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def _provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    provider = Provider(tmp_path_factory.mktemp("provider"), trustme.CA())
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture(scope="session")
+def routes(_provider: Provider) -> dict[str, int]:
+    """Where each name leads, as route/sitecustomize.py reads it."""
+    return {f"{host}:443": _provider.port for host in (*PROVIDER_HOSTS, FOREIGN)}
+
+
+@pytest.fixture(scope="session")
+def _proxy(_provider: Provider, routes: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    proxy = Proxy(tmp_path_factory.mktemp("askonce"), routes, _provider.ca_file)
+    try:
+        _provider.wait_until_ready()
+        proxy.wait_until_ready()
+        yield proxy
+    finally:
+        proxy.close()
+
+
+@pytest.fixture
+def provider(_provider: Provider) -> Provider:
+    """The sample provider, its counters at zero."""
+    _provider.wait_until_ready()
+    _provider.reset()
+    return _provider
+
+
+@pytest.fixture
+def proxy(_proxy: Proxy, provider: Provider) -> Iterator[Proxy]:
+    """The session's proxy; the test fails if its log shows a crash."""
+    seen = len(_proxy.log())
+    yield _proxy
+    check_log(_proxy.log()[seen:])
+
+
+@pytest.fixture
+def start_proxy(
+    provider: Provider, routes: dict[str, int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Proxy]]:
+    """start_proxy(rules=PATH, arguments=[...], environment={...}) -> a proxy of the test's own, with empty data."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**options: Any) -> Proxy:
+            proxy = Proxy(tmp_path_factory.mktemp("askonce"), routes, provider.ca_file, **options)
+            stack.callback(proxy.close)
+            proxy.wait_until_ready()
+            return proxy
+
+        yield start
+
+
+@pytest.fixture
+def api_key() -> str:
+    """A key that no other test uses, and so a partition that no other test has filled."""
+    return f"sk-test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def app_env(proxy: Proxy, api_key: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What an app needs to run behind the proxy. Set in this process too, so that SDKs pick it up by themselves."""
+    environment = app_environment(proxy, api_key)
+    for name in (*PROXY_VARIABLES, *NO_PROXY_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return environment
+
+
+def app_environment(proxy: Proxy, api_key: str) -> dict[str, str]:
+    """The variables that put an app behind a proxy, and give it a key for every provider."""
+    keys = ("OPENAI", "ANTHROPIC", "GEMINI", "CO", "MISTRAL", "OLLAMA")
+    return (
+        dict.fromkeys(PROXY_VARIABLES, proxy.url)
+        | dict.fromkeys(TRUST_VARIABLES, str(proxy.bundle))
+        | {f"{name}_API_KEY": api_key for name in keys}
+        | {"NODE_USE_ENV_PROXY": "1"}
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Attach the proxy's log to a failure."""
+    report: Any = yield
+    if report.failed:
+        values = getattr(item, "funcargs", {}).values()
+        for proxy in {value for value in values if isinstance(value, Proxy)}:
+            report.sections.append(("askonce log", proxy.log()[-20_000:]))
+    return report
+
+
+def _chunk(chunk: str | bytes | tuple[float, str]) -> dict[str, Any]:
+    match chunk:
+        case str():
+            return {"data": chunk}
+        case bytes():
+            return {"base64": base64.b64encode(chunk).decode()}
+    return {"delay": chunk[0], "data": chunk[1]}
+
+
+def _python_path() -> list[str]:
+    return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+
+
+def _clean_environment() -> dict[str, str]:
+    """This process's environment without anything that leads elsewhere or trusts anyone else."""
+    drop = {*PROXY_VARIABLES, *TRUST_VARIABLES, *NO_PROXY_VARIABLES}
+    return {name: value for name, value in os.environ.items() if name not in drop and not name.startswith("ASKONCE_")}
+
+
+def _stop(process: subprocess.Popen[Any]) -> int:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise

@@ -1,0 +1,113 @@
+"""A real cache in a temporary folder: the embedder that ships, a clock that stands still, a transparent judge."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from askonce.cache import Cache, Candidate, Entry, Judgement, Limits, Lookup, Policy, Vector
+from askonce.cache.embed import WordLlamaEmbedder
+from askonce.call import Answer, Call, Turn, Usage
+
+LENIENT = Policy(max_error=0.2)
+
+
+class Clock:
+    """Time that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class CosineJudge:
+    """The cosine is the probability."""
+
+    def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
+        return [Judgement(candidate.cosine) for candidate in candidates]
+
+
+class Bench:
+    """One folder, and the calls that go through the cache in it; `open` again to restart."""
+
+    def __init__(self, directory: Path, embedder: Any, clock: Clock) -> None:
+        self.directory, self.embedder, self.clock = directory, embedder, clock
+        self.judge: Any = CosineJudge()
+        self.limits = Limits()
+        self.cache: Cache
+
+    def open(self) -> Cache:
+        self.cache = Cache.open(
+            self.directory, embedder=self.embedder, judge=self.judge, limits=self.limits, clock=self.clock
+        )
+        return self.cache
+
+    async def restart(self) -> Cache:
+        await self.cache.close()
+        return self.open()
+
+    def call(self, prompt: str, *, model: str = "m", exact_only: str = "", **parts: Any) -> Call:
+        return Call(
+            "openai-chat",
+            prompt,
+            cast(Any, {"model": model, **parts}),
+            model=model,
+            exact_only=exact_only,
+            turns=(Turn("system", "Be brief."), Turn("user", prompt)),
+        )
+
+    def identify(self, call: Call, scope: str = "sk-1", namespace: str = "") -> Any:
+        return self.cache.identify(call, host="api.openai.com", scope=scope, namespace=namespace)
+
+    async def ask(self, prompt: str, policy: Policy = LENIENT, scope: str = "sk-1", **parts: Any) -> Lookup:
+        call = self.call(prompt, **parts)
+        identity = self.identify(call, scope)
+        return self.cache.exact(identity, policy) or await self.cache.lookup(call, identity, policy)
+
+    async def remember(
+        self,
+        prompt: str,
+        *,
+        body: bytes = b'{"answer":42}',
+        ttl: float = 3600,
+        stale: float = 0,
+        upstream: str = "openai-chat",
+        scope: str = "sk-1",
+        namespace: str = "",
+        vector: Vector | None = None,
+        **parts: Any,
+    ) -> Entry:
+        call = self.call(prompt, **parts)
+        return await self.cache.remember(
+            call,
+            self.identify(call, scope, namespace),
+            Answer(body, usage=Usage(9, 3), headers=(("openai-version", "2020-10-01"),)),
+            upstream=upstream,
+            host="api.openai.com",
+            ttl=ttl,
+            stale=stale,
+            namespace=namespace,
+            upstream_seconds=0.8,
+            vector=vector,
+        )
+
+
+@pytest.fixture(scope="session")
+def wordllama() -> WordLlamaEmbedder:
+    return WordLlamaEmbedder()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, wordllama: WordLlamaEmbedder, clock: Clock) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path / "data", wordllama, clock)
+    bench.open()
+    yield bench
+    await bench.cache.close()
