@@ -57,7 +57,7 @@ is_recent_uv() { # 0.8 or later
 find_uv() {
     local version target python stanza
     if [ -n "${uv:-}" ]; then return; fi
-    version=$(sed -n 's/^uv==\([^ ]*\).*/\1/p' "$root/requirements.lock")
+    version=$(sed -n 's/^uv==\([^ ]*\).*/\1/p' "$root/requirements.lock") || fail "requirements.lock is missing"
     target=${XDG_CACHE_HOME:-$HOME/.cache}/askonce/uv-$version
     for uv in uv "$target/bin/uv" "$HOME/.local/bin/uv"; do
         if is_recent_uv "$uv"; then return; fi
@@ -90,9 +90,38 @@ is_set_up() { # run | test; what is set up for tests can run as well
 # Only one at a time; the lock is a link to the number of the process that holds it, so that a dead one can be told.
 take_lock() {
     local owner waited=
-    until ln -s "$$" "$lock" 2>/dev/null; do
+    until [ "$(readlink "$lock")" = "$$" ]; do
+        if ln -s "$$" "$lock" 2>/dev/null; then continue; fi
         owner=$(readlink "$lock") || continue
         if ! kill -0 "$owner" 2>/dev/null; then
+            rm -f "$lock"
+            # Another may have seen the same dead process, and remove what we put there: look again after it did.
+            ln -s "$$" "$lock" 2>/dev/null || true
+            sleep 0.3
+            continue
+        fi
+        if [ -z "$waited" ]; then say "waiting for another set-up (process $owner)"; fi
+        waited=yes
+        sleep 0.2
+    done
+    trap 'rm -f "$lock"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+set_up() { # run | test; what is set up for tests can run as well
+    local made
+    [ -x "$venv/bin/python" ] && [ -r "$venv/stamp" ] || return 1
+    made=$(<"$venv/stamp")
+    [ "$made" = "$(stamp test)" ] || [ "$made" = "$(stamp "$1")" ]
+}
+
+# Only one at a time; the lock is a link to the number of the process that holds it, so that a dead one can be told.
+take_lock() {
+    local owner waited=
+    until ln -s "$$" "$lock" 2>/dev/null && { [ -z "$waited" ] || [ "$(readlink "$lock")" = "$$" ]; }; do
+        owner=$(readlink "$lock") || continue
+        if [ "$owner" != "$$" ] && ! kill -0 "$owner" 2>/dev/null; then
             rm -f "$lock"
             continue
         fi
@@ -106,7 +135,7 @@ take_lock() {
 }
 
 set_up() { # run | test
-    local begin=$SECONDS python groups="--group build"
+    local begin=$SECONDS python groups="--group build" quiet=
     take_lock
     if ! is_set_up "$1"; then
         if [ "$1" = test ]; then groups="$groups --group dev"; fi
@@ -115,14 +144,15 @@ set_up() { # run | test
         say "setting up in .venv with $("$python" --version) ($python)"
         # Whatever an interrupted set-up left is not worth keeping: uv's cache makes a new one quick.
         rm -rf "$venv"
-        "$uv" venv --quiet --no-project --python "$python" "$venv"
+        if [ ! -t 2 ]; then quiet=--quiet; fi
         (
-            cd "$root"
-            # The lock holds every group; as constraints, it gives versions and hashes to those that are asked for.
-            # shellcheck disable=SC2086
-            "$uv" pip install --python "$venv" --require-hashes -r pyproject.toml $groups -c requirements.lock
-            "$uv" pip install --quiet --python "$venv" --no-deps --no-build-isolation --offline -e .
-        ) 2>&1 | grep -v '^ [+-]' >&2 || fail "the set-up failed; the next run tries again"
+            cd "$root" &&
+                "$uv" venv --quiet --no-project --python "$python" "$venv" &&
+                # The lock holds every group; as constraints it gives versions and hashes to those that are asked for.
+                # shellcheck disable=SC2086
+                "$uv" pip install $quiet --python "$venv" --require-hashes -r pyproject.toml $groups -c requirements.lock &&
+                "$uv" pip install --quiet --python "$venv" --no-deps --no-build-isolation --offline -e .
+        ) >&2 || fail "the set-up failed; the next run tries again"
         stamp "$1" >"$venv/stamp.new" && mv "$venv/stamp.new" "$venv/stamp"
         say "ready after $((SECONDS - begin)) s"
     fi
@@ -149,8 +179,10 @@ run_tests() {
 }
 
 write_lock() {
-    find_uv
     cd "$root"
+    touch requirements.lock
+    find_uv
+    # Versions that are in the file stay where nothing asks for others; `--upgrade` takes the newest.
     "$uv" pip compile pyproject.toml --group dev --group build --group installer --universal --python-version 3.12 \
         --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "./run.sh lock" \
         --quiet --output-file requirements.lock "$@"

@@ -68,6 +68,8 @@ class Call:
     """Why only an identical call may be answered ("tool result in the last turn"); empty where wording may differ."""
     turns: tuple[Turn, ...] = ()
     """The conversation for people (content view, `cache show`); the last one is the prompt."""
+    echo: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that the provider repeats in its answer and a rule may ignore; a replay gives each caller its own."""
 
 
 @dataclass(frozen=True, slots=True)

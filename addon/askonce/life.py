@@ -18,6 +18,7 @@ from askonce.cache import Cache, Identity, Lookup, Policy, credential
 from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
 from askonce.directives import OURS, Directives, cache_status, read_directives
 from askonce.faults import Faults
+from askonce.flights import Ending, Flights
 from askonce.rules import Rule, Rules
 from askonce.wire.base import Replay
 
@@ -72,6 +73,8 @@ class Exchange:
     lookup: Lookup | None = None
     bypass: str = ""
     """Why the cache is left out; empty where it is not."""
+    leads: bool = False
+    """Identical calls wait for this one's answer."""
     replied: bool = False
     """Askonce has answered; the provider was not asked."""
     status: int = 0
@@ -108,6 +111,7 @@ class Life:
         self.accounting = accounting
         self._faults = faults
         self._compute = compute
+        self._flights = Flights()
         self._clock = clock
 
     def begin(self, rule: Rule, request: Request) -> Exchange:
@@ -147,15 +151,31 @@ class Life:
 
     async def look_up(self, exchange: Exchange) -> Reply | None:
         """The reply from the cache, or None where the provider is to be asked."""
+        reply = None
         if exchange.identity is not None and exchange.call and not exchange.bypass and exchange.directives.read:
             try:
-                exchange.lookup = await self.cache.lookup(exchange.call, exchange.identity, self._policy(exchange))
-                if reply := self._reply(exchange):
-                    return reply
+                reply = await self._look_up(exchange, exchange.call, exchange.identity)
             except Exception as error:  # fail open
                 self._forward(exchange, error)
-        exchange.decided = time.perf_counter() - exchange.started
-        return self._gateway_timeout(exchange) if exchange.directives.only_if_cached else None
+        if reply is None:
+            exchange.decided = time.perf_counter() - exchange.started
+            if exchange.directives.only_if_cached:
+                return self._gateway_timeout(exchange)
+        return reply
+
+    async def _look_up(self, exchange: Exchange, call: Call, identity: Identity) -> Reply | None:
+        policy = self._policy(exchange)
+        while True:
+            exchange.lookup = await self.cache.lookup(call, identity, policy)
+            if reply := self._reply(exchange):
+                return reply
+            if exchange.directives.only_if_cached or not exchange.directives.write:
+                return None
+            if self._flights.lead(identity.exact):
+                exchange.leads = True
+                return None
+            if await self._flights.ending(identity.exact) == "unstorable":
+                return None
 
     def passed_on(self, exchange: Exchange, status: int) -> Headers:
         """Take note of the provider's status; returns the response headers that tell the caller what happened."""
@@ -196,6 +216,8 @@ class Life:
             pass
         except Exception as error:  # fail open: the app has its answer already
             self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
+        finally:
+            self.land(exchange, "stored" if stored else "unstorable")
         self.account(exchange, usage=answer.usage if answer else None, stored=stored, seconds=took)
 
     @staticmethod
@@ -206,10 +228,17 @@ class Life:
             raise Unstorable("larger than max_answer")
         return replace(answer, headers=_repeatable(headers))
 
+    def land(self, exchange: Exchange, ending: Ending) -> None:
+        """Let those go on who wait for this call. Harmless where nobody does, and a second time."""
+        if exchange.leads and exchange.identity:
+            exchange.leads = False
+            self._flights.end(exchange.identity.exact, ending)
+
     def account(
         self, exchange: Exchange, *, usage: Usage | None = None, stored: bool = False, seconds: float | None = None
     ) -> None:
-        """Count a call that is over."""
+        """Count a call that is over, and let those go on who wait for it."""
+        self.land(exchange, "failed" if exchange.status == 0 else "unstorable")
         lookup, call = exchange.lookup, exchange.call
         entry = lookup.entry if lookup and lookup.outcome != "miss" else None
         usage = usage or (entry.answer.usage if entry else Usage())

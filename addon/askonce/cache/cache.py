@@ -287,7 +287,7 @@ class Cache:
     def _close(self) -> None:
         self._indexes.stop()
         self._background.shutdown(cancel_futures=True)
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()
         if not self._loading.done():  # cancelled before it began
             self._loading.set_result(None)
         self._store.close()

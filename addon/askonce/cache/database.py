@@ -101,7 +101,9 @@ def lock(directory: Path) -> sqlite3.Connection:
     """
     path = directory / "lock"
     try:
-        path.touch(mode=0o600)
+        # Made only where missing: closing a second descriptor would let go of this process's own lock (POSIX).
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
         holder = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{directory} cannot be used: {error}") from error

@@ -42,8 +42,9 @@ class WordLlamaEmbedder:
 
     name = "wordllama"
     dimension = 256
-    limit = 1_500
-    """A mean over words: one changed word in 1,500 characters moves the cosine by less than 0.01."""
+    limit = 400
+    """A mean over words: replacing one word of 100 characters moves the cosine by 0.06 (median over real questions), of
+    400 by 0.012, of 1,500 by 0.002, which is less than a rewording does. Beyond 400, near says nothing about same."""
 
     def __init__(self) -> None:
         model = _load_wordllama()

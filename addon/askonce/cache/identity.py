@@ -48,6 +48,8 @@ class Identifier:
         if not 16 <= len(secret) <= 64:
             raise ValueError(f"the secret has {len(secret)} bytes, expected 16 to 64")
         self._secret = secret
+        # The few texts that most calls share; a credential is not held.
+        self._common = functools.lru_cache(maxsize=256)(lambda text: self._digest(_text(text)))
 
     def identify(self, call: Call, *, host: str, scope: str, namespace: str = "") -> Identity:
         """The identity of `call` sent to `host`.
@@ -56,9 +58,9 @@ class Identifier:
         """
         digests = {
             "credential": self._digest(_text(scope)),
-            "host": self._digest(_text(host.lower())),
-            "namespace": self._digest(_text(namespace)),
-            "wire": self._digest(_text(call.wire)),
+            "host": self._common(host.lower()),
+            "namespace": self._common(namespace),
+            "wire": self._common(call.wire),
         }
         for name, value in call.parts.items():
             digests[name] = self._digest(_canonical(value))

@@ -143,16 +143,14 @@ class Indexes:
         self._later(self._fold_and_save, partition, index)
 
     def _fold_and_save(self, partition: bytes, index: Index) -> None:
-        try:
-            if index.unfolded:
-                index.fold(self._stop)
-            if not self._stop.is_set():
-                self._save(partition, index)
-        finally:
-            self._busy.discard(partition)
-            with self._lock:
-                if self._loaded.get(partition) is index:
-                    self._weigh(partition, index)
+        if index.unfolded:
+            index.fold(self._stop)
+        if not self._stop.is_set():
+            self._save(partition, index)
+        with self._lock:
+            if self._loaded.get(partition) is index:
+                self._weigh(partition, index)
+        self._busy.discard(partition)  # not after a fault: the scan goes on serving, and the log has said why once
 
     def _save(self, partition: bytes, index: Index) -> None:
         if not index.unsaved or len(index) < SNAPSHOT_FROM:
@@ -181,4 +179,4 @@ class Indexes:
         try:
             job(*args)  # type: ignore[operator]
         except Exception:
-            logger.exception("work on an index failed; calls go on without it")
+            logger.exception("an index could not be tended; it serves on, only slower")

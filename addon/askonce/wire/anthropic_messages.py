@@ -98,7 +98,7 @@ class AnthropicMessages:
         if history:
             parts["history"] = history
         if headers := _headers(request):
-            parts.setdefault("other", {})["headers"] = headers
+            parts.setdefault("other", {})["$headers"] = headers
         turns = [Turn(message["role"], plain_text(message["content"])) for message in messages[:-1]]
         if system:
             turns.insert(0, Turn("system", plain_text(system)))

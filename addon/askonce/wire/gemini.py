@@ -59,7 +59,7 @@ class Gemini:
         path = _PATH.match(request.path)
         if path is None:
             raise Unreadable(f"path: expected …/models/M:generateContent, found {request.path}")
-        query = parse_qsl(request.query, keep_blank_values=True)
+        query = parse_qsl(request.query, keep_blank_values=True) if request.query else []
         alt = next((value for name, value in query if name in ("alt", "$alt")), "json")
         if alt not in ("json", "sse"):
             raise Unreadable(f"alt={alt}: expected json or sse")
@@ -108,7 +108,7 @@ class Gemini:
         if history:
             parts["history"] = history
         if extras := sorted(pair for pair in query if pair[0] not in _NOT_THE_QUESTION):
-            parts.setdefault("other", {})["query"] = extras
+            parts.setdefault("other", {})["$query"] = extras
 
         turns = [Turn(content["role"], plain_text(content["parts"])) for content in contents[:-1]]
         if system:
@@ -164,7 +164,7 @@ class Gemini:
 
 def _camel(fields: JsonObject) -> JsonObject:
     """`fields` with snake_case names in camelCase; the order stays."""
-    if not any("_" in name for name in fields):
+    if "_" not in "".join(fields):
         return fields
     camel = {re.sub(r"_([a-z])", lambda match: match[1].upper(), name): value for name, value in fields.items()}
     if len(camel) < len(fields):

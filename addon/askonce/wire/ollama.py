@@ -35,17 +35,19 @@ from askonce.wire.common import (
 
 __all__ = ["Ollama"]
 
-_PARTS: dict[str, Part] = {
-    "context": "history",
+_CHAT_PARTS: dict[str, Part] = {
     "format": "format",
-    "images": "media",
     "logprobs": "format",
-    "raw": "system",
-    "system": "system",
-    "template": "system",
     "think": "sampling",
     "tools": "tools",
     "top_logprobs": "format",
+}
+_GENERATE_PARTS: dict[str, Part] = _CHAT_PARTS | {
+    "context": "history",
+    "images": "media",
+    "raw": "system",
+    "system": "system",
+    "template": "system",
 }
 _STREAM_TYPE = "application/x-ndjson"
 _JSON = "application/json; charset=utf-8"
@@ -137,7 +139,7 @@ def _read_chat(body: JsonObject, found: str | None) -> _Reading:
         reason = MEDIA
     if found is None and role == "user":
         found = cut_text(last, "content")
-    parts = by_part(body, _PARTS)
+    parts = by_part(body, _CHAT_PARTS)
     history = messages
     if last == {"role": "user", "content": ""}:
         history = messages[:-1]
@@ -168,7 +170,7 @@ def _read_generate(body: JsonObject, found: str | None) -> _Reading:
         reason = "the prompt is the text before a gap"
     system = body.get("system")
     turns = [Turn("system", system)] if isinstance(system, str) and system else []
-    return found, reason, by_part(body, _PARTS), [*turns, Turn("user", found)]
+    return found, reason, by_part(body, _GENERATE_PARTS), [*turns, Turn("user", found)]
 
 
 def _hashed(images: Any, where: str) -> list[str]:

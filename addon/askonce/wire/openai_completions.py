@@ -14,7 +14,7 @@ from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object
-from askonce.wire.openai_deltas import merge
+from askonce.wire.openai_deltas import collect, merge
 from askonce.wire.sse import Event
 from askonce.wire.tokens import pieces
 
@@ -106,33 +106,15 @@ def _prompt(body: JsonObject, elsewhere: str | None) -> tuple[str, str]:
 
 def _fold(events: Iterable[Event]) -> tuple[JsonObject, bool]:
     """The `text_completion` that a stream tells, and whether its end mark `[DONE]` came. Raises `Unstorable`."""
-    final: JsonObject = {"id": None, "object": "text_completion", "created": None, "model": None, "choices": []}
-    choices: dict[int, JsonObject] = {}
-    ended = False
-    for event in events:
-        if (data := event.data.strip()) == answers.DONE:
-            ended = True
-            break
-        if not data:
-            continue
-        chunk = answers.load_json(data, "an event")
-        answers.refuse_error(chunk)
-        if event.name == "error":
-            raise Unstorable("an error event")
-        for key, value in chunk.items():
-            if key not in ("choices", "object", "obfuscation") and (value not in (None, "") or key not in final):
-                final[key] = value
-        deltas = chunk.get("choices")
-        for delta in deltas if isinstance(deltas, list) else ():
-            if not isinstance(delta, dict) or type(index := delta.get("index", 0)) is not int:
-                raise Unstorable("a choice that is not an object with an index")
-            choice = choices.setdefault(index, {"text": "", "index": index, "logprobs": None, "finish_reason": None})
-            told = {key: value for key, value in delta.items() if key in ("text", "logprobs")}
-            merge(choice, told)
-            choice |= {key: value for key, value in delta.items() if key not in told and value is not None}
-    if final.get("usage") is None:
-        final.pop("usage", None)
-    final["choices"] = [choices[index] for index in sorted(choices)]
+    final, deltas, ended = collect(events, "text_completion")
+    for index in sorted(deltas):
+        choice: JsonObject = {"text": "", "index": index, "logprobs": None, "finish_reason": None}
+        for delta in deltas[index]:
+            merge(choice, {key: delta[key] for key in ("text", "logprobs") if key in delta})
+            choice |= {
+                key: value for key, value in delta.items() if key not in choice or key == "finish_reason" and value
+            }
+        final["choices"].append(choice)
     return final, ended
 
 

@@ -3,6 +3,7 @@
 One rule: `fold` gives back what `Chunks` was made from, but for empty fields of a message, which streams leave out.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,38 +15,58 @@ from askonce.wire.common import JsonObject
 from askonce.wire.sse import Event
 from askonce.wire.tokens import pieces
 
-__all__ = ["Chunks", "fold", "merge"]
+__all__ = ["Chunks", "collect", "fold", "merge"]
 
 _SAID_ONCE = frozenset({"id", "type", "role", "index", "format", "signature"})
 """Strings that some providers repeat in every delta."""
 _NOT_STORED = frozenset({"choices", "object", "obfuscation"})
 
 
-def fold(events: Iterable[Event]) -> tuple[JsonObject, bool]:
-    """The `chat.completion` that a stream tells, and whether its end mark `[DONE]` came. Raises `Unstorable`."""
-    final: JsonObject = {"id": None, "object": "chat.completion", "created": None, "model": None, "choices": []}
-    choices: dict[int, JsonObject] = {}
-    ended = False
+def collect(events: Iterable[Event], kind: str) -> tuple[JsonObject, dict[int, list[JsonObject]], bool]:
+    """What a stream tells: the object around the choices, the deltas of each choice, whether the end mark came.
+
+    Raises `Unstorable` where it tells of an error, or cannot be read.
+    """
+    frame: JsonObject = {"id": None, "object": kind, "created": None, "model": None, "choices": []}
+    deltas = defaultdict[int, list[JsonObject]](list)
     for event in events:
-        if (data := event.data.strip()) == answers.DONE:
-            ended = True
-            break
+        data = event.data.strip()
+        if data == answers.DONE:
+            return _settled(frame), deltas, True
+        if event.name == "error":
+            raise Unstorable("an error event")
         if not data:
             continue
         chunk = answers.load_json(data, "an event")
         answers.refuse_error(chunk)
-        if event.name == "error":
-            raise Unstorable("an error event")
         for key, value in chunk.items():
-            if key not in _NOT_STORED and (value not in (None, "") or key not in final):
-                final[key] = value
-        deltas = chunk.get("choices")
-        for delta in deltas if isinstance(deltas, list) else ():
-            if not isinstance(delta, dict) or type(index := delta.get("index", 0)) is not int:
+            if key not in _NOT_STORED and (value not in (None, "") or key not in frame):
+                frame[key] = value
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict) or type(index := choice.get("index", 0)) is not int:
                 raise Unstorable("a choice that is not an object with an index")
-            _fold_choice(choices.setdefault(index, {"index": index, "message": {}}), delta)
-    final["choices"] = [_whole(choices[index]) for index in sorted(choices)]
-    _lift_usage(final)
+            deltas[index].append(choice)
+    return _settled(frame), deltas, False
+
+
+def _settled(frame: JsonObject) -> JsonObject:
+    """Groq has the usage of a stream within `x_groq`; the JSON answer has it where everyone has."""
+    if isinstance(groq := frame.get("x_groq"), dict) and (usage := groq.pop("usage", None)) and not frame.get("usage"):
+        frame["usage"] = usage
+    if frame.get("usage") is None:
+        frame.pop("usage", None)
+    return frame
+
+
+def fold(events: Iterable[Event]) -> tuple[JsonObject, bool]:
+    """The `chat.completion` that a stream tells, and whether its end mark `[DONE]` came. Raises `Unstorable`."""
+    final, deltas, ended = collect(events, "chat.completion")
+    for index in sorted(deltas):
+        choice: JsonObject = {"index": index, "message": {}}
+        for delta in deltas[index]:
+            _fold_choice(choice, delta)
+        final["choices"].append(_whole(choice))
     return final, ended
 
 
@@ -121,14 +142,6 @@ def _whole(choice: JsonObject) -> JsonObject:
         if message["refusal"] and message["content"] == "":
             message["content"] = None
     return {"index": choice.pop("index"), "message": message, **choice}
-
-
-def _lift_usage(final: JsonObject) -> None:
-    """Groq has the usage of a stream within `x_groq`; the JSON answer has it where everyone has."""
-    if isinstance(groq := final.get("x_groq"), dict) and (usage := groq.pop("usage", None)) and not final.get("usage"):
-        final["usage"] = usage
-    if final.get("usage") is None:
-        final.pop("usage", None)
 
 
 class Chunks:

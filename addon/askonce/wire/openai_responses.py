@@ -28,6 +28,8 @@ _PARTS: dict[str, Part] = {
 }
 _STATE = ("previous_response_id", "conversation", "background", "store", "prompt")
 """Fields by which the provider is to remember something, or has."""
+_ECHOED: dict[str, Any] = {"metadata": {}, "user": None, "safety_identifier": None, "prompt_cache_key": None}
+"""What an answer repeats of the call, though rules ignore it, and what stands there where the call has none."""
 _FINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 _EVENT_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]+)"')
 
@@ -42,6 +44,7 @@ class OpenAIResponses:
         prompt: str | None = None
         if path is not None and path not in (("input",), ("input", len(items) - 1, "content")):
             prompt = cut_prompt(body, options)
+        echo = {field: body[field] for field in _ECHOED if field in body}
         if options.ignore:
             drop(body, options.ignore)
         items = _items(body)
@@ -67,6 +70,7 @@ class OpenAIResponses:
             stream=stream,
             exact_only=_why_exact(items, body) or reading.if_empty(conversation.prompt),
             turns=conversation.turns,
+            echo=echo,
         )
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
@@ -88,6 +92,7 @@ class OpenAIResponses:
         final["created_at"] = int(replay.now)
         if final.get("completed_at") is not None:
             final["completed_at"] = int(replay.now)
+        final |= {field: call.echo.get(field, empty) for field, empty in _ECHOED.items() if field in final}
         if replay.zero_usage:
             final["usage"] = zeroed(final.get("usage"))
         if not call.stream:
@@ -96,7 +101,7 @@ class OpenAIResponses:
 
 
 def _items(body: JsonObject) -> list[JsonObject]:
-    """The input as a list of items; a string is a message from the user. `type: message` is what goes without saying."""
+    """The input as a list of items; a string is a message from the user, and so is any without a type."""
     items = body.get("input")
     if isinstance(items, str) or (items is None and body.get("prompt") is not None):
         return [{"role": "user", "content": items or ""}]

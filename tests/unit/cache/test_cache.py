@@ -563,6 +563,22 @@ async def test_indexes_are_let_go_when_room_is_short(bench: Any) -> None:
 
 
 @pytest.mark.usefixtures("small")
+async def test_an_index_that_cannot_be_folded_serves_on_and_is_logged_once(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ImportError("no usearch here")
+
+    monkeypatch.setattr(index_module, "_Graph", fail)
+    await fill(bench, 60)
+    await fill(bench, 70)
+    found = await bench.ask("question number 7 please?")
+    assert found.entry is not None and found.entry.prompt == "question number 7?"
+    await bench.cache.close()
+    assert [record.message for record in caplog.records] == ["an index could not be tended; it serves on, only slower"]
+
+
+@pytest.mark.usefixtures("small")
 async def test_many_at_once(bench: Any) -> None:
     async def one(number: int) -> None:
         scope = f"sk-{number % 3}"

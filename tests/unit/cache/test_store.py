@@ -370,6 +370,8 @@ def test_many_threads(store: Store) -> None:
 
 def test_the_folder_belongs_to_one_process(store: Store) -> None:
     code = f"from pathlib import Path; from askonce.cache.store import Store; Store(Path({str(store.path.parent)!r}))"
+    with pytest.raises(StoreError, match="in use by another Askonce"):
+        Store(store.path.parent)  # in this process; which must not let go of the lock that keeps others out
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith("data is in use by another Askonce")

@@ -85,7 +85,7 @@ def test_read_takes_the_last_words_of_the_user_apart_from_the_rest() -> None:
         "history": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi!"}],
         "other": {
             "metadata": {"user_id": "u"},
-            "headers": {"anthropic-version": "2023-06-01", "anthropic-beta": ["a", "b"]},
+            "$headers": {"anthropic-version": "2023-06-01", "anthropic-beta": ["a", "b"]},
         },
     }
     assert (call.model, call.temperature, call.stream, call.exact_only) == ("claude-sonnet-5", 1.0, True, "")

@@ -125,6 +125,13 @@ def test_what_matters_beside_a_prompt_changes_the_identity(fields: dict[str, Any
     assert identity(read(GENERATE | fields, "/api/generate")) != identity(read(GENERATE, "/api/generate"))
 
 
+def test_no_field_takes_the_place_of_another() -> None:
+    asked = [{"role": "system", "content": "x"}, CHAT["messages"][0] | {"images": ["a"]}]
+    for name in ("system", "template", "context", "images", "history", "media", "options"):
+        other = {"model": "llama4", "messages": asked, name: {"y": 1}}
+        assert identity(read(other)) != identity(read({"model": "llama4", "messages": asked})), name
+
+
 def test_images_are_kept_as_their_hash() -> None:
     hashed = ["sha256:" + sha256(b"aGVsbG8=").hexdigest()]
     assert read(say(images=["aGVsbG8="])).parts["media"] == {"role": "user", "content": "", "images": hashed}

@@ -3,6 +3,7 @@
 On the path of every Python that `askonce exec` starts. One rule: whatever happens here, the program runs as it would
 without it; so it is plain for old versions, takes itself off the path, and hands on to the sitecustomize it hides.
 """
+# mypy: ignore-errors
 
 import os
 import sys

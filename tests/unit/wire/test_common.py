@@ -1,0 +1,132 @@
+import re
+from typing import Any
+
+import pytest
+
+from askonce.call import Unreadable, Unstorable
+from askonce.wire import common
+from askonce.wire.base import ReadOptions, Replay
+
+
+def finding(*paths: tuple[str | int, ...]) -> Any:
+    return lambda value: [(path, None) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "not JSON"),
+        (b'{"a":1e999}', "not JSON"),
+        (b"[1]", "found list"),
+        (b'{"a":1,"a":1}', "'a' is there twice"),
+        (b'{"b":{"a":1,"a":2}}', "'a' is there twice"),
+        (b'{"a\\u003ab":1,"a:b":2}', "twice"),
+        (b'{"a":' + b"[" * 300 + b"]" * 300 + b"}", "too deeply"),
+    ],
+)
+def test_load_object_refuses(body: bytes, why: str) -> None:
+    with pytest.raises(Unreadable, match=why):
+        common.load_object(body)
+
+
+def test_load_object_takes_colons_in_text() -> None:
+    assert common.load_object(b' {"a": ": \\u003a :", "b": {"a": 1}}') == {"a": ": : :", "b": {"a": 1}}
+
+
+def test_drop_takes_each_match_out() -> None:
+    body = {"a": [0, 1, 2], "b": {"c": 1, "d": 2}, "e": 3}
+    common.drop(body, [finding(("a", 0), ("a", 1)), finding(("b",), ("b", "c")), finding(("x",), ("e", 0))])
+    assert body == {"a": [2], "e": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "left"),
+    [
+        ("a", "a", ""),
+        ([], None, []),
+        (1, None, 1),
+        ({"text": "a"}, "a", {"text": ""}),
+        ([{"type": "text", "text": "a"}], "a", [{"type": "text", "text": ""}]),
+        ([{"type": "text", "text": "a\nb"}, {"text": "c"}], "a\nb\nc", [{"type": "text", "text": "\n"}, {"text": ""}]),
+        ([{"type": "image", "text": "a"}, {"text": "b", "thought": True}, {"text": 1}, "c"], None, ...),
+    ],
+)
+def test_cut_text(value: Any, text: str | None, left: Any) -> None:
+    holder = {"key": value}
+    before = repr(value)
+    assert common.cut_text(holder, "key") == text
+    assert holder["key"] == left if left is not ... else repr(holder["key"]) == before
+
+
+def test_cut_prompt_takes_the_last_match() -> None:
+    body = {"a": "one", "b": ["two", {"text": "three"}]}
+    assert common.cut_prompt(body, ReadOptions()) is None
+    assert common.cut_prompt(body, ReadOptions(prompt=finding(("a",), ("b", 1)))) == "three"
+    assert body == {"a": "one", "b": ["two", {"text": ""}]}
+    for find in (finding(), finding(()), finding(("b",))):
+        with pytest.raises(Unreadable):
+            common.cut_prompt({"b": [1]}, ReadOptions(prompt=find))
+
+
+def test_growing_adds_to_what_was_there() -> None:
+    first, second, texts = {"a": "1", "b": ""}, {"a": ""}, common.Growing()
+    for holder, field, text in ((first, "a", "2"), (second, "a", "x"), (first, "b", "y"), (first, "a", "3")):
+        texts.add(holder, field, text)
+    texts.join()
+    assert (first, second) == ({"a": "123", "b": "y"}, {"a": "x"})
+
+
+def test_assembling_translates_what_malformed_answers_raise() -> None:
+    for error in (KeyError("x"), ValueError("x"), TypeError("x"), AttributeError("x"), IndexError("x")):
+        with pytest.raises(Unstorable, match=f"not a whole w answer: {type(error).__name__}"), common.assembling("w"):
+            raise error
+    with pytest.raises(Unstorable, match=r"^as it is$"), common.assembling("w"):
+        raise Unstorable("as it is")
+    with pytest.raises(MemoryError), common.assembling("w"):
+        raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("text", "items", "groups"),
+    [
+        ("", [], []),
+        ("ab", [{"t": "a"}, {"t": "b"}], [("a", [{"t": "a"}]), ("b", [{"t": "b"}])]),
+        ("ab", [{"t": "a"}, {"t": "x"}], [("ab", [{"t": "a"}, {"t": "x"}])]),
+        ("ab", [{"t": None}], [("ab", [{"t": None}])]),
+        ("", [1], [("", [1])]),
+        ("ab", [], [("ab", [])]),
+    ],
+)
+def test_token_groups(text: str, items: list[Any], groups: Any) -> None:
+    assert common.token_groups(text, items, "t") == groups
+
+
+@pytest.mark.parametrize(
+    ("like", "now"),
+    [
+        ("2026-11-20T09:12:04Z", "2027-01-15T08:00:00Z"),
+        ("2026-11-20T09:12:04.123Z", "2027-01-15T08:00:00.250Z"),
+        ("2026-11-20T09:12:04.123456789+00:00", "2027-01-15T08:00:00.250000000+00:00"),
+        ("", "2027-01-15T08:00:00Z"),
+    ],
+)
+def test_rfc3339(like: str, now: str) -> None:
+    assert common.rfc3339(1_800_000_000.25, like) == now
+
+
+def test_small_values() -> None:
+    fresh = common.fresh_uuid(Replay(now=0, fresh_id=lambda prefix: prefix + "x"))
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", fresh)
+    assert common.count_of({"a": 1, "b": 2.0, "c": None, "d": True}, "a", "b", "c", "d", "e") == 3
+    assert common.count_of(None, "a") == 0
+    assert common.zeroed({"a": 1, "b": [{"c": 2.5, "d": "x"}], "e": None}) == {
+        "a": 0,
+        "b": [{"c": 0, "d": "x"}],
+        "e": None,
+    }
+    assert (
+        common.plain_text([{"type": "text", "text": "a"}, {"type": "image"}, {"inlineData": {}}])
+        == "a\n[image]\n[inlineData]"
+    )
+    assert [common.same_number(value) for value in (1.0, 1.5, True, "1")] == [1, 1.5, True, "1"]
+    assert common.by_part({"a": 1.0, "b": 2}, {"a": "tools"}) == {"tools": {"a": 1}, "other": {"b": 2}}
