@@ -7,21 +7,32 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from askonce.cache import Cache, Candidate, Identity, Policy
+from askonce.cache import Cache, Candidate, Identity, Judgement, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
 from askonce.cache.index import Index
 from askonce.cache.judge import default_judge
 from askonce.call import Answer, Call, Turn
 
 POLICY = Policy()
-TOPICS = "python list|sql table|tax form|train ticket|pasta sauce|garden hose|moon phase|bank loan".split("|")
-ASKED = ["How do I {} a {} number {}?", "What is the best way to {} a {} number {}?", "Why would one {} a {} number {}?"]
-VERBS = "sort|clean|buy|fix|draw|describe|compare|share".split("|")
+TOPICS = [
+    "python list",
+    "sql table",
+    "tax form",
+    "train ticket",
+    "pasta sauce",
+    "garden hose",
+    "moon phase",
+    "bank loan",
+]
+ASKED = ["How do I {} a {} number {}?", "What is the best way to {} a {}, number {}?", "Why {} a {} number {}?"]
+VERBS = ["sort", "clean", "buy", "fix", "draw", "describe", "compare", "share"]
 
 
 def prompt(number: int) -> str:
@@ -96,13 +107,15 @@ async def calls(directory: Path, embedder: WordLlamaEmbedder) -> None:
     await cache.lookup(*pairs[0], POLICY)
     await measure_async("lookup, reworded, 1,000 in the partition, with the judge", lookup)
     print(f"    outcomes: {outcomes}")
-    cache._judge = Nobody()
+    cache._finder._judge = Nobody()
     await measure_async("lookup, the same without a judge", lookup)
     index = cache._indexes.get(identities[0].partition, embedder)
     vectors = embedder.embed([one.prompt for one in reworded])
     measure("    of which: embed", lambda n: embedder.embed([reworded[n].prompt]), 500)
     measure("    of which: nearest 5 of 1,000", lambda n: index.nearest(vectors[n], 5), 500)
-    measure("    of which: entries from memory", lambda n: cache._entries([(i, 0.9) for i in range(n, n + 5)]), 500)
+    measure(
+        "    of which: entries from memory", lambda n: cache._finder._entries([(i, 0.9) for i in range(n, n + 5)]), 500
+    )
     cache._memory.remove(range(10**4))
     measure("    or: entries from disk", lambda n: cache._store.get_many(range(5 * n, 5 * n + 5)), 190)
     await cache.close()
@@ -115,9 +128,7 @@ async def calls(directory: Path, embedder: WordLlamaEmbedder) -> None:
 
 
 class Nobody:
-    def judge(self, prompt: str, vector: object, candidates: list[Candidate]) -> list[object]:
-        from askonce.cache.judge import Judgement
-
+    def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
         return [Judgement(0.0) for _ in candidates]
 
 
@@ -129,14 +140,15 @@ def indexes(directory: Path) -> None:
         index = Index.of(np.arange(size), rows, dimension=256)
         queries = rows[:200] + random.normal(scale=0.02, size=(200, 256)).astype(np.float32)
         queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-        measure(f"nearest 5 of {size:,}, scanned", lambda n, i=index, q=queries: i.nearest(q[n], 5), 200)
+        nearest = partial(_nearest, index, queries)
+        measure(f"nearest 5 of {size:,}, scanned", nearest, 200)
         start = time.perf_counter()
         index.fold()
         took = time.perf_counter() - start
         if index._block:
             kind = type(index._block).__name__.strip("_")
             print(f"{f'    fold into {kind}':<58} {took * 1e3:13.4f} ms")
-            measure(f"nearest 5 of {size:,}, {kind}", lambda n, i=index, q=queries: i.nearest(q[n], 5), 200)
+            measure(f"nearest 5 of {size:,}, {kind}", nearest, 200)
             found = sum(index.nearest(query, 1)[0][0] == number for number, query in enumerate(queries))
             print(f"    the right one first in {found} of 200")
         path = directory / f"{size}.npz"
@@ -148,6 +160,10 @@ def indexes(directory: Path) -> None:
             f"{f'    snapshot of {path.stat().st_size / 1e6:.1f} MB: write, read':<58} "
             f"{(middle - start) * 1e3:13.4f} ms, {(time.perf_counter() - middle) * 1e3:.1f} ms"
         )
+
+
+def _nearest(index: Index, queries: NDArray[np.float32], number: int) -> object:
+    return index.nearest(queries[number], 5)
 
 
 def main() -> None:

@@ -11,11 +11,14 @@ import logging
 import signal
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.net import encoding
+from mitmproxy.net.http.url import parse_authority
 from mitmproxy.utils import asyncio_utils
 
 from askonce.bridge import AsgiBridge
@@ -65,6 +68,18 @@ class Recorder:
         return None if self._parts is None else b"".join(self._parts)
 
 
+@dataclass(slots=True)
+class Visit:
+    """What Askonce knows of one flow, from its request headers on."""
+
+    host: str
+    rule: Rule | None = None
+    managed: bool = False
+    """For the management API."""
+    exchange: Exchange | None = None
+    recorder: Recorder | None = None
+
+
 class Work:
     """The flows that are under way, until their answers are stored."""
 
@@ -97,8 +112,7 @@ class Askonce:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings
         self.runtime: Runtime
-        self.exchanges = WeakKeyDictionary[http.HTTPFlow, Exchange]()
-        self._recorders = WeakKeyDictionary[http.HTTPFlow, Recorder]()
+        self._visits = WeakKeyDictionary[http.HTTPFlow, Visit]()
         self._work = Work()
         self._manage: AsgiBridge
 
@@ -151,20 +165,22 @@ class Askonce:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self._work.begin(flow.id)
-        if not self._is_for_management(flow) and self._rule(flow) is None:
+        visit = self._visits[flow] = self._visit(flow)
+        if not visit.managed and visit.rule is None:
             flow.request.stream = True  # not ours: nothing is buffered, nothing recorded
 
     async def request(self, flow: http.HTTPFlow) -> None:
-        if flow.response or flow.error or flow.is_replay or flow.request.stream:
+        visit = self._visits.get(flow)
+        if flow.response or flow.error or flow.is_replay or visit is None:
             return
-        if self._is_for_management(flow):
+        if visit.managed:
             flow.response = await self._managed(flow.request)
-        elif rule := self._rule(flow):
-            await self._answer(flow, rule)
+        elif visit.rule:
+            await self._answer(flow, visit, visit.rule)
 
-    async def _answer(self, flow: http.HTTPFlow, rule: Rule) -> None:
+    async def _answer(self, flow: http.HTTPFlow, visit: Visit, rule: Rule) -> None:
         life = self.runtime.life
-        exchange = self.exchanges[flow] = life.begin(rule, _request(flow.request))
+        exchange = visit.exchange = life.begin(rule, _request(flow.request, visit.host))
         reply = life.recall(exchange) or await life.look_up(exchange)
         if reply:
             flow.response = _response(reply)
@@ -181,21 +197,23 @@ class Askonce:
         return _http_response(status, http.Headers(fields), body)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        assert flow.response
-        exchange = self.exchanges.get(flow)
-        if (exchange and exchange.replied) or self._is_for_management(flow):
-            return  # our own response; the hook is called for it as well
-        if exchange:
-            for name, value in self.runtime.life.passed_on(exchange, flow.response.status_code):
-                flow.response.headers[name] = value
+        visit, response = self._visits.get(flow), flow.response
+        if visit is None or response is None or visit.managed:
+            return
+        if exchange := visit.exchange:
+            if exchange.replied:
+                return  # our own response; the hook is called for it as well
+            for name, value in self.runtime.life.passed_on(exchange, response.status_code):
+                response.headers[name] = value
             if exchange.is_recorded:
-                self._recorders[flow] = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD)
-        if flow.response.status_code != 101:
-            flow.response.stream = self._recorders.get(flow, True)
+                visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD)
+        if response.status_code != 101:
+            response.stream = visit.recorder or True
 
     def response(self, flow: http.HTTPFlow) -> None:
-        exchange, recorder = self.exchanges.get(flow), self._recorders.pop(flow, None)
-        if exchange and recorder and (body := recorder.body) is not None and flow.response:
+        visit = self._visits.get(flow)
+        exchange = visit and visit.exchange
+        if exchange and visit and visit.recorder and (body := visit.recorder.body) is not None and flow.response:
             task = self._remember(flow.id, exchange, flow.response.headers, body)
             asyncio_utils.create_task(task, name="remember", keep_ref=True, client=flow.client_conn.peername)
             return
@@ -204,10 +222,14 @@ class Askonce:
         self._work.end(flow.id)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        self._recorders.pop(flow, None)
-        if exchange := self.exchanges.get(flow):
+        if exchange := self.exchange(flow):
             self.runtime.life.account(exchange)
         self._work.end(flow.id)
+
+    def exchange(self, flow: http.HTTPFlow) -> Exchange | None:
+        """The call that a flow carries; None where it is no call of a rule's."""
+        visit = self._visits.get(flow)
+        return visit.exchange if visit else None
 
     async def _remember(self, flow_id: str, exchange: Exchange, headers: http.Headers, body: bytes) -> None:
         try:
@@ -220,29 +242,38 @@ class Askonce:
 
     # Whose call it is
 
-    def _rule(self, flow: http.HTTPFlow) -> Rule | None:
-        request, sni = flow.request, flow.client_conn.sni
+    def _visit(self, flow: http.HTTPFlow) -> Visit:
+        request, sni, rules = flow.request, flow.client_conn.sni, self.runtime.rules
         host = request.host
         if sni and sni != host:
             if not _is_address(host):
-                return None
+                return Visit(host)
             host = sni
         # The rules bind to the name that TLS verifies, and the Host header must agree with it.
-        if request.method != "POST" or request.pretty_host != host:
-            return None
-        return self.runtime.rules.find(request.scheme, host, request.port, request.path.partition("?")[0])
+        if _host_of(request.host_header or host) != host:
+            return Visit(host)
+        if host == rules.config.manage.host or self._is_own_address(flow, rules.config.manage.aliases):
+            return Visit(host, managed=True)
+        if request.method != "POST":
+            return Visit(host)
+        path = request.path.partition("?")[0]
+        return Visit(host, rules.find(request.scheme, host, request.port, path))
 
-    def _is_for_management(self, flow: http.HTTPFlow) -> bool:
-        request, manage = flow.request, self.runtime.rules.config.manage
-        if request.pretty_host == manage.host:
-            return True
+    @staticmethod
+    def _is_own_address(flow: http.HTTPFlow, aliases: tuple[str, ...]) -> bool:
         own_address, own_port, *_ = flow.client_conn.sockname
-        if request.port != own_port or flow.client_conn.sni is not None:
+        if flow.request.port != own_port or flow.client_conn.sni is not None:
             return False
-        return request.host == own_address or request.host in _LOCAL_NAMES or request.host in manage.aliases
+        host = flow.request.host
+        return host == own_address or host in _LOCAL_NAMES or host in aliases
 
 
-def _request(request: http.Request) -> Request:
+@lru_cache(1024)
+def _host_of(authority: str) -> str:
+    return parse_authority(authority, check=False)[0]
+
+
+def _request(request: http.Request, host: str) -> Request:
     path, _, query = request.path.partition("?")
     headers: dict[str, str] = {}
     for raw_name, raw_value in request.headers.fields:
@@ -255,7 +286,7 @@ def _request(request: http.Request) -> Request:
             body = b""
     else:
         body = request.raw_content or b""
-    return Request(request.method, request.pretty_host, path, query, headers, body)
+    return Request(request.method, host, path, query, headers, body)
 
 
 def _response(reply: Reply) -> http.Response:

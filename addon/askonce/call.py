@@ -74,7 +74,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider counted them; zero where it does not say."""
+    """Tokens as the provider counted them; the wire format's own estimate, or zero, where it does not say."""
 
     input_tokens: int = 0
     output_tokens: int = 0

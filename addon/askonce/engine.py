@@ -18,6 +18,7 @@ from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, p
 
 from askonce import trust
 from askonce.addon import Askonce
+from askonce.cache import StoreError
 from askonce.config import ConfigError, load
 from askonce.rules import Rules
 from askonce.settings import Settings
@@ -105,7 +106,7 @@ def serve(settings: Settings, *, web: bool = False) -> int:
     try:
         trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
         return asyncio.run(_serve(settings, web))
-    except (ConfigError, trust.TrustError, OSError, ValueError) as error:
+    except (ConfigError, StoreError, trust.TrustError, OSError, ValueError) as error:
         print(f"askonce: {error}", file=sys.stderr)  # noqa: T201
         return 1
 

@@ -293,7 +293,6 @@ class Life:
             ("cache-status", cache_status("hit", f"ttl={left}", f"detail={lookup.outcome}")),
             ("age", str(age)),
             ("x-cache", "HIT"),
-            ("x-cache-status", "hit"),
             ("x-cache-key", entry.key),
             ("x-cache-age", str(age)),
             ("x-cache-similarity", similarity),

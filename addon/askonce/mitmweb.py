@@ -49,7 +49,7 @@ class Inspector:
             print(f"mitmweb: {url}", flush=True)  # noqa: T201  # holds the password: for the terminal, not the log
 
     def response(self, flow: http.HTTPFlow) -> None:
-        if exchange := self._askonce.exchanges.get(flow):
+        if exchange := self._askonce.exchange(flow):
             flow.comment = summary(exchange)
             flow.marked = _MARKERS.get(exchange.outcome, "")
             flow.metadata[_STORED] = describe(exchange)

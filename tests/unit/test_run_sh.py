@@ -19,7 +19,8 @@ case "$1" in
 venv)
     for venv; do :; done
     mkdir -p "$venv/bin"
-    printf '#!/bin/sh\\necho "askonce $*; rules=$ASKONCE_RULES data=$ASKONCE_DATA certs=$ASKONCE_CERTS"\\n' >"$venv/bin/askonce"
+    said='"askonce $*; rules=$ASKONCE_RULES data=$ASKONCE_DATA certs=$ASKONCE_CERTS"'
+    printf '#!/bin/sh\\necho %s\\n' "$said" >"$venv/bin/askonce"
     printf '#!/bin/sh\\necho "python $*" >>"$LOG"; exit ${PYTEST_CODE:-0}\\n' >"$venv/bin/python"
     for tool in ruff mypy lint-imports; do
         printf '#!/bin/sh\\necho "%s $*" >>"$LOG"; exit ${TOOL_CODE:-0}\\n' $tool >"$venv/bin/$tool"

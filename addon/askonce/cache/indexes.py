@@ -74,7 +74,7 @@ class Indexes:
                     added = [(entry.id, entry.vector)] if fits and entry and entry.vector is not None else []
                     try:
                         index.apply(change.number, change.removed, added)
-                    except ValueError:  # a vector that does not fit its embedder: read in again, which leaves it out
+                    except Exception:  # a vector that does not fit, memory: read in again, which leaves it out
                         self._drop(partition)
                         index = None
                     else:

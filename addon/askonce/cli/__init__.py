@@ -6,6 +6,7 @@ one clear line on stderr, with exit code 2 where the input was wrong and 1 where
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -55,6 +56,8 @@ def _options(
 
 def main() -> None:
     """The console entry."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # they are for developers of the libraries
     try:
         app(prog_name="askonce")
     except Exception as error:

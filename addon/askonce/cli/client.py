@@ -70,21 +70,27 @@ def _own_management(settings: Settings) -> Iterator[Ask]:
     import httpx
 
     from askonce.accounting import Accounting
-    from askonce.cache import Cache, Limits, default_judge, load_embedder
+    from askonce.cache import Cache, Limits
+    from askonce.cache.judge import default_judge
     from askonce.config import load
     from askonce.manage import create_app
 
     if not settings.data.is_dir():
         raise ProxyError(f"no proxy runs at {settings.listen}, and there is no data folder at {settings.data}")
     config = load(settings.rules)
+    limits = Limits(config.cache.max_entries, config.cache.max_bytes)
     with asyncio.Runner() as runner:
-        cache = Cache.open(
-            settings.data,
-            embedder=None if config.embedder == "wordllama" else load_embedder(config.embedder),
-            judge=default_judge(),
-            limits=Limits(config.cache.max_entries, config.cache.max_bytes),
+        cache = Cache.open(settings.data, embedder=config.embedder, judge=default_judge(), limits=limits)
+        app = create_app(
+            cache,
+            Accounting(),
+            token=None,
+            version=__version__,
+            ready=lambda: None,
+            reload=None,
+            limits=limits,
+            ttl=lambda: config.defaults.ttl,
         )
-        app = create_app(cache, Accounting(), token=None, version=__version__, ready=lambda: None, reload=None)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://askonce.internal")
 
         def ask(method: str, path: str, query: Mapping[str, Any]) -> Any:

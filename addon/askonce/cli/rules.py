@@ -21,13 +21,21 @@ def _group() -> None:
 @app.command()
 def check(file: Annotated[Path | None, typer.Argument(show_default=False)] = None) -> None:
     """Read a rules file and show what it asks for; ./rules.yaml, or the rules that ship, by default."""
+    from rich.text import Text
+
     from askonce.cli.output import results, table
     from askonce.config import load
 
     path = Settings.from_env(rules=file).rules
     config = load(path)
     rows = [
-        (rule.name, ", ".join(rule.hosts), ", ".join(rule.paths), rule.wire, rule.behaviour(config.defaults).match)
+        (
+            rule.name,
+            Text("\n".join(rule.hosts)),
+            Text("\n".join(rule.paths)),
+            rule.wire,
+            rule.behaviour(config.defaults).match,
+        )
         for rule in config.upstreams
     ]
     console = results()

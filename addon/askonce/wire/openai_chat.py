@@ -132,6 +132,8 @@ def _why_exact(messages: list[JsonObject], body: JsonObject) -> str:
 def _words(message: Mapping[str, Any]) -> str:
     """A message as a person would read it."""
     content = message.get("content")
+    if isinstance(content, str) and "tool_calls" not in message:
+        return content
     words = [plain_text(content)] if content else []
     words += (f"{name}({arguments})" for name, arguments in _tool_calls(message))
     return "\n".join(words)

@@ -14,7 +14,7 @@ from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object
-from askonce.wire.openai_deltas import collect, merge
+from askonce.wire.openai_deltas import collect
 from askonce.wire.sse import Event
 from askonce.wire.tokens import pieces
 
@@ -110,12 +110,24 @@ def _fold(events: Iterable[Event]) -> tuple[JsonObject, bool]:
     for index in sorted(deltas):
         choice: JsonObject = {"text": "", "index": index, "logprobs": None, "finish_reason": None}
         for delta in deltas[index]:
-            merge(choice, {key: delta[key] for key in ("text", "logprobs") if key in delta})
-            choice |= {
-                key: value for key, value in delta.items() if key not in choice or key == "finish_reason" and value
-            }
+            _add(choice, delta)
         final["choices"].append(choice)
     return final, ended
+
+
+def _add(choice: JsonObject, delta: JsonObject) -> None:
+    for key, value in delta.items():
+        if key == "text":
+            if not isinstance(value, str):
+                raise Unstorable("a text that is no string")
+            choice[key] += value
+        elif key == "logprobs" and isinstance(value, dict):
+            known = choice[key] = choice[key] or {}
+            for name, rows in value.items():
+                grows = isinstance(rows, list) and isinstance(known.get(name), list)
+                known[name] = known[name] + rows if grows else rows
+        elif key != "index" and (value is not None or key not in choice):
+            choice[key] = value
 
 
 def _refuse_bad(final: JsonObject) -> None:
@@ -158,9 +170,10 @@ def _cut(text: str, logprobs: Any, model: str) -> Iterable[tuple[str, JsonObject
     do not spell the text."""
     if not isinstance(logprobs, dict):
         return ((piece, None) for piece in pieces(text, model))
-    tokens = logprobs.get("tokens")
-    if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens) and "".join(tokens) == text:
-        lists = {key: rows for key, rows in logprobs.items() if isinstance(rows, list) and len(rows) == len(tokens)}
+    lists = {key: rows for key, rows in logprobs.items() if isinstance(rows, list)}
+    tokens = lists.get("tokens", [])
+    spelled = all(isinstance(token, str) for token in tokens) and "".join(tokens) == text
+    if spelled and all(len(rows) == len(tokens) for rows in lists.values()):
         return (
             (token, logprobs | {key: [rows[place]] for key, rows in lists.items()})
             for place, token in enumerate(tokens)

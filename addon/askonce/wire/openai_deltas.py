@@ -196,14 +196,18 @@ class Chunks:
         return self._head + b"," + orjson.dumps({"choices": [part], **extras})[1:] + b"\n\n"
 
     def _deltas(self, message: JsonObject, logprobs: "_Logprobs") -> Iterator[tuple[bytes, bytes | None]]:
-        content, refusal = message.get("content"), message.get("refusal")
+        content, refusal, calls = message.get("content"), message.get("refusal"), message.get("tool_calls")
+        calls = calls if isinstance(calls, list) else []
+        rest = [item for item in message.items() if item[0] not in _MESSAGE and item[1] not in (None, [], {})]
         first: JsonObject = {"role": message.get("role") or "assistant"}
         if "content" in message:
             first["content"] = None if content is None else ""
+        is_one_call = len(calls) == 1 and content is None and not rest
+        if is_one_call:  # OpenAI announces a single call together with the role
+            first["tool_calls"] = [_announced(0, calls[0])]
         if "refusal" in message:
             first["refusal"] = None if refusal is None else ""
         yield orjson.dumps(first), logprobs.opening
-        rest = [item for item in message.items() if item[0] not in _MESSAGE and item[1] not in (None, [], {})]
         for key, value in rest:
             if key.startswith("reasoning") and isinstance(value, str):
                 yield from ((delta, None) for delta in self._strings(key, value))
@@ -213,9 +217,10 @@ class Chunks:
             if isinstance(value := message.get(key), str) and value:
                 spread = logprobs.spread(key)
                 yield from ((delta, None) for delta in self._strings(key, value)) if spread is None else spread
-        calls = message.get("tool_calls")
-        for index, call in enumerate(calls if isinstance(calls, list) else ()):
-            yield from ((delta, None) for delta in self._tool_call(index, call))
+        for index, call in enumerate(calls):
+            if not is_one_call:
+                yield orjson.dumps({"tool_calls": [_announced(index, call)]}), None
+            yield from ((delta, None) for delta in self._arguments(index, call))
         for key, value in rest:
             if not (key.startswith("reasoning") and isinstance(value, str)):
                 yield orjson.dumps({key: value}), None
@@ -225,17 +230,11 @@ class Chunks:
         for piece in pieces(text, self._model):
             yield b"%b%b}" % (head, orjson.dumps(piece))
 
-    def _tool_call(self, index: int, call: Any) -> Iterator[bytes]:
-        """The call with empty arguments, then the arguments in pieces; `custom` tools have an input instead."""
-        for kind, key in (("function", "arguments"), ("custom", "input")):
-            inner = call.get(kind) if isinstance(call, dict) else None
-            if isinstance(inner, dict) and isinstance(text := inner.get(key), str):
-                yield orjson.dumps({"tool_calls": [{"index": index, **call, kind: inner | {key: ""}}]})
-                head = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (index, kind.encode(), key.encode())
-                for piece in pieces(text, self._model):
-                    yield b"%b%b}}]}" % (head, orjson.dumps(piece))
-                return
-        yield orjson.dumps({"tool_calls": [{"index": index, **call} if isinstance(call, dict) else call]})
+    def _arguments(self, index: int, call: Any) -> Iterator[bytes]:
+        for kind, key, text in _growing(call):
+            head = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (index, kind.encode(), key.encode())
+            for piece in pieces(text, self._model):
+                yield b"%b%b}}]}" % (head, orjson.dumps(piece))
 
     def _content_parts(self, content: list[Any]) -> Iterator[Any]:
         """Mistral's content of parts: thinking as a part with a piece of text, the answer's text as plain strings."""
@@ -250,6 +249,21 @@ class Chunks:
                 yield from pieces(part["text"], self._model)
             else:
                 yield [part]
+
+
+def _growing(call: Any) -> Iterator[tuple[str, str, str]]:
+    """What of a tool call comes in pieces, as (kind of tool, field, text); `custom` tools have an input."""
+    for kind, key in (("function", "arguments"), ("custom", "input")):
+        inner = call.get(kind) if isinstance(call, dict) else None
+        if isinstance(inner, dict) and isinstance(text := inner.get(key), str):
+            yield kind, key, text
+
+
+def _announced(index: int, call: Any) -> Any:
+    """The tool call without what comes in pieces."""
+    if not isinstance(call, dict):
+        return call
+    return {"index": index, **call, **{kind: call[kind] | {key: ""} for kind, key, _ in _growing(call)}}
 
 
 _FRAME = frozenset({"id", "object", "created", "model", "service_tier", "system_fingerprint", "choices", "usage"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -149,7 +150,8 @@ async def test_exact_only(bench: Any) -> None:
     ).reason == "tool result in the last turn"
     await bench.remember(OTHER, exact_only="tool result in the last turn")
     assert (await bench.ask(OTHER, exact_only="tool result in the last turn")).outcome == "exact"
-    assert (await bench.ask(OTHER + "?", Policy(max_error=2.0))).entry.prompt == ASKED  # type: ignore[union-attr]
+    found = await bench.ask(OTHER + "?", Policy(max_error=2.0))
+    assert found.entry is not None and found.entry.prompt == ASKED
 
 
 async def test_a_prompt_too_long_to_embed_is_matched_exactly_only(bench: Any) -> None:
@@ -230,7 +232,8 @@ async def test_the_vector_of_a_lookup_serves_to_remember(bench: Any) -> None:
 
         def embed(self, asked: Sequence[str]) -> NDArray[np.float32]:
             texts.extend(asked)
-            return real.embed(asked)
+            rows: NDArray[np.float32] = real.embed(asked)
+            return rows
 
     bench.embedder = Counting()
     await bench.restart()
@@ -566,10 +569,7 @@ async def test_indexes_are_let_go_when_room_is_short(bench: Any) -> None:
 async def test_an_index_that_cannot_be_folded_serves_on_and_is_logged_once(
     bench: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_: object) -> None:
-        raise ImportError("no usearch here")
-
-    monkeypatch.setattr(index_module, "_Graph", fail)
+    monkeypatch.setitem(sys.modules, "usearch.index", None)  # importing it fails
     await fill(bench, 60)
     await fill(bench, 70)
     found = await bench.ask("question number 7 please?")
@@ -585,7 +585,8 @@ async def test_many_at_once(bench: Any) -> None:
         entry = await bench.remember(f"question number {number}?", scope=scope)
         assert (await bench.ask(f"question number {number}?", scope=scope)).entry == entry
         found = await bench.ask(f"question number {number} please?", scope=scope)
-        assert found.entry is not None and found.entry.partition == entry.partition
+        # The nearest may be one that another of these has just deleted.
+        assert found.entry.partition == entry.partition if found.entry else found.reason == "deleted meanwhile"
         if number % 2:
             assert await bench.cache.delete(entry.key)
 

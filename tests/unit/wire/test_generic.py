@@ -159,7 +159,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.binary() | JSON.map(orjson.dumps), st.sampled_from(["application/json", "text/event-stream", "", "text/plain"])
 )

@@ -340,7 +340,7 @@ BODY = st.fixed_dictionaries(
 PATHS = st.sampled_from(["$.messages[-1].content", "$.messages[?@.role=='user'].content", "$..text", "$.zzz", "$"])
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=40) | BODY.map(orjson.dumps), st.none() | PATHS, st.lists(PATHS, max_size=2))
 def test_reading_raises_nothing_but_unreadable(body: bytes, prompt: str | None, ignore: list[str]) -> None:
     find: Callable[[str], Any] = parse_jsonpath
@@ -612,7 +612,7 @@ def test_without_an_end_mark_all_that_was_asked_for_must_be_there() -> None:
             CHAT.assemble(stream, SSE, call)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_assembling_raises_nothing_but_unstorable(data: st.DataObject) -> None:
     body = bytearray(data.draw(st.sampled_from([STREAM, orjson.dumps(WHOLE)])))
@@ -868,7 +868,7 @@ def is_stored(answer: Json) -> bool:
     return True
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(answers().filter(is_stored), st.booleans(), st.integers(0, 2**32))
 def test_a_replayed_stream_assembles_to_the_answer(answer: Json, include_usage: bool, seed: int) -> None:
     call = ask(stream=True, **({"stream_options": {"include_usage": True}} if include_usage else {}))
@@ -886,7 +886,7 @@ def test_a_replayed_stream_assembles_to_the_answer(answer: Json, include_usage: 
     assert final(rough, call) == told
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(answers().filter(is_stored))
 def test_the_sdk_reads_the_stream_as_it_reads_the_json(answer: Json) -> None:
     parsed = ChatCompletion.model_validate(orjson.loads(replayed(answer, ask())))

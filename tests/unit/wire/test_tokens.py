@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tiktoken
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askonce.wire import tokens
@@ -64,6 +64,7 @@ def test_a_model_without_its_table_is_cut_by_words() -> None:
 
 
 @pytest.mark.parametrize("table", ["small_table", "no_table"])
+@settings(deadline=None)
 @given(text=st.text())
 def test_pieces_joined_are_the_text(table: str, text: str, request: pytest.FixtureRequest) -> None:
     request.getfixturevalue(table)

@@ -1,0 +1,83 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+type Askonce = Callable[..., Any]
+FRANCE = "What is the capital of France?"
+
+
+def test_the_data_folder_is_listed_where_no_proxy_runs(askonce: Askonce, data: dict[str, str]) -> None:
+    done = askonce("cache", "list")
+    lines = done.out.splitlines()
+    assert lines[0].split() == ["key", "asked", "model", "hits", "prompt"]
+    assert {line.split()[0] for line in lines[1:4]} == set(data.values())
+    assert lines[-1] == "3 of 3"
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_prompt_cannot_reach_the_terminal(askonce: Askonce, data: dict[str, str]) -> None:
+    key = next(key for prompt, key in data.items() if "bold" in prompt)
+    for arguments in (["list"], ["show", key], ["search", "red"]):
+        out = askonce("cache", *arguments).out
+        assert "\x1b" not in out
+        assert "[bold]red\N{REPLACEMENT CHARACTER}[31m" in out
+
+
+def test_filters_and_pages(askonce: Askonce, data: dict[str, str]) -> None:
+    found = json.loads(askonce("cache", "list", "--model", "gpt-4o", "--prompt", "prime", "--json").out)
+    assert (found["count"], found["keys"]) == (1, [data["Name a prime."]])
+    page = json.loads(askonce("cache", "list", "--limit", "1", "--offset", "1", "--json").out)
+    assert (page["count"], len(page["entries"])) == (3, 1)
+
+
+def test_show_is_the_whole_answer(askonce: Askonce, data: dict[str, str]) -> None:
+    out = askonce("cache", "show", data[FRANCE]).out
+    assert f"user\n{FRANCE}\n" in out
+    assert '"content": "Paris"' in out
+    entry = json.loads(askonce("cache", "show", data[FRANCE], "--json").out)
+    assert entry["answer"]["body"] == {"choices": [{"message": {"content": "Paris"}}]}
+
+
+def test_search_finds_what_is_near(askonce: Askonce, data: dict[str, str]) -> None:
+    found = json.loads(askonce("cache", "search", FRANCE, "--limit", "1", "--json").out)
+    assert found["results"][0]["entry"]["key"] == data[FRANCE]
+    assert askonce("cache", "search", FRANCE).out.splitlines()[1].split()[:2] == ["1.000", data[FRANCE]]
+
+
+def test_delete_forgets(askonce: Askonce, data: dict[str, str]) -> None:
+    assert askonce("cache", "delete", data[FRANCE], data["Name a prime."]).out == "deleted 2\n"
+    assert json.loads(askonce("cache", "list", "--json").out)["count"] == 1
+    again = askonce("cache", "delete", data[FRANCE])
+    assert (again.code, again.err) == (1, "askonce: Entry not found\n")
+
+
+def test_clear_asks_first(askonce: Askonce, data: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = askonce("cache", "clear")
+    assert refused.code == 1
+    assert "forget 3 answers? [y/N]" in refused.err
+    assert askonce("cache", "clear", "--model", "o3", "--yes").out == "deleted 1\n"
+    assert json.loads(askonce("cache", "clear", "--yes", "--json").out)["deleted_count"] == 2
+
+
+def test_the_running_proxy_is_asked(askonce: Askonce, running: Callable[..., str]) -> None:
+    listen = running()
+    found = json.loads(askonce("cache", "list", "--listen", listen, "--json").out)
+    assert [entry["prompt"] for entry in found["entries"]] == [FRANCE]
+    (key,) = found["keys"]
+    assert askonce("cache", "delete", key, "--listen", listen).out == "deleted 1\n"
+    assert askonce("cache", "show", key, "--listen", listen).err == "askonce: Entry not found\n"
+
+
+def test_the_token_opens_the_api(
+    askonce: Askonce, running: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = running("sesame")
+    expected = "askonce: the proxy asks for its token: set ASKONCE_TOKEN to the one it was started with\n"
+    assert askonce("cache", "list", "--listen", listen).err == expected
+    monkeypatch.setenv("ASKONCE_TOKEN", "wrong")
+    assert askonce("stats", "--listen", listen).err == expected
+    monkeypatch.setenv("ASKONCE_TOKEN", "sesame")
+    assert askonce("cache", "list", "--listen", listen).out.endswith("\n1 of 1\n")
+    assert askonce("stats", "--listen", listen).code == 0

@@ -1,0 +1,82 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from askonce import __version__
+from askonce.cli import main
+
+HEAVY = ("mitmproxy", "numpy", "pydantic", "fastapi", "httpx", "cryptography", "rich.markdown", "yaml", "asyncio")
+
+
+def test_help_lists_every_command(askonce: Callable[..., object]) -> None:
+    done = askonce("--help")
+    names = [line.split()[0] for line in done.out.partition("Commands:\n")[2].splitlines()]  # type: ignore[attr-defined]
+    assert names == ["serve", "web", "exec", "env", "demo", "stats", "cache", "rules", "certs", "bench"]
+
+
+def test_help_reads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['askonce', '--help']; from askonce.cli import main\n"
+        "try: main()\nfinally: print([name for name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert not [name for name in HEAVY if repr(name) in done.stderr]
+
+
+@pytest.mark.parametrize(
+    "command", ["serve", "web", "exec", "env", "demo", "stats", "cache", "rules", "certs", "bench"]
+)
+def test_every_command_has_help(askonce: Callable[..., object], command: str) -> None:
+    done = askonce(command, "-h")
+    assert (done.code, done.err) == (0, "")  # type: ignore[attr-defined]
+    assert done.out.startswith(f"Usage: askonce {command} ")  # type: ignore[attr-defined]
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "askonce", "--version"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == (f"askonce {__version__}\n", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["serve", "--listen", "8080"],
+            2,
+            "--listen: expected HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080; got '8080'",
+        ),
+        (
+            ["serve", "--listen", "0.0.0.0:8080"],
+            2,
+            "listening on 0.0.0.0:8080 lets others reach the cache: "
+            "set ASKONCE_TOKEN to a secret for the management API, or listen on 127.0.0.1",
+        ),
+        (["rules", "check", "no/such.yaml"], 2, "{here}/no/such.yaml: cannot be read: No such file or directory"),
+        (["stats"], 1, "no proxy runs at 127.0.0.1:1; start one with `askonce serve`"),
+        (["cache", "list"], 1, "no proxy runs at 127.0.0.1:1, and there is no data folder at {here}/data"),
+        (["certs"], 2, "{here}/certs/mitmproxy-ca-cert.pem: there is none yet; `askonce serve` makes it"),
+        (["exec", "--", "no-such-command"], 127, "no-such-command: command not found"),
+    ],
+)
+def test_a_failure_is_one_line(
+    askonce: Callable[..., object], arguments: list[str], code: int, message: str, tmp_path: Path
+) -> None:
+    done = askonce(*arguments)
+    assert (done.out, done.err) == ("", f"askonce: {message.format(here=tmp_path)}\n")  # type: ignore[attr-defined]
+    assert done.code == code  # type: ignore[attr-defined]
+
+
+def test_a_fault_of_ours_is_one_line_too(askonce: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("oops")
+
+    monkeypatch.setattr("askonce.settings.Settings.from_env", fail)
+    done = askonce("stats")
+    assert done.err == "askonce: internal error: RuntimeError: oops (ASKONCE_DEBUG=1 shows where)\n"  # type: ignore[attr-defined]
+    assert done.code == 1  # type: ignore[attr-defined]
+    monkeypatch.setenv("ASKONCE_DEBUG", "1")
+    with pytest.raises(RuntimeError):
+        main()

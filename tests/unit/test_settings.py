@@ -1,0 +1,103 @@
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from askonce.settings import Settings, SettingsError, default_rules, parse_listen
+
+
+def test_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.from_env(environ={})
+    assert settings == Settings(
+        listen_host="127.0.0.1",
+        listen_port=8080,
+        rules=default_rules(),
+        data=tmp_path / "data",
+        certs=tmp_path / "certs",
+        token=None,
+        upstream_ca=None,
+        web_port=8081,
+    )
+    assert default_rules().is_file()
+    assert (settings.listen, settings.url) == ("127.0.0.1:8080", "http://127.0.0.1:8080")
+
+
+def test_options_win_over_variables_and_those_over_defaults(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    environ = {
+        "ASKONCE_LISTEN": "localhost:1",
+        "ASKONCE_RULES": "/r",
+        "ASKONCE_DATA": "/d",
+        "ASKONCE_CERTS": "/c",
+        "ASKONCE_TOKEN": "t",
+        "ASKONCE_WEB_PORT": "9",
+        "ASKONCE_UPSTREAM_CA": str(tmp_path / "ca.pem"),
+    }
+    settings = Settings.from_env(environ=environ)
+    assert settings == Settings("localhost", 1, Path("/r"), Path("/d"), Path("/c"), "t", tmp_path / "ca.pem", 9)
+    chosen = Settings.from_env(
+        listen="[::1]:2", rules=Path("/R"), data=Path("/D"), certs=Path("/C"), web_port=10, environ=environ
+    )
+    assert chosen == Settings("::1", 2, Path("/R"), Path("/D"), Path("/C"), "t", tmp_path / "ca.pem", 10)
+    assert chosen.url == "http://[::1]:2"
+
+
+def test_rules_in_the_working_folder_come_before_those_that_ship(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules.yaml").touch()
+    assert Settings.from_env(environ={}).rules == tmp_path / "rules.yaml"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "[::1]", "localhost", "LOCALHOST"])
+def test_loopback_needs_no_token(host: str) -> None:
+    assert Settings.from_env(listen=f"{host}:8080", environ={}).is_loopback
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "10.0.0.1", "box.example", "localhost.example"])
+def test_anywhere_else_needs_one(host: str) -> None:
+    with pytest.raises(SettingsError, match="set ASKONCE_TOKEN"):
+        Settings.from_env(listen=f"{host}:8080", environ={})
+    with pytest.raises(SettingsError, match="set ASKONCE_TOKEN"):
+        Settings.from_env(listen=f"{host}:8080", environ={"ASKONCE_TOKEN": ""})
+    assert Settings.from_env(listen=f"{host}:8080", environ={"ASKONCE_TOKEN": "t"}).token == "t"
+
+
+@pytest.mark.parametrize(("host", "reached"), [("0.0.0.0", "127.0.0.1"), ("[::]", "[::1]"), ("10.0.0.1", "10.0.0.1")])
+def test_programs_on_this_machine_get_an_address_that_they_can_reach(host: str, reached: str) -> None:
+    assert Settings.from_env(listen=f"{host}:1", environ={"ASKONCE_TOKEN": "t"}).url == f"http://{reached}:1"
+
+
+@pytest.mark.parametrize(
+    "text", ["8080", ":8080", "host:", "host:http", "host:65536", "::1:8080", "a b:1", "http://h:1"]
+)
+def test_a_wrong_address_is_refused(text: str) -> None:
+    message = f"{{where}}: expected HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080; got {text!r}"
+    with pytest.raises(SettingsError, match=re.escape(message.format(where="--listen"))):
+        Settings.from_env(listen=text, environ={})
+    with pytest.raises(SettingsError, match=re.escape(message.format(where="ASKONCE_LISTEN"))):
+        Settings.from_env(environ={"ASKONCE_LISTEN": text})
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "web"])
+def test_a_wrong_web_port_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="expected a port from 1 to 65535; got"):
+        Settings.from_env(environ={"ASKONCE_WEB_PORT": text})
+
+
+def test_a_missing_upstream_ca_is_refused() -> None:
+    with pytest.raises(SettingsError, match="ASKONCE_UPSTREAM_CA: no such file: /no/such"):
+        Settings.from_env(environ={"ASKONCE_UPSTREAM_CA": "/no/such"})
+
+
+@given(st.ip_addresses(), st.integers(0, 65535))
+def test_an_address_is_read_as_it_is_written(address: object, port: int) -> None:
+    settings = Settings.from_env(
+        listen=f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}", environ={"ASKONCE_TOKEN": "t"}
+    )
+    assert (settings.listen_host, settings.listen_port) == (str(address), port)
+    assert parse_listen(settings.listen) == (str(address), port)
