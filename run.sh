@@ -66,7 +66,7 @@ find_uv() {
     for python in "$@" python3 python; do
         if "$python" -m pip --version >/dev/null 2>&1; then
             say "installing uv $version with $python -m pip"
-            "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+            PIP_ROOT_USER_ACTION=ignore "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
                 --target "$target" --upgrade -r <(echo "$stanza") >&2 || fail "pip could not install uv"
             uv=$target/bin/uv
             return
@@ -172,7 +172,7 @@ run_tests() {
     check "ruff" "$bin/ruff" check .
     check "format" "$bin/ruff" format --check .
     check "mypy" "$bin/mypy"
-    check "imports" "$bin/lint-imports"
+    check "imports" "$bin/lint-imports" --no-logo
     check "pytest" "$bin/python" -m pytest "$@"
     if [ -n "$failed" ]; then fail "failed:$failed"; fi
     say "everything passed"

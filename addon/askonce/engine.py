@@ -127,6 +127,7 @@ async def _serve(settings: Settings, web: bool) -> int:
         listen_port=settings.listen_port,
         connection_strategy="lazy",
         allow_hosts=askonce.runtime.rules.allow_hosts(),
+        upstream_cert=False,  # a leaf must name the host that was called and, for the name constraints, nothing else
         tcp_timeout=_IDLE,
         body_size_limit=_BODY_LIMIT,
         # Off loopback the token guards what is worth guarding, and a container's clients have public-looking addresses.

@@ -5,8 +5,8 @@ were not there. An `Exchange` is the state of one call on its way; only `Life` c
 """
 
 import random
-import string
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
@@ -33,7 +33,7 @@ class Compute(Protocol):
     async def __call__[R](self, function: Callable[[], R], /) -> R: ...
 
 
-_IDENTIFIER = string.ascii_letters + string.digits
+_LETTERS = bytes.maketrans(b"+/", b"aB")
 _QUERY_OF_CALLER = frozenset({"key", "api_key", "api-key", "access_token", "alt"})
 _DEFAULT_TEMPERATURE = 1.0
 """What providers use where a request names none."""
@@ -289,7 +289,10 @@ class Life:
         similarity = f"{1.0 if lookup.similarity is None else lookup.similarity:.4f}"
         said = (
             *reply.headers,
-            *((name, fresh_id("req_") if name in _REQUEST_IDS else value) for name, value in entry.answer.headers),
+            *(
+                (name, f"req_{random.getrandbits(128):032x}" if name in _REQUEST_IDS else value)
+                for name, value in entry.answer.headers
+            ),
             ("cache-status", cache_status("hit", f"ttl={left}", f"detail={lookup.outcome}")),
             ("age", str(age)),
             ("x-cache", "HIT"),
@@ -318,7 +321,8 @@ class Life:
 
 def fresh_id(prefix: str) -> str:
     """A new identifier such as OpenAI's: the prefix and 29 letters and digits."""
-    return prefix + "".join(random.choices(_IDENTIFIER, k=29))
+    # random.choices takes three times as long.
+    return prefix + b64encode(random.randbytes(22))[:29].translate(_LETTERS).decode()
 
 
 def is_for_askonce(name: str) -> bool:

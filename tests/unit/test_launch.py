@@ -313,8 +313,10 @@ def test_modules_of_node_go_through_the_proxy(proxy: Proxy, trust: Trust, tmp_pa
 )
 def test_node_heeds_no_proxy(proxy: Proxy, trust: Trust, no_proxy: str) -> None:
     code = """
-        const lookup = (host, options, done) => done(null, options.all ? [{ address: '127.0.0.2', family: 4 }] : '127.0.0.2', 4);
-        require('https').get({ host: 'api.openai.com', port: 9, lookup }).on('error', (e) => console.log(e.code, e.address));
+        const address = '127.0.0.2', family = 4;
+        const lookup = (host, options, done) => done(null, options.all ? [{ address, family }] : address, family);
+        const request = require('https').get({ host: 'api.openai.com', port: 9, lookup });
+        request.on('error', (e) => console.log(e.code, e.address));
     """
     assert behind(proxy, trust, "node", "-e", code, NO_PROXY=no_proxy) == "ECONNREFUSED 127.0.0.2"
     assert proxy.seen == []

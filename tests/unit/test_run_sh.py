@@ -322,7 +322,7 @@ def test_tests_run_every_check_and_pass_arguments_on(ready: Checkout) -> None:
         "ruff check .",
         "ruff format --check .",
         "mypy ",
-        "lint-imports ",
+        "lint-imports --no-logo",
         "python -m pytest -k two words",
     ]
     assert done.stderr.splitlines()[-1] == "askonce: everything passed"

@@ -34,7 +34,12 @@ Guard = Callable[[Reading, Reading], Objection | None]
 def objection(left: str, right: str) -> Objection | None:
     """The first guard's objection to answering `left` with the answer to `right`, or None."""
     one, other = read(left), read(right)
-    if one.tokens == other.tokens and one.numbers == other.numbers and one.spans == other.spans and one.ids == other.ids:
+    if (
+        one.tokens == other.tokens
+        and one.numbers == other.numbers
+        and one.spans == other.spans
+        and one.ids == other.ids
+    ):
         return None
     return next((found for guard in GUARDS if (found := guard(one, other))), None)
 
@@ -82,7 +87,11 @@ def _numbers(a: Reading, b: Reading) -> Objection | None:
             if "one" in words or "once" in words:
                 extra.pop(Fraction(1), None)
         if only_a or only_b:
-            kind = "date" if any(n.unit in ("date", "time") for n in (*a.numbers, *b.numbers) if n.value in only_a + only_b) else "number"
+            kind = (
+                "date"
+                if any(n.unit in ("date", "time") for n in (*a.numbers, *b.numbers) if n.value in only_a + only_b)
+                else "number"
+            )
             return _sides(kind, list(only_a), list(only_b))
     units = {(n.value, n.unit) for n in a.numbers if n.unit}, {(n.value, n.unit) for n in b.numbers if n.unit}
     if units[0] != units[1]:
@@ -107,7 +116,10 @@ def _counted(a: Reading, b: Reading) -> Objection | None:
 
 def _units(a: Reading, b: Reading) -> Objection | None:
     """Units without a number: "miles to km" against "miles to meters"."""
-    one, other = {UNITS[t] for t in a.tokens if t in UNITS and len(t) > 1}, {UNITS[t] for t in b.tokens if t in UNITS and len(t) > 1}
+    one, other = (
+        {UNITS[t] for t in a.tokens if t in UNITS and len(t) > 1},
+        {UNITS[t] for t in b.tokens if t in UNITS and len(t) > 1},
+    )
     return _sides("unit", one - other, other - one) if one - other and other - one else None
 
 
@@ -163,7 +175,11 @@ def _opposite(x: str, y: str) -> bool:
     short, long = (x, y) if len(x) < len(y) else (y, x)
     if len(short) > 3 and long.endswith(short) and long[: -len(short)].rstrip("-") in _PREFIXES:
         return True
-    return len(short) > 3 and (long == short + "less" or (x[-4:] == "less" and y[-3:] == "ful" and x[:-4] == y[:-3]) or (y[-4:] == "less" and x[-3:] == "ful" and y[:-4] == x[:-3]))
+    return len(short) > 3 and (
+        long == short + "less"
+        or (x[-4:] == "less" and y[-3:] == "ful" and x[:-4] == y[:-3])
+        or (y[-4:] == "less" and x[-3:] == "ful" and y[:-4] == x[:-3])
+    )
 
 
 def _only(a: Reading, b: Reading) -> list[str]:
@@ -209,7 +225,14 @@ def _scope(a: Reading, b: Reading) -> Objection | None:
         return _sides("scope", one & strict, other)
     if other & strict and not ({"at least", "at most"} & other and _superlatives(a)):
         return _sides("scope", one, other & strict)
-    for x, y in (("all", "some"), ("all", "most"), ("always", "sometimes"), ("first", "last"), ("both", "either"), ("all", "none")):
+    for x, y in (
+        ("all", "some"),
+        ("all", "most"),
+        ("always", "sometimes"),
+        ("first", "last"),
+        ("both", "either"),
+        ("all", "none"),
+    ):
         if (x in one and y in other) or (y in one and x in other):
             return _sides("scope", {x, y} & one, {x, y} & other)
     return None
@@ -220,8 +243,14 @@ def _superlatives(reading: Reading) -> bool:
 
 
 _NEUTRAL = frozenset(("", "what", "order", "yes/no"))
-_MAY_MEET = {frozenset(pair) for pair in (("how", "where"), ("how", "how fast"), ("how", "how soon"), ("how long", "when"), ("how", "how much"))}
-_MAY_MEET |= {frozenset(pair) for pair in (("how long", "how soon"), ("how long", "how many"), ("how often", "how many"), ("where", "who"))}
+_MAY_MEET = {
+    frozenset(pair)
+    for pair in (("how", "where"), ("how", "how fast"), ("how", "how soon"), ("how long", "when"), ("how", "how much"))
+}
+_MAY_MEET |= {
+    frozenset(pair)
+    for pair in (("how long", "how soon"), ("how long", "how many"), ("how often", "how many"), ("where", "who"))
+}
 
 
 def _question(a: Reading, b: Reading) -> Objection | None:
@@ -251,8 +280,14 @@ def _tense(a: Reading, b: Reading) -> Objection | None:
     if one and other and one != other:
         pair = {one, other}
         polar = a.question == b.question == "yes/no"
-        opposed = pair in ({"was", "will"}, {"was", "should"}) or (pair == {"is", "will"} and polar and differing < 2 and "going" not in (*a.tokens, *b.tokens))
-        if opposed or (differing == 0 and (polar or pair <= {"is", "was", "will"})) or (polar and pair == {"can", "should"} and differing < 2):
+        opposed = pair in ({"was", "will"}, {"was", "should"}) or (
+            pair == {"is", "will"} and polar and differing < 2 and "going" not in (*a.tokens, *b.tokens)
+        )
+        if (
+            opposed
+            or (differing == 0 and (polar or pair <= {"is", "was", "will"}))
+            or (polar and pair == {"can", "should"} and differing < 2)
+        ):
             return _sides("tense", a.lead, b.lead)
     if differing == 1:
         for aspect in ("becoming", "used", "quit"):
@@ -283,13 +318,18 @@ def _person(a: Reading, b: Reading) -> Objection | None:
     one = [_PERSONS[t] for t in a.tokens if t in _PERSONS]
     other = [_PERSONS[t] for t in b.tokens if t in _PERSONS]
     if one and other and one != other:
-        he, she = (not _MALE.isdisjoint(one), not _MALE.isdisjoint(other)), (not _FEMALE.isdisjoint(one), not _FEMALE.isdisjoint(other))
+        he, she = (
+            (not _MALE.isdisjoint(one), not _MALE.isdisjoint(other)),
+            (not _FEMALE.isdisjoint(one), not _FEMALE.isdisjoint(other)),
+        )
         replaced = he[0] != he[1] and she[0] != she[1]
         crossed = all(he) and all(she) and len(one) == len(other) and Counter(one) != Counter(other)
         if replaced or crossed:
             left, right = Counter(one), Counter(other)
             return _sides("person", [*(left - right)], [*(right - left)])
-    if ("my" in a.tokens and "your" in b.tokens and "i" not in a.tokens) or ("your" in a.tokens and "my" in b.tokens and "i" not in b.tokens):
+    if ("my" in a.tokens and "your" in b.tokens and "i" not in a.tokens) or (
+        "your" in a.tokens and "my" in b.tokens and "i" not in b.tokens
+    ):
         return _sides("person", "my" if "my" in a.tokens else "your", "your" if "my" in a.tokens else "my")
     return None
 
@@ -355,7 +395,9 @@ def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
 
 
 def _graded(word: Word) -> bool:
-    return word.text in ("best", "worst", "better", "worse") or (len(word.text) > 4 and word.text.endswith(("er", "est")) and word.role == "" and word.group < 0)
+    return word.text in ("best", "worst", "better", "worse") or (
+        len(word.text) > 4 and word.text.endswith(("er", "est")) and word.role == "" and word.group < 0
+    )
 
 
 GUARDS: tuple[Guard, ...] = (

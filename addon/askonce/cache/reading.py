@@ -40,9 +40,26 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 _AMOUNT = re.compile(r"([-−])?([$€£¥₹])?([\d,]+(?:\.\d+)?)(?:\s?/\s?(\d+))?(.*)", re.DOTALL)
-_SCALE = {"k": 1000, "m": 10**6, "b": 10**9, "bn": 10**9, "mn": 10**6, "thousand": 1000, "million": 10**6, "billion": 10**9}
+_SCALE = {
+    "k": 1000,
+    "m": 10**6,
+    "b": 10**9,
+    "bn": 10**9,
+    "mn": 10**6,
+    "thousand": 1000,
+    "million": 10**6,
+    "billion": 10**9,
+}
 _SCALE |= {"hundred": 100, "lakh": 10**5, "lakhs": 10**5, "crore": 10**7, "crores": 10**7, "trillion": 10**12}
-_MULTIPLES = {"half": Fraction(1, 2), "twice": 2, "double": 2, "thrice": 3, "triple": 3, "quadruple": 4, "quarter": Fraction(1, 4)}
+_MULTIPLES = {
+    "half": Fraction(1, 2),
+    "twice": 2,
+    "double": 2,
+    "thrice": 3,
+    "triple": 3,
+    "quadruple": 4,
+    "quarter": Fraction(1, 4),
+}
 _ORDINALS = {
     word: value
     for value, word in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)
@@ -152,7 +169,11 @@ class _Reader:
                 continue
             start = mark != "" and mark in ".?!\n:"
             if kind == "word":
-                self._word(text, mark, not titled and text[0].isupper() and not (start and len(text) > 1 and not text.isupper()))
+                self._word(
+                    text,
+                    mark,
+                    not titled and text[0].isupper() and not (start and len(text) > 1 and not text.isupper()),
+                )
             elif kind == "number":
                 self._number(text, found.group("tail") or "", mark)
             elif kind in ("code", "quote"):
@@ -164,7 +185,9 @@ class _Reader:
             else:
                 normal = re.sub(r"\s|\.(?=m)", "", text.lower()).rstrip(".,;:!?)")
                 if kind in ("date", "time"):
-                    self.numbers.append((len(self.tokens), _clock(normal) if kind == "time" else normal.replace(".", "/"), kind))
+                    self.numbers.append(
+                        (len(self.tokens), _clock(normal) if kind == "time" else normal.replace(".", "/"), kind)
+                    )
                 else:
                     self.ids.append(normal.removeprefix("v") if kind == "version" else normal)
                 self._push("\0" + kind, mark, False)
@@ -237,7 +260,13 @@ class _Reader:
         numbers = []
         for index, value, unit in self.numbers:
             place = bisect_left(positions, index)
-            counts = stems[place] if place < len(stems) and positions[place] - index <= 3 else stems[place - 1] if place else ""
+            counts = (
+                stems[place]
+                if place < len(stems) and positions[place] - index <= 3
+                else stems[place - 1]
+                if place
+                else ""
+            )
             following = self.tokens[index + 1] if index + 1 < len(self.tokens) else ""
             if following in ("percent", "percentage") and isinstance(value, Fraction):
                 value = value / 100
@@ -269,7 +298,18 @@ class _Reader:
         if token == "not":
             if after in ("only", "just", "sure"):
                 return True
-            opens = index == 1 and before in ("is", "are", "do", "does", "did", "was", "were", "should", "would", "have")
+            opens = index == 1 and before in (
+                "is",
+                "are",
+                "do",
+                "does",
+                "did",
+                "was",
+                "were",
+                "should",
+                "would",
+                "have",
+            )
             return opens or before == "or" or after == ""  # "isn't it ...", "... or not?"
         return token == "never" and after == "mind"
 
@@ -287,13 +327,28 @@ class _Reader:
                 value = Fraction(0)
                 while index < len(tokens) and (tokens[index] in NUMBER_WORDS or tokens[index] == "hundred"):
                     step = NUMBER_WORDS.get(tokens[index], 100)
-                    value = value * 100 if tokens[index] == "hundred" else value * 12 if step == 12 and value else value + step
+                    value = (
+                        value * 100
+                        if tokens[index] == "hundred"
+                        else value * 12
+                        if step == 12 and value
+                        else value + step
+                    )
                     index += 1
-            elif token in ("a", "an") and index + 1 < len(tokens) and tokens[index + 1] in _SCALE and len(tokens[index + 1]) > 2:
+            elif (
+                token in ("a", "an")
+                and index + 1 < len(tokens)
+                and tokens[index + 1] in _SCALE
+                and len(tokens[index + 1]) > 2
+            ):
                 value, index = Fraction(1), index + 1
             elif token in _MULTIPLES:
                 value, index = Fraction(_MULTIPLES[token]), index + 1
-            elif token in MONTHS and token not in ("may", "mar", "sep", "dec", "march", "jan") or (token == "may" and self.capital[index]):
+            elif (
+                token in MONTHS
+                and token not in ("may", "mar", "sep", "dec", "march", "jan")
+                or (token == "may" and self.capital[index])
+            ):
                 added.append((index, f"month {MONTHS[token]}", "date"))
                 index += 1
                 continue
@@ -302,7 +357,9 @@ class _Reader:
                 continue
             if index < len(tokens) and tokens[index] in _PARTS and start not in digit and value:
                 value, index = value / _PARTS[tokens[index]], index + 1  # type: ignore[operator]
-            while index < len(tokens) and (tokens[index] in _SCALE and len(tokens[index]) > 1 or tokens[index] == "dozen"):
+            while index < len(tokens) and (
+                tokens[index] in _SCALE and len(tokens[index]) > 1 or tokens[index] == "dozen"
+            ):
                 value *= _SCALE.get(tokens[index], 12)  # type: ignore[operator]
                 index += 1
             if start in digit:
@@ -338,7 +395,13 @@ class _Reader:
                 continue
             if token in PREPOSITIONS:
                 role = self._preposition(index, token)
-                if token == "by" and texts and verb_at < 0 and _participle(texts[-1]) and any(t in _BE for t in tokens[:index]):
+                if (
+                    token == "by"
+                    and texts
+                    and verb_at < 0
+                    and _participle(texts[-1])
+                    and any(t in _BE for t in tokens[:index])
+                ):
                     agent_at, verb_at = len(texts), len(texts) - 1
                 joined = False
                 continue
@@ -355,7 +418,12 @@ class _Reader:
             else:
                 groups.append(-1)
             joined = False
-            if token in _OPINION and texts and index + 1 < len(tokens) and tokens[index + 1] in ("is", "are", "that", "will", "was"):
+            if (
+                token in _OPINION
+                and texts
+                and index + 1 < len(tokens)
+                and tokens[index + 1] in ("is", "are", "that", "will", "was")
+            ):
                 for back in range(len(texts)):
                     roles[back] = roles[back] or "according"
                 groups.pop()
@@ -371,7 +439,10 @@ class _Reader:
             ranks = [order.index(i) for i in range(len(texts))]
             for i in range(agent_at, end):
                 roles[i] = ""
-        passive = [_participle(t) and not _BE.isdisjoint(tokens[max(0, p - 4) : p]) for t, p in zip(texts, positions, strict=True)]
+        passive = [
+            _participle(t) and not _BE.isdisjoint(tokens[max(0, p - 4) : p])
+            for t, p in zip(texts, positions, strict=True)
+        ]
         parts = zip(texts, roles, groups, ranks, passive, strict=True)
         words = [Word(t, stem(t), r, g, k, v) for t, r, g, k, v in parts]
         return words, positions
@@ -382,7 +453,11 @@ class _Reader:
         if token == "to":
             if before == "according":
                 return "according"
-            if after not in _ARTICLES and not (after and after[0] == "\0") and (before in _INFINITIVE_AFTER or stem(after) in VERBS):
+            if (
+                after not in _ARTICLES
+                and not (after and after[0] == "\0")
+                and (before in _INFINITIVE_AFTER or stem(after) in VERBS)
+            ):
                 return ""
         return "to" if token == "into" else token
 
@@ -412,7 +487,9 @@ def _clock(text: str) -> str:
 
 
 _WH = frozenset("why when where who whom whose what which how".split())
-_AUXILIARIES = frozenset("is are am was were do does did can could will would shall should may might must has have had".split())
+_AUXILIARIES = frozenset(
+    "is are am was were do does did can could will would shall should may might must has have had".split()
+)
 _MEASURES = frozenset("many much long old far often tall big fast deep heavy high large late soon big".split())
 
 
@@ -420,10 +497,14 @@ def _question(tokens: list[str], marks: list[str]) -> tuple[str, str]:
     """The type of the last question in the prompt and its leading auxiliary."""
     best, lead = "", ""
     for index, token in enumerate(tokens):
-        opens = index == 0 or marks[index] not in ("",) or tokens[index - 1] in ("and", "but", "so", "then", "hi", "hello")
+        opens = (
+            index == 0 or marks[index] not in ("",) or tokens[index - 1] in ("and", "but", "so", "then", "hi", "hello")
+        )
         after = tokens[index + 1] if index + 1 < len(tokens) else ""
         before = tokens[index - 1] if index else ""
-        if token in _WH and (opens or before in PREPOSITIONS or before in FILLERS or before in ("me", "us", "out", "not", "is")):
+        if token in _WH and (
+            opens or before in PREPOSITIONS or before in FILLERS or before in ("me", "us", "out", "not", "is")
+        ):
             kind = "who" if token in ("who", "whom", "whose") else "what" if token == "which" else token
             if token == "how" and after in _MEASURES:
                 kind = f"how {after}"

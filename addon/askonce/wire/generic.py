@@ -76,7 +76,7 @@ class Generic:
         return Answer(body, content_type or "application/octet-stream", usage)
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
-        return Reply(answer.body, answer.content_type, headers=answer.headers)
+        return Reply(answer.body, answer.content_type)
 
 
 def _check(data: bytes, what: str) -> Usage | None:

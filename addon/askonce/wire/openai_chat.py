@@ -96,9 +96,9 @@ class OpenAIChat:
         unasked = unasked and bool(final.get("usage"))
         answers.settle_usage(final, answer.usage, replay)
         if not call.stream:
-            return Reply(orjson.dumps(final), "application/json", headers=answer.headers)
+            return Reply(orjson.dumps(final), "application/json")
         stream = Chunks(final, include_usage=call.include_usage, unasked_usage=unasked).stream()
-        return Reply(stream, answers.STREAM_TYPE, headers=answer.headers)
+        return Reply(stream, answers.STREAM_TYPE)
 
 
 def _messages(body: JsonObject) -> list[JsonObject]:

@@ -83,8 +83,8 @@ class OpenAICompletions:
         final["created"] = int(replay.now)
         answers.settle_usage(final, answer.usage, replay)
         if not call.stream:
-            return Reply(orjson.dumps(final), "application/json", headers=answer.headers)
-        return Reply(_chunks(final, call.include_usage), answers.STREAM_TYPE, headers=answer.headers)
+            return Reply(orjson.dumps(final), "application/json")
+        return Reply(_chunks(final, call.include_usage), answers.STREAM_TYPE)
 
 
 def _prompt(body: JsonObject, elsewhere: str | None) -> tuple[str, str]:

@@ -68,7 +68,7 @@ class OpenAIEmbeddings:
         if replay.zero_usage:
             final = orjson.loads(body)
             body = orjson.dumps(final | {"usage": zeroed(final.get("usage"))})
-        return Reply(body, "application/json", headers=answer.headers)
+        return Reply(body, "application/json")
 
 
 def _inputs(body: JsonObject) -> list[Any]:

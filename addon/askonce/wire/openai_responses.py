@@ -96,8 +96,8 @@ class OpenAIResponses:
         if replay.zero_usage:
             final["usage"] = zeroed(final.get("usage"))
         if not call.stream:
-            return Reply(orjson.dumps(final), "application/json", headers=answer.headers)
-        return Reply(events_of(final), answers.STREAM_TYPE, headers=answer.headers)
+            return Reply(orjson.dumps(final), "application/json")
+        return Reply(events_of(final), answers.STREAM_TYPE)
 
 
 def _items(body: JsonObject) -> list[JsonObject]:

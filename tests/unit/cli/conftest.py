@@ -3,13 +3,13 @@
 import asyncio
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
@@ -19,7 +19,6 @@ from askonce.cache.judge import default_judge
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.cli import main
 from askonce.manage import create_app
-
 
 RECORD = CallRecord(
     outcome="exact",
@@ -118,18 +117,14 @@ def _served(folder: Path, token: str | None) -> Iterator[str]:
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.errorlog = None
-    stop = threading.Event()
 
-    async def stopped() -> None:
-        while not stop.is_set():
-            await asyncio.sleep(0.02)
-
-    async def run() -> None:
-        await serve(app, config, shutdown_trigger=stopped)  # type: ignore[arg-type]
+    async def run(stop: asyncio.Event) -> None:
+        await serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
         await cache.close()
 
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
-    thread.start()
-    yield f"127.0.0.1:{port}"
-    stop.set()
-    thread.join(10)
+    with start_blocking_portal() as portal:
+        stop = portal.call(asyncio.Event)
+        served = portal.start_task_soon(run, stop)
+        yield f"127.0.0.1:{port}"
+        portal.call(stop.set)
+        served.result(10)

@@ -2,6 +2,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,9 @@ from askonce.cli import main
 HEAVY = ("mitmproxy", "numpy", "pydantic", "fastapi", "httpx", "cryptography", "rich.markdown", "yaml", "asyncio")
 
 
-def test_help_lists_every_command(askonce: Callable[..., object]) -> None:
+def test_help_lists_every_command(askonce: Callable[..., Any]) -> None:
     done = askonce("--help")
-    names = [line.split()[0] for line in done.out.partition("Commands:\n")[2].splitlines()]  # type: ignore[attr-defined]
+    names = [line.split()[0] for line in done.out.partition("Commands:\n")[2].splitlines()]
     assert names == ["serve", "web", "exec", "env", "demo", "stats", "cache", "rules", "certs", "bench"]
 
 
@@ -29,10 +30,10 @@ def test_help_reads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "command", ["serve", "web", "exec", "env", "demo", "stats", "cache", "rules", "certs", "bench"]
 )
-def test_every_command_has_help(askonce: Callable[..., object], command: str) -> None:
+def test_every_command_has_help(askonce: Callable[..., Any], command: str) -> None:
     done = askonce(command, "-h")
-    assert (done.code, done.err) == (0, "")  # type: ignore[attr-defined]
-    assert done.out.startswith(f"Usage: askonce {command} ")  # type: ignore[attr-defined]
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"Usage: askonce {command} ")
 
 
 def test_the_module_is_the_command() -> None:
@@ -62,21 +63,21 @@ def test_the_module_is_the_command() -> None:
     ],
 )
 def test_a_failure_is_one_line(
-    askonce: Callable[..., object], arguments: list[str], code: int, message: str, tmp_path: Path
+    askonce: Callable[..., Any], arguments: list[str], code: int, message: str, tmp_path: Path
 ) -> None:
     done = askonce(*arguments)
-    assert (done.out, done.err) == ("", f"askonce: {message.format(here=tmp_path)}\n")  # type: ignore[attr-defined]
-    assert done.code == code  # type: ignore[attr-defined]
+    assert (done.out, done.err) == ("", f"askonce: {message.format(here=tmp_path)}\n")
+    assert done.code == code
 
 
-def test_a_fault_of_ours_is_one_line_too(askonce: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+def test_a_fault_of_ours_is_one_line_too(askonce: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
         raise RuntimeError("oops")
 
     monkeypatch.setattr("askonce.settings.Settings.from_env", fail)
     done = askonce("stats")
-    assert done.err == "askonce: internal error: RuntimeError: oops (ASKONCE_DEBUG=1 shows where)\n"  # type: ignore[attr-defined]
-    assert done.code == 1  # type: ignore[attr-defined]
+    assert done.err == "askonce: internal error: RuntimeError: oops (ASKONCE_DEBUG=1 shows where)\n"
+    assert done.code == 1
     monkeypatch.setenv("ASKONCE_DEBUG", "1")
     with pytest.raises(RuntimeError):
         main()

@@ -1,0 +1,129 @@
+"""`askonce exec` and the proxy that it starts, as programs."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+RULES = """
+version: 1
+upstreams:
+  - {name: openai, hosts: [api.openai.com], paths: [/v1/chat/completions], wire: openai-chat}
+"""
+ASK = """
+import http.client, os, ssl, sys
+from urllib.parse import urlsplit
+proxy = urlsplit(os.environ["HTTPS_PROXY"])
+connection = http.client.HTTPSConnection(proxy.hostname, proxy.port)
+connection.set_tunnel("askonce.internal", 443)
+connection.request("GET", "/health/ready")
+print(connection.getresponse().read().decode(), flush=True)
+"""
+
+type Askonce = Callable[..., "subprocess.Popen[str]"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def askonce(tmp_path: Path) -> Askonce:
+    """askonce(port, "exec", ...) with data, certificates and rules of the test's own."""
+    (tmp_path / "rules.yaml").write_text(RULES)
+    environ = {
+        **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+        "ASKONCE_RULES": str(tmp_path / "rules.yaml"),
+        "ASKONCE_DATA": str(tmp_path / "data"),
+        "ASKONCE_CERTS": str(tmp_path / "certs"),
+    }
+
+    def start(port: int, *args: str, **more: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "askonce", *args],
+            env={**environ, "ASKONCE_LISTEN": f"127.0.0.1:{port}", **more},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def end(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_a_command_gets_a_proxy_that_it_trusts_for_as_long_as_it_runs(askonce: Askonce) -> None:
+    port = free_port()
+    code, out, err = end(askonce(port, "exec", "--", sys.executable, "-c", ASK + "sys.exit(7)"))
+    assert (code, err) == (7, "")
+    assert out.startswith('{"status":"ready"')
+    assert not answers(port)
+
+
+def test_commands_side_by_side_share_the_proxy_until_the_last_has_ended(askonce: Askonce, tmp_path: Path) -> None:
+    port = free_port()
+    wait = "import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.05)\n"
+    both = [
+        askonce(port, "exec", "--", sys.executable, "-c", ASK + wait + ASK, str(tmp_path / name))
+        for name in ("first", "second")
+    ]
+    for process in both:
+        assert process.stdout and process.stdout.readline().startswith('{"status":"ready"')
+    (tmp_path / "first").touch()
+    assert end(both[0])[0] == 0
+    assert answers(port)
+    (tmp_path / "second").touch()
+    code, out, err = end(both[1])
+    assert (code, out.count("ready"), err) == (0, 2, "")
+    assert not answers(port)
+
+
+def test_a_signal_ends_the_command_and_then_the_proxy(askonce: Askonce) -> None:
+    port = free_port()
+    process = askonce(port, "exec", "--", sys.executable, "-c", ASK + "import time; time.sleep(60)")
+    assert process.stdout and process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    assert end(process)[0] == 128 + signal.SIGTERM
+    assert not answers(port)
+
+
+def test_a_proxy_of_somebody_stays(askonce: Askonce, tmp_path: Path) -> None:
+    port = free_port()
+    proxy = askonce(port, "serve")
+    try:
+        deadline = time.monotonic() + 30
+        while not answers(port) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for _ in range(2):
+            assert end(askonce(port, "exec", "--", sys.executable, "-c", ASK))[0] == 0
+        code, out, err = end(askonce(port, "exec", "--certs", str(tmp_path / "other"), "--", "true"))
+        assert (code, out) == (1, "")
+        assert f"has other certificates than those in {tmp_path}/other" in err
+        assert answers(port)
+    finally:
+        proxy.terminate()
+        assert end(proxy)[0] == 0
+
+
+def test_port_0_is_a_proxy_of_one_s_own(askonce: Askonce, tmp_path: Path) -> None:
+    show = ASK + "print(proxy.port)"
+    code, out, err = end(askonce(0, "exec", "--", sys.executable, "-c", show))
+    assert (code, err) == (0, "")
+    assert not answers(int(out.splitlines()[-1]))
+    assert list((tmp_path / "data" / "exec").iterdir()) == []
