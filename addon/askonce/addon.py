@@ -286,7 +286,7 @@ def _request(request: http.Request, host: str) -> Request:
             body = b""
     else:
         body = request.raw_content or b""
-    return Request(request.method, host, path, query, headers, body)
+    return Request(request.method, host, path, query, headers, body, (host, request.path, request.headers.fields, body))
 
 
 def _response(reply: Reply) -> http.Response:
@@ -317,7 +317,7 @@ def _decoded(body: bytes, codings: str) -> bytes:
     """The body without its content-encoding. Raises Unstorable where it does not decode."""
     try:
         for coding in reversed([coding.strip().lower() for coding in codings.split(",") if coding.strip()]):
-            body = encoding.decode(body, coding)
+            body = encoding.decode(body, coding)  # type: ignore[assignment]  # bytes, as no charset is named
     except ValueError as error:
         raise Unstorable(f"does not decode as {codings}") from error
     return body

@@ -3,7 +3,7 @@
 Nothing here does I/O or knows a wire format, the cache or mitmproxy; every other module speaks in these types.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,6 +35,8 @@ class Request:
     headers: Mapping[str, str]
     """Names in lower case; repeated headers joined by ", "."""
     body: bytes
+    raw: Hashable = None
+    """The request's bytes as they came: equal for two requests that are the same to the last byte. None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ were not there. An `Exchange` is the state of one call on its way; only `Life` c
 import random
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -35,6 +35,9 @@ class Compute(Protocol):
 
 _LETTERS = bytes.maketrans(b"+/", b"aB")
 _QUERY_OF_CALLER = frozenset({"key", "api_key", "api-key", "access_token", "alt"})
+_READINGS, _READ_AGAIN = 1024, 16384
+"""Readings kept, and the bytes of the longest request that is kept for it: an app that repeats itself repeats every
+byte, and reading and identifying is half of what Askonce does for an exact hit."""
 _DEFAULT_TEMPERATURE = 1.0
 """What providers use where a request names none."""
 _NOT_REPEATED = frozenset(
@@ -56,6 +59,17 @@ _NOT_REPEATED_PREFIXES = (
     "apim-",
 )
 _REQUEST_IDS = frozenset({"x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "x-correlation-id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a request says, before anything is looked up."""
+
+    rule: Rule
+    directives: Directives
+    call: Call | None = None
+    identity: Identity | None = None
+    bypass: str = ""
 
 
 @dataclass(slots=True)
@@ -112,32 +126,45 @@ class Life:
         self._faults = faults
         self._compute = compute
         self._flights = Flights()
+        self._readings = dict[tuple[str, Hashable], Reading]()
         self._clock = clock
 
     def begin(self, rule: Rule, request: Request) -> Exchange:
         """Read and identify a call whose body is whole."""
-        exchange = Exchange(rule, request, time.perf_counter(), read_directives(request.headers))
+        started = time.perf_counter()
+        place = (rule.name, request.raw)
+        reading = self._readings.get(place) if request.raw is not None else None
+        if reading is None or reading.rule is not rule:
+            reading = self._read(rule, request)
+            if request.raw is not None and len(request.body) <= _READ_AGAIN:
+                if len(self._readings) >= _READINGS:
+                    self._readings.clear()
+                self._readings[place] = reading
+        return Exchange(
+            rule, request, started, reading.directives, reading.call, reading.identity, bypass=reading.bypass
+        )
+
+    def _read(self, rule: Rule, request: Request) -> Reading:
+        directives = read_directives(request.headers)
         if rule.behaviour.match == "off":
-            exchange.bypass = "rule"
-            return exchange
+            return Reading(rule, directives, bypass="rule")
+        if not (directives.read or directives.write):
+            return Reading(rule, directives, bypass="no-store")
         try:
             call = rule.wire.read(request, rule.read)
-            exchange.identity = self.cache.identify(
+            identity = self.cache.identify(
                 call,
                 host=request.host + _endpoint(call, request),
                 scope=_scope(rule.behaviour.scope, request),
-                namespace=exchange.directives.namespace,
+                namespace=directives.namespace,
             )
-            exchange.call = call
+            return Reading(rule, directives, call, identity)
         except Unreadable as error:
             self._faults.report(f"unreadable {rule.name} request", error, "it is forwarded as it is, and not cached")
-            exchange.bypass = "unreadable"
+            return Reading(rule, directives, bypass="unreadable")
         except Exception as error:  # fail open
             self._faults.report(f"reading a {rule.name} request", error, "it is forwarded as it is, and not cached")
-            exchange.bypass = "fault"
-        if not (exchange.directives.read or exchange.directives.write):
-            exchange.bypass = exchange.bypass or "no-store"
-        return exchange
+            return Reading(rule, directives, bypass="fault")
 
     def recall(self, exchange: Exchange) -> Reply | None:
         """The reply to an identical call that is still in memory; microseconds, no waiting."""
@@ -147,7 +174,8 @@ class Life:
             exchange.lookup = self.cache.exact(exchange.identity, self._policy(exchange))
             return self._reply(exchange) if exchange.lookup else None
         except Exception as error:  # fail open
-            return self._forward(exchange, error)
+            self._forward(exchange, error)
+            return None
 
     async def look_up(self, exchange: Exchange) -> Reply | None:
         """The reply from the cache, or None where the provider is to be asked."""
