@@ -9,25 +9,23 @@ import contextlib
 import ipaddress
 import logging
 import signal
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from http import HTTPStatus
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, ctx, exceptions, http
-from mitmproxy.net import encoding
 from mitmproxy.net.http.url import parse_authority
 from mitmproxy.utils import asyncio_utils
 
-from askonce.bridge import AsgiBridge, Fields
-from askonce.call import Reply, Request, Unstorable
+from askonce import convert
+from askonce.bridge import AsgiBridge
+from askonce.call import Reply, Request
 from askonce.config import ConfigError
-from askonce.life import Exchange, is_for_askonce
+from askonce.life import Exchange
 from askonce.rules import Rule
 from askonce.runtime import Runtime
 from askonce.settings import Settings
+from askonce.visit import Recorder, Visit, Work
 
 __all__ = ["Askonce"]
 
@@ -42,66 +40,7 @@ _DRAIN = 30.0
 """Seconds that calls in flight have to end after a stop was asked for."""
 _OVERHEAD = 16
 """A recorded stream may be this much longer than the answer it carries: events are mostly envelope."""
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-class Recorder:
-    """Reads a response along while mitmproxy passes it on; gives up silently past `limit` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._parts: list[bytes] | None = []
-        self._size = 0
-
-    def __call__(self, data: bytes) -> bytes | list[bytes]:
-        self._size += len(data)
-        if self._size > self._limit:
-            self._parts = None
-        if self._parts is not None:
-            self._parts.append(data)
-        return data or []  # an empty chunk would end an HTTP/1 response early
-
-    @property
-    def body(self) -> bytes | None:
-        """All bytes so far; None where there were too many."""
-        return None if self._parts is None else b"".join(self._parts)
-
-
-@dataclass(slots=True)
-class Visit:
-    """What Askonce knows of one flow, from its request headers on."""
-
-    host: str
-    rule: Rule | None = None
-    managed: bool = False
-    """For the management API."""
-    exchange: Exchange | None = None
-    recorder: Recorder | None = None
-
-
-class Work:
-    """The flows that are under way, until their answers are stored."""
-
-    def __init__(self) -> None:
-        self._flows = set[str]()
-        self._empty = asyncio.Event()
-        self._empty.set()
-
-    def __len__(self) -> int:
-        return len(self._flows)
-
-    def begin(self, flow_id: str) -> None:
-        self._flows.add(flow_id)
-        self._empty.clear()
-
-    def end(self, flow_id: str) -> None:
-        self._flows.discard(flow_id)
-        if not self._flows:
-            self._empty.set()
-
-    async def empty(self) -> None:
-        await self._empty.wait()
 
 
 class Askonce:
@@ -174,19 +113,32 @@ class Askonce:
         if flow.response or flow.error or flow.is_replay or visit is None:
             return
         if visit.managed:
-            flow.response = await self._managed(flow.request)
+            await self._receive(flow, visit)
         elif visit.rule:
-            await self._answer(flow, visit, visit.rule)
+            await self._answer(flow, visit, visit.rule, convert.read_request(flow.request, visit.host))
 
-    async def _answer(self, flow: http.HTTPFlow, visit: Visit, rule: Rule) -> None:
+    async def _receive(self, flow: http.HTTPFlow, visit: Visit) -> None:
+        claimed = self.runtime.products.claim(convert.read_request(flow.request, visit.host), self.runtime.rules)
+        if isinstance(claimed, Reply):
+            flow.response = convert.make_response(claimed)
+        elif claimed is None:
+            flow.response = await self._managed(flow.request)
+        else:
+            visit.passage = claimed
+            await self._answer(flow, visit, claimed.rule, claimed.request)
+            if not flow.response:
+                convert.redirect(flow.request, claimed)
+
+    async def _answer(self, flow: http.HTTPFlow, visit: Visit, rule: Rule, request: Request) -> None:
         life = self.runtime.life
-        exchange = visit.exchange = life.begin(rule, _request(flow.request, visit.host))
+        exchange = visit.exchange = life.begin(rule, request)
         reply = life.recall(exchange) or await life.look_up(exchange)
         if reply:
-            flow.response = _response(reply)
+            flow.response = convert.make_response(reply)
+            if visit.passage:
+                convert.dress(flow.response, visit.passage, exchange)
             return
-        for name in [name for name in flow.request.headers if is_for_askonce(name.lower())]:
-            del flow.request.headers[name]
+        convert.strip_directives(flow.request)
         if target := rule.target:
             flow.request.scheme, flow.request.host, flow.request.port = target.scheme, target.host, target.port
 
@@ -194,19 +146,22 @@ class Askonce:
         status, fields, body = await self._manage(
             request.method, request.pretty_url, request.headers.fields, request.raw_content or b""
         )
-        return _http_response(status, fields, body)
+        return convert.http_response(status, fields, body)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         visit, response = self._visits.get(flow), flow.response
-        if visit is None or response is None or visit.managed:
+        if visit is None or response is None or (visit.managed and not visit.exchange):
             return
         if exchange := visit.exchange:
             if exchange.replied:
                 return  # our own response; the hook is called for it as well
             for name, value in self.runtime.life.passed_on(exchange, response.status_code):
                 response.headers[name] = value
-            if exchange.is_recorded:
-                visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD)
+            translator = visit.passage and convert.start_translation(response, visit.passage)
+            if visit.passage:
+                convert.dress(response, visit.passage, exchange)
+            if exchange.is_recorded or translator:
+                visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD, translator)
         if response.status_code != 101:
             response.stream = visit.recorder or True
 
@@ -236,7 +191,7 @@ class Askonce:
             await asyncio.sleep(_AFTER_LAST_BYTE)
             fields = tuple(headers.items(multi=True))
             coding = headers.get("content-encoding", "")
-            await self.runtime.life.remember(exchange, fields, lambda: _decoded(body, coding))
+            await self.runtime.life.remember(exchange, fields, lambda: convert.decoded(body, coding))
         finally:
             self._work.end(flow_id)
 
@@ -271,56 +226,6 @@ class Askonce:
 @lru_cache(1024)
 def _host_of(authority: str) -> str:
     return parse_authority(authority, check=False)[0]
-
-
-def _request(request: http.Request, host: str) -> Request:
-    path, _, query = request.path.partition("?")
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in request.headers.fields:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "surrogateescape")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    if "content-encoding" in headers:
-        try:
-            body = request.content or b""
-        except ValueError:
-            body = b""
-    else:
-        body = request.raw_content or b""
-    return Request(request.method, host, path, query, headers, body, (host, request.path, request.headers.fields, body))
-
-
-def _response(reply: Reply) -> http.Response:
-    fields = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
-    fields += [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers]
-    return _http_response(reply.status, fields, reply.body)
-
-
-def _http_response(status: int, fields: Fields, body: bytes) -> http.Response:
-    # Past the constructors, which check the type of every field: 35 µs of a hit's few hundred.
-    headers, response, now = http.Headers(), http.Response.__new__(http.Response), time.time()
-    headers.fields = tuple(fields)
-    response.data = http.ResponseData.__new__(http.ResponseData)
-    response.data.__dict__.update(
-        http_version=b"HTTP/1.1",
-        status_code=status,
-        reason=_REASONS.get(status, b""),
-        headers=headers,
-        content=body,
-        trailers=None,
-        timestamp_start=now,
-        timestamp_end=now,
-    )
-    return response
-
-
-def _decoded(body: bytes, codings: str) -> bytes:
-    """The body without its content-encoding. Raises Unstorable where it does not decode."""
-    try:
-        for coding in reversed([coding.strip().lower() for coding in codings.split(",") if coding.strip()]):
-            body = encoding.decode(body, coding)  # type: ignore[assignment]  # bytes, as no charset is named
-    except ValueError as error:
-        raise Unstorable(f"does not decode as {codings}") from error
-    return body
 
 
 def _is_address(host: str) -> bool:

@@ -85,6 +85,10 @@ class Behaviour(_Model):
     """Above it only identical calls are answered."""
     max_answer: Size = 4 * 2**20
     """Larger answers are not kept."""
+    usage: Literal["original", "zero"] = "original"
+    """What a hit says about tokens: what the provider counted, or that none were used."""
+    stale_while_revalidate: Duration = 0.0
+    """How long after its `ttl` an answer may be served once more while a fresh one is fetched."""
 
 
 class RuleSpec(_Model):
@@ -109,6 +113,8 @@ class RuleSpec(_Model):
     scope: str | None = Field(default=None, pattern=Behaviour.model_fields["scope"].metadata[0].pattern)
     max_temperature: float | None = Field(default=None, ge=0)
     max_answer: Size | None = None
+    usage: Literal["original", "zero"] | None = None
+    stale_while_revalidate: Duration | None = None
 
     def behaviour(self, defaults: Behaviour) -> Behaviour:
         """The defaults, with what this rule says laid over them."""

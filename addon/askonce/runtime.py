@@ -21,6 +21,7 @@ from askonce.config import Config, ConfigError, load
 from askonce.faults import Faults
 from askonce.life import Life
 from askonce.manage import create_app
+from askonce.products import Products
 from askonce.rules import Rules
 from askonce.settings import Settings
 from askonce.wire import tokens
@@ -38,6 +39,7 @@ class Runtime:
         config = load(settings.rules)
         self.rules = Rules(config)
         self.accounting = Accounting()
+        self.products = Products()
         self.faults = Faults(self.accounting.fault)
         self._limits = Limits(config.cache.max_entries, config.cache.max_bytes)
         self.cache = Cache.open(

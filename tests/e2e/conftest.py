@@ -144,6 +144,7 @@ class Proxy:
         routes: Mapping[str, int],
         upstream_ca: Path,
         *,
+        command: str = "serve",
         rules: Path = REPOSITORY / "rules.yaml",
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
@@ -153,7 +154,7 @@ class Proxy:
         self.data, self.certs, self.rules = folder / "data", folder / "certs", rules
         self.bundle = self.certs / "askonce-bundle.pem"
         self.log_file = folder / "askonce.log"
-        self._command = [sys.executable, "-m", "askonce", "serve", "--listen", f"127.0.0.1:{self.port}"]
+        self._command = [sys.executable, "-m", "askonce", command, "--listen", f"127.0.0.1:{self.port}"]
         self._command += ["--rules", str(rules), "--data", str(self.data), *arguments]
         self._environment = _clean_environment() | {
             "ASKONCE_CERTS": str(self.certs),
@@ -281,7 +282,7 @@ def proxy(_proxy: Proxy, provider: Provider) -> Iterator[Proxy]:
 def start_proxy(
     provider: Provider, routes: dict[str, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Proxy]]:
-    """start_proxy(rules=PATH, arguments=[...], environment={...}) -> a proxy of the test's own, with empty data."""
+    """start_proxy(command="web", rules=PATH, arguments=[...], environment={...}) -> a proxy of the test's own, with empty data."""
     with contextlib.ExitStack() as stack:
 
         def start(**options: Any) -> Proxy:

@@ -50,7 +50,7 @@ _PARTS: dict[str, Part] = {
 _STATE = ("container", "thread", "diagnostics", "fallback_credit_token")
 """Fields that refer to something the provider keeps, or remembers of an earlier call."""
 _MEDIA = frozenset({"image", "document", "search_result", "container_upload"})
-_VERTEX_MODEL = re.compile(r"/models/([^/:]+):(rawPredict|streamRawPredict)$")
+_ON_VERTEX = re.compile(r"^(.+/models/([^/:]+)):(rawPredict|streamRawPredict)$")
 _UNIMPORTANT_HEADERS = frozenset({"anthropic-dangerous-direct-browser-access"})
 _DONE = frozenset({"end_turn", "stop_sequence", "tool_use"})
 
@@ -64,9 +64,9 @@ class AnthropicMessages:
         found = cut_prompt(body, options)
         stream = body.pop("stream", None) is True
         model = body.pop("model", None)
-        if on_vertex := _VERTEX_MODEL.search(request.path):
-            stream = stream or on_vertex[2] == "streamRawPredict"
-            model = model or on_vertex[1]
+        if on_vertex := _ON_VERTEX.match(request.path):
+            stream = stream or on_vertex[3] == "streamRawPredict"
+            model = model or on_vertex[2]
         if not isinstance(model, str) or not model:
             raise Unreadable("model: expected a name")
         messages = _messages(body.pop("messages", None))
@@ -108,6 +108,7 @@ class AnthropicMessages:
             prompt=text,
             parts=parts,
             model=model,
+            endpoint=on_vertex[1] if on_vertex else "",
             temperature=number(body.get("temperature")),
             stream=stream,
             exact_only=reason,

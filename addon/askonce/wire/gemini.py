@@ -119,6 +119,7 @@ class Gemini:
             prompt=text,
             parts=parts,
             model=path[2],
+            endpoint=path[1],
             temperature=number(config.get("temperature")) if isinstance(config, dict) else None,
             stream=stream,
             framing="sse" if stream and alt == "sse" else "json-array" if stream else "",

@@ -1,7 +1,8 @@
 """Any JSON over HTTP: the rule says where the prompt is, all the rest must be equal, the answer replays as it came.
 
 One rule: nothing is taken for granted of the provider. What could shape the reply is part of the identity, so that an
-answer recorded as JSON never goes to a caller who asked for a stream.
+answer recorded as JSON never goes to a caller who asked for a stream; and where the rule names no prompt, only the
+very same body is answered.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,9 +38,8 @@ class Generic:
 
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
-        prompt = cut_prompt(body, options)
-        if prompt is None:
-            raise Unreadable("the rule names no prompt; the wire format generic needs a JSONPath to it")
+        found = cut_prompt(body, options)
+        prompt = found or ""
         drop(body, options.ignore)
         headers = {
             name: value
@@ -55,8 +55,8 @@ class Generic:
             model=model if isinstance(model, str) else "",
             temperature=temperature if type(temperature) in (int, float) else None,
             stream=body.get("stream") is True or sse.CONTENT_TYPE in headers.get("accept", ""),
-            exact_only="" if prompt.strip() else "empty prompt",
-            turns=(Turn("user", prompt),),
+            exact_only="" if prompt.strip() else NO_PROMPT if found is None else "empty prompt",
+            turns=(Turn("user", prompt),) if prompt else (),
         )
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
