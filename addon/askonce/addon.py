@@ -126,8 +126,6 @@ class Askonce:
         else:
             visit.passage = claimed
             await self._answer(flow, visit, claimed.rule, claimed.request)
-            if not flow.response:
-                convert.redirect(flow.request, claimed)
 
     async def _answer(self, flow: http.HTTPFlow, visit: Visit, rule: Rule, request: Request) -> None:
         life = self.runtime.life
@@ -138,6 +136,8 @@ class Askonce:
             if visit.passage:
                 convert.dress(flow.response, visit.passage, exchange)
             return
+        if visit.passage:
+            convert.redirect(flow.request, visit.passage)
         convert.strip_directives(flow.request)
         if target := rule.target:
             flow.request.scheme, flow.request.host, flow.request.port = target.scheme, target.host, target.port

@@ -53,7 +53,6 @@ def redirect(request: http.Request, passage: Passage) -> None:
     kept = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in sent.headers.items()]
     request.headers = http.Headers([(name, value) for name, value in kept if name not in _FRAMING])
     request.host_header = sent.host
-    strip_directives(request)
     # Decoded, as a product reads it; the content-encoding went with the framing.
     request.content = sent.body
 

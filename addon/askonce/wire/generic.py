@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
+from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unstorable, Usage
 from askonce.wire import openai_answers as answers
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
@@ -39,7 +39,7 @@ class Generic:
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
         found = cut_prompt(body, options)
-        prompt = found or ""
+        prompt, reason = found or "", "" if found is not None else "the rule names no prompt"
         drop(body, options.ignore)
         headers = {
             name: value
@@ -55,7 +55,7 @@ class Generic:
             model=model if isinstance(model, str) else "",
             temperature=temperature if type(temperature) in (int, float) else None,
             stream=body.get("stream") is True or sse.CONTENT_TYPE in headers.get("accept", ""),
-            exact_only="" if prompt.strip() else NO_PROMPT if found is None else "empty prompt",
+            exact_only=reason or ("" if prompt.strip() else "empty prompt"),
             turns=(Turn("user", prompt),) if prompt else (),
         )
 

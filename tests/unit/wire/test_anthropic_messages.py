@@ -205,6 +205,7 @@ def test_on_vertex_the_model_is_in_the_path() -> None:
     once, streamed = read(body, path=path + "rawPredict"), read(body | {"stream": True}, path=path + "streamRawPredict")
     assert (once.model, once.stream, streamed.stream) == ("claude-sonnet-5@20260101", False, True)
     assert identity(once) == identity(streamed)
+    assert once.endpoint == streamed.endpoint == path.removesuffix(":")
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,11 @@ def test_what_cannot_be_read_says_why(body: bytes, message: str) -> None:
         read(body)
 
 
-def test_without_a_path_nothing_is_read() -> None:
-    with pytest.raises(Unreadable, match="needs a JSONPath"):
-        read({"query": "q"}, ReadOptions())
+def test_without_a_path_only_the_same_body_is_answered() -> None:
+    call = read({"query": "q", "a": 1}, ReadOptions())
+    assert (call.prompt, call.exact_only, call.turns) == ("", "the rule names no prompt", ())
+    assert call == read(b'{"a": 1, "query": "q"}', ReadOptions())
+    assert call.parts != read({"query": "Q", "a": 1}, ReadOptions()).parts
 
 
 def test_an_empty_prompt_is_exact_only() -> None:
