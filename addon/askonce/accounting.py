@@ -7,7 +7,7 @@ reads it from the table later, so that two places cannot count the same thing di
 import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
@@ -74,6 +74,16 @@ class CallRecord:
     method: str = "POST"
     endpoint: str = ""
     """The rule's path pattern."""
+    unkept: str = ""
+    """Why the provider's answer was not kept, in a few words; empty where it was, or none came."""
+    asked: str = ""
+    """The call's own exact key in hex; empty where it could not be read."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """The digests that the call's partition is made of."""
+    nearest: str = ""
+    """The entry that came closest to answering within the partition, served or refused."""
+    probability: float | None = None
+    """The judge's, of `nearest`."""
 
     @property
     def hit(self) -> bool:
@@ -290,6 +300,11 @@ class Accounting:
             self._latest.append((self._now(), call))
             if forwarded:
                 self._failing[call.upstream] = call.status == 0 or call.status >= 500
+
+    def latest(self) -> list[tuple[float, CallRecord]]:
+        """The last calls and their Unix times, the newest first."""
+        with self._lock:
+            return list(reversed(self._latest))
 
     def fault(self, kind: str) -> None:
         """Count a failure inside Askonce."""

@@ -11,45 +11,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from askonce.patterns import parse_host, parse_jsonpath, parse_path
+from askonce.products.promptcache_config import PromptCacheSpec
+from askonce.products.semcache_config import SemcacheSpec
+from askonce.sections import Duration, Section, Size
 from askonce.wire import WIRE_FORMATS
 
-__all__ = ["Behaviour", "CacheSpec", "Config", "ConfigError", "ManageSpec", "Price", "RuleSpec", "load", "parse"]
+__all__ = [
+    "Behaviour",
+    "CacheSpec",
+    "Config",
+    "ConfigError",
+    "ManageSpec",
+    "Price",
+    "ProductsSpec",
+    "ProviderKeys",
+    "RuleSpec",
+    "load",
+    "parse",
+]
 
 
 class ConfigError(ValueError):
     """rules.yaml cannot be used; the message has one line per mistake: `file:line: place: what was expected`."""
-
-
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-
-
-def _quantity(value: object, units: Mapping[str, float], what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"expected {what}")
-    if isinstance(value, int | float):
-        return float(value)
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", value)
-    if not found or found[2] not in units:
-        raise ValueError(f"expected {what}, one of the units {', '.join(units)}; got {value!r}")
-    return float(found[1]) * units[found[2]]
-
-
-def _duration(value: object) -> float:
-    return _quantity(value, _UNITS, "a duration such as 30m or 7d, or a number of seconds")
-
-
-def _size(value: object) -> int:
-    return int(_quantity(value, _SIZES, "a size such as 512MiB or 2GiB, or a number of bytes"))
-
-
-Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0)]
-"""Seconds."""
-Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
-"""Bytes."""
 
 
 def _checked(parse: Callable[[str], object]) -> AfterValidator:
@@ -68,11 +54,7 @@ def _wire(name: str) -> None:
 JsonPath = Annotated[str, _checked(parse_jsonpath)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-class Behaviour(_Model):
+class Behaviour(Section):
     """How a rule answers; `defaults` sets it for all rules, a rule may set any of it for itself."""
 
     match: Literal["exact", "semantic", "off"] = "semantic"
@@ -91,7 +73,7 @@ class Behaviour(_Model):
     """How long after its `ttl` an answer may be served once more while a fresh one is fetched."""
 
 
-class RuleSpec(_Model):
+class RuleSpec(Section):
     """One entry of `upstreams`: which calls, how to read them, and how they are answered."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
@@ -122,14 +104,14 @@ class RuleSpec(_Model):
         return defaults.model_copy(update=own)
 
 
-class CacheSpec(_Model):
+class CacheSpec(Section):
     """Limits of what is kept; the least recently used goes first."""
 
     max_entries: int = Field(default=100_000, gt=0)
     max_bytes: Size = 2 * 2**30
 
 
-class ManageSpec(_Model):
+class ManageSpec(Section):
     """The management API: its reserved host, and the token that its users need."""
 
     host: str = Field(default="askonce.internal", pattern=r"^[a-z0-9.-]+$")
@@ -138,14 +120,34 @@ class ManageSpec(_Model):
     """Other names under which clients reach the proxy's own port, such as a container's name."""
 
 
-class Price(_Model):
+class ProviderKeys(Section):
+    """Keys that are sent where a call to our own address brings none; by default such a call goes without."""
+
+    openai: str | None = None
+    anthropic: str | None = None
+    google: str | None = None
+    mistral: str | None = None
+    voyage: str | None = None
+
+
+class ProductsSpec(Section):
+    """What clients of the five products are offered on the reserved host and on the proxy's own port."""
+
+    default_dialect: Literal["promptcache", "semcache", "gateway", "cachecore"] = "promptcache"
+    """Whose call `/v1/chat/completions` at the root is, where nothing in it says."""
+    provider_keys: ProviderKeys = ProviderKeys()
+    promptcache: PromptCacheSpec = PromptCacheSpec()
+    semcache: SemcacheSpec = SemcacheSpec()
+
+
+class Price(Section):
     """US dollars for a million tokens."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
 
 
-class Config(_Model):
+class Config(Section):
     """The whole of rules.yaml."""
 
     version: Literal[1]
@@ -154,6 +156,7 @@ class Config(_Model):
     embedder: str = "wordllama"
     cache: CacheSpec = CacheSpec()
     manage: ManageSpec = ManageSpec()
+    products: ProductsSpec = ProductsSpec()
     prices: dict[str, Price] = {}
     """By model; the longest name that a call's model begins with counts."""
 

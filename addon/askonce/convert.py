@@ -12,7 +12,7 @@ from mitmproxy.net import encoding
 from askonce.bridge import Fields
 from askonce.call import Reply, Request, Unstorable
 from askonce.life import Exchange, is_for_askonce
-from askonce.products import Passage, Translator
+from askonce.products.base import Passage, Translator
 
 __all__ = [
     "decoded",

@@ -4,13 +4,17 @@ Requests: RFC 9111 section 5.2.1, and the products' own headers. Answers: RFC 92
 what its rule allows, never loosen it.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
+import http_sf
 from werkzeug.datastructures import RequestCacheControl
 from werkzeug.http import parse_cache_control_header
 
-__all__ = ["OURS", "Directives", "cache_status", "read_directives"]
+__all__ = ["OURS", "Directives", "cache_status", "detail", "read_directives"]
 
 OURS = frozenset(
     {
@@ -25,6 +29,11 @@ OURS = frozenset(
 )
 """Request headers meant for Askonce; no provider sees them."""
 
+_TOKEN = re.compile(r"[A-Za-z*][A-Za-z0-9:/!#$%&'*+.^_`|~-]*")
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_LONGEST = 2**31
+"""Seconds; RFC 9111 section 1.2.2 lets a cache stop counting there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Directives:
@@ -36,6 +45,11 @@ class Directives:
     """The answer may be kept (not `no-store`)."""
     max_age: float | None = None
     """Seconds: only an answer at most this old."""
+    min_fresh: float = 0.0
+    """Seconds: only an answer that will be fresh for so long."""
+    max_stale: float = math.inf
+    """Seconds past its lifetime that an answer may be, where the rule allows any; without the directive, what the rule
+    allows. An answer's age or freshness limited by the caller leaves no room for stale ones."""
     only_if_cached: bool = False
     """Answer from the cache or not at all (504)."""
     namespace: str = ""
@@ -50,15 +64,34 @@ def read_directives(headers: Mapping[str, str]) -> Directives:
     if control is None:
         return Directives(namespace=namespace) if namespace else _PLAIN
     said = parse_cache_control_header(control.lower(), cls=RequestCacheControl)
+    max_age, min_fresh = _seconds(said.max_age), _seconds(said.min_fresh)
+    # `max-stale` alone means however stale, which is as far as the rule goes anyway.
+    max_stale = _seconds(said.max_stale)
+    if max_age is not None or min_fresh is not None or said.only_if_cached:
+        max_stale = 0.0
     return Directives(
         read=not (said.no_cache or said.no_store),
         write=not said.no_store,
-        max_age=max(0, said.max_age) if isinstance(said.max_age, int) else None,
+        max_age=max_age,
+        min_fresh=min_fresh or 0.0,
+        max_stale=math.inf if max_stale is None else max_stale,
         only_if_cached=said.only_if_cached,
         namespace=namespace,
     )
 
 
+def _seconds(value: object) -> float | None:
+    """A directive's argument; None where it has none, or none that is a number."""
+    return float(min(max(0, value), _LONGEST)) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def cache_status(*parts: str) -> str:
-    """The value of `Cache-Status`: `askonce; hit; ttl=86400`."""
+    """The value of `Cache-Status`: `askonce; hit; ttl=86400`. Texts are to be quoted, as by `detail`."""
     return "; ".join(("askonce", *parts))
+
+
+@lru_cache(256)
+def detail(text: str) -> str:
+    """The parameter `detail`, a token where `text` is one and else a string; a string has no sign beyond ASCII."""
+    value = http_sf.Token(text) if _TOKEN.fullmatch(text) else _UNPRINTABLE.sub("?", text)
+    return f"detail={http_sf.ser(value)}"

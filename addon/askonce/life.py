@@ -4,6 +4,7 @@ One rule: nothing here raises to the caller. A fault is reported once and the ca
 were not there. An `Exchange` is the state of one call on its way; only `Life` changes it.
 """
 
+import math
 import random
 import time
 from base64 import b64encode
@@ -11,15 +12,16 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-import orjson
-
 from askonce.accounting import Accounting, CallRecord, Outcome
-from askonce.cache import Cache, Identity, Lookup, Policy, credential
+from askonce.cache import FOREVER, Asked, Cache, Identity, Lookup, Nearest, Policy, credential
 from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
-from askonce.directives import OURS, Directives, cache_status, read_directives
+from askonce.directives import OURS, Directives, cache_status, detail, read_directives
 from askonce.faults import Faults
 from askonce.flights import Ending, Flights
+from askonce.refresh import Refresh, Refreshes
+from askonce.refusals import refusal, strict_message
 from askonce.rules import Rule, Rules
+from askonce.settings import Mode
 from askonce.wire.base import Replay
 
 __all__ = ["Exchange", "Life"]
@@ -94,17 +96,31 @@ class Exchange:
     status: int = 0
     decided: float | None = None
     """Seconds that the decision took."""
+    unkept: str = ""
+    """Why the provider's answer was not kept; empty where it was, or none came."""
 
     @property
     def outcome(self) -> Outcome:
-        if self.bypass:
+        if self.bypass or not self.directives.read:
             return "bypass"
         return self.lookup.outcome if self.lookup else "miss"
 
     @property
+    def why(self) -> str:
+        """Why it was not answered from the cache, in a few words from a fixed list; empty for a hit."""
+        if self.bypass or not self.directives.read:
+            return self.bypass or "no-cache"
+        return self.lookup.reason if self.lookup else ""
+
+    @property
     def is_recorded(self) -> bool:
         """The provider's answer is to be read along and kept."""
-        return self.call is not None and not self.bypass and self.directives.write and 200 <= self.status < 300
+        return self.is_to_be_kept and 200 <= self.status < 300
+
+    @property
+    def is_to_be_kept(self) -> bool:
+        """An answer is to be kept if it is good."""
+        return self.call is not None and not self.bypass and self.directives.write
 
 
 class Life:
@@ -118,14 +134,20 @@ class Life:
         accounting: Accounting,
         faults: Faults,
         compute: Compute,
+        mode: Mode = "normal",
+        lasting: bool = False,
+        refresh: Refresh | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`lasting`: answers are everybody's and have no end, as in a cassette. Without `refresh` none is ever stale."""
         self.rules = rules
         self.cache = cache
         self.accounting = accounting
         self._faults = faults
         self._compute = compute
+        self._mode, self._lasting = mode, lasting
         self._flights = Flights()
+        self._refreshes = Refreshes(refresh, self._flights, faults)
         self._readings = dict[tuple[str, Hashable], Reading]()
         self._clock = clock
 
@@ -146,6 +168,8 @@ class Life:
 
     def _read(self, rule: Rule, request: Request) -> Reading:
         directives = read_directives(request.headers)
+        if self._mode == "record":
+            directives = replace(directives, read=False)
         if rule.behaviour.match == "off":
             return Reading(rule, directives, bypass="rule")
         if not (directives.read or directives.write):
@@ -155,7 +179,7 @@ class Life:
             identity = self.cache.identify(
                 call,
                 host=request.host + _endpoint(call, request),
-                scope=_scope(rule.behaviour.scope, request),
+                scope=_scope("shared" if self._lasting else rule.behaviour.scope, request),
                 namespace=directives.namespace,
             )
             return Reading(rule, directives, call, identity)
@@ -185,16 +209,23 @@ class Life:
                 reply = await self._look_up(exchange, exchange.call, exchange.identity)
             except Exception as error:  # fail open
                 self._forward(exchange, error)
+        elif exchange.identity and exchange.is_to_be_kept:
+            exchange.leads = self._refreshes.arrived(exchange.identity)
         if reply is None:
             exchange.decided = time.perf_counter() - exchange.started
-            if exchange.directives.only_if_cached:
-                return self._gateway_timeout(exchange)
+            reply = await self._refused(exchange)
         return reply
 
     async def _look_up(self, exchange: Exchange, call: Call, identity: Identity) -> Reply | None:
-        policy = self._policy(exchange)
+        fresh = self._policy(exchange)
+        policy = replace(fresh, max_stale=self._max_stale(exchange))
         while True:
             exchange.lookup = await self.cache.lookup(call, identity, policy)
+            if exchange.lookup.stale and not self._refreshes.begin(
+                exchange.rule, exchange.request, exchange.lookup, identity
+            ):
+                policy = fresh
+                continue
             if reply := self._reply(exchange):
                 return reply
             if exchange.directives.only_if_cached or not exchange.directives.write:
@@ -205,12 +236,50 @@ class Life:
             if await self._flights.ending(identity.exact) == "unstorable":
                 return None
 
+    def _max_stale(self, exchange: Exchange) -> float:
+        may = exchange.rule.behaviour.stale_while_revalidate and exchange.directives.write and self._mode != "strict"
+        return exchange.directives.max_stale if may else 0.0
+
+    async def close(self) -> None:
+        """End what runs in the background."""
+        await self._refreshes.close()
+
+    async def nearest(self, exchange: Exchange) -> Nearest | None:
+        """The stored call that is most like this one, in whatever partition."""
+        call, identity = exchange.call, exchange.identity
+        if not call or not identity:
+            return None
+        return await self.cache.nearest(Asked.by(call, identity, exchange.directives.namespace))
+
+    async def _nearest_or_none(self, exchange: Exchange) -> Nearest | None:
+        try:
+            return await self.nearest(exchange)
+        except Exception as error:
+            self._faults.report("comparing calls", error, "the refusal does not say what differs")
+            return None
+
+    async def _refused(self, exchange: Exchange) -> Reply | None:
+        """The reply to a caller who wants no answer but a stored one; None for all others."""
+        if self._mode == "strict" and exchange.bypass != "rule":
+            nearest = await self._nearest_or_none(exchange)
+            why = exchange.why or "no entry"
+            reply = refusal(strict_message(exchange.rule.name, exchange.call, why, nearest), "strict")
+        elif exchange.directives.only_if_cached:
+            message = "Askonce has no answer to this call, and the request says only-if-cached"
+            reply = refusal(f"{message} ({exchange.why})" if exchange.why else message, "only-if-cached")
+        else:
+            return None
+        exchange.replied, exchange.status = True, reply.status
+        return reply
+
     def passed_on(self, exchange: Exchange, status: int) -> Headers:
         """Take note of the provider's status; returns the response headers that tell the caller what happened."""
         exchange.status = status
+        if not 200 <= status < 300:
+            exchange.unkept = f"status {status}"
         if exchange.bypass:
-            return (("cache-status", cache_status("fwd=bypass", f"detail={exchange.bypass}")),)
-        why = "fwd=miss" if exchange.directives.read else "fwd=request"
+            return (("cache-status", cache_status("fwd=bypass", detail(exchange.bypass))),)
+        why = ("fwd=stale" if exchange.why == "expired" else "fwd=miss") if exchange.directives.read else "fwd=request"
         stored = ("stored",) if exchange.is_recorded else ()
         similarity = exchange.lookup.similarity if exchange.lookup else None
         near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()
@@ -234,15 +303,17 @@ class Life:
                 answer,
                 upstream=exchange.rule.name,
                 host=exchange.request.host,
-                ttl=exchange.rule.behaviour.ttl,
+                ttl=FOREVER - self._clock() if self._lasting else exchange.rule.behaviour.ttl,
+                stale=0.0 if self._lasting else exchange.rule.behaviour.stale_while_revalidate,
                 namespace=exchange.directives.namespace,
                 upstream_seconds=took,
                 vector=exchange.lookup.vector if exchange.lookup else None,
             )
             stored = True
-        except Unstorable:
-            pass
+        except Unstorable as error:
+            exchange.unkept = str(error)
         except Exception as error:  # fail open: the app has its answer already
+            exchange.unkept = "fault"
             self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
         finally:
             self.land(exchange, "stored" if stored else "unstorable")
@@ -275,7 +346,7 @@ class Life:
         self.accounting.record(
             CallRecord(
                 outcome=exchange.outcome,
-                detail=exchange.bypass or (lookup.reason if lookup else ""),
+                detail="stale" if lookup and lookup.stale else exchange.why,
                 upstream=exchange.rule.name,
                 wire=exchange.rule.wire.name,
                 model=call.model if call else "",
@@ -293,6 +364,11 @@ class Life:
                 forwarded=not exchange.replied,
                 method=exchange.request.method,
                 endpoint=exchange.rule.endpoint,
+                unkept=exchange.unkept,
+                asked=exchange.identity.key if exchange.identity else "",
+                parts=exchange.identity.parts if exchange.identity else {},
+                nearest=lookup.nearest.key if lookup and lookup.nearest else "",
+                probability=lookup.probability if lookup else None,
             )
         )
 
@@ -300,20 +376,26 @@ class Life:
         behaviour, call = exchange.rule.behaviour, exchange.call
         temperature = call.temperature if call and call.temperature is not None else _DEFAULT_TEMPERATURE
         return Policy(
-            semantic=behaviour.match == "semantic" and temperature <= behaviour.max_temperature,
+            semantic=behaviour.match == "semantic"
+            and temperature <= behaviour.max_temperature
+            and self._mode != "strict",
             max_error=behaviour.max_error,
             max_age=exchange.directives.max_age,
+            min_fresh=exchange.directives.min_fresh,
         )
 
     def _reply(self, exchange: Exchange) -> Reply | None:
         lookup, call = exchange.lookup, exchange.call
-        if lookup is None or lookup.outcome == "miss" or lookup.entry is None or call is None or lookup.stale:
+        if lookup is None or lookup.outcome == "miss" or lookup.entry is None or call is None:
             return None
         entry, now = lookup.entry, self._clock()
-        reply = exchange.rule.wire.replay(entry.answer, call, Replay(now, fresh_id))
+        reply = exchange.rule.wire.replay(
+            entry.answer, call, Replay(now, fresh_id, exchange.rule.behaviour.usage == "zero")
+        )
         exchange.replied, exchange.status = True, reply.status
         exchange.decided = time.perf_counter() - exchange.started
-        age, left = max(0, int(now - entry.created)), max(0, int(entry.expires - now))
+        age, left = max(0, int(now - entry.created)), math.floor(entry.expires - now)
+        saved = entry.answer.usage
         similarity = f"{1.0 if lookup.similarity is None else lookup.similarity:.4f}"
         said = (
             *reply.headers,
@@ -321,30 +403,23 @@ class Life:
                 (name, f"req_{random.getrandbits(128):032x}" if name in _REQUEST_IDS else value)
                 for name, value in entry.answer.headers
             ),
-            ("cache-status", cache_status("hit", f"ttl={left}", f"detail={lookup.outcome}")),
+            (
+                "cache-status",
+                cache_status("hit", f"ttl={left}", "detail=stale" if lookup.stale else f"detail={lookup.outcome}"),
+            ),
             ("age", str(age)),
             ("x-cache", "HIT"),
             ("x-cache-key", entry.key),
             ("x-cache-age", str(age)),
             ("x-cache-similarity", similarity),
             ("x-similarity-score", similarity),
+            ("x-cache-tokens-saved", f"input={saved.input_tokens}, output={saved.output_tokens}"),
         )
         return Reply(reply.body, reply.content_type, reply.status, said)
 
     def _forward(self, exchange: Exchange, error: Exception) -> None:
         exchange.lookup = None
         self._faults.report("looking up an answer", error, "the call goes to the provider")
-
-    def _gateway_timeout(self, exchange: Exchange) -> Reply:
-        exchange.replied, exchange.status = True, 504
-        message = "Askonce has no answer to this call, and the request says only-if-cached"
-        if exchange.lookup and exchange.lookup.reason:
-            message += f" ({exchange.lookup.reason})"
-        body = orjson.dumps(
-            {"error": {"message": message, "type": "only_if_cached", "param": None, "code": "cache_miss"}}
-        )
-        status = cache_status("fwd=miss", "detail=only-if-cached")
-        return Reply(body, "application/json", 504, (("cache-status", status), ("x-cache", "MISS")))
 
 
 def fresh_id(prefix: str) -> str:

@@ -15,13 +15,13 @@ from fastapi import FastAPI
 
 from askonce import __version__, trust
 from askonce.accounting import Accounting
-from askonce.cache import Cache, Limits, load_embedder
+from askonce.cache import Cache, Limits, Shelves, load_embedder
 from askonce.cache.judge import default_judge
 from askonce.config import Config, ConfigError, load
 from askonce.faults import Faults
 from askonce.life import Life
 from askonce.manage import create_app
-from askonce.products import Products
+from askonce.products.registry import Products
 from askonce.rules import Rules
 from askonce.settings import Settings
 from askonce.wire import tokens
@@ -47,6 +47,13 @@ class Runtime:
             embedder=None if config.embedder == "wordllama" else load_embedder(config.embedder),
             judge=default_judge(),
             limits=self._limits,
+        )
+        self.shelves = Shelves(
+            settings.data / "shelves",
+            self.cache.embed,
+            max_entries=self._limits.max_entries,
+            max_bytes=self._limits.max_bytes,
+            index_bytes=self._limits.index_bytes,
         )
         self._pool = ThreadPoolExecutor(2, "askonce-compute")
         self.life = Life(
@@ -125,6 +132,7 @@ class Runtime:
         if self._watcher:
             with contextlib.suppress(Exception):
                 await self._watcher
+        await self.shelves.close()
         await self.cache.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

@@ -9,9 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, cast, get_args
 
-__all__ = ["Settings", "SettingsError", "default_rules", "parse_listen"]
+__all__ = ["Mode", "Settings", "SettingsError", "default_rules", "parse_listen"]
+
+Mode = Literal["normal", "record", "replay", "strict"]
+"""`record`: ask always, keep every answer. `replay`: as normal, with answers that do not end where there is a cassette.
+`strict`: identical calls are answered, and nothing is asked."""
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_WEB_PORT = 8081
@@ -35,6 +39,9 @@ class Settings:
     upstream_ca: Path | None = None
     """A PEM file that is trusted for upstreams besides the usual roots."""
     web_port: int = DEFAULT_WEB_PORT
+    mode: Mode = "normal"
+    cassette: Path | None = None
+    """The file that answers come from and go to, in place of `data`."""
 
     def __post_init__(self) -> None:
         if not self.is_loopback and not self.token:
@@ -46,6 +53,10 @@ class Settings:
             raise SettingsError(f"--web-port: expected a port from 1 to 65535; got {self.web_port}")
         if self.upstream_ca and not self.upstream_ca.is_file():
             raise SettingsError(f"ASKONCE_UPSTREAM_CA: no such file: {self.upstream_ca}")
+        if self.mode not in get_args(Mode):
+            raise SettingsError(f"--mode: expected one of {', '.join(get_args(Mode))}; got {self.mode!r}")
+        if self.cassette and self.mode == "normal":
+            raise SettingsError("--cassette: expected a --mode besides: record, replay or strict")
 
     @property
     def listen(self) -> str:
@@ -79,6 +90,8 @@ class Settings:
         data: Path | None = None,
         certs: Path | None = None,
         web_port: int | None = None,
+        mode: str | None = None,
+        cassette: Path | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> Self:
         """What the command line says, then the environment, then the defaults. Raises `SettingsError`.
@@ -105,6 +118,8 @@ class Settings:
             token=environ.get("ASKONCE_TOKEN") or None,
             upstream_ca=Path(upstream_ca).expanduser().absolute() if upstream_ca else None,
             web_port=web_port if web_port is not None else _web_port(environ),
+            mode=cast(Mode, mode or environ.get("ASKONCE_MODE") or "normal"),
+            cassette=cassette.expanduser().absolute() if cassette else None,
         )
 
 

@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass
 
 from askonce.life import Exchange
-from askonce.products import Passage, Translator
+from askonce.products.base import Passage, Translator
 from askonce.rules import Rule
 
 __all__ = ["Recorder", "Visit", "Work"]

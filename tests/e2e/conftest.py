@@ -278,19 +278,39 @@ def proxy(_proxy: Proxy, provider: Provider) -> Iterator[Proxy]:
     check_log(_proxy.log()[seen:])
 
 
-@pytest.fixture
-def start_proxy(
-    provider: Provider, routes: dict[str, int], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Proxy]]:
-    """start_proxy(command="web", rules=PATH, arguments=[...], environment={...}) -> a proxy of the test's own, with empty data."""
+type StartProxy = Callable[..., Proxy]
+"""start_proxy(command="web", rules=PATH, arguments=[...], environment={...}) -> a proxy with empty data, ready."""
+
+
+@contextlib.contextmanager
+def _starter(provider: Provider, routes: dict[str, int], folders: pytest.TempPathFactory) -> Iterator[StartProxy]:
     with contextlib.ExitStack() as stack:
 
         def start(**options: Any) -> Proxy:
-            proxy = Proxy(tmp_path_factory.mktemp("askonce"), routes, provider.ca_file, **options)
+            provider.wait_until_ready()
+            proxy = Proxy(folders.mktemp("askonce"), routes, provider.ca_file, **options)
             stack.callback(proxy.close)
             proxy.wait_until_ready()
             return proxy
 
+        yield start
+
+
+@pytest.fixture
+def start_proxy(
+    provider: Provider, routes: dict[str, int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartProxy]:
+    """Proxies of the test's own; see StartProxy."""
+    with _starter(provider, routes, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_module_proxy(
+    _provider: Provider, routes: dict[str, int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartProxy]:
+    """Proxies that the tests of one module share; see StartProxy."""
+    with _starter(_provider, routes, tmp_path_factory) as start:
         yield start
 
 

@@ -4,23 +4,38 @@ from askonce.cache.cache import Cache, Limits, Lookup, Policy
 from askonce.cache.embed import Embedder, load_embedder
 from askonce.cache.identity import Identifier, Identity, credential
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
+from askonce.cache.shelf import Item, Match, Shelves, Strategy
 from askonce.cache.store import Entry, Filter, StoreError
+from askonce.cache.transfer import FOREVER, Record, TransferError, read_record, write_record
+from askonce.cache.why import Asked, Difference, Nearest
 
 __all__ = [
+    "FOREVER",
+    "Asked",
     "Cache",
     "Candidate",
+    "Difference",
     "Embedder",
     "Entry",
     "Filter",
     "Identifier",
     "Identity",
+    "Item",
     "Judge",
     "Judgement",
     "Limits",
     "Lookup",
+    "Match",
+    "Nearest",
     "Policy",
+    "Record",
+    "Shelves",
     "StoreError",
+    "Strategy",
+    "TransferError",
     "Vector",
     "credential",
     "load_embedder",
+    "read_record",
+    "write_record",
 ]

@@ -9,9 +9,9 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from askonce.cache.indexes import Indexes
 from askonce.cache.judge import Judge, Vector
 from askonce.cache.memory import Memory
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError
+from askonce.cache.transfer import Record
+from askonce.cache.why import Asked, Nearest, nearest
 from askonce.call import Answer, Call
 
 __all__ = ["Cache", "Limits", "Lookup", "Policy"]
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 EVERYTHING = Filter()
 LOADING_SECONDS = 2.0
 """How long a lookup waits, at most, for the embedder of a cache that has just been opened."""
+CANDIDATES = 100
+"""Entries of each kind that are compared to tell why a call was not answered."""
 REPEAT_SECONDS = 3600.0
 """A kind of fault is logged at most this often."""
 
@@ -100,6 +104,15 @@ class Cache:
     async def ready(self) -> bool:
         """Wait until the embedder is loaded; false where it failed to, and only exact hits are to be had."""
         return await asyncio.wrap_future(self._loading_shielded()) is not None
+
+    async def embed(self, text: str) -> tuple[Embedder, Vector] | None:
+        """The vector of `text` and whose it is. None where there is no embedder, or none that can tell this text from
+        others: too long for it, or made of nothing that it knows."""
+        embedder = await asyncio.wrap_future(self._loading_shielded())
+        if embedder is None or len(text) > embedder.limit:
+            return None
+        vector, _ = await self._run(self._finder.embed, text, embedder)
+        return None if vector is None else (embedder, vector)
 
     # The life of a call
 
@@ -209,6 +222,58 @@ class Cache:
     async def clear(self, filter: Filter = EVERYTHING) -> int:
         """Delete what `filter` names; how many. Once this returns, none of them is served again."""
         return await asyncio.wrap_future(self._store.clear(filter))
+
+    async def after(self, id: int, limit: int) -> Entries:
+        """The `limit` entries that were stored after that of `id`, the oldest first: to walk through all of them."""
+        return await self._run(self._store.after, id, limit)
+
+    async def restore(self, records: Iterable[Record]) -> int:
+        """Keep entries that were written down elsewhere; how many.
+
+        Those that are over are left out, and those that this cache has a newer answer for. Raises ValueError, having
+        kept none, where an entry's key is not that of its prompt under this cache's secret.
+        """
+        records = list(records)
+        for number, record in enumerate(records, 1):
+            entry = record.entry
+            if self._identifier.exact(entry.partition, entry.prompt).hex() != entry.key:
+                raise ValueError(
+                    f"entry {number}: the key is not that of the prompt {entry.prompt[:60]!r} in this cache: "
+                    "the prompt was edited, or the entry comes from another cache"
+                )
+        embedder = await asyncio.wrap_future(self._loading_shielded())
+        return await self._run(self._restore, records, embedder)
+
+    def _restore(self, records: Sequence[Record], embedder: Embedder | None) -> int:
+        now, kept = self._clock(), []
+        for entry, semantic in records:
+            here = self._store.get(entry.key)
+            if now >= entry.stale_until or (here and here.created >= entry.created):
+                continue
+            vector = self._finder.embed(entry.prompt, embedder)[0] if embedder and semantic else None
+            entry = replace(entry, embedder=embedder.name if embedder and vector is not None else "", vector=vector)
+            kept.append(self._store.put(entry))
+        for stored in kept:
+            stored.result()
+        return len(kept)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells whether entries written down elsewhere can serve here: they need the same."""
+        return self._identifier.fingerprint
+
+    async def nearest(self, asked: Asked) -> Nearest | None:
+        """The entry that came closest to answering a call, in whatever partition; see `why`."""
+        embedder = self._embedder()
+        return await self._run(lambda: nearest(asked, self._candidates(asked, embedder)))
+
+    def _candidates(self, asked: Asked, embedder: Embedder | None) -> Entries:
+        found = self._store.list(limit=CANDIDATES)
+        if asked.prompt is not None:
+            found += self._store.alike(asked.prompt, CANDIDATES)
+            if embedder:
+                found += [entry for entry, _ in self._finder.search(asked.prompt, CANDIDATES, embedder)]
+        return found
 
     async def flush(self) -> None:
         """Returns once everything asked before, hits included, is on disk."""

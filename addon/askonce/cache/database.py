@@ -18,7 +18,7 @@ __all__ = ["FILE", "connect", "describe", "is_damage", "lock", "open_database", 
 logger = logging.getLogger(__name__)
 
 FILE = "askonce.db"
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entry (
@@ -42,7 +42,8 @@ CREATE TABLE entry (
     headers BLOB NOT NULL,
     input_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    labels BLOB NOT NULL DEFAULT '{}'
 );
 -- What changes with every hit stands apart, so that a hit does not rewrite an answer.
 CREATE TABLE usage (
@@ -59,6 +60,13 @@ CREATE INDEX vector_partition ON vector (partition, embedder);
 -- `change` comes from one sequence for the whole store: a partition that empties and fills again never repeats one.
 CREATE TABLE partition (partition BLOB PRIMARY KEY, entries INTEGER NOT NULL, change INTEGER NOT NULL) WITHOUT ROWID;
 """
+_LABELS = """
+CREATE TABLE label (name TEXT, value TEXT, id INTEGER, PRIMARY KEY (name, value, id)) WITHOUT ROWID;
+CREATE INDEX label_id ON label (id);
+"""
+MIGRATIONS = {1: "ALTER TABLE entry ADD COLUMN labels BLOB NOT NULL DEFAULT '{}';\n" + _LABELS}
+"""By schema, what makes the next one of it."""
+_BORN = "INSERT INTO meta VALUES ('store', lower(hex(randomblob(8)))), ('change', 0);\n"
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -158,9 +166,11 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")  # a deleted prompt is gone, not merely unlinked
         connection.execute("PRAGMA journal_size_limit = 16777216")
         if version == 0:
-            _create(connection)
+            _write(connection, SCHEMA + _LABELS + _BORN, VERSION)
+        for older in range(version or VERSION, VERSION):
+            _write(connection, MIGRATIONS[older], older + 1)
         # Every table and the indexes that opening relies on, touched once: damage shows here rather than in a call.
-        for table in ("meta", "usage", "partition"):
+        for table in ("meta", "usage", "partition", "label"):
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()
         connection.execute("SELECT max(id) FROM entry").fetchone()
         connection.execute("SELECT max(id) FROM vector").fetchone()
@@ -170,14 +180,14 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def _write(connection: sqlite3.Connection, schema: str, version: int) -> None:
+    """Run the statements of `schema`, all or none of them, and note `version`."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in SCHEMA.split(";\n"):
+        for statement in schema.split(";\n"):
             if statement.strip():
                 connection.execute(statement)
-        connection.execute("INSERT INTO meta VALUES ('store', ?), ('change', 0)", (secrets.token_hex(8),))
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("COMMIT")
     except sqlite3.Error:
         if connection.in_transaction:

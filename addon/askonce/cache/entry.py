@@ -43,6 +43,8 @@ class Entry:
     """How long the provider took."""
     embedder: str = ""
     """Whose vector it is; empty without one."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Names and values under which it can be found and deleted besides its key: what it depends on, whose it is."""
     vector: Vector | None = field(default=None, repr=False, compare=False)
     id: int = 0
     """Given by the store, never reused."""
@@ -62,12 +64,17 @@ class Filter:
     """Created at this Unix time or later."""
     prompt: str | None = None
     """A part of the prompt, in any ASCII case."""
+    partition: bytes | None = None
+    alive: float | None = None
+    """Not expired at this Unix time."""
+    labels: Mapping[str, str | None] | None = None
+    """All of these labels; a value of None stands for any."""
 
     def where(self) -> tuple[str, list[Any]]:
         """The condition in SQL over table `entry`, and its values."""
         terms: list[str] = []
         values: list[Any] = []
-        for name in ("upstream", "model", "namespace"):
+        for name in ("upstream", "model", "namespace", "partition"):
             value = getattr(self, name)
             if value is not None:
                 terms.append(f"entry.{name} = ?")
@@ -79,12 +86,21 @@ class Filter:
             escaped = self.prompt.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
             terms.append("entry.prompt LIKE ? ESCAPE '\\'")
             values.append(f"%{escaped}%")
+        if self.alive is not None:
+            terms.append("entry.expires > ?")
+            values.append(self.alive)
+        for name, value in (self.labels or {}).items():
+            terms.append(
+                f"entry.id IN (SELECT id FROM label WHERE name = ?{'' if value is None else ' AND value = ?'})"
+            )
+            values += [name] if value is None else [name, value]
         return " AND ".join(terms) or "1", values
 
 
 COLUMNS = (
     "key, partition, parts, upstream, host, wire, model, namespace, created, expires, stale_until, upstream_seconds, "
-    "embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body"
+    "embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body, "
+    "labels"
 )
 """Of table `entry`, in the order of `to_row` and `from_row`."""
 
@@ -113,14 +129,15 @@ def to_row(entry: Entry) -> tuple[Any, ...]:
         answer.usage.input_tokens,
         answer.usage.output_tokens,
         answer.body,
+        orjson.dumps(dict(entry.labels)),
     )
 
 
 def from_row(row: tuple[Any, ...]) -> Entry:
     """The entry of a row of COLUMNS followed by id, hits, last_used and the vector's bytes or None."""
     (key, partition, parts, upstream, host, wire, model, namespace, created, expires, stale_until, seconds) = row[:12]
-    (embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body) = row[12:20]
-    id, hits, last_used, vector = row[20:]
+    (embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body, labels) = row[12:21]
+    id, hits, last_used, vector = row[21:]
     return Entry(
         key=key.hex(),
         partition=partition,
@@ -143,6 +160,7 @@ def from_row(row: tuple[Any, ...]) -> Entry:
         stale_until=stale_until,
         upstream_seconds=seconds,
         embedder=embedder,
+        labels=orjson.loads(labels),
         vector=None if vector is None else np.frombuffer(vector, dtype=np.float32),
         id=id,
         hits=hits,
@@ -153,5 +171,6 @@ def from_row(row: tuple[Any, ...]) -> Entry:
 def payload(entry: Entry) -> int:
     """The payload in bytes, with 512 for what every row costs besides (indexes, bookkeeping)."""
     texts = sum(len(turn.role) + len(turn.text.encode("utf-8", "replace")) for turn in entry.turns)
+    texts += sum(len(name) + len(value) for name, value in entry.labels.items())
     vector = 0 if entry.vector is None else entry.vector.nbytes
     return 512 + len(entry.answer.body) + len(entry.prompt.encode("utf-8", "replace")) + texts + vector

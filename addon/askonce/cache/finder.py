@@ -13,7 +13,7 @@ import numpy as np
 from askonce.cache.embed import Embedder
 from askonce.cache.identity import Identity
 from askonce.cache.indexes import Indexes
-from askonce.cache.judge import Candidate, Judge, Vector
+from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
 from askonce.call import Call
@@ -22,6 +22,8 @@ __all__ = ["LOADING", "Finder", "Found", "Lookup", "Policy", "Report", "exact_on
 
 CANDIDATES = 5
 """Nearest entries that the judge is shown."""
+BEYOND_DOUBT = 0.25
+"""The share of the allowed error below which the nearest entry is served without a look at the others."""
 LOADING = "embedder loading"
 
 Found = list[tuple[Entry, float]]
@@ -39,6 +41,10 @@ class Policy:
     """The share of served answers that may be wrong."""
     max_age: float | None = None
     """Seconds; from the request's Cache-Control."""
+    min_fresh: float = 0.0
+    """Seconds that an entry must stay fresh from now on; from the request's Cache-Control."""
+    max_stale: float = 0.0
+    """Seconds past its `expires` that an entry may be served, never past its `stale_until`."""
     min_similarity: float | None = None
     """Raw cosine; only ever tightens."""
 
@@ -58,7 +64,7 @@ class Lookup:
     nearest: Entry | None = None
     """The candidate that came closest to being served, refused or not, for `cache why`."""
     stale: bool = False
-    """The entry is past `expires` and not yet past `stale_until`: for a caller that has nothing better."""
+    """The entry is past `expires` and not yet past `stale_until`; only where `max_stale` allows it."""
     vector: Vector | None = field(default=None, repr=False, compare=False)
     """The prompt's vector where the lookup made one: give it to `remember`."""
 
@@ -136,13 +142,15 @@ class Finder:
             refused = f"similarity {near[0][1]:.3f} < {floor:.3f}"
             return Lookup("miss", None, near[0][1], reason=refused, nearest=near[0][0], vector=vector)
         near = [(entry, cosine) for entry, cosine in near if cosine >= floor]
-        candidates = [Candidate(e.prompt, e.vector, cosine) for e, cosine in near if e.vector is not None]
+        enough = 1 - policy.max_error
         try:
-            judged = list(zip(near, self._judge.judge(prompt, vector, candidates), strict=True))
+            # The nearest alone first: where that is beyond doubt, judging the others would be most of the work.
+            judged = self._judge_all(prompt, vector, near[:1])
+            if judged[0][1].probability < 1 - policy.max_error * BEYOND_DOUBT or now >= near[0][0].expires:
+                judged += self._judge_all(prompt, vector, near[1:])
         except Exception as error:
             self._report("judge", "the judge failed, so answers to reworded questions are not reused", error)
             return Lookup("miss", None, near[0][1], reason="judge failed", nearest=near[0][0], vector=vector)
-        enough = 1 - policy.max_error
         good = [item for item in judged if item[1].probability >= enough]
         if not good:
             (entry, cosine), judgement = max(judged, key=lambda item: item[1].probability)
@@ -151,6 +159,10 @@ class Finder:
         (entry, cosine), judgement = max(good, key=lambda item: (now < item[0][0].expires, item[1].probability))
         stale = now >= entry.expires
         return Lookup("semantic", entry, cosine, judgement.probability, "", entry, stale, vector)
+
+    def _judge_all(self, prompt: str, vector: Vector, near: Found) -> list[tuple[tuple[Entry, float], Judgement]]:
+        candidates = [Candidate(e.prompt, e.vector, cosine) for e, cosine in near if e.vector is not None]
+        return list(zip(near, self._judge.judge(prompt, vector, candidates), strict=True)) if candidates else []
 
     def _entries(self, near: Sequence[tuple[int, float]]) -> Found:
         """The entries of (id, cosine) pairs that are still there, in their order."""
@@ -199,10 +211,12 @@ def exact_only(call: Call, embedder: Embedder) -> str:
 
 def _unfit(entry: Entry, policy: Policy, now: float) -> str:
     """Why this caller cannot be given the entry at this time, or empty."""
-    if now >= entry.stale_until or (policy.max_age is not None and now >= entry.expires):
+    if now >= min(entry.stale_until, entry.expires + policy.max_stale):
         return "expired"
     if policy.max_age is not None and now - entry.created > policy.max_age:
         return "older than max-age"
+    if policy.min_fresh and entry.expires - now < policy.min_fresh:
+        return "fresh for less than min-fresh"
     return ""
 
 

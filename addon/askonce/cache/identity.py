@@ -68,9 +68,18 @@ class Identifier:
         partition = self._digest(whole)
         return Identity(
             partition=partition,
-            exact=self._digest(partition + _text(call.prompt)),
+            exact=self.exact(partition, call.prompt),
             parts={name: digest[:8].hex() for name, digest in digests.items()},
         )
+
+    def exact(self, partition: bytes, prompt: str) -> bytes:
+        """The exact key of a prompt in a partition."""
+        return self._digest(partition + _text(prompt))
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that tell one secret from another and say nothing about it."""
+        return self._digest(b"fingerprint")[:8].hex()
 
     def _digest(self, data: bytes) -> bytes:
         return blake2b(data, digest_size=16, key=self._secret).digest()

@@ -7,7 +7,7 @@ store; and nothing slow (an import, a fit, a graph) happens in `add` or `nearest
 import os
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -182,8 +182,13 @@ class Index:
                 self.add(id, vector)
             self.change = change
 
-    def nearest(self, vector: Vector, k: int) -> list[tuple[int, float]]:
-        """Up to `k` (id, cosine), the nearest first. Exact below `GRAPH_FROM` vectors, nearly so above."""
+    def nearest(self, vector: Vector, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
+        """Up to `k` (id, cosine), the nearest first. Exact below `GRAPH_FROM` vectors, nearly so above.
+
+        `among` are the only ids that count: the nearest of them, exactly.
+        """
+        if among is not None:
+            return self._nearest_among(vector, k, among)
         with self._lock:
             rows, ids, used, block = self._rows, self._ids, self._used, self._block
             dead = used - len(self._row_of)
@@ -206,6 +211,15 @@ class Index:
         order = np.argsort(-cosines, kind="stable")
         pairs = zip(ids[found[order]].tolist(), cosines[order].tolist(), strict=True)
         return [(id, min(1.0, max(-1.0, cosine))) for id, cosine in pairs if id >= 0][:k]
+
+    def _nearest_among(self, vector: Vector, k: int, among: Sequence[int]) -> list[tuple[int, float]]:
+        with self._lock:
+            rows, found = self._rows, [(id, row) for id in among if (row := self._row_of.get(id)) is not None]
+        if not found:
+            return []
+        cosines = rows[[row for _, row in found]] @ vector
+        order = np.argsort(-cosines, kind="stable")[: max(0, k)]
+        return [(found[at][0], min(1.0, max(-1.0, float(cosines[at])))) for at in order.tolist()]
 
     def fold(self, stop: threading.Event | None = None) -> None:
         """Sweep out what was removed and take the tail into the block: milliseconds to a minute, never on a call's way.

@@ -139,10 +139,23 @@ class Store:
         query = f"{_SELECT} WHERE {where} ORDER BY entry.id DESC LIMIT ? OFFSET ?"
         return self._entries(query, [*values, max(0, limit), max(0, offset)])
 
+    def after(self, id: int, limit: int) -> Entries:
+        """The `limit` entries that were stored after that of `id`, the oldest first."""
+        return self._entries(f"{_SELECT} WHERE entry.id > ? ORDER BY entry.id LIMIT ?", [id, max(0, limit)])
+
+    def alike(self, prompt: str, limit: int) -> Entries:
+        """Entries of this very prompt in whatever partition, the newest first. Reads every prompt."""
+        return self._entries(f"{_SELECT} WHERE entry.prompt = ? ORDER BY entry.id DESC LIMIT ?", [prompt, limit])
+
     def count(self, filter: Filter = EVERYTHING) -> int:
         """How many entries `filter` names."""
         where, values = filter.where()
         return int(self._rows(f"SELECT count(*) FROM entry WHERE {where}", values)[0][0])
+
+    def ids(self, filter: Filter) -> Sequence[int]:
+        """The ids of the entries that `filter` names, in no order."""
+        where, values = filter.where()
+        return [id for (id,) in self._rows(f"SELECT id FROM entry WHERE {where}", values)]
 
     def change(self, partition: bytes) -> int:
         """The number of the partition's last change; 0 where it has no entry."""

@@ -76,6 +76,8 @@ class Transaction:
         if entry.vector is not None:
             values = (id, entry.partition, entry.embedder, entry.vector.tobytes())
             execute("INSERT INTO vector (id, partition, embedder, vector) VALUES (?, ?, ?, ?)", values)
+        for name, value in entry.labels.items():
+            execute("INSERT INTO label VALUES (?, ?, ?)", (name, value, id))
         self.number += 1
         upsert = (
             "INSERT INTO partition VALUES (?, 1, ?) "
@@ -134,7 +136,7 @@ class Transaction:
             self.gone.append((key, id))
             self.size -= size
         self.entries -= len(rows)
-        for table in ("entry", "usage", "vector"):
+        for table in ("entry", "usage", "vector", "label"):
             execute(f"DELETE FROM {table} WHERE id {_AMONG}", among)
         update = "UPDATE partition SET entries = entries - ?, change = ? WHERE partition = ? RETURNING entries"
         for partition, members in by_partition.items():

@@ -381,10 +381,10 @@ def test_a_newer_schema_is_refused_and_left_alone(store: Store, open_store: Open
     store.put(entry(1)).result()
     store.close()
     with sqlite3.connect(store.path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {database.VERSION + 1}")
     connection.close()
     before = store.path.read_bytes()
-    with pytest.raises(StoreError, match=r"newer Askonce \(schema 2, this one knows 1\)"):
+    with pytest.raises(StoreError, match=r"newer Askonce \(schema 3, this one knows 2\)"):
         open_store()
     assert store.path.read_bytes() == before
 

@@ -113,7 +113,7 @@ def test_the_way_to_answer_is_in_the_path_and_leaves_the_identity_alone(
     path: str, query: str, stream: bool, framing: str
 ) -> None:
     call = read(BASE, path, query)
-    assert (call.stream, call.framing) == (stream, framing)
+    assert (call.stream, call.framing, call.endpoint) == (stream, framing, ONCE.partition(":")[0])
     assert identity(call) == identity(read(BASE))
 
 

@@ -1,0 +1,131 @@
+"""Answers past their time, fetched anew in the background: as the app would, through the proxy's own port, `no-cache`.
+
+One rule: there is no second way to a provider. What is fetched again is matched, streamed, checked and stored by the
+same life of a call; the caller's headers are held for as long as that takes and written nowhere.
+"""
+
+import asyncio
+import ssl
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+
+from askonce.cache import Identity, Lookup
+from askonce.call import Request
+from askonce.faults import Faults
+from askonce.flights import Flights
+from askonce.rules import Rule
+
+__all__ = ["Refresh", "Refresher", "Refreshes", "address"]
+
+type Refresh = Callable[[Rule, Request], Awaitable[None]]
+"""Asks a provider once more, by way of the proxy, and returns when the answer is whole."""
+
+_AT_ONCE = 8
+"""Past so many a stale answer is a miss."""
+_SERVED = 4096
+"""Stale answers of which it is remembered that they were served."""
+_AFTER_REPLY = 0.005
+"""Seconds: the caller is answered first."""
+
+_TIMEOUT = httpx.Timeout(10, read=600)
+"""Seconds; a reasoning model may think for long."""
+_FRAMING = frozenset(
+    """
+    cache-control connection content-encoding content-length expect host keep-alive proxy-connection te trailer
+    transfer-encoding upgrade
+    """.split()  # noqa: SIM905  # reads better than a dozen quoted names
+)
+
+
+class Refreshes:
+    """What is being fetched anew. Belongs to one event loop."""
+
+    def __init__(self, ask: Refresh | None, flights: Flights, faults: Faults) -> None:
+        """Without `ask` nothing is ever refreshed."""
+        self._ask, self._flights, self._faults = ask, flights, faults
+        self._tasks = set[asyncio.Task[None]]()
+        self._served = OrderedDict[int, None]()
+        self._awaited = set[bytes]()
+        """Exact keys whose flight is led for a call that is on its way through the proxy and has not come in yet."""
+
+    def begin(self, rule: Rule, request: Request, found: Lookup, identity: Identity) -> bool:
+        """Fetch anew what was found stale; whether it may be served meanwhile, which it may be once."""
+        entry = found.entry
+        if self._ask is None or entry is None or entry.id in self._served or len(self._tasks) >= _AT_ONCE:
+            return False
+        if not self._flights.lead(identity.exact):
+            return False
+        self._served[entry.id] = None
+        if len(self._served) > _SERVED:
+            self._served.popitem(last=False)
+        self._awaited.add(identity.exact)
+        task = asyncio.ensure_future(self._fetch(self._ask, rule, request, identity.exact))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    def arrived(self, identity: Identity) -> bool:
+        """A call comes in that asks past the cache; whether it is one of ours and so leads the flight from here on."""
+        if identity.exact not in self._awaited:
+            return False
+        self._awaited.remove(identity.exact)
+        return True
+
+    async def close(self) -> None:
+        """End what is under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch(self, ask: Refresh, rule: Rule, request: Request, exact: bytes) -> None:
+        try:
+            await asyncio.sleep(_AFTER_REPLY)
+            await ask(rule, request)
+        except Exception as error:
+            self._faults.report("refreshing an answer", error, "the next call of its kind goes to the provider")
+        finally:
+            if exact in self._awaited:
+                self._awaited.remove(exact)
+                self._flights.end(exact, "failed")
+
+
+class Refresher:
+    """Sends requests through the proxy at `proxy_url`, whose certificate authority is in `ca_cert`."""
+
+    def __init__(self, proxy_url: str, ca_cert: Path) -> None:
+        self._proxy_url, self._ca_cert = proxy_url, ca_cert
+
+    async def __call__(self, rule: Rule, request: Request) -> None:
+        """Ask once, and read the answer to its end. Raises httpx.HTTPError or OSError where there was none."""
+        url = address(rule, request)
+        if url is None:
+            raise OSError(f"{request.host} stands more than once in rule {rule.name}, so its port is not known")
+        headers = [
+            (name.encode("latin-1"), value.encode("utf-8", "surrogateescape"))
+            for name, value in request.headers.items()
+            if name not in _FRAMING
+        ]
+        # Read anew each time: a change of the rules may have made a new authority.
+        trusted = ssl.create_default_context(cafile=str(self._ca_cert))
+        async with (
+            httpx.AsyncClient(proxy=self._proxy_url, verify=trusted, trust_env=False, timeout=_TIMEOUT) as client,
+            client.stream(
+                request.method, url, headers=[*headers, (b"cache-control", b"no-cache")], content=request.body
+            ) as response,
+        ):
+            async for _ in response.aiter_raw():
+                pass
+
+
+def address(rule: Rule, request: Request) -> str | None:
+    """The URL of a request under a rule; None where the rule leaves its scheme or port open."""
+    places = {(host.scheme, host.port) for host in rule.hosts if host.matches(request.host)}
+    if len(places) != 1:
+        return None
+    scheme, port = places.pop()
+    query = f"?{request.query}" if request.query else ""
+    return f"{scheme}://{request.host}:{port}{request.path}{query}"

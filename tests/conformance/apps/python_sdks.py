@@ -1,0 +1,366 @@
+"""The providers' own Python SDKs, and curl, each used as its documentation does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
+from typing import Any
+
+import anthropic
+import cohere
+import ollama
+import openai
+from google import genai
+from protocol import WEATHER, Answer, Ask, serve
+from pydantic import BaseModel
+
+OPENAI_TOOL: Any = {"type": "function", "function": WEATHER}
+SDKS: dict[str, Callable[[Ask], Answer]] = {}
+openai_client = lru_cache(lambda key: openai.OpenAI(api_key=key, max_retries=0))
+azure_client = lru_cache(
+    lambda key: openai.AzureOpenAI(
+        api_key=key, api_version="2025-04-01", azure_endpoint="https://sample.openai.azure.com", max_retries=0
+    )
+)
+anthropic_client = lru_cache(lambda key: anthropic.Anthropic(api_key=key, max_retries=0))
+genai_client = lru_cache(lambda key: genai.Client(api_key=key))
+vertex_client = lru_cache(lambda key: genai.Client(vertexai=True, api_key=key))
+cohere_client = lru_cache(lambda key: cohere.ClientV2(api_key=key))
+ollama_client = lru_cache(
+    lambda key: ollama.Client(host="https://ollama.com", headers={"authorization": f"Bearer {key}"})
+)
+
+
+class Capital(BaseModel):
+    """What a structured answer is to be."""
+
+    answer: str
+    certain: bool
+
+
+def sdk(name: str) -> Callable[[Callable[[Ask], Answer]], Callable[[Ask], Answer]]:
+    def register(function: Callable[[Ask], Answer]) -> Callable[[Ask], Answer]:
+        SDKS[name] = function
+        return function
+
+    return register
+
+
+def dumped(model: BaseModel) -> Any:
+    return model.model_dump(mode="json", by_alias=True, warnings=False)
+
+
+# OpenAI
+
+
+def chat_request(ask: Ask) -> dict[str, Any]:
+    request: dict[str, Any] = {"model": ask.model, "messages": [{"role": "user", "content": ask.question}]}
+    if ask.tools:
+        request["tools"] = [OPENAI_TOOL]
+    if ask.stream:
+        request["stream_options"] = {"include_usage": True}
+    return request
+
+
+def chat_answer(completion: Any, events: list[str] | None = None) -> Answer:
+    message = completion.choices[0].message
+    calls = [(call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or ()]
+    return Answer(message.content or message.refusal or "", dumped(completion), calls, events or [])
+
+
+def chat(client: Any, ask: Ask, **more: Any) -> Answer:
+    if not ask.stream:
+        method = client.chat.completions.parse if more else client.chat.completions.create
+        return chat_answer(method(**chat_request(ask), **more))
+    with client.chat.completions.stream(**chat_request(ask), **more) as stream:
+        kinds = [event.type for event in stream]
+        return chat_answer(stream.get_final_completion(), kinds)
+
+
+@sdk("openai-chat")
+def openai_chat(ask: Ask) -> Answer:
+    return chat(openai_client(ask.key), ask)
+
+
+@sdk("openai-chat-structured")
+def openai_chat_structured(ask: Ask) -> Answer:
+    answer = chat(openai_client(ask.key), ask, response_format=Capital)
+    assert answer.whole["choices"][0]["message"]["parsed"]["certain"] is True
+    return answer
+
+
+@sdk("azure-chat")
+def azure_chat(ask: Ask) -> Answer:
+    return chat(azure_client(ask.key), ask)
+
+
+@sdk("openai-chat-async")
+def openai_chat_async(ask: Ask) -> Answer:
+    async def run() -> Answer:
+        async with openai.AsyncOpenAI(api_key=ask.key, max_retries=0) as client:
+            if not ask.stream:
+                return chat_answer(await client.chat.completions.create(**chat_request(ask)))
+            async with client.chat.completions.stream(**chat_request(ask)) as stream:
+                kinds = [event.type async for event in stream]
+                return chat_answer(await stream.get_final_completion(), kinds)
+
+    return asyncio.run(run())
+
+
+def response_answer(response: Any, events: list[str] | None = None) -> Answer:
+    calls = [(item.name, json.loads(item.arguments)) for item in response.output if item.type == "function_call"]
+    return Answer(response.output_text, dumped(response), calls, events or [])
+
+
+def response(ask: Ask, **more: Any) -> Answer:
+    client = openai_client(ask.key)
+    request: dict[str, Any] = {"model": ask.model, "input": ask.question, **more}
+    if ask.tools:
+        request["tools"] = [{"type": "function", "strict": False, **WEATHER}]
+    if not ask.stream:
+        return response_answer((client.responses.parse if more else client.responses.create)(**request))
+    with client.responses.stream(**request) as stream:
+        kinds = [event.type for event in stream]
+        return response_answer(stream.get_final_response(), kinds)
+
+
+@sdk("openai-responses")
+def openai_responses(ask: Ask) -> Answer:
+    return response(ask)
+
+
+@sdk("openai-responses-structured")
+def openai_responses_structured(ask: Ask) -> Answer:
+    answer = response(ask, text_format=Capital)
+    assert answer.whole["output"][0]["content"][0]["parsed"]["certain"] is True
+    return answer
+
+
+@sdk("openai-completions")
+def openai_completions(ask: Ask) -> Answer:
+    client = openai_client(ask.key)
+    if not ask.stream:
+        completion = client.completions.create(model=ask.model, prompt=ask.question, max_tokens=99)
+        return Answer(completion.choices[0].text, dumped(completion))
+    options: Any = {"include_usage": True}
+    chunks = list(
+        client.completions.create(
+            model=ask.model, prompt=ask.question, max_tokens=99, stream=True, stream_options=options
+        )
+    )
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    text = "".join(choice.text for choice in choices)
+    assert len({chunk.id for chunk in chunks}) == 1
+    whole = {"id": chunks[0].id, "finish": choices[-1].finish_reason, "usage": dumped(chunks[-1].usage)}  # type: ignore[type-var]
+    return Answer(text, whole, events=[chunk.object for chunk in chunks])
+
+
+@sdk("openai-embeddings")
+def openai_embeddings(ask: Ask) -> Answer:
+    found = openai_client(ask.key).embeddings.create(model=ask.model, input=ask.question)
+    assert len(found.data[0].embedding) == 1536
+    return Answer("", dumped(found))
+
+
+# Anthropic
+
+
+def anthropic_request(ask: Ask) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "model": ask.model,
+        "max_tokens": 99,
+        "messages": [{"role": "user", "content": ask.question}],
+    }
+    if ask.tools:
+        request["tools"] = [
+            {
+                "name": WEATHER["name"],
+                "description": WEATHER["description"],
+                "input_schema": WEATHER["parameters"],
+            }
+        ]
+    return request
+
+
+def anthropic_answer(message: Any, events: list[str] | None = None) -> Answer:
+    text = "".join(block.text for block in message.content if block.type == "text")
+    calls = [(block.name, block.input) for block in message.content if block.type == "tool_use"]
+    return Answer(text, dumped(message), calls, events or [])
+
+
+@sdk("anthropic")
+def anthropic_messages(ask: Ask) -> Answer:
+    client = anthropic_client(ask.key)
+    if not ask.stream:
+        return anthropic_answer(client.messages.create(**anthropic_request(ask)))
+    with client.messages.stream(**anthropic_request(ask)) as stream:
+        kinds = [event.type for event in stream]
+        return anthropic_answer(stream.get_final_message(), kinds)
+
+
+@sdk("anthropic-async")
+def anthropic_async(ask: Ask) -> Answer:
+    async def run() -> Answer:
+        async with anthropic.AsyncAnthropic(api_key=ask.key, max_retries=0) as client:
+            if not ask.stream:
+                return anthropic_answer(await client.messages.create(**anthropic_request(ask)))
+            async with client.messages.stream(**anthropic_request(ask)) as stream:
+                kinds = [event.type async for event in stream]
+                return anthropic_answer(await stream.get_final_message(), kinds)
+
+    return asyncio.run(run())
+
+
+# Google
+
+
+def genai_request(ask: Ask) -> dict[str, Any]:
+    config: dict[str, Any] = {"temperature": 0.5, "automatic_function_calling": {"disable": True}}
+    if ask.tools:
+        config["tools"] = [
+            {
+                "function_declarations": [
+                    {
+                        "name": WEATHER["name"],
+                        "description": WEATHER["description"],
+                        "parameters_json_schema": WEATHER["parameters"],
+                    }
+                ]
+            }
+        ]
+    return {"model": ask.model, "contents": ask.question, "config": config}
+
+
+def genai_answer(responses: list[Any], streamed: bool) -> Answer:
+    parts = [part for response in responses for part in response.candidates[0].content.parts]
+    text = "".join(part.text for part in parts if part.text)
+    calls = [(part.function_call.name, part.function_call.args) for part in parts if part.function_call]
+    last = dumped(responses[-1])
+    last.pop("sdkHttpResponse")
+    assert len({response.response_id for response in responses}) == 1
+    if streamed:  # each piece says the same again but for its part of the content
+        last["candidates"][0].pop("content")
+    return Answer(text, last, calls, ["chunk"] * streamed)
+
+
+def generate(client: Any, ask: Ask) -> Answer:
+    if ask.stream:
+        return genai_answer(list(client.models.generate_content_stream(**genai_request(ask))), True)
+    return genai_answer([client.models.generate_content(**genai_request(ask))], False)
+
+
+@sdk("google-genai")
+def google_genai(ask: Ask) -> Answer:
+    return generate(genai_client(ask.key), ask)
+
+
+@sdk("google-genai-vertex")
+def google_genai_vertex(ask: Ask) -> Answer:
+    return generate(vertex_client(ask.key), ask)
+
+
+@sdk("google-genai-async")
+def google_genai_async(ask: Ask) -> Answer:
+    async def run() -> Answer:
+        async with genai.Client(api_key=ask.key).aio as client:
+            if not ask.stream:
+                return genai_answer([await client.models.generate_content(**genai_request(ask))], False)
+            stream: AsyncIterator[Any] = await client.models.generate_content_stream(**genai_request(ask))
+            return genai_answer([chunk async for chunk in stream], True)
+
+    return asyncio.run(run())
+
+
+# Cohere
+
+
+@sdk("cohere")
+def cohere_chat(ask: Ask) -> Answer:
+    client = cohere_client(ask.key)
+    request: dict[str, Any] = {"model": ask.model, "messages": [{"role": "user", "content": ask.question}]}
+    if ask.tools:
+        request["tools"] = [OPENAI_TOOL]
+    if not ask.stream:
+        said = client.chat(**request)
+        calls = [
+            (call.function.name, json.loads(call.function.arguments or "")) for call in said.message.tool_calls or ()
+        ]
+        text = "".join(block.text for block in said.message.content or () if block.type == "text")
+        return Answer(text, dumped(said), calls)
+    events = [dumped(event) for event in client.chat_stream(**request)]
+
+    def deltas(kind: str) -> list[Any]:
+        return [event["delta"]["message"] for event in events if event["type"] == kind]
+
+    text = "".join(delta["content"]["text"] or "" for delta in deltas("content-delta"))
+    names = [delta["tool_calls"]["function"]["name"] for delta in deltas("tool-call-start")]
+    arguments = "".join(delta["tool_calls"]["function"]["arguments"] for delta in deltas("tool-call-delta"))
+    calls = [(names[0], json.loads(arguments))] if names else []
+    whole = {"id": events[0]["id"], "end": events[-1]["delta"]}
+    return Answer(text, whole, calls, [event["type"] for event in events])
+
+
+# Ollama
+
+
+def ollama_answer(whole: Any, text: str, calls: list[Any], streamed: int) -> Answer:
+    spelled = [(call.function.name, dict(call.function.arguments)) for call in calls]
+    return Answer(text, dumped(whole), spelled, ["line"] * bool(streamed))
+
+
+@sdk("ollama-chat")
+def ollama_chat(ask: Ask) -> Answer:
+    request: dict[str, Any] = {"model": ask.model, "messages": [{"role": "user", "content": ask.question}]}
+    if ask.tools:
+        request["tools"] = [OPENAI_TOOL]
+    client = ollama_client(ask.key)
+    lines = list(client.chat(**request, stream=True)) if ask.stream else [client.chat(**request)]
+    text = "".join(line.message.content or "" for line in lines)
+    calls = [call for line in lines for call in line.message.tool_calls or ()]
+    return ollama_answer(lines[-1], text, calls, ask.stream)
+
+
+@sdk("ollama-generate")
+def ollama_generate(ask: Ask) -> Answer:
+    client = ollama_client(ask.key)
+    request: dict[str, Any] = {"model": ask.model, "prompt": ask.question}
+    lines = list(client.generate(**request, stream=True)) if ask.stream else [client.generate(**request)]
+    return ollama_answer(lines[-1], "".join(line.response or "" for line in lines), [], ask.stream)
+
+
+# curl
+
+
+class CurlError(Exception):
+    def __init__(self, status: int) -> None:
+        self.status_code = status
+
+
+@sdk("curl")
+def curl(ask: Ask) -> Answer:
+    body = chat_request(ask) | {"stream": ask.stream}
+    command = ["curl", "--silent", "--show-error", "--no-buffer", "https://api.openai.com/v1/chat/completions"]
+    command += ["--header", f"authorization: Bearer {ask.key}", "--json", "@-", "--write-out", "\n%{http_code}"]
+    done = subprocess.run(command, input=json.dumps(body), capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    text, _, status = done.stdout.rpartition("\n")
+    if status != "200":
+        raise CurlError(int(status))
+    if not ask.stream:
+        return chat_answer(openai.types.chat.ChatCompletion.model_validate_json(text))
+    lines = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
+    assert lines.pop() == "[DONE]"
+    chunks = [json.loads(line) for line in lines]
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    spoken = "".join(delta.get("content") or "" for delta in deltas)
+    called = [call["function"] for delta in deltas for call in delta.get("tool_calls") or ()]
+    arguments = "".join(call["arguments"] for call in called)
+    calls = [(called[0]["name"], json.loads(arguments))] if called else []
+    return Answer(spoken, {"id": chunks[0]["id"], "usage": chunks[-1]["usage"]}, calls, ["data"])
+
+
+if __name__ == "__main__":
+    serve(SDKS)

@@ -1,0 +1,149 @@
+"""The apps that the conformance tests ask through: child processes with the environment that `askonce exec` gives.
+
+One rule: an app's environment is made by the tests from pinned versions into folders that git ignores; where that
+cannot be done (no npm, no network), the tests that need it are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from askonce import launch
+from tests.e2e.conftest import (  # noqa: F401  # fixtures
+    REPOSITORY,
+    Proxy,
+    _clean_environment,
+    _provider,
+    _proxy,
+    api_key,
+    provider,
+    proxy,
+    pytest_runtest_makereport,
+    routes,
+)
+
+HERE = Path(__file__).parent
+INSTALL_SECONDS = 100
+
+
+class App:
+    """A program that asks providers; see apps/protocol.py."""
+
+    def __init__(self, command: Sequence[str | Path], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+
+    def ask(self, **ask: Any) -> dict[str, Any]:
+        """The answer to a line of the protocol."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(ask) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, f"the app ended:\n{self._log.read_text()[-5000:]}"
+        said: dict[str, Any] = json.loads(line)
+        if said.get("error", {}).get("status") == 0:
+            pytest.fail(f"{said['error']}\n{self._log.read_text()[-5000:]}")
+        return said
+
+    def close(self) -> None:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+def python() -> list[str | Path]:
+    return [sys.executable, HERE / "apps" / "python_sdks.py"]
+
+
+def other_python() -> list[str | Path]:
+    folder = REPOSITORY / ".venv-apps"
+    requirements = HERE / "apps" / "requirements.txt"
+    interpreter = folder / "bin" / "python"
+    made = [[sys.executable, "-m", "venv", "--clear", folder]]
+    install: list[str | Path] = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if uv := shutil.which("uv"):
+        made = [[uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder]]
+        install = [uv, "pip", "install", "--quiet", "--python", interpreter]
+    _installed(folder, requirements, *made, [*install, "-r", requirements])
+    return [interpreter, HERE / "apps" / "venv_sdks.py"]
+
+
+def node_of_the_machine() -> list[str | Path]:
+    if not (node := shutil.which("node")):
+        pytest.skip("there is no Node.js on this machine")
+    _node_modules()
+    return [node, HERE / "node" / "app.mjs"]
+
+
+def node_of_npm() -> list[str | Path]:
+    return [_node_modules() / "node" / "bin" / "node", HERE / "node" / "app.mjs"]
+
+
+def _node_modules() -> Path:
+    if not (npm := shutil.which("npm")):
+        pytest.skip("there is no npm on this machine")
+    folder = HERE / "node" / "node_modules"
+    install = [npm, "install", "--prefix", folder.parent, "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
+    _installed(folder, folder.parent / "package.json", install)
+    return folder
+
+
+def _installed(folder: Path, wanted: Path, *commands: Sequence[str | Path]) -> None:
+    """Run the commands that fill a folder, unless it was filled for the same wants."""
+    folder.mkdir(exist_ok=True)
+    stamp, digest = folder / "askonce-stamp", hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest()
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.exists() and stamp.read_text() == digest:
+            return
+        for command in commands:
+            try:
+                subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+            except subprocess.CalledProcessError as error:
+                pytest.skip(f"{wanted.name} could not be installed: {error.stderr[-1000:]}")
+            except subprocess.TimeoutExpired:
+                pytest.skip(f"{wanted.name} could not be installed within {INSTALL_SECONDS} s")
+        stamp.write_text(digest)
+
+
+APPS: dict[str, Callable[[], list[str | Path]]] = {
+    "python": python,
+    "venv": other_python,
+    "node": node_of_the_machine,
+    "node-of-npm": node_of_npm,
+}
+
+
+@pytest.fixture(scope="session")
+def apps(_proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], App]]:  # noqa: F811
+    """apps(name) -> the running app of that name."""
+    running: dict[str, App] = {}
+    with contextlib.ExitStack() as stack:
+
+        def app(name: str) -> App:
+            if name not in running:
+                ca_cert = _proxy.certs / "mitmproxy-ca-cert.pem"
+                base = _clean_environment()
+                environment = base | launch.environment(_proxy.url, _proxy.bundle, ca_cert, base)
+                log = tmp_path_factory.mktemp("app") / f"{name}.log"
+                running[name] = App(APPS[name](), environment, log)
+                stack.callback(running[name].close)
+            return running[name]
+
+        yield app

@@ -1,0 +1,243 @@
+"""Every official SDK, as it is, through the real proxy: what it parses from a hit is what it parsed from the miss.
+
+One table of SDKs, one list of behaviours. What is asserted of the provider, the provider has counted itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conformance.conftest import App
+    from tests.e2e.conftest import Provider, Proxy
+
+FRANCE = "What is the capital of France?"
+REWORDED = "Tell me what the capital of France is."
+GERMANY = "What is the capital of Germany?"
+WEATHER = "What is the weather in Paris?"
+
+IDS = frozenset({"id", "item_id", "call_id", "tool_call_id", "responseId"})
+TIMES = frozenset({"created", "created_at", "createTime", "completed_at"})
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """One SDK in one app, and what it can do."""
+
+    name: str
+    app: str = "python"
+    model: str = "sample-1"
+    path: str = "/v1/chat/completions"
+    id: tuple[str, ...] = ("id",)
+    """Where the parsed answer has its identifier; empty where it has none."""
+    keeps_id: bool = False
+    rewords: bool = True
+    streams: bool = True
+    tools: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.app}"
+
+
+GENERATE = "/v1beta/models/sample-1:generateContent"
+SDKS = [
+    Sdk("openai-chat"),
+    Sdk("openai-chat-async"),
+    Sdk("openai-chat-structured", tools=False),
+    Sdk("azure-chat", path="/openai/deployments/sample-1/chat/completions"),
+    Sdk("openai-responses", path="/v1/responses", keeps_id=True),
+    Sdk("openai-responses-structured", path="/v1/responses", keeps_id=True, tools=False),
+    Sdk("openai-completions", path="/v1/completions", tools=False),
+    Sdk("openai-embeddings", path="/v1/embeddings", id=(), rewords=False, streams=False, tools=False),
+    Sdk("anthropic", path="/v1/messages"),
+    Sdk("anthropic-async", path="/v1/messages"),
+    Sdk("google-genai", path=GENERATE, id=("responseId",)),
+    Sdk("google-genai-async", path=GENERATE, id=("responseId",)),
+    Sdk(
+        "google-genai-vertex",
+        path="/v1beta1/publishers/google/models/sample-1:generateContent",
+        id=("responseId",),
+    ),
+    Sdk("cohere", path="/v2/chat"),
+    Sdk("ollama-chat", path="/api/chat", id=()),
+    Sdk("ollama-generate", path="/api/generate", id=(), tools=False),
+    Sdk("curl"),
+    Sdk("mistral", "venv"),
+    Sdk("mistral-embeddings", "venv", path="/v1/embeddings", id=(), rewords=False, streams=False, tools=False),
+    Sdk("langchain", "venv", id=("response_metadata", "id")),
+    *(
+        dataclasses.replace(sdk, app=app)
+        for app in ("node", "node-of-npm")
+        for sdk in (
+            Sdk("node-openai-chat"),
+            Sdk("node-openai-responses", path="/v1/responses", keeps_id=True),
+            Sdk("node-openai-embeddings", path="/v1/embeddings", id=(), rewords=False, streams=False, tools=False),
+            Sdk("node-anthropic", path="/v1/messages"),
+            Sdk("node-google-genai", path=GENERATE, id=("responseId",)),
+        )
+    ),
+]
+
+
+class Case:
+    """One SDK asking on behalf of one test."""
+
+    def __init__(self, sdk: Sdk, app: App, provider: Provider, key: str) -> None:
+        self.sdk, self._app, self._provider, self._key = sdk, app, provider, key
+
+    def ask(self, question: str, *, stream: bool = False, tools: bool = False, **more: Any) -> dict[str, Any]:
+        """Ask; more: key, model."""
+        ask = {"key": self._key, "model": self.sdk.model} | more
+        return self._app.ask(sdk=self.sdk.name, question=question, stream=stream, tools=tools, **ask)
+
+    def elsewhere(self, question: str, **more: Any) -> dict[str, Any]:
+        """What the provider itself answers, to another caller's key."""
+        said = self.ask(question, key=self._key + "-other", **more)
+        self._provider.reset()
+        return said
+
+    def calls(self) -> int:
+        """Calls that the provider has seen."""
+        return self._provider.calls()
+
+    def identifier(self, said: dict[str, Any]) -> Any:
+        found = said["whole"]
+        for step in self.sdk.id:
+            found = found[step]
+        return found
+
+    def same(self, miss: dict[str, Any], *hits: dict[str, Any]) -> None:
+        """The hits are the miss but for time and identifier, and each has an identifier of its own."""
+        for hit in hits:
+            assert without_own(hit) == without_own(miss)
+        if self.sdk.id:
+            identifiers = {self.identifier(said) for said in (miss, *hits)}
+            assert len(identifiers) == (1 if self.sdk.keeps_id else 1 + len(hits))
+
+
+def without_own(said: dict[str, Any]) -> dict[str, Any]:
+    """Without the time and the answer's own identifier; those of tool calls stay."""
+    whole = without(said["whole"], TIMES)
+    for holder in (whole, whole.get("response_metadata", {})):
+        for name in IDS:
+            holder.pop(name, None)
+    return said | {"whole": whole}
+
+
+def without(value: Any, names: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: without(item, names) for name, item in value.items() if name not in names}
+    return [without(item, names) for item in value] if isinstance(value, list) else value
+
+
+def alike(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Two answers that the provider gave at two times say the same."""
+    assert without(one, IDS | TIMES) == without(other, IDS | TIMES)
+
+
+# Behaviours
+
+
+def json_miss_hit_reworded(case: Case) -> None:
+    miss, hit = case.ask(FRANCE), case.ask(FRANCE)
+    case.same(miss, hit)
+    if case.sdk.rewords:
+        case.same(miss, hit, case.ask(REWORDED))
+    assert case.calls() == 1
+
+
+def streamed_miss_hit_reworded(case: Case) -> None:
+    miss, hit, reworded = (case.ask(question, stream=True) for question in (FRANCE, FRANCE, REWORDED))
+    case.same(miss, hit, reworded)
+    assert "Paris" in miss["text"]
+    assert case.calls() == 1
+
+
+def json_hit_from_streamed_miss(case: Case) -> None:
+    expected = case.elsewhere(FRANCE)
+    case.ask(FRANCE, stream=True)
+    alike(case.ask(FRANCE), expected)
+    assert case.calls() == 1
+
+
+def streamed_hit_from_json_miss(case: Case) -> None:
+    expected = case.elsewhere(FRANCE, stream=True)
+    case.ask(FRANCE)
+    alike(case.ask(FRANCE, stream=True), expected)
+    assert case.calls() == 1
+
+
+def another_question_is_asked(case: Case) -> None:
+    france, germany = case.ask(FRANCE), case.ask(GERMANY)
+    assert without_own(france) != without_own(germany)
+    if not case.sdk.rewords:
+        case.ask(REWORDED)
+    assert case.calls() == (2 if case.sdk.rewords else 3)
+
+
+def tool_call(case: Case) -> None:
+    miss, hit = case.ask(WEATHER, tools=True), case.ask(WEATHER, tools=True)
+    assert miss["calls"] == [["get_weather", {"city": "Paris"}]]
+    case.same(miss, hit)
+    assert case.calls() == 1
+
+
+def streamed_tool_call(case: Case) -> None:
+    expected = case.elsewhere(WEATHER, tools=True)
+    miss, hit = case.ask(WEATHER, tools=True, stream=True), case.ask(WEATHER, tools=True, stream=True)
+    assert miss["calls"] == [["get_weather", {"city": "Paris"}]]
+    case.same(miss, hit)
+    alike(case.ask(WEATHER, tools=True), expected)
+    assert case.calls() == 1
+
+
+def errors_are_never_kept(case: Case) -> None:
+    streams = (False, False, True, True) if case.sdk.streams else (False, False)
+    errors = [case.ask(FRANCE, model="no-such-model", stream=stream)["error"] for stream in streams]
+    assert {error["status"] for error in errors} == {404}
+    assert case.calls() == len(streams)
+
+
+STREAMED = (
+    streamed_miss_hit_reworded,
+    json_hit_from_streamed_miss,
+    streamed_hit_from_json_miss,
+    streamed_tool_call,
+)
+TOOLS = (tool_call, streamed_tool_call)
+BEHAVIOURS: tuple[Callable[[Case], None], ...] = (
+    json_miss_hit_reworded,
+    *STREAMED,
+    another_question_is_asked,
+    tool_call,
+    errors_are_never_kept,
+)
+CASES = [
+    pytest.param(sdk, behaviour, id=f"{sdk}-{behaviour.__name__}")
+    for sdk in SDKS
+    for behaviour in BEHAVIOURS
+    if (sdk.streams or behaviour not in STREAMED) and (sdk.tools or behaviour not in TOOLS)
+]
+
+
+@pytest.mark.parametrize(("sdk", "behaviour"), CASES)
+def test_sdk(
+    sdk: Sdk,
+    behaviour: Callable[[Case], None],
+    apps: Callable[[str], App],
+    proxy: Proxy,
+    provider: Provider,
+    api_key: str,
+) -> None:
+    behaviour(Case(sdk, apps(sdk.app), provider, api_key))
+    assert set(provider.stats()["paths"]) <= {
+        sdk.path,
+        sdk.path.replace(":generateContent", ":streamGenerateContent"),
+        sdk.path.replace("sample-1", "no-such-model"),
+        sdk.path.replace("sample-1:generateContent", "no-such-model:streamGenerateContent"),
+    }
