@@ -84,6 +84,8 @@ class CallRecord:
     """The entry that came closest to answering within the partition, served or refused."""
     probability: float | None = None
     """The judge's, of `nearest`."""
+    owner: str = ""
+    """Whose key a product was asked with; empty for calls that need none of ours."""
 
     @property
     def hit(self) -> bool:
@@ -103,6 +105,7 @@ class Labels(NamedTuple):
     method: str
     endpoint: str
     forwarded: bool
+    owner: str = ""
 
     @property
     def hit(self) -> bool:
@@ -125,6 +128,8 @@ class Tally:
 
     calls: int = 0
     judged: int = 0
+    similarity: float = 0.0
+    """The sum over those judged."""
     stored: int = 0
     seconds: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
@@ -147,11 +152,14 @@ class Tally:
         self.seconds_saved += call.seconds_saved
         self.money_saved += call.money_saved
         self.stored += call.stored
-        self.judged += call.similarity is not None and call.outcome != "exact"
+        if call.similarity is not None and call.outcome != "exact":
+            self.judged += 1
+            self.similarity += call.similarity
 
     def merge(self, other: "Tally") -> None:
         self.calls += other.calls
         self.judged += other.judged
+        self.similarity += other.similarity
         self.stored += other.stored
         self.seconds += other.seconds
         self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
@@ -292,6 +300,7 @@ class Accounting:
                 call.method,
                 call.endpoint,
                 forwarded,
+                call.owner,
             )
             tally = self._table.get(labels)
             if tally is None:

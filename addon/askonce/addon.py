@@ -17,14 +17,16 @@ from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.net.http.url import parse_authority
 from mitmproxy.utils import asyncio_utils
 
-from askonce import convert
+from askonce import convert, streams
 from askonce.bridge import AsgiBridge
 from askonce.call import Reply, Request
 from askonce.config import ConfigError
 from askonce.life import Exchange
+from askonce.products.base import Passage
 from askonce.rules import Rule
 from askonce.runtime import Runtime
 from askonce.settings import Settings
+from askonce.terms import PLAIN, Terms
 from askonce.visit import Recorder, Visit, Work
 
 __all__ = ["Askonce"]
@@ -40,6 +42,10 @@ _DRAIN = 30.0
 """Seconds that calls in flight have to end after a stop was asked for."""
 _OVERHEAD = 16
 """A recorded stream may be this much longer than the answer it carries: events are mostly envelope."""
+_LARGEST = 64 << 20
+"""Bytes of a request; a larger one passes through. mitmproxy's own body_size_limit would refuse it, a download as well."""
+_MESSAGES = 20
+"""Of a WebSocket, for mitmweb to show."""
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -58,6 +64,7 @@ class Askonce:
     # Life of the process
 
     def load(self, _loader: object) -> None:
+        streams.install()
         settings = self._settings or Settings.from_env()
         try:
             self.runtime = Runtime(settings)
@@ -105,8 +112,13 @@ class Askonce:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self._work.begin(flow.id)
         visit = self._visits[flow] = self._visit(flow)
-        if not visit.managed and visit.rule is None:
-            flow.request.stream = True  # not ours: nothing is buffered, nothing recorded
+        length = flow.request.headers.get("content-length", "")
+        is_large = length.isdecimal() and int(length) > _LARGEST
+        if visit.managed:
+            if is_large:
+                flow.kill()
+        elif visit.rule is None or is_large:
+            visit.rule, flow.request.stream = None, True  # not ours: nothing is buffered, nothing recorded
 
     async def request(self, flow: http.HTTPFlow) -> None:
         visit = self._visits.get(flow)
@@ -118,18 +130,22 @@ class Askonce:
             await self._answer(flow, visit, visit.rule, convert.read_request(flow.request, visit.host))
 
     async def _receive(self, flow: http.HTTPFlow, visit: Visit) -> None:
-        claimed = self.runtime.products.claim(convert.read_request(flow.request, visit.host), self.runtime.rules)
+        client = flow.client_conn.peername
+        request = convert.read_request(flow.request, visit.host, client[0])
+        claimed = self.runtime.products.claim(request, flow.request.scheme, self.runtime.rules)
         if isinstance(claimed, Reply):
             flow.response = convert.make_response(claimed)
         elif claimed is None:
-            flow.response = await self._managed(flow.request)
+            flow.response = await self._managed(flow.request, (client[0], client[1]))
         else:
             visit.passage = claimed
-            await self._answer(flow, visit, claimed.rule, claimed.request)
+            await self._answer(flow, visit, claimed.rule, claimed.request, claimed.terms)
 
-    async def _answer(self, flow: http.HTTPFlow, visit: Visit, rule: Rule, request: Request) -> None:
+    async def _answer(
+        self, flow: http.HTTPFlow, visit: Visit, rule: Rule, request: Request, terms: Terms = PLAIN
+    ) -> None:
         life = self.runtime.life
-        exchange = visit.exchange = life.begin(rule, request)
+        exchange = visit.exchange = life.begin(rule, request, terms)
         reply = life.recall(exchange) or await life.look_up(exchange)
         if reply:
             flow.response = convert.make_response(reply)
@@ -137,14 +153,18 @@ class Askonce:
                 convert.dress(flow.response, visit.passage, exchange)
             return
         if visit.passage:
+            if refusal := await visit.passage.before():
+                exchange.replied, exchange.status = True, refusal.status
+                flow.response = convert.make_response(refusal)
+                return
             convert.redirect(flow.request, visit.passage)
         convert.strip_directives(flow.request)
         if target := rule.target:
             flow.request.scheme, flow.request.host, flow.request.port = target.scheme, target.host, target.port
 
-    async def _managed(self, request: http.Request) -> http.Response:
+    async def _managed(self, request: http.Request, client: tuple[str, int]) -> http.Response:
         status, fields, body = await self._manage(
-            request.method, request.pretty_url, request.headers.fields, request.raw_content or b""
+            request.method, request.pretty_url, request.headers.fields, request.raw_content or b"", client
         )
         return convert.http_response(status, fields, body)
 
@@ -155,9 +175,12 @@ class Askonce:
         if exchange := visit.exchange:
             if exchange.replied:
                 return  # our own response; the hook is called for it as well
+            if visit.passage and convert.must_be_whole(response, visit.passage):
+                visit.whole = True
+                return
             for name, value in self.runtime.life.passed_on(exchange, response.status_code):
                 response.headers[name] = value
-            translator = visit.passage and convert.start_translation(response, visit.passage)
+            translator = convert.start_translation(response, visit.passage) if visit.passage else None
             if visit.passage:
                 convert.dress(response, visit.passage, exchange)
             if exchange.is_recorded or translator:
@@ -168,6 +191,8 @@ class Askonce:
     def response(self, flow: http.HTTPFlow) -> None:
         visit = self._visits.get(flow)
         exchange = visit and visit.exchange
+        if exchange and visit and visit.whole and visit.passage and flow.response:
+            self._finish(flow.response, visit, visit.passage, exchange)
         if exchange and visit and visit.recorder and (body := visit.recorder.body) is not None and flow.response:
             task = self._remember(flow.id, exchange, flow.response.headers, body)
             asyncio_utils.create_task(task, name="remember", keep_ref=True, client=flow.client_conn.peername)
@@ -176,10 +201,31 @@ class Askonce:
             self.runtime.life.account(exchange)
         self._work.end(flow.id)
 
+    def _finish(self, response: http.Response, visit: Visit, passage: Passage, exchange: Exchange) -> None:
+        assert passage.finish
+        reply = convert.finish(response, passage.finish)
+        for name, value in self.runtime.life.passed_on(exchange, reply.status):
+            response.headers[name] = value
+        convert.dress(response, passage, exchange)
+        if exchange.is_recorded:
+            visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD)
+            visit.recorder(reply.body)
+
     def error(self, flow: http.HTTPFlow) -> None:
+        visit = self._visits.get(flow)
+        if visit and visit.passage and visit.passage.unreachable and flow.response is None and flow.error:
+            reply = visit.passage.unreachable(flow.error.msg)
+            flow.response = convert.make_response(reply)
+            if visit.exchange:
+                visit.exchange.status = reply.status
         if exchange := self.exchange(flow):
+            self.runtime.life.land(exchange, "failed" if _client_left(flow) else "unstorable")
             self.runtime.life.account(exchange)
         self._work.end(flow.id)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        if flow.websocket:  # mitmproxy would keep every message for as long as the connection lives
+            del flow.websocket.messages[:-_MESSAGES]
 
     def exchange(self, flow: http.HTTPFlow) -> Exchange | None:
         """The call that a flow carries; None where it is no call of a rule's."""
@@ -199,15 +245,16 @@ class Askonce:
 
     def _visit(self, flow: http.HTTPFlow) -> Visit:
         request, sni, rules = flow.request, flow.client_conn.sni, self.runtime.rules
-        host = request.host
-        if sni and sni != host:
+        host = request.host.lower()
+        if sni and (sni := sni.lower()) != host:
             if not _is_address(host):
                 return Visit(host)
             host = sni
         # The rules bind to the name that TLS verifies, and the Host header must agree with it.
         if _host_of(request.host_header or host) != host:
             return Visit(host)
-        if host == rules.config.manage.host or self._is_own_address(flow, rules.config.manage.aliases):
+        own = rules.config.manage.host
+        if host == own or host.endswith("." + own) or self._is_own_address(flow, rules.config.manage.aliases):
             return Visit(host, managed=True)
         if request.method != "POST":
             return Visit(host)
@@ -225,7 +272,12 @@ class Askonce:
 
 @lru_cache(1024)
 def _host_of(authority: str) -> str:
-    return parse_authority(authority, check=False)[0]
+    return parse_authority(authority, check=False)[0].lower()
+
+
+def _client_left(flow: http.HTTPFlow) -> bool:
+    # An HTTP/2 client that resets one stream stays connected, and only mitmproxy's words tell it from the provider.
+    return not flow.client_conn.connected or (flow.error is not None and "by client" in flow.error.msg)
 
 
 def _is_address(host: str) -> bool:
@@ -239,5 +291,6 @@ def _is_address(host: str) -> bool:
 def __getattr__(name: str) -> Iterable[object]:
     """`addons`, made when mitmproxy loads this file as a script and not when Askonce imports it."""
     if name == "addons":
-        return [Askonce()]
+        made = globals()[name] = [Askonce()]  # mitmproxy asks for them again and again
+        return made
     raise AttributeError(name)

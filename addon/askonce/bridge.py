@@ -19,12 +19,18 @@ class AsgiBridge:
     """Calls an ASGI app in process."""
 
     def __init__(self, app: Any) -> None:
-        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self._app = app
 
-    async def __call__(self, method: str, url: str, headers: Fields, body: bytes) -> tuple[int, Fields, bytes]:
-        """Status, header fields (without those that frame the body, apart from its length) and body."""
+    async def __call__(
+        self, method: str, url: str, headers: Fields, body: bytes, client: tuple[str, int] = ("", 0)
+    ) -> tuple[int, Fields, bytes]:
+        """Status, header fields (without those that frame the body, apart from its length) and body.
+
+        `client` is the address and port that the request comes from, where they are known.
+        """
         request = httpx.Request(method, url, headers=list(headers), content=body)
-        response = await self._transport.handle_async_request(request)
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, client=client)
+        response = await transport.handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)
         content = b"".join([part async for part in response.stream])  # not aread(), which would decode
         fields = [(name, value) for name, value in response.headers.raw if name.lower() not in _FRAMING]

@@ -37,6 +37,8 @@ class Request:
     body: bytes
     raw: Hashable = None
     """The request's bytes as they came: equal for two requests that are the same to the last byte. None: not known."""
+    client: str = ""
+    """The address that the connection comes from; empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from askonce.patterns import parse_host, parse_jsonpath, parse_path
+from askonce.products.cachecore_config import CachecoreSpec
+from askonce.products.gateway_config import GatewaySpec
+from askonce.products.langcache_config import LangCacheSpec
 from askonce.products.promptcache_config import PromptCacheSpec
 from askonce.products.semcache_config import SemcacheSpec
 from askonce.sections import Duration, Section, Size
@@ -51,13 +54,17 @@ def _wire(name: str) -> None:
         raise ValueError(f"expected one of {', '.join(WIRE_FORMATS)}; got {name!r}")
 
 
+# YAML 1.1 reads the bare words off, no and false as one and the same value.
+Match = Annotated[
+    Literal["exact", "semantic", "off"], BeforeValidator(lambda value: "off" if value is False else value)
+]
 JsonPath = Annotated[str, _checked(parse_jsonpath)]
 
 
 class Behaviour(Section):
     """How a rule answers; `defaults` sets it for all rules, a rule may set any of it for itself."""
 
-    match: Literal["exact", "semantic", "off"] = "semantic"
+    match: Match = "semantic"
     max_error: float = Field(default=0.02, gt=0, lt=1)
     """The share of semantic hits that may be wrong."""
     ttl: Duration = 7 * 86400.0
@@ -89,7 +96,7 @@ class RuleSpec(Section):
     upstream: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
     """Where misses go instead of the host that was called: `http://10.0.0.5:8000`."""
 
-    match: Literal["exact", "semantic", "off"] | None = None
+    match: Match | None = None
     max_error: float | None = Field(default=None, gt=0, lt=1)
     ttl: Duration | None = None
     scope: str | None = Field(default=None, pattern=Behaviour.model_fields["scope"].metadata[0].pattern)
@@ -138,6 +145,9 @@ class ProductsSpec(Section):
     provider_keys: ProviderKeys = ProviderKeys()
     promptcache: PromptCacheSpec = PromptCacheSpec()
     semcache: SemcacheSpec = SemcacheSpec()
+    gateway: GatewaySpec = GatewaySpec()
+    cachecore: CachecoreSpec = CachecoreSpec()
+    langcache: LangCacheSpec = LangCacheSpec()
 
 
 class Price(Section):
@@ -157,7 +167,7 @@ class Config(Section):
     cache: CacheSpec = CacheSpec()
     manage: ManageSpec = ManageSpec()
     products: ProductsSpec = ProductsSpec()
-    prices: dict[str, Price] = {}
+    prices: dict[str, Price] = Field(default_factory=dict)
     """By model; the longest name that a call's model begins with counts."""
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ One rule: no decisions. What costs on the way of a hit is written for speed, and
 """
 
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 
 from mitmproxy import http
@@ -13,12 +14,15 @@ from askonce.bridge import Fields
 from askonce.call import Reply, Request, Unstorable
 from askonce.life import Exchange, is_for_askonce
 from askonce.products.base import Passage, Translator
+from askonce.signatures import signed_headers
 
 __all__ = [
     "decoded",
     "dress",
+    "finish",
     "http_response",
     "make_response",
+    "must_be_whole",
     "read_request",
     "redirect",
     "start_translation",
@@ -29,7 +33,7 @@ _FRAMING = frozenset({b"host", b"content-length", b"content-encoding", b"transfe
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
-def read_request(request: http.Request, host: str) -> Request:
+def read_request(request: http.Request, host: str, client: str = "") -> Request:
     path, _, query = request.path.partition("?")
     headers: dict[str, str] = {}
     for raw_name, raw_value in request.headers.fields:
@@ -42,7 +46,8 @@ def read_request(request: http.Request, host: str) -> Request:
             body = b""
     else:
         body = request.raw_content or b""
-    return Request(request.method, host, path, query, headers, body, (host, request.path, request.headers.fields, body))
+    raw = (host, request.path, request.headers.fields, body)
+    return Request(request.method, host, path, query, headers, body, raw, client)
 
 
 def redirect(request: http.Request, passage: Passage) -> None:
@@ -58,8 +63,9 @@ def redirect(request: http.Request, passage: Passage) -> None:
 
 
 def strip_directives(request: http.Request) -> None:
-    """Take out the headers that are meant for Askonce."""
-    for name in [name for name in request.headers if is_for_askonce(name.lower())]:
+    """Take out the headers that are meant for Askonce, but for those that the request's signature covers."""
+    signed = signed_headers(request.headers)
+    for name in [name for name in request.headers if is_for_askonce(name.lower()) and name.lower() not in signed]:
         del request.headers[name]
 
 
@@ -72,11 +78,32 @@ def start_translation(response: http.Response, passage: Passage) -> Translator |
     return translator
 
 
+def must_be_whole(response: http.Response, passage: Passage) -> bool:
+    """Whether the product makes its response out of the provider's whole one."""
+    if not passage.finish:
+        return False
+    is_coded = response.headers.get("content-encoding", "identity") != "identity"
+    return passage.whole or not 200 <= response.status_code < 300 or (passage.translator is not None and is_coded)
+
+
+def finish(response: http.Response, finish: Callable[[int, bytes], Reply]) -> Reply:
+    """Put the product's response in place of the provider's, whose headers stay where it names no others."""
+    body = decoded(response.raw_content or b"", response.headers.pop("content-encoding", ""))
+    reply = finish(response.status_code, body)
+    response.status_code, response.reason = reply.status, _REASONS.get(reply.status, b"").decode()
+    for name, value in (("content-type", reply.content_type), *reply.headers):
+        response.headers[name] = value
+    response.content = reply.body  # and its length
+    return reply
+
+
 def dress(response: http.Response, passage: Passage, exchange: Exchange) -> None:
     for name in passage.drops:
         response.headers.pop(name, None)
     for name, value in passage.dress(exchange):
         response.headers[name] = value
+    for name, value in passage.defaults:
+        response.headers.setdefault(name, value)
 
 
 def make_response(reply: Reply) -> http.Response:

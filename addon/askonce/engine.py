@@ -29,7 +29,6 @@ logger = logging.getLogger("askonce")
 
 type Listener = Callable[..., Any]
 
-_BODY_LIMIT = "64m"
 _IDLE = 3600
 """mitmproxy's tcp_timeout also ends the wait for a silent upstream; a reasoning model may think for long."""
 
@@ -129,7 +128,6 @@ async def _serve(settings: Settings, web: bool) -> int:
         allow_hosts=askonce.runtime.rules.allow_hosts(),
         upstream_cert=False,  # a leaf must name the host that was called and, for the name constraints, nothing else
         tcp_timeout=_IDLE,
-        body_size_limit=_BODY_LIMIT,
         # Off loopback the token guards what is worth guarding, and a container's clients have public-looking addresses.
         block_global=settings.token is None,
     )

@@ -33,7 +33,7 @@ class Faults:
         logger.warning(
             "%s: %s; %s (said once in ten minutes)",
             kind,
-            error or type(error).__name__,
+            str(error) or type(error).__name__,
             consequence,
             exc_info=None if own_words else error,
         )

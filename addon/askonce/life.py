@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from askonce.accounting import Accounting, CallRecord, Outcome
-from askonce.cache import FOREVER, Asked, Cache, Identity, Lookup, Nearest, Policy, credential
+from askonce.cache import FOREVER, Asked, Cache, Identity, Lookup, Nearest, Policy, StoreError, credential
 from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
 from askonce.directives import OURS, Directives, cache_status, detail, read_directives
 from askonce.faults import Faults
@@ -22,6 +22,8 @@ from askonce.refresh import Refresh, Refreshes
 from askonce.refusals import refusal, strict_message
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
+from askonce.signatures import is_signed
+from askonce.terms import PLAIN, Terms
 from askonce.wire.base import Replay
 
 __all__ = ["Exchange", "Life"]
@@ -82,6 +84,8 @@ class Exchange:
     request: Request
     started: float
     """`time.perf_counter` when the request was whole."""
+    terms: Terms = PLAIN
+    """What a product asks besides."""
     directives: Directives = field(default_factory=Directives)
     call: Call | None = None
     """None where the request could not be read."""
@@ -139,7 +143,10 @@ class Life:
         refresh: Refresh | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`lasting`: answers are everybody's and have no end, as in a cassette. Without `refresh` none is ever stale."""
+        """`lasting`: answers are for everybody and have no end, as in a cassette.
+
+        Without `refresh` no answer is served stale.
+        """
         self.rules = rules
         self.cache = cache
         self.accounting = accounting
@@ -151,22 +158,22 @@ class Life:
         self._readings = dict[tuple[str, Hashable], Reading]()
         self._clock = clock
 
-    def begin(self, rule: Rule, request: Request) -> Exchange:
-        """Read and identify a call whose body is whole."""
+    def begin(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
+        """Read and identify a call whose body is whole. With terms of its own, `request.raw` is None."""
         started = time.perf_counter()
         place = (rule.name, request.raw)
         reading = self._readings.get(place) if request.raw is not None else None
         if reading is None or reading.rule is not rule:
-            reading = self._read(rule, request)
+            reading = self._read(rule, request, terms)
             if request.raw is not None and len(request.body) <= _READ_AGAIN:
                 if len(self._readings) >= _READINGS:
                     self._readings.clear()
                 self._readings[place] = reading
         return Exchange(
-            rule, request, started, reading.directives, reading.call, reading.identity, bypass=reading.bypass
+            rule, request, started, terms, reading.directives, reading.call, reading.identity, bypass=reading.bypass
         )
 
-    def _read(self, rule: Rule, request: Request) -> Reading:
+    def _read(self, rule: Rule, request: Request, terms: Terms) -> Reading:
         directives = read_directives(request.headers)
         if self._mode == "record":
             directives = replace(directives, read=False)
@@ -174,12 +181,16 @@ class Life:
             return Reading(rule, directives, bypass="rule")
         if not (directives.read or directives.write):
             return Reading(rule, directives, bypass="no-store")
+        if terms.bypass:
+            return Reading(rule, directives, bypass=terms.bypass)
+        if rule.behaviour.scope == "credential" and not self._lasting and is_signed(request.headers):
+            return Reading(rule, directives, bypass="signed")
         try:
             call = rule.wire.read(request, rule.read)
             identity = self.cache.identify(
                 call,
                 host=request.host + _endpoint(call, request),
-                scope=_scope("shared" if self._lasting else rule.behaviour.scope, request),
+                scope=_scope("shared" if self._lasting else rule.behaviour.scope, request, terms),
                 namespace=directives.namespace,
             )
             return Reading(rule, directives, call, identity)
@@ -195,7 +206,8 @@ class Life:
         if exchange.identity is None or exchange.bypass or not exchange.directives.read:
             return None
         try:
-            exchange.lookup = self.cache.exact(exchange.identity, self._policy(exchange))
+            found = self.cache.exact(exchange.identity, self._policy(exchange))
+            exchange.lookup = found and self._admitted(exchange, found)
             return self._reply(exchange) if exchange.lookup else None
         except Exception as error:  # fail open
             self._forward(exchange, error)
@@ -220,10 +232,12 @@ class Life:
         fresh = self._policy(exchange)
         policy = replace(fresh, max_stale=self._max_stale(exchange))
         while True:
-            exchange.lookup = await self.cache.lookup(call, identity, policy)
-            if exchange.lookup.stale and not self._refreshes.begin(
-                exchange.rule, exchange.request, exchange.lookup, identity
-            ):
+            found = await self.cache.lookup(call, identity, policy)
+            if found.outcome != "exact":
+                found = await exchange.terms.settle(call, found)
+            exchange.lookup = self._admitted(exchange, found)
+            request = exchange.terms.again or exchange.request
+            if exchange.lookup.stale and not self._refreshes.begin(exchange.rule, request, exchange.lookup, identity):
                 policy = fresh
                 continue
             if reply := self._reply(exchange):
@@ -236,32 +250,35 @@ class Life:
             if await self._flights.ending(identity.exact) == "unstorable":
                 return None
 
+    @staticmethod
+    def _admitted(exchange: Exchange, found: Lookup) -> Lookup:
+        why = found.entry and exchange.terms.admits(found.entry)
+        return replace(found, outcome="miss", entry=None, stale=False, reason=why) if why else found
+
     def _max_stale(self, exchange: Exchange) -> float:
-        may = exchange.rule.behaviour.stale_while_revalidate and exchange.directives.write and self._mode != "strict"
-        return exchange.directives.max_stale if may else 0.0
+        terms = exchange.terms
+        may = exchange.directives.write and self._mode != "strict" and (terms is PLAIN or terms.again is not None)
+        return exchange.directives.max_stale if may and exchange.rule.behaviour.stale_while_revalidate else 0.0
 
     async def close(self) -> None:
         """End what runs in the background."""
         await self._refreshes.close()
 
     async def nearest(self, exchange: Exchange) -> Nearest | None:
-        """The stored call that is most like this one, in whatever partition."""
+        """The stored call that is most like this one, in whatever partition; None where there is none."""
         call, identity = exchange.call, exchange.identity
         if not call or not identity:
             return None
-        return await self.cache.nearest(Asked.by(call, identity, exchange.directives.namespace))
-
-    async def _nearest_or_none(self, exchange: Exchange) -> Nearest | None:
         try:
-            return await self.nearest(exchange)
+            return await self.cache.nearest(Asked.by(call, identity, exchange.directives.namespace))
         except Exception as error:
-            self._faults.report("comparing calls", error, "the refusal does not say what differs")
+            self._faults.report("comparing calls", error, "what differs from the nearest call is not told")
             return None
 
     async def _refused(self, exchange: Exchange) -> Reply | None:
         """The reply to a caller who wants no answer but a stored one; None for all others."""
         if self._mode == "strict" and exchange.bypass != "rule":
-            nearest = await self._nearest_or_none(exchange)
+            nearest = await self.nearest(exchange)
             why = exchange.why or "no entry"
             reply = refusal(strict_message(exchange.rule.name, exchange.call, why, nearest), "strict")
         elif exchange.directives.only_if_cached:
@@ -297,7 +314,7 @@ class Life:
         answer, stored = None, False
         try:
             answer = await self._compute(lambda: self._assemble(exchange, call, headers, body()))
-            await self.cache.remember(
+            kept = await self.cache.remember(
                 call,
                 identity,
                 answer,
@@ -307,11 +324,17 @@ class Life:
                 stale=0.0 if self._lasting else exchange.rule.behaviour.stale_while_revalidate,
                 namespace=exchange.directives.namespace,
                 upstream_seconds=took,
-                vector=exchange.lookup.vector if exchange.lookup else None,
+                found=exchange.lookup,
+                labels=exchange.terms.labels,
+                still=exchange.terms.keeps,
             )
             stored = True
+            exchange.terms.kept(kept)
         except Unstorable as error:
             exchange.unkept = str(error)
+        except StoreError:  # the cache has said so
+            exchange.unkept = "fault"
+            self.accounting.fault("store")
         except Exception as error:  # fail open: the app has its answer already
             exchange.unkept = "fault"
             self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
@@ -343,39 +366,43 @@ class Life:
         usage = usage or (entry.answer.usage if entry else Usage())
         seconds = time.perf_counter() - exchange.started if seconds is None else seconds
         price = self.rules.price(call.model) if entry and call else None
-        self.accounting.record(
-            CallRecord(
-                outcome=exchange.outcome,
-                detail="stale" if lookup and lookup.stale else exchange.why,
-                upstream=exchange.rule.name,
-                wire=exchange.rule.wire.name,
-                model=call.model if call else "",
-                status=exchange.status,
-                seconds=seconds,
-                decision_seconds=exchange.decided,
-                similarity=lookup.similarity if lookup else None,
-                usage=usage,
-                seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
-                money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
-                if price
-                else 0,
-                stored=stored,
-                key=entry.key if entry else exchange.identity.key if exchange.identity and stored else "",
-                forwarded=not exchange.replied,
-                method=exchange.request.method,
-                endpoint=exchange.rule.endpoint,
-                unkept=exchange.unkept,
-                asked=exchange.identity.key if exchange.identity else "",
-                parts=exchange.identity.parts if exchange.identity else {},
-                nearest=lookup.nearest.key if lookup and lookup.nearest else "",
-                probability=lookup.probability if lookup else None,
-            )
+        record = CallRecord(
+            outcome=exchange.outcome,
+            detail="stale" if lookup and lookup.stale else exchange.why,
+            upstream=exchange.rule.name,
+            wire=exchange.rule.wire.name,
+            model=call.model if call else "",
+            status=exchange.status,
+            seconds=seconds,
+            decision_seconds=exchange.decided,
+            similarity=lookup.similarity if lookup else None,
+            usage=usage,
+            seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
+            money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+            if price
+            else 0,
+            stored=stored,
+            key=entry.key if entry else exchange.identity.key if exchange.identity and stored else "",
+            forwarded=not exchange.replied,
+            method=exchange.request.method,
+            endpoint=exchange.rule.endpoint,
+            unkept=exchange.unkept,
+            asked=exchange.identity.key if exchange.identity else "",
+            parts=exchange.identity.parts if exchange.identity else {},
+            nearest=lookup.nearest.key if lookup and lookup.nearest else "",
+            probability=lookup.probability if lookup else None,
+            owner=exchange.terms.owner,
         )
+        self.accounting.record(record)
+        try:
+            exchange.terms.over(record)
+        except Exception as error:  # fail open: the call is over
+            self._faults.report("counting a product's call", error, "the call was answered")
 
     def _policy(self, exchange: Exchange) -> Policy:
         behaviour, call = exchange.rule.behaviour, exchange.call
         temperature = call.temperature if call and call.temperature is not None else _DEFAULT_TEMPERATURE
-        return Policy(
+        policy = Policy(
             semantic=behaviour.match == "semantic"
             and temperature <= behaviour.max_temperature
             and self._mode != "strict",
@@ -383,6 +410,7 @@ class Life:
             max_age=exchange.directives.max_age,
             min_fresh=exchange.directives.min_fresh,
         )
+        return exchange.terms.policy(policy)
 
     def _reply(self, exchange: Exchange) -> Reply | None:
         lookup, call = exchange.lookup, exchange.call
@@ -442,14 +470,16 @@ def _endpoint(call: Call, request: Request) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _scope(scope: str, request: Request) -> str:
+def _scope(scope: str, request: Request, terms: Terms) -> str:
     kind: Literal["credential", "shared", "header"] | str
     kind, _, name = scope.partition(":")
     if kind == "shared":
-        return "shared"
-    if kind == "header":
-        return f"header:{name}:{request.headers.get(name.lower(), '')}"
-    return "credential:" + credential(request.headers, request.query)
+        who = "shared"
+    elif kind == "header":
+        who = f"header:{name}:{request.headers.get(name.lower(), '')}"
+    else:
+        who = "credential:" + credential(request.headers, request.query)
+    return f"{len(terms.scope)}:{terms.scope}:{who}" if terms.scope else who
 
 
 def _repeatable(headers: Headers) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ from collections import deque
 
 from mitmproxy import contentviews, ctx, flow, http, options
 from mitmproxy.tools.web.master import WebMaster
+from mitmproxy.utils import asyncio_utils
 
 from askonce.addon import Askonce
 from askonce.life import Exchange
@@ -49,14 +50,33 @@ class Inspector:
             print(f"mitmweb: {url}", flush=True)  # noqa: T201  # holds the password: for the terminal, not the log
 
     def response(self, flow: http.HTTPFlow) -> None:
+        self._annotate(flow)
+        if flow.websocket is None:  # else it only begins
+            self._finish(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._annotate(flow)
+        self._finish(flow)
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        self._finish(flow)
+
+    def _annotate(self, flow: http.HTTPFlow) -> None:
         if exchange := self._askonce.exchange(flow):
             flow.comment = summary(exchange)
             flow.marked = _MARKERS.get(exchange.outcome, "")
             flow.metadata[_STORED] = describe(exchange)
-        self._finish(flow)
+            if exchange.outcome == "miss" and not (exchange.lookup and exchange.lookup.nearest):
+                asyncio_utils.create_task(self._compare(flow, exchange), name="compare", keep_ref=True)
 
-    def error(self, flow: http.HTTPFlow) -> None:
-        self._finish(flow)
+    async def _compare(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Add what keeps a call apart from the nearest one that is stored."""
+        if nearest := await self._askonce.runtime.life.nearest(exchange):
+            flow.metadata[_STORED]["decision"] |= {
+                "nearest prompt": nearest.entry.prompt,
+                "entry": nearest.entry.key,
+                "differs in": [difference.part for difference in nearest.differs],
+            }
 
     def _finish(self, flow: http.HTTPFlow) -> None:
         self._finished.append(flow)
@@ -93,8 +113,8 @@ def summary(exchange: Exchange) -> str:
         words.append(f"{lookup.similarity:.3f}")
     if lookup and lookup.outcome != "miss" and lookup.entry:
         words.append(f"saved {lookup.entry.upstream_seconds * 1000:.0f} ms")
-    elif why := exchange.bypass or (lookup.reason if lookup else ""):
-        words.append(f"({why})")
+    elif exchange.why:
+        words.append(f"({exchange.why})")
     return " ".join(words)
 
 
@@ -106,10 +126,11 @@ def describe(exchange: Exchange) -> dict[str, object]:
         decision |= {"wire": call.wire, "model": call.model}
         if call.exact_only:
             decision["exact only"] = call.exact_only
-    if exchange.bypass:
-        decision["why"] = exchange.bypass
+    decision["why"] = exchange.why
+    if exchange.unkept:
+        decision["not kept"] = exchange.unkept
     if lookup:
-        decision |= {"similarity": lookup.similarity, "probability": lookup.probability, "why": lookup.reason}
+        decision |= {"similarity": lookup.similarity, "probability": lookup.probability}
         if near := lookup.entry or lookup.nearest:
             decision |= {"nearest prompt": near.prompt, "entry": near.key, "stored at": near.created}
     if exchange.identity:

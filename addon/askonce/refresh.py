@@ -96,12 +96,17 @@ class Refreshes:
 class Refresher:
     """Sends requests through the proxy at `proxy_url`, whose certificate authority is in `ca_cert`."""
 
-    def __init__(self, proxy_url: str, ca_cert: Path) -> None:
-        self._proxy_url, self._ca_cert = proxy_url, ca_cert
+    def __init__(self, proxy_url: str, ca_cert: Path, own_host: str = "") -> None:
+        """`own_host` is the proxy's reserved host, for calls by way of a product."""
+        self._proxy_url, self._ca_cert, self._own_host = proxy_url, ca_cert, own_host
 
     async def __call__(self, rule: Rule, request: Request) -> None:
         """Ask once, and read the answer to its end. Raises httpx.HTTPError or OSError where there was none."""
-        url = address(rule, request)
+        url = (
+            f"http://{request.host}{request.path}{_query(request)}"
+            if request.host == self._own_host
+            else address(rule, request)
+        )
         if url is None:
             raise OSError(f"{request.host} stands more than once in rule {rule.name}, so its port is not known")
         headers = [
@@ -121,11 +126,14 @@ class Refresher:
                 pass
 
 
+def _query(request: Request) -> str:
+    return f"?{request.query}" if request.query else ""
+
+
 def address(rule: Rule, request: Request) -> str | None:
     """The URL of a request under a rule; None where the rule leaves its scheme or port open."""
     places = {(host.scheme, host.port) for host in rule.hosts if host.matches(request.host)}
     if len(places) != 1:
         return None
     scheme, port = places.pop()
-    query = f"?{request.query}" if request.query else ""
-    return f"{scheme}://{request.host}:{port}{request.path}{query}"
+    return f"{scheme}://{request.host}:{port}{request.path}{_query(request)}"

@@ -84,7 +84,8 @@ class Rules:
     def allow_hosts(self) -> list[str]:
         """mitmproxy's `allow_hosts`: everything else stays a blind tunnel."""
         hosts = {(pattern.name, pattern.port) for rule in self._rules for pattern in rule.hosts}
-        hosts |= {(self.config.manage.host, 80), (self.config.manage.host, 443)}
+        own = self.config.manage.host
+        hosts |= {(name, port) for name in (own, f"*.{own}") for port in (80, 443)}
         return [_host_regex(name, port) for name, port in sorted(hosts)]
 
     def price(self, model: str) -> Price | None:

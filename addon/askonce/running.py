@@ -165,6 +165,10 @@ def _start(settings: Settings, files: _Files, started: BinaryIO) -> subprocess.P
         "--certs",
         settings.certs,
     ]
+    if settings.mode != "normal":
+        options += ["--mode", settings.mode]
+    if settings.cassette:
+        options += ["--cassette", settings.cassette]
     with files.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "askonce", "serve", *map(str, options)],

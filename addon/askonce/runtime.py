@@ -7,24 +7,43 @@ stops the start with a clear error, and never a call.
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import watchfiles
 from fastapi import FastAPI
 
 from askonce import __version__, trust
 from askonce.accounting import Accounting
-from askonce.cache import Cache, Limits, Shelves, load_embedder
+from askonce.apikeys import ApiKeys
+from askonce.cache import Cache, Entry, Limits, Shelves, StoreError
 from askonce.cache.judge import default_judge
+from askonce.cassette import Cassette
 from askonce.config import Config, ConfigError, load
 from askonce.faults import Faults
+from askonce.gateway import Users
 from askonce.life import Life
-from askonce.manage import create_app
+from askonce.manage import create_app, promptcache
+from askonce.manage.cachecore import cachecore
+from askonce.manage.gateway import gateway
+from askonce.manage.langcache import langcache
+from askonce.products.cachecore import Cachecore
+from askonce.products.cachecore_deps import Dependencies
+from askonce.products.gateway import Gateway
+from askonce.products.promptcache import PromptCache
+from askonce.products.promptcache_state import PromptCacheState
 from askonce.products.registry import Products
+from askonce.products.verifier import Verifier
+from askonce.products.warming import Warmer
+from askonce.rates import Rates
+from askonce.refresh import Refresher
 from askonce.rules import Rules
 from askonce.settings import Settings
+from askonce.warming import LikeWarmer
 from askonce.wire import tokens
+from askonce.workers import Workers
 
 __all__ = ["Runtime"]
 
@@ -32,36 +51,65 @@ logger = logging.getLogger("askonce")
 
 
 class Runtime:
-    """The long-lived half of Askonce. Raises ConfigError or OSError where it cannot start."""
+    """The long-lived half of Askonce. Raises ConfigError, StoreError or OSError where it cannot start."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         config = load(settings.rules)
         self.rules = Rules(config)
         self.accounting = Accounting()
-        self.products = Products()
         self.faults = Faults(self.accounting.fault)
+        self._cassette = (
+            Cassette(settings.cassette, must_exist=settings.mode == "strict") if settings.cassette else None
+        )
+        self._is_loaded = False
+        """The cassette's answers are in the cache; before that the file must not be written."""
+        self._folder = self._cassette.open_folder() if self._cassette else None
+        data = Path(self._folder.name) if self._folder else settings.data
         self._limits = Limits(config.cache.max_entries, config.cache.max_bytes)
         self.cache = Cache.open(
-            settings.data,
-            embedder=None if config.embedder == "wordllama" else load_embedder(config.embedder),
+            data,
+            embedder=config.embedder,
             judge=default_judge(),
             limits=self._limits,
         )
+        tls = _verification(settings)
+        self._promptcache = PromptCacheState(
+            lambda: self.rules.config.products.promptcache,
+            lambda name: getattr(self.rules.config.products.provider_keys, name),
+            self.cache,
+            embedder=config.embedder,
+            verify=tls,
+        )
+        self._verifier = Verifier(self.faults, tls)
+        self._keys, self._users = ApiKeys(settings.data), Users()
+        self._gateway = Gateway(self._keys, self._users, Rates(), self.accounting, self.faults)
+        self._dependencies = Dependencies(self.cache)
+        self.products = Products(
+            [
+                Cachecore(self._dependencies, Rates(), believe=settings.is_loopback),
+                self._gateway,
+                PromptCache(self.cache, self._promptcache, self._verifier),
+            ],
+            self.faults,
+        )
         self.shelves = Shelves(
-            settings.data / "shelves",
+            data / "shelves",
             self.cache.embed,
             max_entries=self._limits.max_entries,
             max_bytes=self._limits.max_bytes,
             index_bytes=self._limits.index_bytes,
         )
-        self._pool = ThreadPoolExecutor(2, "askonce-compute")
+        self._workers = Workers(2, "askonce-compute")
         self.life = Life(
             rules=self.rules,
             cache=self.cache,
             accounting=self.accounting,
             faults=self.faults,
-            compute=self._compute,
+            compute=self._workers.run,
+            mode=settings.mode,
+            lasting=self._cassette is not None,
+            refresh=Refresher(settings.url, settings.certs / "mitmproxy-ca-cert.pem", config.manage.host),
         )
         tokens.load()
         self._pending = 0
@@ -81,11 +129,33 @@ class Runtime:
             reload=reload,
             limits=self._limits,
             ttl=lambda: self.rules.config.defaults.ttl,
+            warm=LikeWarmer(self.cache, lambda: self.rules),
+            products=[
+                partial(
+                    promptcache.routes,
+                    state=self._promptcache,
+                    warm=Warmer(self.cache, self._promptcache, lambda: self.rules),
+                ),
+                lambda shared: gateway(shared, self._keys, self._users, lambda: self._gateway.providers(self.rules)),
+                lambda shared: cachecore(
+                    self._dependencies,
+                    lambda: self.rules.config.products.cachecore,
+                    token=shared.token,
+                    believe=self.settings.is_loopback,
+                ),
+                lambda shared: langcache(
+                    self.shelves, lambda: self.rules.config.products.langcache, token=shared.token
+                ),
+            ],
+            host=self.rules.config.manage.host,
         )
 
     async def warm_up(self) -> None:
         """Wait until everything that loads in the background is there."""
         await self.cache.ready()
+        if self._cassette:
+            await self.cache.restore(self._cassette.records)
+            self._is_loaded = True
         self.not_ready = "stopping" if self._closing.is_set() else None
 
     def watch(self, reload: Callable[[], Awaitable[None]]) -> None:
@@ -93,12 +163,19 @@ class Runtime:
         self._watcher = asyncio.ensure_future(self._watch(reload))
 
     async def _watch(self, reload: Callable[[], Awaitable[None]]) -> None:
-        path = self.settings.rules.resolve()
-        # The folder, not the file: editors replace a file, and a watch on it would end there.
-        async for changes in watchfiles.awatch(path.parent, recursive=False, step=100, stop_event=self._closing):
-            if any(changed == str(path) for _, changed in changes):
-                with contextlib.suppress(ConfigError):
-                    await reload()
+        path = self.settings.rules.parent.resolve() / self.settings.rules.name
+        target = path.resolve()
+        # The folders, not the file: editors replace a file, and a watch on it would end there; Kubernetes replaces a
+        # link on the way to it.
+        folders = {path.parent, target.parent}
+        try:
+            async for changes in watchfiles.awatch(*folders, recursive=False, step=100, stop_event=self._closing):
+                moved, target = path.resolve() != target, path.resolve()
+                if moved or any(Path(changed) in (path, target) for _, changed in changes):
+                    with contextlib.suppress(ConfigError):
+                        await reload()
+        except Exception as error:
+            logger.warning("changes of %s are no longer noticed (%s): after one, send SIGHUP", path, error)
 
     def reload(self) -> bool:
         """Take up a changed rules file; whether it changed. Raises ConfigError and keeps the old rules."""
@@ -113,14 +190,14 @@ class Runtime:
         if fixed:
             logger.warning("a change of %s takes effect at the next start", ", ".join(fixed))
         rules = Rules(config)
-        trust.ensure_ca(self.settings.certs, rules.host_names())
+        try:
+            trust.ensure_ca(self.settings.certs, rules.host_names())
+        except trust.TrustError as error:
+            logger.error("the rules stay as they were: %s", error)
+            raise ConfigError(str(error)) from error
         self.rules = self.life.rules = rules
         logger.info("rules reloaded from %s: %d upstreams", self.settings.rules, len(config.upstreams))
         return True
-
-    async def _compute[R](self, function: Callable[[], R], /) -> R:
-        # Not the default executor: that one resolves names for upstream connections.
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
 
     def stopping(self) -> None:
         """Say that no new traffic is wanted; what is under way goes on."""
@@ -132,10 +209,32 @@ class Runtime:
         if self._watcher:
             with contextlib.suppress(Exception):
                 await self._watcher
+        await self._verifier.close()
         await self.shelves.close()
+        await self.life.close()
+        await self._save()
         await self.cache.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._folder:
+            self._folder.cleanup()
+        self._workers.close()
+
+    async def _save(self) -> None:
+        if not self._cassette or self.settings.mode == "strict" or not self._is_loaded:
+            return
+        try:
+            entries, last = list[Entry](), 0
+            while page := await self.cache.after(last, 500):
+                entries, last = entries + page, page[-1].id
+            self._cassette.save(entries)
+        except (OSError, StoreError) as error:
+            logger.error("nothing was recorded in %s: %s", self._cassette.path, error)
 
 
 def _differs(new: Config, old: Config, name: str) -> bool:
     return bool(getattr(new, name) != getattr(old, name))
+
+
+def _verification(settings: Settings) -> ssl.SSLContext | bool:
+    """How certificates of providers are checked where Askonce itself is the client."""
+    bundle = trust.upstream_bundle(settings.certs, settings.upstream_ca)
+    return ssl.create_default_context(cafile=str(bundle)) if bundle else True

@@ -119,7 +119,9 @@ class Settings:
             upstream_ca=Path(upstream_ca).expanduser().absolute() if upstream_ca else None,
             web_port=web_port if web_port is not None else _web_port(environ),
             mode=cast(Mode, mode or environ.get("ASKONCE_MODE") or "normal"),
-            cassette=cassette.expanduser().absolute() if cassette else None,
+            cassette=path(cassette, "ASKONCE_CASSETTE", Path())
+            if cassette or environ.get("ASKONCE_CASSETTE")
+            else None,
         )
 
 

@@ -4,9 +4,11 @@ One rule: terms narrow what the call's rule allows. Where an operator wants a pr
 product's section in rules.yaml says so.
 """
 
+from collections.abc import Mapping
+
 from askonce.accounting import CallRecord
 from askonce.cache import Entry, Lookup, Policy
-from askonce.call import Call
+from askonce.call import Call, Request
 
 __all__ = ["PLAIN", "Terms"]
 
@@ -21,10 +23,14 @@ class Terms:
     """Why the cache is left out, in a few words from a fixed list; empty where it is not."""
     scope: str = ""
     """Who asks, besides what the rule's scope says: only calls of equal scope share answers. May be secret."""
-    ttl: float | None = None
-    """Seconds that the answer is fresh; None for the rule's."""
-    stale: float = 0.0
-    """Seconds after that for which it may still be served to who accepts it (`Policy.max_stale`)."""
+    owner: str = ""
+    """Who asks, by the name that metrics tell."""
+    labels: Mapping[str, str] = {}
+    """Under which the kept answer can be found and deleted besides its key; see `Filter.labels`."""
+
+    again: Request | None = None
+    """The request as it came to our own address, its host being ours: how a stale answer is fetched anew. Without it
+    none is served."""
 
     def policy(self, policy: Policy) -> Policy:
         """What this call accepts, out of what its rule and its own headers allow."""

@@ -52,6 +52,8 @@ class Visit:
     passage: Passage | None = None
     exchange: Exchange | None = None
     recorder: Recorder | None = None
+    whole: bool = False
+    """The provider's response is read to its end before the caller is sent anything."""
 
 
 class Work:

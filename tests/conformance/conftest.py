@@ -10,19 +10,20 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from askonce import launch
 from tests.e2e.conftest import (  # noqa: F401  # fixtures
+    FOREIGN,
+    PROVIDER_HOSTS,
     REPOSITORY,
+    Provider,
     Proxy,
     _clean_environment,
     _provider,
@@ -31,8 +32,11 @@ from tests.e2e.conftest import (  # noqa: F401  # fixtures
     provider,
     proxy,
     pytest_runtest_makereport,
-    routes,
+    start_module_proxy,
+    start_proxy,
 )
+
+from askonce import launch
 
 HERE = Path(__file__).parent
 INSTALL_SECONDS = 100
@@ -92,7 +96,7 @@ def node_of_the_machine() -> list[str | Path]:
 
 
 def node_of_npm() -> list[str | Path]:
-    return [_node_modules() / "node" / "bin" / "node", HERE / "node" / "app.mjs"]
+    return [_node_modules() / "node" / "bin" / "node", HERE / "node" / "app.mjs", "-newest"]
 
 
 def _node_modules() -> Path:
@@ -107,8 +111,9 @@ def _node_modules() -> Path:
 def _installed(folder: Path, wanted: Path, *commands: Sequence[str | Path]) -> None:
     """Run the commands that fill a folder, unless it was filled for the same wants."""
     folder.mkdir(exist_ok=True)
+    locks = Path(tempfile.gettempdir())
     stamp, digest = folder / "askonce-stamp", hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest()
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+    with (locks / f"askonce{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if stamp.exists() and stamp.read_text() == digest:
             return
@@ -131,18 +136,47 @@ APPS: dict[str, Callable[[], list[str | Path]]] = {
 
 
 @pytest.fixture(scope="session")
+def _local_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    provider = Provider(tmp_path_factory.mktemp("local"), None)  # noqa: F811
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture
+def local_provider(_local_provider: Provider) -> Provider:
+    """The sample provider as Ollama is: on this machine, without TLS, at http://127.0.0.1:11434."""
+    _local_provider.wait_until_ready()
+    _local_provider.reset()
+    return _local_provider
+
+
+@pytest.fixture(scope="session")
+def routes(_provider: Provider, _local_provider: Provider) -> dict[str, int]:  # noqa: F811
+    """Where each name leads, as e2e/route/sitecustomize.py reads it."""
+    local = dict.fromkeys(("127.0.0.1:11434", "localhost:11434"), _local_provider.port)
+    return {f"{host}:443": _provider.port for host in (*PROVIDER_HOSTS, FOREIGN)} | local
+
+
+@pytest.fixture(scope="session")
 def apps(_proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], App]]:  # noqa: F811
     """apps(name) -> the running app of that name."""
+    ca_cert, base = _proxy.certs / "mitmproxy-ca-cert.pem", _clean_environment()
+    local = ("localhost", "127.0.0.1")  # rules.yaml names them, so `exec` has them go through the proxy as well
+    environment = base | launch.environment(_proxy.url, _proxy.bundle, ca_cert, base, hosts=local)
     running: dict[str, App] = {}
+    missing: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
 
         def app(name: str) -> App:
+            if name in missing:
+                pytest.skip(missing[name])
             if name not in running:
-                ca_cert = _proxy.certs / "mitmproxy-ca-cert.pem"
-                base = _clean_environment()
-                environment = base | launch.environment(_proxy.url, _proxy.bundle, ca_cert, base)
-                log = tmp_path_factory.mktemp("app") / f"{name}.log"
-                running[name] = App(APPS[name](), environment, log)
+                try:
+                    command = APPS[name]()
+                except pytest.skip.Exception as skipped:
+                    missing[name] = str(skipped)
+                    raise
+                running[name] = App(command, environment, tmp_path_factory.mktemp("app") / f"{name}.log")
                 stack.callback(running[name].close)
             return running[name]
 

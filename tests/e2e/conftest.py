@@ -46,7 +46,9 @@ PROVIDER_HOSTS = (
     "api.cerebras.ai",
     "api.anthropic.com",
     "generativelanguage.googleapis.com",
+    "aiplatform.googleapis.com",
     "us-central1-aiplatform.googleapis.com",
+    "bedrock-runtime.us-east-1.amazonaws.com",
     "api.cohere.com",
     "ollama.com",
 )
@@ -156,7 +158,7 @@ class Proxy:
         self.log_file = folder / "askonce.log"
         self._command = [sys.executable, "-m", "askonce", command, "--listen", f"127.0.0.1:{self.port}"]
         self._command += ["--rules", str(rules), "--data", str(self.data), *arguments]
-        self._environment = _clean_environment() | {
+        self.environment = _clean_environment() | {
             "ASKONCE_CERTS": str(self.certs),
             "ASKONCE_UPSTREAM_CA": str(upstream_ca),
             "ASKONCE_TEST_ROUTES": json.dumps(dict(routes)),
@@ -170,7 +172,7 @@ class Proxy:
     def launch(self) -> None:
         """Start the process without waiting for it."""
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self.environment)
 
     def wait_until_ready(self) -> None:
         """Return once it answers `/health/ready`."""

@@ -8,7 +8,6 @@ import contextlib
 import json
 import re
 import ssl
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -264,36 +263,30 @@ async def test_calls_that_wait_for_an_error_do_not_wait_for_each_other(
     assert time.perf_counter() - start < 2.5  # the first, then all others together
 
 
-@pytest.mark.parametrize("begun", [False, True])
-async def test_when_the_first_leaves_the_next_takes_over(
-    proxy: Proxy, provider: Provider, trusting: ssl.SSLContext, api_key: str, begun: bool
-) -> None:
-    """... and is the only one to: whether the answer to the first had begun or not."""
-    provider.set(first_token=0.1 if begun else 1.5, per_token=0.15 if begun else 0)
-    left = threading.Event()
-
-    def first() -> None:
-        headers = {"authorization": f"Bearer {api_key}"}
-        with (
-            httpx.Client(proxy=proxy.url, verify=trusting, headers=headers, timeout=0.9) as client,
-            contextlib.suppress(httpx.ReadTimeout),
-            client.stream("POST", URL, json=body(FRANCE, stream=True)) as response,
-        ):
-            assert begun
-            for number, _ in enumerate(response.iter_raw()):
-                if number == 4:
-                    break
-        left.set()
-
-    leading = asyncio.to_thread(first)
-    leader = asyncio.ensure_future(leading)
+def wait_for_a_call(provider: Provider) -> None:
+    deadline = time.monotonic() + 5
     while not provider.calls():
-        await asyncio.sleep(0.02)
-    following = asyncio.ensure_future(many(proxy, trusting, api_key, 5, stream=True))
-    await leader
-    assert left.is_set()
-    provider.set(first_token=0.0, per_token=0.0)
-    answers = await following
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_when_the_first_leaves_one_other_takes_over(
+    proxy: Proxy, provider: Provider, trusting: ssl.SSLContext, api_key: str, stream: bool
+) -> None:
+    provider.set(first_token=0.0, per_token=0.15)
+    async with httpx.AsyncClient(
+        proxy=proxy.url, verify=trusting, headers={"authorization": f"Bearer {api_key}"}
+    ) as client:
+        leader = asyncio.ensure_future(client.post(URL, json=body(FRANCE, stream=stream)))
+        await asyncio.to_thread(wait_for_a_call, provider)
+        followers = asyncio.ensure_future(many(proxy, trusting, api_key, 5, stream=True))
+        await asyncio.sleep(0.3)
+        leader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await leader
+    provider.set(per_token=0.0)
+    answers = await followers
     assert {said(answer) for answer in answers} == {PARIS}
     assert provider.calls() == 2
 
@@ -356,7 +349,9 @@ def test_sigterm_lets_a_stream_end_and_what_is_kept_survives_restart_and_kill(
 
     proxy.restart()
     with as_app(proxy, "sk-drain") as client:
-        assert said(client.post(URL, json=body("Who wrote Hamlet?"))) == "William Shakespeare wrote Hamlet, around 1600."
+        assert (
+            said(client.post(URL, json=body("Who wrote Hamlet?"))) == "William Shakespeare wrote Hamlet, around 1600."
+        )
         assert said(client.post(URL, json=body(FRANCE, stream=True))) == "abcdef"
         assert provider.calls() == 2
         client.post(URL, json=body("How fast is light?"))

@@ -101,3 +101,17 @@ def test_an_address_is_read_as_it_is_written(address: object, port: int) -> None
     )
     assert (settings.listen_host, settings.listen_port) == (str(address), port)
     assert parse_listen(settings.listen) == (str(address), port)
+
+
+def test_a_mode_and_its_cassette(tmp_path: Path) -> None:
+    plain = Settings.from_env(environ={})
+    assert (plain.mode, plain.cassette) == ("normal", None)
+    environ = {"ASKONCE_MODE": "replay", "ASKONCE_CASSETTE": "/c.jsonl"}
+    settings = Settings.from_env(environ=environ)
+    assert (settings.mode, settings.cassette) == ("replay", Path("/c.jsonl"))
+    chosen = Settings.from_env(mode="strict", cassette=tmp_path / "c", environ=environ)
+    assert (chosen.mode, chosen.cassette) == ("strict", tmp_path / "c")
+    with pytest.raises(SettingsError, match="--mode: expected one of normal, record, replay, strict; got 'play'"):
+        Settings.from_env(mode="play", environ={})
+    with pytest.raises(SettingsError, match="--cassette: expected a --mode besides"):
+        Settings.from_env(cassette=tmp_path / "c", environ={})

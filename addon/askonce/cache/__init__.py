@@ -4,7 +4,7 @@ from askonce.cache.cache import Cache, Limits, Lookup, Policy
 from askonce.cache.embed import Embedder, load_embedder
 from askonce.cache.identity import Identifier, Identity, credential
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
-from askonce.cache.shelf import Item, Match, Shelves, Strategy
+from askonce.cache.shelf import Item, Match, Shelves, Strategy, TextError
 from askonce.cache.store import Entry, Filter, StoreError
 from askonce.cache.transfer import FOREVER, Record, TransferError, read_record, write_record
 from askonce.cache.why import Asked, Difference, Nearest
@@ -32,6 +32,7 @@ __all__ = [
     "Shelves",
     "StoreError",
     "Strategy",
+    "TextError",
     "TransferError",
     "Vector",
     "credential",

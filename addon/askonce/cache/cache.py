@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,8 @@ from askonce.cache.memory import Memory
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError
 from askonce.cache.transfer import Record
 from askonce.cache.why import Asked, Nearest, nearest
-from askonce.call import Answer, Call
+from askonce.call import Answer, Call, Unstorable
+from askonce.workers import Workers
 
 __all__ = ["Cache", "Limits", "Lookup", "Policy"]
 
@@ -70,7 +71,7 @@ class Cache:
         except (OSError, ValueError) as error:
             self._store.close()
             raise StoreError(f"the cache's secret cannot be used: {error}") from error
-        self._pool = ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2), thread_name_prefix="askonce-cache")
+        self._workers = Workers(min(8, (os.cpu_count() or 1) + 2), "askonce-cache")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-background")
         self._indexes = Indexes(directory / "index", self._store, self._background, limits.index_bytes)
         self._finder = Finder(self._store, self._memory, self._indexes, judge, clock=clock, report=self._report)
@@ -105,6 +106,16 @@ class Cache:
         """Wait until the embedder is loaded; false where it failed to, and only exact hits are to be had."""
         return await asyncio.wrap_future(self._loading_shielded()) is not None
 
+    async def use_embedder(self, load: Callable[[], Embedder]) -> None:
+        """Make vectors with another embedder from now on. What was stored with the one before serves identical calls
+        only, until it is used again.
+
+        `load` runs in the cache's threads; what it raises is raised here, and then nothing has changed.
+        """
+        loading: Future[Embedder | None] = Future()
+        loading.set_result(await self._run(load))
+        self._loading = loading
+
     async def embed(self, text: str) -> tuple[Embedder, Vector] | None:
         """The vector of `text` and whose it is. None where there is no embedder, or none that can tell this text from
         others: too long for it, or made of nothing that it knows."""
@@ -136,11 +147,16 @@ class Cache:
             self._report("lookup", "a lookup failed", error)
             found = Lookup("miss", reason="lookup failed")
         if found.entry and self._store.keys.get(bytes.fromhex(found.entry.key)) != found.entry.id:
-            found = Lookup("miss", reason="deleted meanwhile", vector=found.vector)
+            found = Lookup("miss", reason="deleted meanwhile", vector=found.vector, embedder=found.embedder)
         if found.entry:
             return self._hit(found)
         self._counts["miss"] += 1
         return found
+
+    def served(self, found: Lookup) -> Lookup:
+        """Count a hit that was not decided here; `found` itself."""
+        self._counts["miss"] -= 1
+        return self._hit(found)
 
     async def remember(
         self,
@@ -154,14 +170,18 @@ class Cache:
         stale: float = 0,
         namespace: str = "",
         upstream_seconds: float,
-        vector: Vector | None = None,
+        found: Lookup | None = None,
+        labels: Mapping[str, str] | None = None,
+        still: Callable[[], bool] = lambda: True,
     ) -> Entry:
         """Keep `answer` for `ttl` seconds, and `stale` more for callers that have nothing better.
 
-        Returns once it is committed. Raises StoreError, logged already. Without a vector of the embedder the entry
-        serves identical calls only.
+        Returns once it is committed. Raises StoreError, logged already. `found` is what the call's lookup found; its
+        vector saves making another. Without a vector of the embedder the entry serves identical calls only. `still` is
+        asked last, with nothing between it and the store's queue: where it says no, nothing is kept (Unstorable).
         """
         embedder = await asyncio.wrap_future(self._loading_shielded())
+        vector = found.vector if found and embedder and found.embedder == embedder.name else None
         if embedder is None or exact_only(call, embedder):
             vector = None
         elif vector is None:
@@ -184,8 +204,11 @@ class Cache:
             stale_until=now + ttl + stale,
             upstream_seconds=upstream_seconds,
             embedder=embedder.name if embedder and vector is not None else "",
+            labels=labels or {},
             vector=vector,
         )
+        if not still():
+            raise Unstorable("overtaken")
         try:
             kept = await asyncio.wrap_future(self._store.put(entry))
         except StoreError as error:
@@ -236,7 +259,7 @@ class Cache:
         records = list(records)
         for number, record in enumerate(records, 1):
             entry = record.entry
-            if self._identifier.exact(entry.partition, entry.prompt).hex() != entry.key:
+            if self.key(entry.partition, entry.prompt) != entry.key:
                 raise ValueError(
                     f"entry {number}: the key is not that of the prompt {entry.prompt[:60]!r} in this cache: "
                     "the prompt was edited, or the entry comes from another cache"
@@ -248,7 +271,8 @@ class Cache:
         now, kept = self._clock(), []
         for entry, semantic in records:
             here = self._store.get(entry.key)
-            if now >= entry.stale_until or (here and here.created >= entry.created):
+            # Written down to the microsecond, and so perhaps a little after it was created.
+            if now >= entry.stale_until or (here and entry.created - here.created < 1e-6):
                 continue
             vector = self._finder.embed(entry.prompt, embedder)[0] if embedder and semantic else None
             entry = replace(entry, embedder=embedder.name if embedder and vector is not None else "", vector=vector)
@@ -256,6 +280,10 @@ class Cache:
         for stored in kept:
             stored.result()
         return len(kept)
+
+    def key(self, partition: bytes, prompt: str) -> str:
+        """The key of an entry: that of the call with this prompt, of those that make up the partition."""
+        return self._identifier.exact(partition, prompt).hex()
 
     @property
     def fingerprint(self) -> str:
@@ -309,7 +337,7 @@ class Cache:
     def _close(self) -> None:
         self._indexes.stop()
         self._background.shutdown(cancel_futures=True)
-        self._pool.shutdown()
+        self._workers.close()
         if not self._loading.done():  # cancelled before it began
             self._loading.set_result(None)
         self._store.close()
@@ -354,7 +382,7 @@ class Cache:
     async def _run[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closing is not None:
             raise StoreError("the cache is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: work(*args, **kwargs))
+        return await self._workers.run(lambda: work(*args, **kwargs))
 
     def _hit(self, found: Lookup) -> Lookup:
         assert found.entry
@@ -366,4 +394,5 @@ class Cache:
         now = time.monotonic()
         if now - self._told.get(kind, -REPEAT_SECONDS) >= REPEAT_SECONDS:
             self._told[kind] = now
-            logger.warning("%s: %s", what, error or type(error).__name__, exc_info=not isinstance(error, StoreError))
+            foreseen = isinstance(error, StoreError | OSError)
+            logger.warning("%s: %s", what, str(error) or type(error).__name__, exc_info=None if foreseen else error)

@@ -2,9 +2,10 @@
 
 import logging
 import os
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,19 +76,33 @@ def _load_wordllama() -> Any:
 
 
 class OpenAIEmbedder:
-    """Any OpenAI-compatible `/embeddings` endpoint. The key is $ASKONCE_EMBEDDER_KEY, else $OPENAI_API_KEY."""
+    """Any OpenAI-compatible `/embeddings` endpoint."""
 
     limit = 8_000
 
-    def __init__(self, model: str, base_url: str, *, timeout: float = 5.0) -> None:
-        """`timeout` in seconds for one batch; there are no retries, a slow embedder must not slow the app."""
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        *,
+        key: str | None = None,
+        timeout: float = 5.0,
+        verify: ssl.SSLContext | bool = True,
+        floats: bool = True,
+    ) -> None:
+        """The key is `key`, else $ASKONCE_EMBEDDER_KEY, else $OPENAI_API_KEY; `verify` as for httpx.
+
+        `timeout` in seconds for one batch; there are no retries, a slow embedder must not slow the app. Where the
+        endpoint knows vectors in base64 only (Voyage), `floats` is false.
+        """
         import openai
 
-        key = os.environ.get("ASKONCE_EMBEDDER_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
+        key = key or os.environ.get("ASKONCE_EMBEDDER_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
         self.name = f"openai:{model}@{base_url}"
         self._model = model
         # Without the environment's proxy: that may well be this very process.
-        http = openai.DefaultHttpxClient(trust_env=False, timeout=timeout)
+        http = openai.DefaultHttpxClient(trust_env=False, timeout=timeout, verify=verify)
+        self._format: Literal["float"] | openai.Omit = "float" if floats else openai.omit  # left out, it is base64
         self._client = openai.OpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http)
         self.dimension = self._ask(["dimension"]).shape[1]
 
@@ -102,7 +117,14 @@ class OpenAIEmbedder:
         self._client.close()
 
     def _ask(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        answer = self._client.embeddings.create(model=self._model, input=list(texts), encoding_format="float")
+        import openai
+
+        try:
+            answer = self._client.embeddings.create(model=self._model, input=list(texts), encoding_format=self._format)
+        except openai.OpenAIError as error:
+            # In words of our own: a provider's may repeat what it was sent.
+            status = getattr(error, "status_code", "")
+            raise OSError(f"{self.name}: {type(error).__name__} {status}".strip()) from None
         return np.array([item.embedding for item in sorted(answer.data, key=lambda d: d.index)], dtype=np.float32)
 
 

@@ -67,6 +67,8 @@ class Filter:
     partition: bytes | None = None
     alive: float | None = None
     """Not expired at this Unix time."""
+    semantic: bool | None = None
+    """Serves other wordings, too; or identical calls alone."""
     labels: Mapping[str, str | None] | None = None
     """All of these labels; a value of None stands for any."""
 
@@ -89,6 +91,8 @@ class Filter:
         if self.alive is not None:
             terms.append("entry.expires > ?")
             values.append(self.alive)
+        if self.semantic is not None:
+            terms.append(f"entry.embedder {'!=' if self.semantic else '='} ''")
         for name, value in (self.labels or {}).items():
             terms.append(
                 f"entry.id IN (SELECT id FROM label WHERE name = ?{'' if value is None else ' AND value = ?'})"

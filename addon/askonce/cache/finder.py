@@ -67,6 +67,8 @@ class Lookup:
     """The entry is past `expires` and not yet past `stale_until`; only where `max_stale` allows it."""
     vector: Vector | None = field(default=None, repr=False, compare=False)
     """The prompt's vector where the lookup made one: give it to `remember`."""
+    embedder: str = field(default="", repr=False, compare=False)
+    """Whose vector that is."""
 
 
 class Finder:
@@ -121,6 +123,7 @@ class Finder:
         if unlike:
             return Lookup("miss", reason=reason or unlike)
         found = self._reworded(call.prompt, identity.partition, policy, embedder, now)
+        found = replace(found, embedder=embedder.name)
         return replace(found, reason=reason) if reason and not found.entry else found
 
     def _reworded(self, prompt: str, partition: bytes, policy: Policy, embedder: Embedder, now: float) -> Lookup:

@@ -1,19 +1,19 @@
 """Guards: cheap reasons why one answer cannot serve two prompts, however near their vectors are.
 
-A guard objects only to a contradiction that it can name, with both sides; whatever is a matter of degree is the judge's. Guards
-see two readings and are symmetric: the order in which prompts were asked never matters.
+A guard objects only to a contradiction that it can name, with both sides; whatever is a matter of degree is the judge's.
+Guards are symmetric but for the sides' order in their reasons: which prompt was asked first never matters.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
-from askonce.cache.lexicon import ACTIONS, ANTONYMS, FUNCTION_WORDS, KINDS, NEGATORS, UNITS, are_synonyms, stem
+from askonce.cache.lexicon import ACTIONS, ANTONYMS, FUNCTION_WORDS, KINDS, NEGATORS, are_synonyms, stem
 from askonce.cache.reading import Reading, Word, read
 
-__all__ = ["GUARDS", "Objection", "objection", "objections"]
+__all__ = ["GUARDS", "Objection", "Pair", "objection", "objections"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +28,41 @@ class Objection:
         return f"{self.guard}: {self.left} / {self.right}"
 
 
-Guard = Callable[[Reading, Reading], Objection | None]
+class Pair:
+    """Two readings and the content words (as stems, in order, without repeats) that only one of them has."""
+
+    __slots__ = ("a", "b", "only_a", "only_b")
+
+    def __init__(self, a: Reading, b: Reading) -> None:
+        self.a, self.b = a, b
+        self.only_a = [word for word in a.order if word not in b.stems]
+        self.only_b = [word for word in b.order if word not in a.stems]
+
+    @property
+    def same(self) -> bool:
+        """Whether the two say the same, word by word, but for courtesies."""
+        a, b = self.a, self.b
+        return a.core == b.core and a.numbers == b.numbers and a.spans == b.spans and a.ids == b.ids and a.symbols == b.symbols
 
 
-def objection(left: str, right: str) -> Objection | None:
-    """The first guard's objection to answering `left` with the answer to `right`, or None."""
-    one, other = read(left), read(right)
-    if (
-        one.tokens == other.tokens
-        and one.numbers == other.numbers
-        and one.spans == other.spans
-        and one.ids == other.ids
-    ):
+Guard = Callable[[Pair], Objection | None]
+
+
+def objection(pair: Pair) -> Objection | None:
+    """The first guard's objection to answering one of the two with the other's answer, or None."""
+    if pair.same:
         return None
-    return next((found for guard in GUARDS if (found := guard(one, other))), None)
+    for guard in GUARDS:
+        found = guard(pair)
+        if found is not None:
+            return found
+    return None
 
 
 def objections(left: str, right: str) -> list[Objection]:
-    """Every guard's objection, for people and for measuring guards one by one."""
-    one, other = read(left), read(right)
-    return [found for guard in GUARDS if (found := guard(one, other))]
+    """Every guard's objection to two prompts, for people and for measuring the guards one by one."""
+    pair = Pair(read(left), read(right))
+    return [] if pair.same else [found for guard in GUARDS if (found := guard(pair))]
 
 
 def _sides(guard: str, left: object, right: object) -> Objection:
@@ -62,8 +77,25 @@ def _plain(value: object) -> str:
     return str(value) or "-"
 
 
-def _spans(a: Reading, b: Reading) -> Objection | None:
+def _written(reading: Reading, stems: Iterable[str]) -> str:
+    """The words as the prompt has them, for stems are no words to show to people."""
+    shown = {word.stem: word.text for word in reading.words}
+    return " ".join(shown.get(s, s) for s in stems)
+
+
+def _language(pair: Pair) -> Objection | None:
+    """What is not English is compared word by word: neither the lexicon nor the judge can tell rewording from change."""
+    if (pair.a.foreign or pair.b.foreign) and pair.a.tokens != pair.b.tokens:
+        left, right = pair.a.token_set - pair.b.token_set, pair.b.token_set - pair.a.token_set
+        return _sides("language", sorted(left)[:3], sorted(right)[:3])
+    return None
+
+
+def _spans(pair: Pair) -> Objection | None:
     """Quoted text and code must be the same, or stand unquoted in the other."""
+    a, b = pair.a, pair.b
+    if a.spans == b.spans:
+        return None
     only_a, only_b = Counter(a.spans) - Counter(b.spans), Counter(b.spans) - Counter(a.spans)
     left = [s for s in only_a if not _within(s, b)]
     right = [s for s in only_b if not _within(s, a)]
@@ -74,187 +106,165 @@ def _within(span: str, reading: Reading) -> bool:
     return f" {span.lower()} " in f" {' '.join(reading.tokens)} "
 
 
-def _ids(a: Reading, b: Reading) -> Objection | None:
-    only_a, only_b = set(a.ids) - set(b.ids), set(b.ids) - set(a.ids)
+def _ids(pair: Pair) -> Objection | None:
+    """Links, versions, part numbers."""
+    if pair.a.ids == pair.b.ids:
+        return None
+    only_a, only_b = set(pair.a.ids) - set(pair.b.ids), set(pair.b.ids) - set(pair.a.ids)
     return _sides("id", only_a, only_b) if only_a or only_b else None
 
 
-def _numbers(a: Reading, b: Reading) -> Objection | None:
-    values_a, values_b = Counter(n.value for n in a.numbers), Counter(n.value for n in b.numbers)
-    if values_a != values_b:
-        only_a, only_b = values_a - values_b, values_b - values_a
-        for extra, words in ((only_a, b.tokens), (only_b, a.tokens)):
+def _numbers(pair: Pair) -> Objection | None:
+    """The same quantities, in the same units, of the same things."""
+    a, b = pair.a, pair.b
+    if not a.numbers and not b.numbers:
+        return None
+    only_a = Counter(n.value for n in a.numbers)
+    only_b = Counter(n.value for n in b.numbers)
+    if only_a != only_b:
+        only_a, only_b = only_a - only_b, only_b - only_a
+        for extra, words in ((only_a, b.token_set), (only_b, a.token_set)):
             if "one" in words or "once" in words:
                 extra.pop(Fraction(1), None)
         if only_a or only_b:
-            kind = (
-                "date"
-                if any(n.unit in ("date", "time") for n in (*a.numbers, *b.numbers) if n.value in only_a + only_b)
-                else "number"
-            )
-            return _sides(kind, list(only_a), list(only_b))
-    units = {(n.value, n.unit) for n in a.numbers if n.unit}, {(n.value, n.unit) for n in b.numbers if n.unit}
-    if units[0] != units[1]:
-        named = {n.value: n.unit for n in a.numbers if n.unit}
-        for number in b.numbers:
-            if number.unit and named.get(number.value, number.unit) != number.unit:
-                return _sides("unit", named[number.value], number.unit)
-    return _counted(a, b)
-
-
-def _counted(a: Reading, b: Reading) -> Objection | None:
-    """Two numbers that changed places among the things they count."""
-    if len(a.numbers) < 2:
-        return None
-    counted = {number.value: number.counts for number in a.numbers}
-    other = {number.value: number.counts for number in b.numbers}
+            dated = any(n.unit in ("date", "time") for n in (*a.numbers, *b.numbers) if n.value in only_a + only_b)
+            return _sides("date" if dated else "number", list(only_a), list(only_b))
+    named = {n.value: n.unit for n in a.numbers if n.unit}
+    for number in b.numbers:
+        if number.unit and named.get(number.value, number.unit) != number.unit:
+            return _sides("unit", named[number.value], number.unit)
+    counted = {n.value: n.counts for n in a.numbers}
+    other = {n.value: n.counts for n in b.numbers}
     for x, y in combinations(counted, 2):
         if counted[x] != counted[y] and counted[x] == other.get(y) and counted[y] == other.get(x):
             return _sides("order", f"{_plain(x)} {counted[x]}", f"{_plain(x)} {other[x]}")
     return None
 
 
-def _units(a: Reading, b: Reading) -> Objection | None:
+def _symbols(pair: Pair) -> Objection | None:
+    """What does ~ mean against what does % mean."""
+    a, b = pair.a.symbols, pair.b.symbols
+    return None if a == b or sorted(a) == sorted(b) else _sides("symbol", " ".join(a), " ".join(b))
+
+
+def _units(pair: Pair) -> Objection | None:
     """Units without a number: "miles to km" against "miles to meters"."""
-    one, other = (
-        {UNITS[t] for t in a.tokens if t in UNITS and len(t) > 1},
-        {UNITS[t] for t in b.tokens if t in UNITS and len(t) > 1},
-    )
+    one, other = pair.a.units, pair.b.units
     return _sides("unit", one - other, other - one) if one - other and other - one else None
 
 
-def _polarity(a: Reading, b: Reading) -> Objection | None:
+def _polarity(pair: Pair) -> Objection | None:
     """Negation and opposites together: "not proud" may stand for "humble", but not for "proud"."""
-    only_a, only_b = _only(a, b), _only(b, a)
-    flips = [(x, y) for x in only_a for y in only_b if _opposite(x, y)]
-    flips += _small_flips(a, b)
+    a, b = pair.a, pair.b
+    flips = [(x, y) for x in pair.only_a for y in pair.only_b if _opposite(x, y)] if pair.only_a and pair.only_b else []
+    flips += _small_flips(a.token_set, b.token_set)
     turned = len(a.negated) - len(b.negated)
     if flips:
-        negated = set(a.negated) | set(b.negated)
+        negated = {*a.negated, *b.negated}
         explained = abs(turned) == 1 == len(flips) and (flips[0][0] in negated or flips[0][1] in negated)
         compared = len(flips) == 2 and any({x, y} in ({"more", "less"}, {"most", "least"}) for x, y in flips)
         if explained or compared:
             return None
-        return _sides("antonym", flips[0][0], flips[0][1])
+        return _sides("antonym", _written(a, flips[0][:1]), _written(b, flips[0][1:]))
     if turned:
-        name = _negator(a if turned > 0 else b)
+        name = next((t for t in (a if turned > 0 else b).tokens if t in NEGATORS), "not")
         return _sides("negation", *((name, "") if turned > 0 else ("", name)))
-    if a.negated and a.negated != b.negated:
+    if a.negated != b.negated:
         moved_a, moved_b = set(a.negated) - set(b.negated), set(b.negated) - set(a.negated)
         if moved_a and moved_b and moved_a <= b.stems and moved_b <= a.stems:
-            return _sides("negation", [f"not {w}" for w in moved_a], [f"not {w}" for w in moved_b])
+            return _sides("negation", f"not {_written(a, moved_a)}", f"not {_written(b, moved_b)}")
     return None
 
 
 _SMALL = {
     frozenset(pair.split("/"))
-    for pair in "on/off in/out up/down over/under before/after above/below more/less most/least since/until many/few".split()
-    + "inside/outside behind/front against/for here/there now/later ever/never always/never always/sometimes".split()
+    for pair in ["on/off", "in/out", "up/down", "over/under", "before/after", "above/below", "more/less", "most/least", "since/until", "many/few", "inside/outside", "behind/front", "against/for", "here/there", "now/later", "ever/never", "always/never", "always/sometimes"]
 }
 _SMALL_WORDS = frozenset().union(*_SMALL)
 
 
-def _small_flips(a: Reading, b: Reading) -> list[tuple[str, str]]:
+def _small_flips(a: frozenset[str], b: frozenset[str]) -> list[tuple[str, str]]:
     """Opposite function words, each on one side only."""
-    one, other = _SMALL_WORDS.intersection(a.tokens), _SMALL_WORDS.intersection(b.tokens)
-    if one == other:
-        return []
-    return [(x, y) for x in one - other for y in other - one if frozenset((x, y)) in _SMALL]
+    one, other = (a & _SMALL_WORDS) - b, (b & _SMALL_WORDS) - a
+    return [(x, y) for x in one for y in other if frozenset((x, y)) in _SMALL] if one and other else []
 
 
-def _negator(reading: Reading) -> str:
-    return next((t for t in reading.tokens if t in NEGATORS), "not")
-
-
-_PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de", "anti")
+_PREFIXES = frozenset(("un", "in", "im", "ir", "il", "dis", "non", "mis", "de", "anti"))
 
 
 def _opposite(x: str, y: str) -> bool:
     if y in ANTONYMS.get(x, ()):
         return True
     short, long = (x, y) if len(x) < len(y) else (y, x)
-    if len(short) > 3 and long.endswith(short) and long[: -len(short)].rstrip("-") in _PREFIXES:
+    if len(short) <= 3:
+        return False
+    if long.endswith(short) and long[: -len(short)].rstrip("-") in _PREFIXES:
         return True
-    return len(short) > 3 and (
-        long == short + "less"
-        or (x[-4:] == "less" and y[-3:] == "ful" and x[:-4] == y[:-3])
-        or (y[-4:] == "less" and x[-3:] == "ful" and y[:-4] == x[:-3])
-    )
+    if long == short + "less":
+        return True
+    return _careless(x, y) or _careless(y, x)
 
 
-def _only(a: Reading, b: Reading) -> list[str]:
-    """Stems of content words of `a` that `b` lacks, in order, without repeats."""
-    return list(dict.fromkeys(word.stem for word in a.words if word.stem not in b.stems))
+def _careless(x: str, y: str) -> bool:
+    """careless / careful"""
+    return x.endswith("less") and y.endswith("ful") and x[:-4] == y[:-3]
 
 
-def _names(a: Reading, b: Reading) -> Objection | None:
+def _kinds(pair: Pair) -> Objection | None:
+    """One member of a kind replaced by another: cats by dogs, Python by Java, arms by legs."""
+    for x in pair.only_a:
+        kinds = KINDS.get(x)
+        if kinds:
+            for y in pair.only_b:
+                if not kinds.isdisjoint(KINDS.get(y, ())) and not are_synonyms(x, y):
+                    return _sides(min(kinds & KINDS[y]), _written(pair.a, (x,)), _written(pair.b, (y,)))
+    return None
+
+
+def _names(pair: Pair) -> Objection | None:
     """Names that were replaced by other names."""
-    all_a, all_b = {*a.tokens, *a.stems}, {*b.tokens, *b.stems}
-    left = [n for n in dict.fromkeys(a.names) if n not in all_b and stem(n) not in all_b and not _known_as(n, b)]
-    right = [n for n in dict.fromkeys(b.names) if n not in all_a and stem(n) not in all_a and not _known_as(n, a)]
+    if not pair.a.names or not pair.b.names:
+        return None
+    left, right = _unknown(pair.a, pair.b), _unknown(pair.b, pair.a)
     return _sides("name", left[:2], right[:2]) if left and right else None
 
 
-def _known_as(name: str, reading: Reading) -> bool:
-    """Whether the other side has a synonym of the name, or the words of which it is the acronym."""
-    if any(are_synonyms(stem(name), other) for other in reading.stems):
-        return True
-    if 2 <= len(name) <= 6:
-        initials = "".join(t[0] for t in reading.tokens)
-        content = "".join(t[0] for t in reading.tokens if t not in FUNCTION_WORDS)
-        return name in initials or name in content
-    return False
+def _unknown(reading: Reading, other: Reading) -> list[str]:
+    """Names that the other prompt has in no form: not as a word, a synonym, nor as the words that they abbreviate."""
+    found = []
+    for name in reading.names:
+        bare = stem(name)
+        if name in other.token_set or bare in other.stems or any(are_synonyms(bare, s) for s in other.stems):
+            continue
+        if 2 <= len(name) <= 6:
+            letters = "".join(t[0] for t in other.tokens)
+            if name in letters or name in "".join(t[0] for t in other.tokens if t not in FUNCTION_WORDS):
+                continue
+        found.append(name)
+    return found
 
 
-def _kinds(a: Reading, b: Reading) -> Objection | None:
-    """One member of a kind replaced by another: cats by dogs, Python by Java, arms by legs."""
-    only_b = _only(b, a)
-    for x in _only(a, b):
-        kinds = KINDS.get(x)
-        if kinds:
-            for y in only_b:
-                if not kinds.isdisjoint(KINDS.get(y, ())) and not are_synonyms(x, y):
-                    return _sides(min(kinds & KINDS[y]), x, y)
-    return None
-
-
-def _scope(a: Reading, b: Reading) -> Objection | None:
-    strict = frozenset(("only", "except", "none", "at least", "at most"))
-    one, other = a.scopes - b.scopes, b.scopes - a.scopes
-    if one & strict and not a.scopes & strict <= b.scopes and not ({"at least", "at most"} & one and _superlatives(b)):
-        return _sides("scope", one & strict, other)
-    if other & strict and not ({"at least", "at most"} & other and _superlatives(a)):
-        return _sides("scope", one, other & strict)
-    for x, y in (
-        ("all", "some"),
-        ("all", "most"),
-        ("always", "sometimes"),
-        ("first", "last"),
-        ("both", "either"),
-        ("all", "none"),
-    ):
-        if (x in one and y in other) or (y in one and x in other):
-            return _sides("scope", {x, y} & one, {x, y} & other)
-    return None
-
-
-def _superlatives(reading: Reading) -> bool:
-    return any(t.endswith("est") and len(t) > 4 for t in reading.tokens)
-
-
-_NEUTRAL = frozenset(("", "what", "order", "yes/no"))
+_NEUTRAL = frozenset(("", "what", "yes/no"))
 _MAY_MEET = {
     frozenset(pair)
-    for pair in (("how", "where"), ("how", "how fast"), ("how", "how soon"), ("how long", "when"), ("how", "how much"))
-}
-_MAY_MEET |= {
-    frozenset(pair)
-    for pair in (("how long", "how soon"), ("how long", "how many"), ("how often", "how many"), ("where", "who"))
+    for pair in (
+        ("how", "where"),
+        ("how", "how fast"),
+        ("how", "how soon"),
+        ("how", "how much"),
+        ("how long", "when"),
+        ("how long", "how soon"),
+        ("how long", "how many"),
+        ("how long", "how much"),
+        ("how often", "how many"),
+        ("where", "who"),
+    )
 }
 
 
-def _question(a: Reading, b: Reading) -> Objection | None:
-    one, other = a.question, b.question
+def _question(pair: Pair) -> Objection | None:
+    """How is not why, when is not where; "what" and yes/no questions may ask any of them."""
+    one, other = pair.a.question, pair.b.question
     if one == other or one in _NEUTRAL or other in _NEUTRAL or frozenset((one, other)) in _MAY_MEET:
         return None
     return _sides("question", one, other)
@@ -273,109 +283,127 @@ _TENSES = {
 }
 
 
-def _tense(a: Reading, b: Reading) -> Objection | None:
+def _tense(pair: Pair) -> Objection | None:
     """The auxiliary that opens a question is its meaning, the more so the less else differs."""
+    a, b = pair.a, pair.b
     one, other = _TENSES.get(a.lead, ""), _TENSES.get(b.lead, "")
-    differing = len(_only(a, b)) + len(_only(b, a))
+    differing = len(pair.only_a) + len(pair.only_b)
     if one and other and one != other:
-        pair = {one, other}
+        tenses = {one, other}
         polar = a.question == b.question == "yes/no"
-        opposed = pair in ({"was", "will"}, {"was", "should"}) or (
-            pair == {"is", "will"} and polar and differing < 2 and "going" not in (*a.tokens, *b.tokens)
-        )
-        if (
-            opposed
-            or (differing == 0 and (polar or pair <= {"is", "was", "will"}))
-            or (polar and pair == {"can", "should"} and differing < 2)
-        ):
+        planned = "going" in a.token_set or "going" in b.token_set
+        opposed = tenses in ({"was", "will"}, {"was", "should"}) and not planned
+        alone = differing == 0 and (polar or tenses <= {"is", "was", "will"}) and not planned
+        near = polar and differing < 2 and tenses in ({"is", "will"}, {"can", "should"}) and not planned
+        if opposed or alone or near:
             return _sides("tense", a.lead, b.lead)
     if differing == 1:
         for aspect in ("becoming", "used", "quit"):
-            if (aspect in a.tokens) != (aspect in b.tokens):
-                return _sides("tense", aspect if aspect in a.tokens else "", aspect if aspect in b.tokens else "")
+            if (aspect in a.token_set) != (aspect in b.token_set):
+                return _sides("tense", *((aspect, "") if aspect in a.token_set else ("", aspect)))
     return None
 
 
-_PERSONS = {
-    word: person
-    for person, words in {
-        "he": "he his himself",
-        "him": "him",
-        "she": "she hers herself",
-        "her": "her",
-        "they": "they them their theirs",
-        "we": "we us our",
-    }.items()
-    for word in words.split()
-}
+_CASES = {"he": "he", "his": "he", "himself": "he", "him": "him", "she": "she", "hers": "she", "herself": "she", "her": "her"}
+_MALE, _FEMALE = frozenset(("he", "him", "his", "himself")), frozenset(("she", "her", "hers", "herself"))
+_GENDERED = _MALE | _FEMALE
 
 
-_MALE, _FEMALE = frozenset(("he", "him")), frozenset(("she", "her"))
-
-
-def _person(a: Reading, b: Reading) -> Objection | None:
+def _person(pair: Pair) -> Objection | None:
     """Who is meant: he and she never swap; mine and yours only where the whole question turns with them."""
-    one = [_PERSONS[t] for t in a.tokens if t in _PERSONS]
-    other = [_PERSONS[t] for t in b.tokens if t in _PERSONS]
-    if one and other and one != other:
-        he, she = (
-            (not _MALE.isdisjoint(one), not _MALE.isdisjoint(other)),
-            (not _FEMALE.isdisjoint(one), not _FEMALE.isdisjoint(other)),
-        )
-        replaced = he[0] != he[1] and she[0] != she[1]
-        crossed = all(he) and all(she) and len(one) == len(other) and Counter(one) != Counter(other)
+    a, b = pair.a.token_set, pair.b.token_set
+    if not _GENDERED.isdisjoint(a) and not _GENDERED.isdisjoint(b):
+        male, female = (bool(a & _MALE), bool(b & _MALE)), (bool(a & _FEMALE), bool(b & _FEMALE))
+        one = [_CASES[t] for t in pair.a.tokens if t in _CASES]
+        other = [_CASES[t] for t in pair.b.tokens if t in _CASES]
+        replaced = male[0] != male[1] and female[0] != female[1]
+        crossed = all(male) and all(female) and len(one) == len(other) and sorted(one) != sorted(other)
         if replaced or crossed:
-            left, right = Counter(one), Counter(other)
-            return _sides("person", [*(left - right)], [*(right - left)])
-    if ("my" in a.tokens and "your" in b.tokens and "i" not in a.tokens) or (
-        "your" in a.tokens and "my" in b.tokens and "i" not in b.tokens
-    ):
-        return _sides("person", "my" if "my" in a.tokens else "your", "your" if "my" in a.tokens else "my")
+            return _sides("person", " .. ".join(one), " .. ".join(other))
+    for mine, yours, subject in (("my", "your", "i"), ("your", "my", "i")):
+        if mine in a and yours in b and mine not in b and yours not in a and subject not in (a if mine == "my" else b):
+            return _sides("person", mine, yours)
     return None
 
 
-def _actions(a: Reading, b: Reading) -> Objection | None:
+_STRICT = frozenset(("only", "except", "none", "at least", "at most"))
+_OPPOSED = (("all", "some"), ("all", "most"), ("always", "sometimes"), ("first", "last"), ("both", "either"), ("all", "none"))
+
+
+def _scope(pair: Pair) -> Objection | None:
+    """All, only, except, at least: a limit that one side lacks."""
+    a, b = pair.a.scopes, pair.b.scopes
+    if a == b:
+        return None
+    one, other = a - b, b - a
+    for extra, reading in ((one & _STRICT, pair.b), (other & _STRICT, pair.a)):
+        graded = extra <= {"at least", "at most"} and any(t.endswith("est") and len(t) > 4 for t in reading.tokens)
+        if extra and not graded:
+            return _sides("scope", one, other)
+    for x, y in _OPPOSED:
+        if (x in one and y in other) or (y in one and x in other):
+            return _sides("scope", {x, y} & one, {x, y} & other)
+    return None
+
+
+def _actions(pair: Pair) -> Objection | None:
     """What is to be done with a text: translate, summarize, fix."""
-    one = {ACTIONS[t] for t in map(stem, a.tokens[:4]) if t in ACTIONS}
-    other = {ACTIONS[t] for t in map(stem, b.tokens[:4]) if t in ACTIONS}
+    one = {ACTIONS[s] for t in pair.a.tokens[:4] if (s := stem(t)) in ACTIONS}
+    other = {ACTIONS[s] for t in pair.b.tokens[:4] if (s := stem(t)) in ACTIONS}
     return _sides("action", one, other) if one and other and one.isdisjoint(other) else None
 
 
-def _order(a: Reading, b: Reading) -> Objection | None:
+def _order(pair: Pair) -> Objection | None:
     """The same words with changed roles: "miles to km" against "km to miles", "dogs eat cats" against "cats eat dogs"."""
-    places_a = {word.stem: word for word in a.words}
-    places_b = {word.stem: word for word in b.words}
-    common = [s for s in places_a if s in places_b]
-    extra = len(places_a) + len(places_b) - 2 * len(common)
+    a, b = pair.a, pair.b
+    common = [s for s in a.order if s in b.stems]
+    extra = len(pair.only_a) + len(pair.only_b)
     if len(common) < 2 or extra > max(1, len(common) // 2):
         return None
+    places_a = {word.stem: word for word in a.words}
+    places_b = {word.stem: word for word in b.words}
     for s in common:
-        if {places_a[s].role, places_b[s].role} == {"to", "from"}:
-            return _sides("direction", f"{places_a[s].role} {s}", f"{places_b[s].role} {s}")
+        one, other = places_a[s], places_b[s]
+        if one.role != other.role and {one.role, other.role} == {"to", "from"}:
+            return _sides("direction", f"{one.role} {one.text}", f"{other.role} {other.text}")
     before = sorted(common, key=lambda s: places_a[s].rank)
     after = sorted(common, key=lambda s: places_b[s].rank)
     while before and before[0] == after[0]:
         before, after = before[1:], after[1:]
     while before and before[-1] == after[-1]:
         before, after = before[:-1], after[:-1]
-    for first, last, between in _swapped(before, after):
-        if extra > (1 if between else 0):
-            continue
-        pairs = [(x, y) for x in first for y in last]
-        if not any(_benign(places_a[x], places_a[y], places_b[x], places_b[y]) for x, y in pairs):
-            return _sides("order", " ".join((*first, "..", *last)), " ".join((*last, "..", *first)))
-    return None
+    swapped = _swapped(before, after) if before else None
+    if swapped is None:
+        return _crossed(pair, before, after) if not extra else None
+    first, last, between = swapped
+    if extra > (1 if between else 0):
+        return None
+    if any(_benign(places_a[x], places_a[y], places_b[x], places_b[y]) for x in first for y in last):
+        return None
+    left, right = _written(a, first), _written(a, last)
+    return _sides("order", f"{left} .. {right}", f"{right} .. {left}")
 
 
-def _swapped(before: list[str], after: list[str]) -> list[tuple[list[str], list[str], int]]:
-    """How `after` arises from `before` by two blocks changing places, the words between them staying; at most one way each."""
+def _crossed(pair: Pair, before: list[str], after: list[str]) -> Objection | None:
+    """Several pairs of words that changed places at once, each at its own spot."""
+    moved = [i for i, (x, y) in enumerate(zip(before, after, strict=True)) if x != y]
+    place = {word: i for i, word in enumerate(before)}
+    if len(moved) < 4 or any(before[i] != after[place[after[i]]] for i in moved):
+        return None
+    x, y = before[moved[0]], after[moved[0]]
+    left, right = _written(pair.a, (x,)), _written(pair.a, (y,))
+    return _sides("order", f"{left} .. {right}", f"{right} .. {left}")
+
+
+def _swapped(before: list[str], after: list[str]) -> tuple[list[str], list[str], int] | None:
+    """The two blocks of `before` that changed places in `after`, and how many words between them stayed."""
     size = len(before)
     for middle in range(size - 2, -1, -1):
         for first in range(1, size - middle):
-            last = size - middle - first
-            if after == before[first + middle :] + before[first : first + middle] + before[:first]:
-                return [(before[:first], before[size - last :], middle)]
-    return []
+            end = first + middle
+            if after == before[end:] + before[first:end] + before[:first]:
+                return before[:first], before[end:], middle
+    return None
 
 
 def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
@@ -395,15 +423,17 @@ def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
 
 
 def _graded(word: Word) -> bool:
-    return word.text in ("best", "worst", "better", "worse") or (
-        len(word.text) > 4 and word.text.endswith(("er", "est")) and word.role == "" and word.group < 0
-    )
+    if word.text in ("best", "worst", "better", "worse"):
+        return True
+    return len(word.text) > 4 and word.text.endswith(("er", "est")) and not word.role and word.group < 0
 
 
 GUARDS: tuple[Guard, ...] = (
+    _language,
     _numbers,
     _ids,
     _spans,
+    _symbols,
     _polarity,
     _units,
     _kinds,
@@ -415,4 +445,4 @@ GUARDS: tuple[Guard, ...] = (
     _actions,
     _order,
 )
-"""In the order in which they are asked: the cheapest and surest first."""
+"""In the order in which they are asked."""

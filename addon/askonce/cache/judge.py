@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from askonce.cache.guards import objection
+from askonce.cache.guards import Pair, objection
 from askonce.cache.lexicon import FILLERS, are_synonyms, stem
 from askonce.cache.reading import Reading, read
 
@@ -53,10 +53,10 @@ class GuardedCosine:
         return [self._judge(prompt, candidate) for candidate in candidates]
 
     def _judge(self, prompt: str, candidate: Candidate) -> Judgement:
-        found = objection(prompt, candidate.prompt)
+        one, other = read(prompt), read(candidate.prompt)
+        found = objection(Pair(one, other))
         if found:
             return Judgement(0.0, str(found))
-        one, other = read(prompt), read(candidate.prompt)
         if one == other:
             return Judgement(1.0)
         missing = _unpartnered(one, other) + _unpartnered(other, one)

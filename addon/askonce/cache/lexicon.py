@@ -11,6 +11,7 @@ __all__ = [
     "ALIASES",
     "ANTONYMS",
     "FILLERS",
+    "FOREIGN",
     "FUNCTION_WORDS",
     "KINDS",
     "MONTHS",
@@ -26,43 +27,18 @@ __all__ = [
 
 _IRREGULAR = dict(
     pair.split("/")
-    for pair in """
-went/go gone/go goes/go does/do did/do done/do bought/buy sold/sell lost/lose won/win made/make said/say told/tell got/get gotten/get
-took/take taken/take gave/give given/give came/come saw/see seen/see knew/know known/know thought/think found/find left/leave
-felt/feel kept/keep held/hold brought/bring wrote/write written/write sent/send paid/pay spent/spend built/build ran/run
-began/begin begun/begin broke/break broken/break chose/choose chosen/choose drove/drive driven/drive ate/eat eaten/eat fell/fall
-fallen/fall flew/fly flown/fly forgot/forget forgotten/forget froze/freeze frozen/freeze grew/grow grown/grow hid/hide
-hidden/hide rode/ride ridden/ride rose/rise risen/rise sang/sing sung/sing sank/sink sunk/sink spoke/speak spoken/speak
-stole/steal stolen/steal swam/swim swum/swim taught/teach threw/throw thrown/throw understood/understand wore/wear worn/wear
-met/meet led/lead fought/fight caught/catch drew/draw drawn/draw drank/drink drunk/drink shot/shoot slept/sleep stood/stand
-struck/strike sought/seek shown/show lent/lend
-men/man women/woman children/child people/person persons/person mice/mouse feet/foot teeth/tooth geese/goose wives/wife
-lives/life knives/knife leaves/leave selves/self wolves/wolf halves/half shelves/shelf data/data media/media news/news
-dying/die lying/lie tying/tie better/better best/best worse/worse worst/worst this/this his/his has/have had/have
-bus/bus gas/gas lens/lens us/us is/is was/was as/as yes/yes always/always perhaps/perhaps during/during
-nothing/nothing something/something anything/anything everything/everything thing/thing king/king ring/ring spring/spring
-morning/morning evening/evening string/string bring/bring need/need feed/feed speed/speed seed/seed weed/weed red/red bed/bed
-movie/movie cookie/cookie species/species series/series physics/physics mathematics/math maths/math economics/economics
-politics/politics analysis/analysis analyses/analysis basis/basis crisis/crisis
-""".split()
+    for pair in ["went/go", "gone/go", "goes/go", "does/do", "did/do", "done/do", "bought/buy", "sold/sell", "lost/lose", "won/win", "made/make", "said/say", "told/tell", "got/get", "gotten/get", "took/take", "taken/take", "gave/give", "given/give", "came/come", "saw/see", "seen/see", "knew/know", "known/know", "thought/think", "found/find", "left/leave", "felt/feel", "kept/keep", "held/hold", "brought/bring", "wrote/write", "written/write", "sent/send", "paid/pay", "spent/spend", "built/build", "ran/run", "began/begin", "begun/begin", "broke/break", "broken/break", "chose/choose", "chosen/choose", "drove/drive", "driven/drive", "ate/eat", "eaten/eat", "fell/fall", "fallen/fall", "flew/fly", "flown/fly", "forgot/forget", "forgotten/forget", "froze/freeze", "frozen/freeze", "grew/grow", "grown/grow", "hid/hide", "hidden/hide", "rode/ride", "ridden/ride", "rose/rise", "risen/rise", "sang/sing", "sung/sing", "sank/sink", "sunk/sink", "spoke/speak", "spoken/speak", "stole/steal", "stolen/steal", "swam/swim", "swum/swim", "taught/teach", "threw/throw", "thrown/throw", "understood/understand", "wore/wear", "worn/wear", "met/meet", "led/lead", "fought/fight", "caught/catch", "drew/draw", "drawn/draw", "drank/drink", "drunk/drink", "shot/shoot", "slept/sleep", "stood/stand", "struck/strike", "sought/seek", "shown/show", "lent/lend", "men/man", "women/woman", "children/child", "people/person", "persons/person", "mice/mouse", "feet/foot", "teeth/tooth", "geese/goose", "wives/wife", "lives/life", "knives/knife", "leaves/leave", "selves/self", "wolves/wolf", "halves/half", "shelves/shelf", "data/data", "media/media", "news/news", "dying/die", "lying/lie", "tying/tie", "better/better", "best/best", "worse/worse", "worst/worst", "this/this", "his/his", "has/have", "had/have", "bus/bus", "gas/gas", "lens/lens", "us/us", "is/is", "was/was", "as/as", "yes/yes", "always/always", "perhaps/perhaps", "during/during", "nothing/nothing", "something/something", "anything/anything", "everything/everything", "thing/thing", "king/king", "ring/ring", "spring/spring", "morning/morning", "evening/evening", "string/string", "bring/bring", "need/need", "feed/feed", "speed/speed", "seed/seed", "weed/weed", "red/red", "bed/bed", "movie/movie", "cookie/cookie", "species/species", "series/series", "physics/physics", "mathematics/math", "maths/math", "economics/economics", "politics/politics", "analysis/analysis", "analyses/analysis", "basis/basis", "crisis/crisis"]
 )
 
 _OUR = frozenset(
-    "colour favour flavour honour humour labour neighbour rumour behaviour harbour odour vapour favourite armour".split()
+    ["colour", "favour", "flavour", "honour", "humour", "labour", "neighbour", "rumour", "behaviour", "harbour", "odour", "vapour", "favourite", "armour"]
 )
 _ISE = frozenset(
-    """exercise promise advise rise wise surprise otherwise raise noise cruise precise franchise disguise likewise comprise devise
-revise supervise expertise enterprise merchandise compromise improvise televise praise paradise concise demise premise
-treatise excise circumcise arise bruise poise despise sunrise appraise disease turquoise tortoise malaise""".split()
+    ["exercise", "promise", "advise", "rise", "wise", "surprise", "otherwise", "raise", "noise", "cruise", "precise", "franchise", "disguise", "likewise", "comprise", "devise", "revise", "supervise", "expertise", "enterprise", "merchandise", "compromise", "improvise", "televise", "praise", "paradise", "concise", "demise", "premise", "treatise", "excise", "circumcise", "arise", "bruise", "poise", "despise", "sunrise", "appraise", "disease", "turquoise", "tortoise", "malaise"]
 )
 _SPELLINGS = dict(
     pair.split("/")
-    for pair in """centre/center theatre/theater metre/meter litre/liter fibre/fiber grey/gray programme/program cheque/check
-licence/license defence/defense offence/offense tyre/tire aluminium/aluminum jewellery/jewelry catalogue/catalog
-dialogue/dialog plough/plow mum/mom doughnut/donut ok/okay wifi/wifi wi-fi/wifi e-mail/email analyse/analyze paralyse/paralyze
-travelling/traveling travelled/traveled cancelled/canceled cancelling/canceling labelled/labeled modelling/modeling
-kilometre/kilometer centimetre/centimeter millimetre/millimeter skilful/skillful fulfil/fulfill enrol/enroll
-pyjamas/pajamas moustache/mustache sceptical/skeptical""".split()
+    for pair in ["centre/center", "theatre/theater", "metre/meter", "litre/liter", "fibre/fiber", "grey/gray", "programme/program", "cheque/check", "licence/license", "defence/defense", "offence/offense", "tyre/tire", "aluminium/aluminum", "jewellery/jewelry", "catalogue/catalog", "dialogue/dialog", "plough/plow", "mum/mom", "doughnut/donut", "ok/okay", "wifi/wifi", "wi-fi/wifi", "e-mail/email", "analyse/analyze", "paralyse/paralyze", "travelling/traveling", "travelled/traveled", "cancelled/canceled", "cancelling/canceling", "labelled/labeled", "modelling/modeling", "kilometre/kilometer", "centimetre/centimeter", "millimetre/millimeter", "skilful/skillful", "fulfil/fulfill", "enrol/enroll", "pyjamas/pajamas", "moustache/mustache", "sceptical/skeptical"]
 )
 
 
@@ -110,33 +86,26 @@ def _stems(text: str) -> frozenset[str]:
 
 
 FUNCTION_WORDS = frozenset(
-    """a an the this that these those some any each every all both either such what which who whom whose when where why how is are was were
-be been being am do does did done doing have has had having can could will would shall should may might must ought i me my mine
-myself you your yours yourself he him his himself she her hers herself it its itself we us our ours ourselves they them their
-theirs themselves one ones someone somebody anyone anybody everyone and or but if then than so as of in on at by for with about
-against between into through during before after above below to from up down out off over under again further once here there
-not no nor never only own same too very just also even still already yet ever now else rather quite really actually let lets
-get gets got getting go goes going gonna s t d ll m re ve please ok because while until although though whether via per upon within without
-along across behind beyond near since toward towards onto around among despite except like""".split()
+    ["a", "an", "the", "this", "that", "these", "those", "some", "any", "each", "every", "all", "both", "either", "such", "what", "which", "who", "whom", "whose", "when", "where", "why", "how", "is", "are", "was", "were", "be", "been", "being", "am", "do", "does", "did", "done", "doing", "have", "has", "had", "having", "can", "could", "will", "would", "shall", "should", "may", "might", "must", "ought", "i", "me", "my", "mine", "myself", "you", "your", "yours", "yourself", "he", "him", "his", "himself", "she", "her", "hers", "herself", "it", "its", "itself", "we", "us", "our", "ours", "ourselves", "they", "them", "their", "theirs", "themselves", "one", "ones", "someone", "somebody", "anyone", "anybody", "everyone", "and", "or", "but", "if", "then", "than", "so", "as", "of", "in", "on", "at", "by", "for", "with", "about", "against", "between", "into", "through", "during", "before", "after", "above", "below", "to", "from", "up", "down", "out", "off", "over", "under", "again", "further", "once", "here", "there", "not", "no", "nor", "never", "only", "own", "same", "too", "very", "just", "also", "even", "still", "already", "yet", "ever", "now", "else", "rather", "quite", "really", "actually", "let", "lets", "get", "gets", "got", "getting", "go", "goes", "going", "gonna", "s", "t", "d", "ll", "m", "re", "ve", "please", "ok", "because", "while", "until", "although", "though", "whether", "via", "per", "upon", "within", "without", "along", "across", "behind", "beyond", "near", "since", "toward", "towards", "onto", "around", "among", "despite", "except", "like"]
 )
 """Words that carry grammar, not the subject; guards read many of them on their own."""
 
 FILLERS = frozenset(
-    """please kindly hi hello hey thanks thank actually really literally currently indeed basically simply just very quite truly exactly
-tell me know explain give show want would like need could can help wondering wonder curious question ask asking
-possible possibly maybe perhaps so well okay way ways thing things""".split()
+    ["please", "kindly", "hi", "hello", "hey", "thanks", "thank", "actually", "really", "literally", "currently", "indeed", "basically", "simply", "just", "very", "quite", "truly", "exactly", "tell", "me", "know", "explain", "give", "show", "want", "would", "like", "need", "could", "can", "help", "wondering", "wonder", "curious", "question", "ask", "asking", "possible", "possibly", "maybe", "perhaps", "so", "well", "okay", "way", "ways", "thing", "things"]
 )
 """Words whose presence or absence changes no question by itself."""
 
+FOREIGN = frozenset(
+    ["der", "die", "das", "und", "ist", "nicht", "ein", "eine", "ich", "wie", "kann", "mein", "für", "mit", "auf", "von", "wo", "warum", "welche", "welcher", "welches", "bitte", "den", "dem", "im", "zum", "zur", "sind", "le", "la", "les", "des", "du", "et", "est", "que", "qui", "une", "un", "je", "comment", "pourquoi", "quel", "quelle", "où", "dans", "pour", "avec", "sur", "mon", "ma", "mes", "ce", "cette", "c'est", "au", "aux", "el", "los", "las", "es", "una", "por", "para", "con", "cómo", "qué", "cuál", "dónde", "cuándo", "puedo", "mi", "del", "su", "está", "al", "y", "il", "lo", "gli", "che", "di", "è", "come", "perché", "dove", "quando", "posso", "mio", "mia", "della", "dei", "nel", "sono", "o", "os", "um", "uma", "como", "por", "que", "onde", "quando", "posso", "meu", "minha", "não", "em", "da", "do", "na", "no", "é", "são", "para", "de", "het", "een", "hoe", "waarom", "wat", "waar", "kan", "ik", "mijn", "voor", "met", "van", "en", "op", "zijn", "och", "att", "det", "som", "är", "jag", "hur", "varför", "vad", "på", "jeg", "hvordan", "hvorfor", "er", "til", "jak", "co", "gdzie", "dlaczego", "czy", "jest", "nie", "moje", "na", "się", "nasıl", "ne", "nerede", "neden", "bir", "bu", "ve", "için"]
+) - frozenset(["i", "a", "an", "in", "on", "do", "no", "me", "so", "to", "at", "as", "come", "die", "is", "an", "o", "um", "y", "na", "so", "man", "was", "of", "van", "co", "en", "ma", "mi", "da"])
+"""Grammar words of other languages, where they cannot be taken for English ones."""
+
 PREPOSITIONS = frozenset(
-    """to into from by than in on at with without for of about before after during since until over under between against via through
-onto per like toward towards within across behind above below inside outside except besides""".split()
+    ["to", "into", "from", "by", "than", "in", "on", "at", "with", "without", "for", "of", "about", "before", "after", "during", "since", "until", "over", "under", "between", "against", "via", "through", "onto", "per", "like", "toward", "towards", "within", "across", "behind", "above", "below", "inside", "outside", "except", "besides"]
 )
 
 NEGATORS = frozenset(
-    """not no never none nobody nothing nowhere neither nor without cannot hardly barely scarcely
-nicht kein keine keinen nie niemals ohne pas jamais aucun aucune sans nunca sin ningún ninguna jamás não nem sem non mai senza niet geen
-nooit zonder inte aldrig ikke aldri ei nie bez не нет никогда без""".split()
+    ["not", "no", "never", "none", "nobody", "nothing", "nowhere", "neither", "nor", "without", "cannot", "hardly", "barely", "scarcely", "nicht", "kein", "keine", "keinen", "nie", "niemals", "ohne", "pas", "jamais", "aucun", "aucune", "sans", "nunca", "sin", "ningún", "ninguna", "jamás", "não", "nem", "sem", "non", "mai", "senza", "niet", "geen", "nooit", "zonder", "inte", "aldrig", "ikke", "aldri", "ei", "nie", "bez", "не", "нет", "никогда", "без"]
 )
 """Words that turn a statement round, in the languages that providers see most."""
 
@@ -165,8 +134,7 @@ SCOPES = {
 MONTHS = {
     name: number
     for number, names in enumerate(
-        """january/jan february/feb march/mar april/apr may june/jun july/jul august/aug september/sep/sept october/oct november/nov
-december/dec""".split(),
+        ["january/jan", "february/feb", "march/mar", "april/apr", "may", "june/jun", "july/jul", "august/aug", "september/sep/sept", "october/oct", "november/nov", "december/dec"],
         1,
     )
     for name in names.split("/")
@@ -250,13 +218,12 @@ percent percentage %""".splitlines()
 NUMBER_WORDS = {
     word: value
     for value, word in enumerate(
-        """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
-nineteen""".split()
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
     )
 } | {
     word: value
     for word, value in zip(
-        "twenty thirty forty fourty fifty sixty seventy eighty ninety dozen".split(),
+        ["twenty", "thirty", "forty", "fourty", "fifty", "sixty", "seventy", "eighty", "ninety", "dozen"],
         (20, 30, 40, 40, 50, 60, 70, 80, 90, 12),
         strict=True,
     )
@@ -486,8 +453,33 @@ ACTIONS = {stem(word): line.split()[0] for line in _ACTIONS.strip().splitlines()
 """What a prompt orders done with a text, by the group whose members may stand for each other."""
 
 _ALIASES = """
-usa us america u.s u.s.a states
-uk britain u.k england
+usa us america american u.s u.s.a states
+uk britain u.k england british english
+india indian
+china chinese
+japan japanese
+france french
+germany german
+spain spanish
+italy italian
+russia russian
+canada canadian
+australia australian
+mexico mexican
+brazil brazilian
+korea korean
+pakistan pakistani
+israel israeli
+ireland irish
+scotland scottish
+turkey turkish
+greece greek
+poland polish
+sweden swedish
+netherlands dutch holland
+europe european
+africa african
+asia asian
 eu
 uae emirates
 ai artificial

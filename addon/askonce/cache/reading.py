@@ -5,12 +5,13 @@
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
 from askonce.cache.lexicon import (
     FILLERS,
+    FOREIGN,
     FUNCTION_WORDS,
     MONTHS,
     NEGATORS,
@@ -40,6 +41,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 _AMOUNT = re.compile(r"([-−])?([$€£¥₹])?([\d,]+(?:\.\d+)?)(?:\s?/\s?(\d+))?(.*)", re.DOTALL)
+_SIGNS = frozenset("~%^*=<>+|\\{}[]@#&$€£")
+_STOPS = frozenset(".?!\n")
+_DIGIT = re.compile(r"\d")
 _SCALE = {
     "k": 1000,
     "m": 10**6,
@@ -62,7 +66,7 @@ _MULTIPLES = {
 }
 _ORDINALS = {
     word: value
-    for value, word in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)
+    for value, word in enumerate(["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 1)
 }
 _PARTS = {"third": 3, "thirds": 3, "fourth": 4, "fourths": 4, "quarter": 4, "quarters": 4, "fifth": 5, "fifths": 5}
 _PARTS |= {"sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8, "tenth": 10, "tenths": 10, "half": 2, "halves": 2}
@@ -71,20 +75,16 @@ _PARTS |= {"seventh": 7, "sevenths": 7, "ninth": 9, "ninths": 9}
 _LONG = {"n't": "not", "'re": "are", "'ll": "will", "'ve": "have", "'m": "am", "'d": "would", "'s": ""}
 _TYPED = {
     word: tuple(long.split("+"))
-    for pair in """cannot/can+not cant/can+not wont/will+not dont/do+not doesnt/does+not didnt/did+not isnt/is+not arent/are+not
-wasnt/was+not werent/were+not havent/have+not hasnt/has+not shouldnt/should+not wouldnt/would+not couldnt/could+not
-im/i+am ive/i+have whats/what+is hows/how+is wheres/where+is whos/who+is thats/that+is gonna/going+to wanna/want+to gotta/got+to
-u/you ur/your pls/please plz/please thx/thanks""".split()
+    for pair in ["cannot/can+not", "cant/can+not", "wont/will+not", "dont/do+not", "doesnt/does+not", "didnt/did+not", "isnt/is+not", "arent/are+not", "wasnt/was+not", "werent/were+not", "havent/have+not", "hasnt/has+not", "shouldnt/should+not", "wouldnt/would+not", "couldnt/could+not", "im/i+am", "ive/i+have", "whats/what+is", "hows/how+is", "wheres/where+is", "whos/who+is", "thats/that+is", "gonna/going+to", "wanna/want+to", "gotta/got+to", "u/you", "ur/your", "pls/please", "plz/please", "thx/thanks"]
     for word, long in [pair.split("/")]
 }
 
-_BE = frozenset("is are was were be been being am 's get gets got".split())
-_ARTICLES = frozenset("a an the my your his her its our their this that these those some any".split())
+_BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "am", "'s", "get", "gets", "got"])
+_ARTICLES = frozenset(["a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "this", "that", "these", "those", "some", "any"])
 _INFINITIVE_AFTER = frozenset(
-    """how way ways want wants wanted need needs needed like able try trying going have has had used where what when steps easiest
-best possible ought supposed order time chance reason""".split()
+    ["how", "way", "ways", "want", "wants", "wanted", "need", "needs", "needed", "like", "able", "try", "trying", "going", "have", "has", "had", "used", "where", "what", "when", "steps", "easiest", "best", "possible", "ought", "supposed", "order", "time", "chance", "reason"]
 )
-_OPINION = frozenset("think believe say consider feel".split())
+_OPINION = frozenset(["think", "believe", "say", "consider", "feel"])
 _LINKS = frozenset({"and", "or", "vs", "versus", "nor", "&", "vs."})
 
 
@@ -136,8 +136,20 @@ class Reading:
     """how, how many, why, when, where, who, what, yes/no, order, or empty."""
     lead: str = ""
     """The auxiliary that opens the first question ("is", "should"), or empty."""
-    stems: frozenset[str] = field(default=frozenset())
-    scopes: frozenset[str] = field(default=frozenset())
+    stems: frozenset[str] = frozenset()
+    order: tuple[str, ...] = ()
+    """The stems as they come, without repeats."""
+    token_set: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    units: frozenset[str] = frozenset()
+    """Unit words by their canonical name, with a number or without."""
+    symbols: tuple[str, ...] = ()
+    """Signs that are no punctuation, in order: operators, braces, currency."""
+    core: tuple[str, ...] = ()
+    """`tokens` without greetings, courtesies and the many ways to say "how do I"."""
+    sentences: int = 1
+    foreign: bool = False
+    """Not English: read word by word only."""
 
 
 @lru_cache(maxsize=16384)
@@ -156,6 +168,7 @@ class _Reader:
         self.numbers: list[tuple[int, Fraction | str, str]] = []  # with the token index they precede
         self.spans: list[str] = []
         self.ids: list[str] = []
+        self.symbols: list[str] = []
         mark = "."
         titled = _titled(prompt)
         for found in _TOKEN.finditer(prompt):
@@ -165,6 +178,8 @@ class _Reader:
             if kind == "mark":
                 if text in "’'\"“”‘":
                     continue
+                if text in _SIGNS:
+                    self.symbols.append(text)
                 mark = mark if text in ",-" and mark in ".!?\n" else text
                 continue
             start = mark != "" and mark in ".?!\n:"
@@ -200,7 +215,7 @@ class _Reader:
 
     def _word(self, text: str, mark: str, capital: bool) -> None:
         lower = text.lower().replace("’", "'")
-        if any(c.isdigit() for c in lower):
+        if not lower.isalpha() and _DIGIT.search(lower):
             self.ids.append(lower.replace("-", "").replace("_", ""))
             self._push(lower, mark, capital)
             return
@@ -221,7 +236,9 @@ class _Reader:
             elif "'" + tail in _LONG:
                 self._push(_LONG["'" + tail], "", False)
             return
-        self._push(lower, mark, capital)
+        self.tokens.append(lower)
+        self.marks.append(mark)
+        self.capital.append(capital)
 
     def _number(self, text: str, tail: str, mark: str) -> None:
         sign, money, digits, under, rest = _AMOUNT.fullmatch(text).groups()  # type: ignore[union-attr]
@@ -274,18 +291,26 @@ class _Reader:
                 unit = UNITS.get(following, "")
             numbers.append(Number(value, unit, counts))
         question, lead = _question(self.tokens, self.marks)
+        known = frozenset(tokens)
         return Reading(
             words=tuple(words),
             numbers=tuple(numbers),
             spans=tuple(self.spans),
             ids=tuple(self.ids),
             negated=tuple(negated),
-            names=tuple(t for t, c in zip(self.tokens, self.capital, strict=True) if c and t not in FUNCTION_WORDS),
+            names=tuple(t for t, c in zip(self.tokens, self.capital, strict=True) if c and t not in FUNCTION_WORDS and t not in UNITS),
             tokens=tokens,
             question=question,
             lead=lead,
             stems=frozenset(stems),
-            scopes=frozenset(SCOPES[t] for t in tokens if t in SCOPES),
+            order=tuple(dict.fromkeys(stems)),
+            token_set=known,
+            scopes=frozenset(SCOPES[t] for t in known & _SCOPE_WORDS),
+            units=frozenset(UNITS[t] for t in known & _UNIT_WORDS),
+            symbols=tuple(self.symbols),
+            core=_core(tokens),
+            sentences=1 + sum(mark in _STOPS for mark in self.marks[1:] if mark),
+            foreign=_foreign(known),
         )
 
     def _idle_negator(self, index: int) -> bool:
@@ -345,8 +370,8 @@ class _Reader:
             elif token in _MULTIPLES:
                 value, index = Fraction(_MULTIPLES[token]), index + 1
             elif (
-                token in MONTHS
-                and token not in ("may", "mar", "sep", "dec", "march", "jan")
+                (token in MONTHS
+                and token not in ("may", "mar", "sep", "dec", "march", "jan"))
                 or (token == "may" and self.capital[index])
             ):
                 added.append((index, f"month {MONTHS[token]}", "date"))
@@ -358,7 +383,7 @@ class _Reader:
             if index < len(tokens) and tokens[index] in _PARTS and start not in digit and value:
                 value, index = value / _PARTS[tokens[index]], index + 1  # type: ignore[operator]
             while index < len(tokens) and (
-                tokens[index] in _SCALE and len(tokens[index]) > 1 or tokens[index] == "dozen"
+                (tokens[index] in _SCALE and len(tokens[index]) > 1) or tokens[index] == "dozen"
             ):
                 value *= _SCALE.get(tokens[index], 12)  # type: ignore[operator]
                 index += 1
@@ -470,13 +495,43 @@ def _titled(prompt: str) -> bool:
     return prompt.isupper() or _TITLE_WORD.search(prompt) is not None
 
 
-_SAME_PARTICIPLE = frozenset("hurt hit cut put let set shut beat read spread split cast upset cost".split())
+_SAME_PARTICIPLE = frozenset(["hurt", "hit", "cut", "put", "let", "set", "shut", "beat", "read", "spread", "split", "cast", "upset", "cost"])
 
 
 def _participle(word: str) -> bool:
     if word in _SAME_PARTICIPLE or (word.endswith("ed") and len(word) > 4):
         return True
     return stem(word) != word and stem(word) in VERBS and not word.endswith(("s", "ing"))
+
+
+_OPENINGS = re.compile(
+    r"""^(?:(?:hi|hello|hey|dear|good\ (?:morning|evening|afternoon|day)|please|kindly|so|well|okay|just\ curious|quick\ question
+    |i\ have\ a\ question|i\ (?:was|am)\ (?:just\ )?wondering(?:\ if)?|i\ (?:would|want)\ (?:like\ )?to\ know
+    |(?:can|could|would)\ (?:you|someone|anyone|anybody|somebody)\ (?:please\ )?(?:tell|help)\ me
+    |do(?:es)?\ (?:you|anyone|anybody|someone)\ know|please\ tell\ me)\ )+""",
+    re.VERBOSE,
+)
+_CLOSINGS = re.compile(r"(?: (?:please|thanks|thank you|thanks in advance|thank you in advance|please help|help me|exactly))+$")
+_HOW = re.compile(
+    r"""^(?:how\ (?:to|(?:do|can|could|would|does|might|may)\ (?:i|you|we|one|someone|somebody|a\ person))
+    |what\ (?:is|are|would\ be)\ (?:the|a|some)\ (?:best\ |easiest\ |right\ |good\ |simplest\ )?(?:ways?|methods?)\ (?:to|of|for)
+    |(?:is\ there|are\ there)\ (?:a|any)\ ways?\ to)\ """,
+    re.VERBOSE,
+)
+
+
+def _core(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    text = _CLOSINGS.sub("", _OPENINGS.sub("", " ".join(tokens) + " ").strip())
+    return tuple(_HOW.sub("how to ", text + " ").split())
+
+
+_SCOPE_WORDS = frozenset(SCOPES)
+_UNIT_WORDS = frozenset(word for word in UNITS if len(word) > 1)
+
+
+def _foreign(words: frozenset[str]) -> bool:
+    strange = len(words & FOREIGN) + sum(not word.isascii() and max(word) > "\u024f" for word in words)
+    return strange > len(words & FUNCTION_WORDS)
 
 
 def _clock(text: str) -> str:
@@ -486,11 +541,11 @@ def _clock(text: str) -> str:
     return f"{hour}:{minute.group(1) if minute else '00'}"
 
 
-_WH = frozenset("why when where who whom whose what which how".split())
+_WH = frozenset(["why", "when", "where", "who", "whom", "whose", "what", "which", "how"])
 _AUXILIARIES = frozenset(
-    "is are am was were do does did can could will would shall should may might must has have had".split()
+    ["is", "are", "am", "was", "were", "do", "does", "did", "can", "could", "will", "would", "shall", "should", "may", "might", "must", "has", "have", "had"]
 )
-_MEASURES = frozenset("many much long old far often tall big fast deep heavy high large late soon big".split())
+_MEASURES = frozenset(["many", "much", "long", "old", "far", "often", "tall", "big", "fast", "deep", "heavy", "high", "large", "late", "soon", "big"])
 
 
 def _question(tokens: list[str], marks: list[str]) -> tuple[str, str]:

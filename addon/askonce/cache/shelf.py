@@ -18,14 +18,15 @@ import orjson
 
 from askonce.cache.embed import Embedder
 from askonce.cache.entry import Entry, Filter, StoreError
-from askonce.cache.guards import objection
+from askonce.cache.guards import Pair, objection
 from askonce.cache.indexes import Indexes
 from askonce.cache.judge import Vector
+from askonce.cache.reading import read
 from askonce.cache.store import Store
 from askonce.cache.transfer import FOREVER
 from askonce.call import Answer
 
-__all__ = ["Embed", "Item", "Match", "Shelves", "Strategy"]
+__all__ = ["Embed", "Item", "Match", "Shelves", "Strategy", "TextError"]
 
 Strategy = Literal["exact", "semantic"]
 Embed = Callable[[str], Awaitable[tuple[Embedder, Vector] | None]]
@@ -37,6 +38,10 @@ _FIRST = 32
 """Nearest entries that are looked at before all that have the attributes are."""
 _ROUNDING = 1e-6
 """A cosine of equal vectors comes out up to this much below one."""
+
+
+class TextError(ValueError):
+    """A text or a name that cannot be kept; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Match:
 class Shelves:
     """Items by shelf, kept in a folder of their own. Its coroutines belong to one event loop; `close` it at the end.
 
-    They raise StoreError where the disk fails, and ValueError for a text that is no Unicode (a lone surrogate).
+    They raise StoreError where the disk fails, and TextError for a text that is no Unicode (a lone surrogate).
     """
 
     def __init__(
@@ -107,7 +112,7 @@ class Shelves:
         """
         attributes = dict(attributes or {})
         if "" in attributes:
-            raise ValueError("an attribute has an empty name")
+            raise TextError("an attribute has an empty name")
         embedded = await self._embed(text)
         old: list[Match] = []
         if replaces is not None:
@@ -235,6 +240,9 @@ class Shelves:
         embedder, vector = embedded
         now, passed = self._clock(), {match.item.id for match in found}
 
+        def objects(prompt: str) -> bool:
+            return objection(Pair(read(text), read(prompt))) is not None
+
         def take(near: Sequence[tuple[int, float]]) -> None:
             entries = {entry.id: entry for entry in self._store.get_many([id for id, _ in near])}
             for id, cosine in near:
@@ -242,7 +250,7 @@ class Shelves:
                 if entry is None or entry.key in passed or now >= entry.expires or len(found) >= limit:
                     continue
                 passed.add(entry.key)
-                if attributes.items() <= entry.labels.items() and not (guarded and objection(text, entry.prompt)):
+                if attributes.items() <= entry.labels.items() and not (guarded and objects(entry.prompt)):
                     found.append(Match(_item(entry), cosine, "semantic"))
 
         index = self._indexes.get(_partition(shelf), embedder)
@@ -283,7 +291,7 @@ def _digest(value: Any) -> str:
     try:
         data = orjson.dumps(value)
     except orjson.JSONEncodeError as error:
-        raise ValueError("a text is not valid Unicode: it holds half of a surrogate pair") from error
+        raise TextError("a text is not valid Unicode: it holds half of a surrogate pair") from error
     return blake2b(data, digest_size=16).hexdigest()
 
 

@@ -5,7 +5,6 @@ read is checked whole before any of it is used.
 """
 
 import base64
-import binascii
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -165,7 +164,7 @@ def _read_answer(answer: _Answer, usage: Usage) -> Answer:
     else:
         try:
             body = base64.b64decode(answer.body, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise TransferError(f"answer.body: expected base64: {error}") from None
     return Answer(body, answer.content_type, usage, tuple(answer.headers))
 

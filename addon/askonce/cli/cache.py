@@ -1,7 +1,12 @@
 """`cache …`: the remembered answers."""
 
 import json
-from typing import Annotated, Any
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
 from urllib.parse import quote
 
 import typer
@@ -11,7 +16,7 @@ from askonce.settings import Settings
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List, search and forget remembered answers.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, search, move and forget remembered answers.", no_args_is_help=True, rich_markup_mode=None)
 
 Upstream = Annotated[str | None, typer.Option(help="Only those of this rule.")]
 Model = Annotated[str | None, typer.Option(help="Only those of this model.")]
@@ -144,6 +149,148 @@ def clear(
         print_json(cleared)
     else:
         typer.echo(f"deleted {cleared['deleted_count']}")
+
+
+@app.command()
+def export(
+    file: Annotated[Path | None, typer.Argument(show_default=False)] = None,
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+) -> None:
+    """Write every remembered answer to a file, one JSON object a line, or print them."""
+    from askonce.cli.client import management
+    from askonce.cli.output import notes
+    from askonce.cli.transfer import pages
+
+    count = 0
+    with management(Settings.from_env(listen=listen, rules=rules, data=data)) as ask, _written(file) as out:
+        for page in pages(ask):
+            out.write(page)
+            count += page.count(b"\n")
+    if file:
+        notes().print(f"{count - 1} answers in {file}", soft_wrap=True, markup=False)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, show_default=False)],
+    as_json: AsJson = False,
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+) -> None:
+    """Take in the answers of an export of the same cache; those that are over, or older than what is here, are not."""
+    from askonce.cli.client import management
+    from askonce.cli.output import print_json
+    from askonce.cli.transfer import batches
+
+    done = {"imported": 0, "skipped": 0}
+    with management(Settings.from_env(listen=listen, rules=rules, data=data)) as ask, file.open("rb") as lines:
+        for batch in batches(lines):
+            for name, number in ask("POST", "/v1/cache/import", {}, batch).items():
+                done[name] += number
+    if as_json:
+        print_json(done)
+    else:
+        typer.echo(f"imported {done['imported']}, skipped {done['skipped']}")
+
+
+@app.command()
+def warm(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, show_default=False)],
+    like: Annotated[
+        str, typer.Option(metavar="KEY", help="An entry of a call of the app; the answers serve calls like it.")
+    ],
+    as_json: AsJson = False,
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+) -> None:
+    """Keep answers before anybody asked: JSON lines of "prompt" and "response", a text or the provider's object."""
+    from askonce.cli.client import management
+    from askonce.cli.output import notes, print_json, printable
+    from askonce.cli.transfer import pairs
+
+    warmed, errors = 0, list[dict[str, Any]]()
+    with management(Settings.from_env(listen=listen, rules=rules, data=data)) as ask, file.open("rb") as lines:
+        for first, batch in pairs(lines, str(file)):
+            done = ask("POST", "/v1/warm", {}, json.dumps({"like": like, "entries": batch}).encode())
+            warmed += done["warmed"]
+            errors += [
+                {"line": first + at, "error": one["error"]} for at, one in enumerate(done["entries"]) if not one["key"]
+            ]
+    if as_json:
+        print_json({"warmed": warmed, "errors": errors})
+    else:
+        for one in errors:
+            notes().print(printable(f"{file}:{one['line']}: {one['error']}"), markup=False, soft_wrap=True)
+        typer.echo(f"warmed {warmed}, failed {len(errors)}")
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def why(
+    key: Annotated[
+        str | None,
+        typer.Argument(help="The key of a call or an entry, or its beginning; the last call by default."),
+    ] = None,
+    other: Annotated[str | None, typer.Argument(help="An entry to compare with; the nearest by default.")] = None,
+    last: Annotated[int | None, typer.Option(min=1, max=50, help="The last call but N-1.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The call of the entry with this prompt, or the nearest.")] = None,
+    as_json: AsJson = False,
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+) -> None:
+    """Why a call was not answered, and what differs from the nearest stored call."""
+    from askonce.cli.client import management
+    from askonce.cli.output import print_json, printable, results
+
+    which = {"key": key, "other": other, "last": last, "prompt": prompt}
+    with management(Settings.from_env(listen=listen, rules=rules, data=data)) as ask:
+        found = ask("GET", "/v1/why", which)
+    if as_json:
+        print_json(found)
+        return
+    console = results()
+    call, nearest = found["call"], found["nearest"]
+    lines = [("why", found["why"])]
+    if call:
+        lines += [
+            ("call", f"{call['key'] or '-'}  {call['time']}  {call['upstream']} {call['model']} {call['status']}")
+        ]
+        if call["unkept"]:
+            lines.append(("not kept", call["unkept"]))
+    if found["prompt"] is not None:
+        lines.append(("prompt", found["prompt"]))
+    if nearest:
+        lines += [("nearest", f"{nearest['key']}  {nearest['upstream']} {nearest['model']}"), ("", nearest["prompt"])]
+    for difference in found["differs"]:
+        lines.append(("differs", difference["part"]))
+        if difference["stored"] or difference["asked"]:
+            lines += [("", f"- {difference['stored']}"), ("", f"+ {difference['asked']}")]
+    for name, text in lines:
+        console.print(f"{name:>9}  {printable(text)}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _written(file: Path | None) -> Iterator[BinaryIO]:
+    """A file that takes the place of `file` when all of it is written; stdout for None."""
+    if file is None:
+        yield sys.stdout.buffer
+        return
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as out:
+            yield out
+        fresh.replace(file)
+    except OSError as error:
+        error.filename = str(file)
+        raise
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _path(key: str) -> str:

@@ -6,9 +6,9 @@ One rule: both ways answer with the same values, because both are the same appli
 import asyncio
 import http.client
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from askonce import __version__
@@ -17,8 +17,15 @@ from askonce.settings import Settings
 
 __all__ = ["Ask", "management", "running_proxy"]
 
-type Ask = Callable[[str, str, Mapping[str, Any]], Any]
-"""(method, path, query parameters) -> the JSON value that was answered. Parameters that are None are left out."""
+
+class Ask(Protocol):
+    """Sends one request."""
+
+    def __call__(self, method: str, path: str, query: Mapping[str, Any], body: bytes = b"", /) -> Any:
+        """The JSON value that was answered; bytes where it was no single one. Parameters that are None are left out.
+
+        A body is JSON, or JSON lines where it ends with a line break.
+        """
 
 
 class RequestError(Exception):
@@ -47,20 +54,20 @@ def _over_http(settings: Settings, state: State) -> Ask:
     if state is State.FOREIGN:
         raise ProxyError(f"what listens at {settings.listen} is not Askonce; name the proxy with --listen HOST:PORT")
 
-    def ask(method: str, path: str, query: Mapping[str, Any]) -> Any:
+    def ask(method: str, path: str, query: Mapping[str, Any], body: bytes = b"", /) -> Any:
         connection = http.client.HTTPConnection(settings.client_host, settings.listen_port, timeout=30)
-        headers = {"authorization": f"Bearer {settings.token}"} if settings.token else {}
+        headers = _content_type(body) | ({"authorization": f"Bearer {settings.token}"} if settings.token else {})
         try:
-            connection.request(method, _target(path, query), headers=headers)
+            connection.request(method, _target(path, query), body or None, headers)
             response = connection.getresponse()
-            body = response.read()
+            answer = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise ProxyError(f"the proxy at {settings.listen} did not answer: {error}") from error
         finally:
             connection.close()
         if response.status == 401:
             raise RequestError("the proxy asks for its token: set ASKONCE_TOKEN to the one it was started with")
-        return _value(response.status, body)
+        return _value(response.status, response.headers.get_content_type(), answer)
 
     return ask
 
@@ -74,10 +81,13 @@ def _own_management(settings: Settings) -> Iterator[Ask]:
     from askonce.cache.judge import default_judge
     from askonce.config import load
     from askonce.manage import create_app
+    from askonce.rules import Rules
+    from askonce.warming import LikeWarmer
 
     if not settings.data.is_dir():
         raise ProxyError(f"no proxy runs at {settings.listen}, and there is no data folder at {settings.data}")
     config = load(settings.rules)
+    rules = Rules(config)
     limits = Limits(config.cache.max_entries, config.cache.max_bytes)
     with asyncio.Runner() as runner:
         cache = Cache.open(settings.data, embedder=config.embedder, judge=default_judge(), limits=limits)
@@ -90,12 +100,14 @@ def _own_management(settings: Settings) -> Iterator[Ask]:
             reload=None,
             limits=limits,
             ttl=lambda: config.defaults.ttl,
+            warm=LikeWarmer(cache, lambda: rules),
         )
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://askonce.internal")
 
-        def ask(method: str, path: str, query: Mapping[str, Any]) -> Any:
-            response = runner.run(client.request(method, _target(path, query)))
-            return _value(response.status_code, response.content)
+        def ask(method: str, path: str, query: Mapping[str, Any], body: bytes = b"", /) -> Any:
+            headers = _content_type(body)
+            response = runner.run(client.request(method, _target(path, query), content=body, headers=headers))
+            return _value(response.status_code, response.headers["content-type"], response.content)
 
         try:
             runner.run(cache.ready())
@@ -110,7 +122,15 @@ def _target(path: str, query: Mapping[str, Any]) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def _value(status: int, body: bytes) -> Any:
+def _content_type(body: bytes) -> dict[str, str]:
+    if not body:
+        return {}
+    return {"content-type": "application/jsonl" if body.endswith(b"\n") else "application/json"}
+
+
+def _value(status: int, content_type: str, body: bytes) -> Any:
+    if content_type.startswith("application/jsonl"):
+        return body
     try:
         value = json.loads(body)
     except ValueError:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Certs", "Data", "Listen", "RulesFile"]
+__all__ = ["AsJson", "Cassette", "Certs", "Data", "Listen", "Mode", "RulesFile"]
 
 Listen = Annotated[
     str | None,
@@ -26,5 +26,20 @@ Data = Annotated[
 Certs = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Where the certificates are; ./certs by default.", envvar="ASKONCE_CERTS"),
+]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODE",
+        help="record: ask always, keep every answer. replay: answer what is known, record the rest. "
+        "strict: answer identical calls, ask nothing.",
+        envvar="ASKONCE_MODE",
+    ),
+]
+Cassette = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="With --mode: keep answers in this file, not in --data.", envvar="ASKONCE_CASSETTE"
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

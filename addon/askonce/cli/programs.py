@@ -5,11 +5,12 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from askonce.cli.options import Certs, Data, Listen, RulesFile
+from askonce.cli.options import Cassette, Certs, Data, Listen, Mode, RulesFile
 from askonce.settings import Settings
 
 __all__ = ["env", "exec_"]
@@ -29,21 +30,28 @@ def exec_(
     rules: RulesFile = None,
     data: Data = None,
     certs: Certs = None,
+    mode: Mode = None,
+    cassette: Cassette = None,
 ) -> None:
-    """Run a program behind the proxy. A proxy is started for it where none listens."""
+    """Run a program behind the proxy. A proxy is started for it where none listens, and always with --mode."""
     from contextlib import ExitStack
 
     from askonce import launch, running
     from askonce.cli.output import notes
 
-    settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs)
+    settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs, mode=mode, cassette=cassette)
+    if settings.mode != "normal":
+        settings = replace(settings, listen_port=0)  # one of the command's own: others must not share the mode
     launch.find_command(command[0], os.environ)  # a slip of the pen should not wait for a proxy
     _remark_on_other_proxy(os.environ, settings)
+    before = _recorded(settings)
     with ExitStack() as stack:
         with notes().status(f"waiting for the proxy at {settings.listen}"):
             proxy = stack.enter_context(running.borrowed(settings))
             variables = _variables(proxy)
         code = launch.run(command, {**os.environ, **variables})
+    if new := len(_recorded(settings) - before):
+        notes().print(f"askonce: {new} recorded in {settings.cassette}", soft_wrap=True, markup=False)
     raise typer.Exit(code)
 
 
@@ -65,6 +73,13 @@ def env(
         )
     _remark_on_other_proxy(os.environ, settings)
     typer.echo(_exports(_variables(settings), shell))
+
+
+def _recorded(settings: Settings) -> set[bytes]:
+    """The lines of the cassette; none where there is none."""
+    if not settings.cassette or not settings.cassette.is_file():
+        return set()
+    return set(settings.cassette.read_bytes().splitlines()[1:])
 
 
 def _variables(settings: Settings) -> dict[str, str]:

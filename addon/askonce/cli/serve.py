@@ -4,15 +4,23 @@ from typing import Annotated
 
 import typer
 
-from askonce.cli.options import Certs, Data, Listen, RulesFile
+from askonce.cli.options import Cassette, Certs, Data, Listen, Mode, RulesFile
 from askonce.settings import Settings
 
 __all__ = ["serve", "web"]
 
 
-def serve(listen: Listen = None, rules: RulesFile = None, data: Data = None, certs: Certs = None) -> None:
+def serve(
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+    certs: Certs = None,
+    mode: Mode = None,
+    cassette: Cassette = None,
+) -> None:
     """Run the proxy until it is stopped."""
-    _serve(Settings.from_env(listen=listen, rules=rules, data=data, certs=certs), web=False)
+    settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs, mode=mode, cassette=cassette)
+    _serve(settings, web=False)
 
 
 def web(

@@ -1,10 +1,12 @@
 """The application on the reserved host and on the proxy's own port: which routers it has, and what they share.
 
+At the root it is the union of all products, which a view of its own serves alone.
+
 The rule: a product's routes are one router in one file; what all of them share (guard, errors, documents) is here.
 It runs without a server, inside the proxy's event loop, so it has no lifespan and needs no threads of its own.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, HTTPException
@@ -13,13 +15,18 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
+from starlette.types import Scope
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Limits
 from askonce.faults import Faults
-from askonce.manage import entries, probes
+from askonce.manage import entries, probes, transfer, why
+from askonce.manage import warm as warming
+from askonce.manage.dialects import ProductRoutes, Shared
 from askonce.manage.errors import RESPONSES, install
-from askonce.manage.guard import Guard, bearer
+from askonce.manage.guard import MAX_BODY, Guard, bearer
+from askonce.manage.views import Dispatch, Views
+from askonce.manage.warm import Warm
 
 __all__ = ["create_app"]
 
@@ -40,34 +47,82 @@ def create_app(
     reload: Callable[[], Awaitable[None]] | None,
     limits: Limits | None = None,
     ttl: Callable[[], float] | None = None,
+    warm: Warm | None = None,
+    products: Sequence[Callable[[Shared], ProductRoutes]] = (),
+    host: str = "askonce.internal",
 ) -> FastAPI:
     """The management API as an ASGI application.
 
     `token` is asked for as `Authorization: Bearer`; None leaves every route open. `ready` gives the reason why the
     proxy cannot do its work, or None. `reload` reads rules.yaml again and raises ValueError where it cannot be used;
     None leaves that route out. `limits` are the cache's, and `ttl` gives the seconds that an answer is kept where its
-    rule does not say; both are only shown, as unknown where they are None.
+    rule does not say; both are only shown, as unknown where they are None. `warm` keeps answers that nobody asked for;
+    None leaves that route out. `products` are those that are served; their
+    views are below `host` and at paths of their own.
 
     Raises ValueError for an empty token, which would protect nothing.
     """
     if token == "":
         raise ValueError("the management token is empty; expected a text, or none at all")
     protected: list[Depends] = [bearer(token)] if token is not None else []
-    app = FastAPIOffline(
-        title="Askonce",
+    shared = Shared(
+        cache=cache,
+        accounting=accounting,
+        faults=Faults(accounting.fault),
         version=version,
+        token=token,
+        protected=protected,
+        ready=ready,
+        reload=reload,
+        limits=limits,
+        ttl=ttl,
+    )
+    served = [product(shared) for product in products]
+    views = Views(host, served, MAX_BODY)
+    app = _application("Askonce", shared, views)
+    app.add_middleware(Dispatch, views=views)
+    app.add_middleware(
+        Guard, faults=shared.faults, render_for=views.render_for, max_body=lambda scope: _max_body(scope, views)
+    )
+    app.include_router(_own(protected, reload))
+    for product in served:
+        app.include_router(product.routes)
+    app.include_router(probes.health(shared))
+    app.include_router(probes.metrics(shared))
+    app.include_router(probes.statistics(shared))
+    app.include_router(transfer.router(cache, protected=protected))
+    app.include_router(why.router(cache, accounting, protected=protected))
+    if warm:
+        app.include_router(warming.router(warm, protected=protected))
+    app.include_router(entries.router(cache, limits=limits, ttl=ttl, protected=protected))
+    views.apps = {product.name: _view(product, shared, views) for product in served}
+    return app
+
+
+def _max_body(scope: Scope, views: Views) -> int:
+    return transfer.MAX_IMPORT if scope["path"] in (transfer.IMPORT_PATH, "/v1/warm") else views.max_body(scope)
+
+
+def _view(product: ProductRoutes, shared: Shared, views: Views) -> FastAPI:
+    app = _application(product.title, shared, views)
+    app.include_router(product.view)
+    app.include_router(product.routes)
+    app.include_router(probes.health(shared))
+    app.include_router(probes.metrics(shared, product.families))
+    return app
+
+
+def _application(title: str, shared: Shared, views: Views) -> FastAPI:
+    app = FastAPIOffline(
+        title=title,
+        version=shared.version,
         description="The cache between your programs and their LLM providers: look, search, forget, measure.",
         redirect_slashes=False,
         static_url="/docs/assets",
         swagger_ui_parameters={"validatorUrl": None},
         generate_unique_id_function=_operation_id,
     )
-    faults = Faults(accounting.fault)
-    app.add_middleware(Guard, faults=faults)
-    install(app, faults)
-    app.include_router(_own(protected, reload))
-    app.include_router(probes.router(cache, accounting, version=version, ready=ready, protected=protected))
-    app.include_router(entries.router(cache, limits=limits, ttl=ttl, protected=protected))
+    install(app, shared.faults, views.render_for)
     return app
 
 

@@ -17,7 +17,7 @@ from askonce.cache import Cache, Entry, Filter, Limits
 from askonce.call import Answer
 from askonce.manage.errors import RESPONSES, Problem
 
-__all__ = ["router"]
+__all__ = ["EntrySummary", "printable", "router", "summary"]
 
 _SHOWN = ("bytes", "memory_bytes", "index_bytes", "partitions", "evicted", "embedder")
 _LAST_MOMENT = 253402300799.0
@@ -147,7 +147,7 @@ def router(
         which = page.filter()
         entries = await cache.list(which, offset=page.offset, limit=page.limit)
         return Listing(
-            count=await cache.count(which), keys=[entry.key for entry in entries], entries=[*map(_summary, entries)]
+            count=await cache.count(which), keys=[entry.key for entry in entries], entries=[*map(summary, entries)]
         )
 
     @routes.get("/stats")
@@ -166,7 +166,7 @@ def router(
     async def search(query: Annotated[Search, Query()]) -> Results:
         """Remembered answers to prompts near `q`, whoever asked them."""
         found = await cache.search(query.q, query.limit)
-        return Results(results=[Found(entry=_summary(entry), similarity=cosine) for entry, cosine in found])
+        return Results(results=[Found(entry=summary(entry), similarity=cosine) for entry, cosine in found])
 
     @routes.get("/{key}", responses={404: {"model": Problem}})
     async def show(key: str) -> EntryDetail:
@@ -191,7 +191,8 @@ def router(
     return routes
 
 
-def _summary(entry: Entry) -> EntrySummary:
+def summary(entry: Entry) -> EntrySummary:
+    """An entry without its answer."""
     return EntrySummary(**_fields(entry))
 
 
@@ -201,7 +202,7 @@ def _detail(entry: Entry) -> EntryDetail:
         stale_until=_moment(entry.stale_until),
         partition=entry.partition.hex(),
         parts=dict(entry.parts),
-        turns=[Message(role=_printable(turn.role), text=_printable(turn.text)) for turn in entry.turns],
+        turns=[Message(role=printable(turn.role), text=printable(turn.text)) for turn in entry.turns],
         answer=_answer(entry.answer),
     )
 
@@ -212,9 +213,9 @@ def _fields(entry: Entry) -> dict[str, Any]:
         "upstream": entry.upstream,
         "host": entry.host,
         "wire": entry.wire,
-        "model": _printable(entry.model),
-        "namespace": _printable(entry.namespace),
-        "prompt": _printable(entry.prompt),
+        "model": printable(entry.model),
+        "namespace": printable(entry.namespace),
+        "prompt": printable(entry.prompt),
         "created": _moment(entry.created),
         "expires": _moment(entry.expires),
         "upstream_seconds": entry.upstream_seconds,
@@ -242,6 +243,7 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text as it can be written in JSON."""
     # A lone surrogate, which JSON allows in a string, cannot be encoded again.
     return text.encode(errors="replace").decode()

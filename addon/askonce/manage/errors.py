@@ -1,17 +1,19 @@
-"""Errors as `{"error": "<a sentence>"}`, whatever went wrong."""
+"""What goes wrong, as a sentence, in the shape of whoever's route it is; our own is `{"error": "<a sentence>"}`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
 
 from askonce.cache import StoreError
 from askonce.faults import Faults
+from askonce.manage.dialects import Mistakes, Render
 
 __all__ = ["RESPONSES", "Problem", "install"]
 
@@ -34,30 +36,38 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 _PLACES = {"query": "query parameter", "path": "path parameter", "header": "header", "cookie": "cookie", "body": "body"}
 
 
-def install(app: FastAPI, faults: Faults) -> None:
-    """Make `app` answer every error in this shape."""
+def install(app: FastAPI, faults: Faults, render_for: Callable[[Scope], Render]) -> None:
+    """Make `app` answer every error; `render_for` tells whose shape it has."""
 
-    async def refused(request: Request, error: Exception) -> JSONResponse:
+    async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        message, headers = error.detail, dict(error.headers or {})
-        if error.status_code == 404 and message == HTTPStatus(404).phrase:
-            message = f"There is nothing at {request.url.path}; /openapi.json lists what there is"
+        detail, headers = error.detail, dict(error.headers or {})
+        if error.status_code == 404 and detail == HTTPStatus(404).phrase:
+            root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+            detail = f"There is nothing at {request.url.path}; {root}/openapi.json lists what there is"
         elif error.status_code == 405:
             headers["Allow"] = _allowed(app, request) or headers["Allow"]
-            message = f"{request.method} is not allowed on {request.url.path}, only {headers['Allow']}"
-        return JSONResponse({"error": message}, error.status_code, headers)
+            detail = f"{request.method} is not allowed on {request.url.path}, only {headers['Allow']}"
+        return render_for(request.scope)(request.scope, error.status_code, detail, headers)
 
-    async def invalid(_request: Request, error: Exception) -> JSONResponse:
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return JSONResponse({"error": "; ".join(_mistake(mistake) for mistake in error.errors())}, 400)
+        mistakes = Mistakes("; ".join(_mistake(mistake) for mistake in error.errors()))
+        mistakes.errors = error.errors()
+        return render_for(request.scope)(request.scope, 400, mistakes, {})
 
-    async def store_failed(request: Request, error: Exception) -> JSONResponse:
+    async def store_failed(request: Request, error: Exception) -> Response:
         faults.report("store", error, f"{request.method} {request.url.path!r} was answered with 503")
-        return JSONResponse({"error": str(error)}, 503)
+        return render_for(request.scope)(request.scope, 503, str(error), {})
+
+    async def failed(request: Request, _error: Exception) -> Response:
+        # In a view's application, whose own last resort would be plain text; the guard reports it.
+        return render_for(request.scope)(request.scope, 500, "Internal server error", {})
 
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(StoreError, store_failed)
+    app.add_exception_handler(Exception, failed)
 
 
 def _allowed(app: FastAPI, request: Request) -> str:

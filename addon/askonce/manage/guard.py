@@ -7,17 +7,18 @@ and no failure shows a caller more than that there was one.
 import hmac
 import string
 import uuid
+from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Security
 from fastapi.params import Depends
-from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from askonce.faults import Faults
+from askonce.manage.dialects import Render
+from askonce.views import is_own_site
 
 __all__ = ["MAX_BODY", "Guard", "bearer"]
 
@@ -25,7 +26,6 @@ MAX_BODY = 1 << 20
 """Bytes of a request's body."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_PORTS = {"http": 80, "https": 443}
 _ID = frozenset(string.ascii_letters + string.digits + "-_.:+/=")
 _HEADERS = {
     "cache-control": "no-store",
@@ -53,9 +53,13 @@ def bearer(token: str) -> Depends:
 class Guard:
     """The outermost middleware."""
 
-    def __init__(self, app: ASGIApp, faults: Faults, max_body: int = MAX_BODY) -> None:
+    def __init__(
+        self, app: ASGIApp, faults: Faults, render_for: Callable[[Scope], Render], max_body: Callable[[Scope], int]
+    ) -> None:
+        """`max_body` tells the bytes that a request's body may have, `render_for` whose shape a refusal has."""
         self._app = app
         self._faults = faults
+        self._render_for = render_for
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,6 +68,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         request_id = _request_id(headers.get("x-request-id", ""))
+        scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
         async def send_guarded(message: Message) -> None:
@@ -77,12 +82,13 @@ class Guard:
             await send(message)
 
         async def refuse(status: int, error: str) -> None:
-            await JSONResponse({"error": error}, status)(scope, receive, send_guarded)
+            await self._render_for(scope)(scope, status, error, {})(scope, receive, send_guarded)
 
-        if scope["method"] not in _SAFE and not _own_site(headers, scope["scheme"]):
+        url = f"{scope['scheme']}://{headers.get('host', '')}"
+        if scope["method"] not in _SAFE and not is_own_site(headers.get("origin"), headers.get("sec-fetch-site"), url):
             await refuse(403, "Refused: a page of another site may not change anything here")
             return
-        body = await self._read(headers, receive)
+        body = await self._read(headers, receive, self._max_body(scope))
         if body is None:
             await refuse(413, "Request body too large")
             return
@@ -93,16 +99,17 @@ class Guard:
             if not started:
                 await refuse(500, "Internal server error")
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+    @staticmethod
+    async def _read(headers: Headers, receive: Receive, limit: int) -> bytes | None:
         """The whole body; None where it is over the limit."""
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_body:
+        if length.isdecimal() and int(length) > limit:
             return None
         body = bytearray()
         while True:
             message = await receive()
             body += message.get("body", b"")
-            if len(body) > self._max_body:
+            if len(body) > limit:
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
@@ -123,21 +130,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 def _request_id(given: str) -> str:
     return given if given and len(given) <= 128 and _ID.issuperset(given) else str(uuid.uuid4())
-
-
-def _own_site(headers: Headers, scheme: str) -> bool:
-    """Whether this came from our own page, or from a program (a browser tells the site, a program does not)."""
-    origin = headers.get("origin")
-    if origin is None:
-        return headers.get("sec-fetch-site") != "cross-site"
-    return _site(origin) == _site(f"{scheme}://{headers.get('host', '')}") != ""
-
-
-def _site(url: str) -> str:
-    """`host:port` of an origin, the scheme's own port filled in; empty for "null" and what is no origin."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        return ""
-    return f"{parts.hostname}:{port}" if parts.hostname else ""

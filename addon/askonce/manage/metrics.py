@@ -27,23 +27,30 @@ _LE = [*map(str, BUCKETS), "+Inf"]
 class Exposition(Collector):
     """Renders the metrics of one process."""
 
-    def __init__(self, accounting: Accounting, cache: Cache, version: str) -> None:
+    def __init__(self, accounting: Accounting, cache: Cache, version: str, families: Sequence[str] = ()) -> None:
+        """`families` are beginnings of names; without any, all are rendered, and the process's own."""
         self._accounting = accounting
         self._cache = cache
         self._version = version
+        self._families = tuple(families)
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        if not families:
+            ProcessCollector(registry=self._registry)
         self._registry.register(self)
 
     def render(self) -> bytes:
         """All families, as `CONTENT_TYPE`."""
-        return generate_latest(self._registry) + self._semcache_counters()
+        rendered = generate_latest(self._registry)
+        return rendered + self._semcache_counters() if self._shows("semcache_") else rendered
+
+    def _shows(self, family: str) -> bool:
+        return not self._families or family.startswith(self._families)
 
     def collect(self) -> Iterable[Metric]:
-        yield from self._askonce()
-        yield from self._promptcache()
-        yield from self._semcache()
-        yield from self._gateway()
+        for family in (self._askonce, self._promptcache, self._semcache, self._gateway):
+            for metric in family():
+                if self._shows(metric.name):
+                    yield metric
 
     def _askonce(self) -> Iterator[Metric]:
         table, stats = self._accounting, self._cache.stats()
@@ -163,11 +170,12 @@ class Exposition(Collector):
         yield _counter(
             "gateway_requests_total",
             "Total number of requests",
-            _calls(table.sums(lambda row: (row.method, row.endpoint, str(row.status), row.model))),
+            _calls(table.sums(lambda row: (row.method, row.endpoint, str(row.status), row.model, row.owner))),
             "method",
             "endpoint",
             "status",
             "model",
+            "owner",
         )
         totals = table.totals()
         yield _histogram(

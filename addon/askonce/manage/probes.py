@@ -4,21 +4,20 @@ The rule: each response is the union of what the products that claim its path do
 finds its fields; which field is whose stands beside it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, TypedDict
 
 from fastapi import APIRouter, Response
-from fastapi.params import Depends
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 
-from askonce.accounting import Accounting, Stats, Totals
-from askonce.cache import Cache
+from askonce.accounting import Stats, Totals
+from askonce.manage.dialects import Shared
 from askonce.manage.errors import RESPONSES
 from askonce.manage.metrics import CONTENT_TYPE, Exposition
 
-__all__ = ["router"]
+__all__ = ["health", "metrics", "statistics"]
 
 
 class Services(BaseModel):
@@ -120,29 +119,22 @@ class RootStats(Stats, PromptCacheStats):
     """Our own statistics and PromptCache's."""
 
 
-def router(
-    cache: Cache,
-    accounting: Accounting,
-    *,
-    version: str,
-    ready: Callable[[], str | None],
-    protected: Sequence[Depends],
-) -> APIRouter:
-    """The routes; `protected` guards all but the health trio, which is always open."""
+def health(shared: Shared) -> APIRouter:
+    """The health trio, which is always open."""
     routes = APIRouter(responses=RESPONSES)
-    exposition = Exposition(accounting, cache, version)
+    accounting = shared.accounting
 
-    @routes.get("/health", tags=["health"])
-    async def health() -> Health:
+    @routes.get("/health", tags=["health"], name="health")
+    async def overall() -> Health:
         """How it is, and how its providers were when they were last asked."""
-        well = ready() is None
+        well = shared.ready() is None
         now = datetime.now(UTC).replace(microsecond=0)
         store: Literal["connected", "disconnected"] = "connected" if well else "disconnected"
         return Health(
             status="healthy" if well else "degraded",
             time=now,
             timestamp=now,
-            version=version,
+            version=shared.version,
             services=Services(
                 redis=store,
                 database=store,
@@ -155,7 +147,7 @@ def router(
     @routes.get("/health/ready", tags=["health"], response_model=Ready, responses={503: {"model": NotReady}})
     async def readiness() -> Ready | JSONResponse:
         """Whether it can do its work: 200, or 503 and why not."""
-        reason = ready()
+        reason = shared.ready()
         checks = Checks(redis=reason is None, database=reason is None, config=True)
         if reason is None:
             return Ready(checks=checks)
@@ -166,15 +158,31 @@ def router(
         """Whether it runs at all."""
         return Alive(uptime=int(accounting.uptime))
 
-    @routes.get("/metrics", tags=["statistics"], dependencies=protected, response_class=PlainTextResponse)
-    async def metrics() -> Response:
+    return routes
+
+
+def metrics(shared: Shared, families: Sequence[str] = ()) -> APIRouter:
+    """`/metrics`, of all families or of those whose names begin so."""
+    routes = APIRouter(responses=RESPONSES, dependencies=shared.protected)
+    exposition = Exposition(shared.accounting, shared.cache, shared.version, families)
+
+    @routes.get("/metrics", tags=["statistics"], response_class=PlainTextResponse, name="metrics")
+    async def expose() -> Response:
         """Prometheus' text format: askonce_*, promptcache_*, semcache_*, gateway_*, process_*."""
         return Response(exposition.render(), headers={"content-type": CONTENT_TYPE})
 
-    @routes.get("/v1/stats", tags=["statistics"], dependencies=protected)
+    return routes
+
+
+def statistics(shared: Shared) -> APIRouter:
+    """`/v1/stats`, for people and for PromptCache's clients."""
+    routes = APIRouter(responses=RESPONSES, dependencies=shared.protected)
+
+    @routes.get("/v1/stats", tags=["statistics"])
     async def stats() -> RootStats:
         """What was asked, answered and saved since the process started; PromptCache's fields among them."""
-        return {**accounting.stats(), **_promptcache(accounting.totals(), cache.stats()["entries"])}
+        totals = shared.accounting.totals()
+        return {**shared.accounting.stats(), **_promptcache(totals, shared.cache.stats()["entries"])}
 
     return routes
 

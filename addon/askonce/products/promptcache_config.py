@@ -6,7 +6,16 @@ from pydantic import Field, model_validator
 
 from askonce.sections import Duration, Section, Size
 
-__all__ = ["PromptCacheSpec"]
+__all__ = ["PromptCacheSpec", "ProviderSpec"]
+
+
+class ProviderSpec(Section):
+    """Where a provider's models are reached, in OpenAI's wire format, and which of them are asked."""
+
+    verify_url: str = Field(pattern=r"^https?://[^/\s]+")
+    verify_model: str
+    embed_url: str = Field(pattern=r"^https?://[^/\s]+")
+    embed_model: str
 
 
 class PromptCacheSpec(Section):
@@ -19,15 +28,28 @@ class PromptCacheSpec(Section):
     gray_zone_verifier: bool = True
     """Have an LLM decide what thresholds and judge leave open, where `provider_keys` has a key to ask it with."""
     decided_by: Literal["judge", "thresholds"] = "judge"
-    """`thresholds`: what is at least as near as `high_threshold` is answered, whatever the judge thinks of it. PromptCache
-    does so, and answers opposites."""
+    """`thresholds`: what is at least as near as `high_threshold` is answered, whatever the judge thinks of it, as
+    PromptCache does; it answers opposites."""
     verify_timeout: Duration = 5.0
     """How long the verifier may take; after that the question is a miss."""
-    verify_models: dict[Literal["openai", "mistral", "claude"], str] = {
-        "openai": "gpt-4o-mini",
-        "mistral": "mistral-small-latest",
-        "claude": "claude-3-haiku-20240307",
-    }
+    openai: ProviderSpec = ProviderSpec(
+        verify_url="https://api.openai.com/v1",
+        verify_model="gpt-4o-mini",
+        embed_url="https://api.openai.com/v1",
+        embed_model="text-embedding-3-small",
+    )
+    mistral: ProviderSpec = ProviderSpec(
+        verify_url="https://api.mistral.ai/v1",
+        verify_model="mistral-small-latest",
+        embed_url="https://api.mistral.ai/v1",
+        embed_model="mistral-embed",
+    )
+    claude: ProviderSpec = ProviderSpec(
+        verify_url="https://api.anthropic.com/v1",
+        verify_model="claude-3-haiku-20240307",
+        embed_url="https://api.voyageai.com/v1",
+        embed_model="voyage-3",
+    )
     max_request: Size = 2**20
     """Larger requests are refused with 413."""
 

@@ -1,32 +1,54 @@
 """Which product a request to one of our own addresses is meant for.
 
-A view names the product (`/promptcache/…`, `promptcache.askonce.internal`); at the root the first that claims a
-request gets it.
+One rule: a view (`/promptcache/…`, `promptcache.askonce.internal`) names the product; at the root the first that
+recognises the request as its own gets it, and what none recognises is the default dialect's.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from askonce.call import Reply, Request
+from askonce.faults import Faults
 from askonce.products.base import Passage, Product
-from askonce.products.promptcache import PromptCache
+from askonce.products.keys import bears_key
 from askonce.rules import Rules
+from askonce.views import ViewName, find_view, is_own_site
 
 __all__ = ["Products"]
 
 
 class Products:
-    """All products, in the order in which they are asked at the root."""
+    """All products with calls to providers, in the order in which they are asked at the root."""
 
-    def __init__(self) -> None:
-        self._products: tuple[Product, ...] = (PromptCache(),)
+    def __init__(self, products: Sequence[Product], faults: Faults) -> None:
+        self._faults = faults
+        self._products = tuple(products)
+        self._by_name: dict[ViewName, Product] = {product.name: product for product in products}
 
-    def claim(self, request: Request, rules: Rules) -> Passage | Reply | None:
+    def claim(self, request: Request, scheme: str, rules: Rules) -> Passage | Reply | None:
         """What becomes of a request; None where it is one for the management API."""
-        for product in self._products:
-            prefix = f"/{product.name}"
-            if request.path.startswith(prefix + "/"):
-                return product.claim(replace(request, path=request.path.removeprefix(prefix)), rules)
-        for product in self._products:
-            if (claimed := product.claim(request, rules)) is not None:
-                return claimed
-        return None
+        view = find_view(request.host, request.path, rules.config.manage.host)
+        if not view.known:
+            return None
+        product = self._by_name.get(view.name) if view.name else self._at_root(request, rules)
+        if product is None:
+            return None
+        try:
+            claimed = product.claim(replace(request, path=request.path[len(view.prefix) :]), rules)
+        except Exception as error:
+            self._faults.report(f"a call to {product.name}", error, "it was answered with 500")
+            return product.refuse(500, "Internal server error")
+        # With a key of his own a caller can only spend what is his; without one, the operator's.
+        if claimed is None or bears_key(request.headers) or _from_program(request, scheme):
+            return claimed
+        return product.refuse(403, "Refused: a page of another site may not use this cache")
+
+    def _at_root(self, request: Request, rules: Rules) -> Product | None:
+        recognised = (product for product in self._products if product.recognises(request, rules))
+        return next(recognised, None) or self._by_name.get(rules.config.products.default_dialect)
+
+
+def _from_program(request: Request, scheme: str) -> bool:
+    headers = request.headers
+    url = f"{scheme}://{headers.get('host', request.host)}"
+    return is_own_site(headers.get("origin"), headers.get("sec-fetch-site"), url)

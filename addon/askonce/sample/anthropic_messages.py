@@ -1,4 +1,7 @@
-"""Anthropic's messages. Source: https://docs.anthropic.com/en/api/messages and .../messages-streaming."""
+"""Anthropic's messages. Source: https://docs.anthropic.com/en/api/messages and .../messages-streaming.
+
+Vertex AI has the same bodies with the model in the path.
+"""
 
 import re
 from collections.abc import Iterator
@@ -133,7 +136,7 @@ def headers() -> dict[str, str]:
 
 FORMAT = Format(
     name="anthropic-messages",
-    paths=re.compile(r"/messages$"),
+    paths=re.compile(r"/messages$|/models/(?P<model>[^/:]+):(?:rawPredict|streamRawPredict)$"),
     answer=answer,
     events=events,
     streamed=lambda ask: bool(ask.body.get("stream")),

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket
 
 from askonce.sample.performance import Address, Chunk, Script, encoder
 
@@ -74,6 +75,11 @@ class Control:
                 "body_base64": base64.b64encode(body).decode(),
             }
         )
+
+    def connected(self, socket: WebSocket) -> None:
+        """Count a WebSocket as one call, however many messages it brings."""
+        self.calls += 1
+        self.paths[socket.url.path] += 1
 
     def caller_left(self) -> None:
         """Count a caller who did not stay for the end."""

@@ -55,6 +55,8 @@ class Format:
     """The content type of a stream."""
     headers: Callable[[], Mapping[str, str]] = dict
     """What the provider sends along with every answer."""
+    hosts: re.Pattern[str] = re.compile(".*")
+    """The hosts that answer so, where others have the same path."""
 
 
 def sse(value: Any, name: str = "") -> bytes:

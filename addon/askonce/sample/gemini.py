@@ -129,7 +129,8 @@ def _question(body: JsonObject, settings: JsonObject, variant: int) -> Question:
 
 
 def _tool(function: JsonObject) -> Tool:
-    schema = function.get("parametersJsonSchema") or function.get("parameters")
+    schema = function.get("parametersJsonSchema") or function.get("parameters_json_schema")  # as the Python SDK has it
+    schema = schema or function.get("parameters")
     return Tool(function["name"], function.get("description", ""), schema)
 
 

@@ -13,7 +13,7 @@ from askonce.sample import answers, openai_chat
 from askonce.sample.answers import Question, Said, Tool
 from askonce.sample.formats import Ask, Format, JsonObject, dumps, fresh, others, sse, text_of, texts
 
-__all__ = ["FORMAT"]
+__all__ = ["FORMAT", "answer_message"]
 
 _ECHOED: JsonObject = {
     "background": False,
@@ -85,6 +85,15 @@ def events(ask: Ask, whole: JsonObject) -> Iterator[bytes]:
             yield event(kind, item_id=item["id"], output_index=index, **fields)
         yield event("response.output_item.done", output_index=index, item=item)
     yield event(f"response.{whole['status']}", response=whole)
+
+
+def answer_message(message: JsonObject, now: float) -> Iterator[str]:
+    """The messages that answer `response.create` on a WebSocket: the events of a stream, without its framing."""
+    path = _PATH.search("/v1/responses")
+    assert path
+    ask = Ask(path, {}, message, now)
+    for event in events(ask, answer(ask)):
+        yield event.partition(b"data: ")[2].decode().strip()
 
 
 def _filled(item: JsonObject) -> Iterator[tuple[str, JsonObject]]:
@@ -188,9 +197,10 @@ def _thought(output: list[JsonObject]) -> int:
     return sum(64 for item in output if item["type"] == "reasoning")
 
 
+_PATH = re.compile(r"/responses$")
 FORMAT = Format(
     name="openai-responses",
-    paths=re.compile(r"/responses$"),
+    paths=_PATH,
     answer=answer,
     events=events,
     streamed=lambda ask: bool(ask.body.get("stream")),

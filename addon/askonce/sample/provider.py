@@ -13,13 +13,15 @@ import orjson
 import zstandard
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
 from askonce.sample import (
     anthropic_messages,
     cohere_chat,
     gemini,
+    mistral,
     ollama_chat,
     openai_chat,
     openai_completions,
@@ -34,6 +36,8 @@ from askonce.sample.performance import Address, Chunk, Perform, Script
 __all__ = ["FORMATS", "UNKNOWN_MODEL", "application"]
 
 FORMATS: tuple[Format, ...] = (
+    mistral.CHAT,
+    mistral.EMBEDDINGS,
     openai_chat.FORMAT,
     openai_completions.FORMAT,
     openai_embeddings.FORMAT,
@@ -44,7 +48,7 @@ FORMATS: tuple[Format, ...] = (
     ollama_chat.CHAT,
     ollama_chat.GENERATE,
 )
-"""The first whose path matches answers, so `/chat/completions` comes before `/completions`."""
+"""The first whose host and path match answers, so `/chat/completions` comes before `/completions`."""
 
 UNKNOWN_MODEL = "no-such-model"
 
@@ -63,12 +67,25 @@ def application(control: Control, cut: Callable[[Address], None]) -> Starlette:
         script = control.scripts.popleft() if control.scripts else _answer(request, body, control)
         return Perform(script, cut, control.caller_left)
 
-    return Starlette(routes=[Route("/{path:path}", endpoint, methods=_METHODS)])
+    async def responses(socket: WebSocket) -> None:
+        control.connected(socket)
+        await socket.accept()
+        async for message in socket.iter_text():
+            for event in openai_responses.answer_message(orjson.loads(message), time.time()):
+                await socket.send_text(event)
+
+    return Starlette(
+        routes=[
+            WebSocketRoute("/v1/responses", responses),
+            Route("/{path:path}", endpoint, methods=_METHODS),
+        ]
+    )
 
 
 def _answer(request: Request, body: bytes, control: Control) -> Script:
     for form in FORMATS:
-        if match := form.paths.search(request.url.path):
+        match = form.paths.search(request.url.path)
+        if match and form.hosts.fullmatch(request.url.hostname or ""):
             break
     else:
         if request.url.path.endswith("/models"):

@@ -90,15 +90,16 @@ class OpenAIChat:
         final: JsonObject = orjson.loads(answer.body)
         final["id"] = answers.fresh_like(final.get("id"), replay, "chatcmpl-")
         # Providers whose identifiers are not OpenAI's (Mistral, DeepSeek, xAI, Perplexity, OpenRouter, Together,
-        # Fireworks) end every stream with the usage, asked or not.
-        unasked = not call.include_usage and not final["id"].startswith("chatcmpl-")
+        # Fireworks) end every stream with the usage, asked or not; and of Mistral's a tool call must come whole, for
+        # its SDK refuses a piece without the function's name.
+        foreign = not final["id"].startswith("chatcmpl-")
+        unasked = foreign and not call.include_usage and bool(final.get("usage"))
         final["created"] = int(replay.now)
-        unasked = unasked and bool(final.get("usage"))
         answers.settle_usage(final, answer.usage, replay)
         if not call.stream:
             return Reply(orjson.dumps(final), "application/json")
-        stream = Chunks(final, include_usage=call.include_usage, unasked_usage=unasked).stream()
-        return Reply(stream, answers.STREAM_TYPE)
+        chunks = Chunks(final, include_usage=call.include_usage, unasked_usage=unasked, whole_calls=foreign)
+        return Reply(chunks.stream(), answers.STREAM_TYPE)
 
 
 def _messages(body: JsonObject) -> list[JsonObject]:

@@ -147,11 +147,15 @@ def _whole(choice: JsonObject) -> JsonObject:
 class Chunks:
     """A `chat.completion` as the bytes of its stream, made by joining what is common to all chunks with each delta."""
 
-    def __init__(self, final: JsonObject, *, include_usage: bool = False, unasked_usage: bool = False) -> None:
-        """`unasked_usage`: the last chunk with a choice tells the usage, though the caller did not ask."""
+    def __init__(
+        self, final: JsonObject, *, include_usage: bool = False, unasked_usage: bool = False, whole_calls: bool = False
+    ) -> None:
+        """`unasked_usage`: the last chunk with a choice tells the usage, though the caller did not ask.
+        `whole_calls`: each tool call comes in one piece."""
         self._final = final
         self._include_usage = include_usage
         self._unasked_usage = unasked_usage
+        self._whole_calls = whole_calls
         self._model = final["model"] if isinstance(final.get("model"), str) else ""
         frame = {"id": final["id"], "object": "chat.completion.chunk", "created": final["created"]}
         frame |= {key: final[key] for key in ("model", "service_tier", "system_fingerprint") if key in final}
@@ -202,7 +206,7 @@ class Chunks:
         first: JsonObject = {"role": message.get("role") or "assistant"}
         if "content" in message:
             first["content"] = None if content is None else ""
-        is_one_call = len(calls) == 1 and content is None and not rest
+        is_one_call = len(calls) == 1 and content is None and not rest and not self._whole_calls
         if is_one_call:  # OpenAI announces a single call together with the role
             first["tool_calls"] = [_announced(0, calls[0])]
         if "refusal" in message:
@@ -218,6 +222,9 @@ class Chunks:
                 spread = logprobs.spread(key)
                 yield from ((delta, None) for delta in self._strings(key, value)) if spread is None else spread
         for index, call in enumerate(calls):
+            if self._whole_calls:
+                yield orjson.dumps({"tool_calls": [{"index": index, **call} if isinstance(call, dict) else call]}), None
+                continue
             if not is_one_call:
                 yield orjson.dumps({"tool_calls": [_announced(index, call)]}), None
             yield from ((delta, None) for delta in self._arguments(index, call))

@@ -64,10 +64,14 @@ class OpenAIEmbeddings:
         return Answer(body, "application/json", Usage(count_of(record.get("usage"), "prompt_tokens")))
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
-        body = answer.body  # it has neither an identifier nor a time
-        if replay.zero_usage:
-            final = orjson.loads(body)
-            body = orjson.dumps(final | {"usage": zeroed(final.get("usage"))})
+        body = answer.body  # OpenAI's has neither an identifier nor a time; Mistral's has an identifier
+        if replay.zero_usage or b'"id"' in body:
+            final: JsonObject = orjson.loads(body)
+            if isinstance(final.get("id"), str):
+                final["id"] = answers.fresh_like(final["id"], replay, "embd-")
+            if replay.zero_usage:
+                final["usage"] = zeroed(final.get("usage"))
+            body = orjson.dumps(final)
         return Reply(body, "application/json")
 
 

@@ -19,19 +19,32 @@ from pydantic import BaseModel
 
 OPENAI_TOOL: Any = {"type": "function", "function": WEATHER}
 SDKS: dict[str, Callable[[Ask], Answer]] = {}
-openai_client = lru_cache(lambda key: openai.OpenAI(api_key=key, max_retries=0))
-azure_client = lru_cache(
-    lambda key: openai.AzureOpenAI(
-        api_key=key, api_version="2025-04-01", azure_endpoint="https://sample.openai.azure.com", max_retries=0
-    )
-)
-anthropic_client = lru_cache(lambda key: anthropic.Anthropic(api_key=key, max_retries=0))
-genai_client = lru_cache(lambda key: genai.Client(api_key=key))
-vertex_client = lru_cache(lambda key: genai.Client(vertexai=True, api_key=key))
-cohere_client = lru_cache(lambda key: cohere.ClientV2(api_key=key))
-ollama_client = lru_cache(
-    lambda key: ollama.Client(host="https://ollama.com", headers={"authorization": f"Bearer {key}"})
-)
+AZURE = "https://sample.openai.azure.com"
+
+
+@lru_cache
+def client(kind: str, key: str) -> Any:
+    """The SDK's own client, once for each key."""
+    match kind:
+        case "openai":
+            return openai.OpenAI(api_key=key, max_retries=0)
+        case "azure":
+            return openai.AzureOpenAI(api_key=key, api_version="2025-04-01", azure_endpoint=AZURE, max_retries=0)
+        case "anthropic":
+            return anthropic.Anthropic(api_key=key, max_retries=0)
+        case "anthropic-vertex":
+            return anthropic.AnthropicVertex(region="us-central1", project_id="p", access_token=key, max_retries=0)
+        case "gemini":
+            return genai.Client(api_key=key)
+        case "vertex":
+            return genai.Client(vertexai=True, api_key=key)
+        case "cohere":
+            return cohere.ClientV2(api_key=key)
+        case "ollama":
+            return ollama.Client(host="https://ollama.com", headers={"authorization": f"Bearer {key}"})
+        case "ollama-local":
+            return ollama.Client(headers={"authorization": f"Bearer {key}"})
+    raise KeyError(kind)
 
 
 class Capital(BaseModel):
@@ -71,39 +84,40 @@ def chat_answer(completion: Any, events: list[str] | None = None) -> Answer:
     return Answer(message.content or message.refusal or "", dumped(completion), calls, events or [])
 
 
-def chat(client: Any, ask: Ask, **more: Any) -> Answer:
+def chat(kind: str, ask: Ask, **more: Any) -> Answer:
+    completions = client(kind, ask.key).chat.completions
     if not ask.stream:
-        method = client.chat.completions.parse if more else client.chat.completions.create
+        method = completions.parse if more else completions.create
         return chat_answer(method(**chat_request(ask), **more))
-    with client.chat.completions.stream(**chat_request(ask), **more) as stream:
+    with completions.stream(**chat_request(ask), **more) as stream:
         kinds = [event.type for event in stream]
         return chat_answer(stream.get_final_completion(), kinds)
 
 
 @sdk("openai-chat")
 def openai_chat(ask: Ask) -> Answer:
-    return chat(openai_client(ask.key), ask)
+    return chat("openai", ask)
 
 
 @sdk("openai-chat-structured")
 def openai_chat_structured(ask: Ask) -> Answer:
-    answer = chat(openai_client(ask.key), ask, response_format=Capital)
+    answer = chat("openai", ask, response_format=Capital)
     assert answer.whole["choices"][0]["message"]["parsed"]["certain"] is True
     return answer
 
 
 @sdk("azure-chat")
 def azure_chat(ask: Ask) -> Answer:
-    return chat(azure_client(ask.key), ask)
+    return chat("azure", ask)
 
 
 @sdk("openai-chat-async")
 def openai_chat_async(ask: Ask) -> Answer:
     async def run() -> Answer:
-        async with openai.AsyncOpenAI(api_key=ask.key, max_retries=0) as client:
+        async with openai.AsyncOpenAI(api_key=ask.key, max_retries=0) as sdk:
             if not ask.stream:
-                return chat_answer(await client.chat.completions.create(**chat_request(ask)))
-            async with client.chat.completions.stream(**chat_request(ask)) as stream:
+                return chat_answer(await sdk.chat.completions.create(**chat_request(ask)))
+            async with sdk.chat.completions.stream(**chat_request(ask)) as stream:
                 kinds = [event.type async for event in stream]
                 return chat_answer(await stream.get_final_completion(), kinds)
 
@@ -116,13 +130,13 @@ def response_answer(response: Any, events: list[str] | None = None) -> Answer:
 
 
 def response(ask: Ask, **more: Any) -> Answer:
-    client = openai_client(ask.key)
+    responses = client("openai", ask.key).responses
     request: dict[str, Any] = {"model": ask.model, "input": ask.question, **more}
     if ask.tools:
         request["tools"] = [{"type": "function", "strict": False, **WEATHER}]
     if not ask.stream:
-        return response_answer((client.responses.parse if more else client.responses.create)(**request))
-    with client.responses.stream(**request) as stream:
+        return response_answer((responses.parse if more else responses.create)(**request))
+    with responses.stream(**request) as stream:
         kinds = [event.type for event in stream]
         return response_answer(stream.get_final_response(), kinds)
 
@@ -141,26 +155,22 @@ def openai_responses_structured(ask: Ask) -> Answer:
 
 @sdk("openai-completions")
 def openai_completions(ask: Ask) -> Answer:
-    client = openai_client(ask.key)
+    create = client("openai", ask.key).completions.create
+    request = {"model": ask.model, "prompt": ask.question, "max_tokens": 99}
     if not ask.stream:
-        completion = client.completions.create(model=ask.model, prompt=ask.question, max_tokens=99)
+        completion = create(**request)
         return Answer(completion.choices[0].text, dumped(completion))
-    options: Any = {"include_usage": True}
-    chunks = list(
-        client.completions.create(
-            model=ask.model, prompt=ask.question, max_tokens=99, stream=True, stream_options=options
-        )
-    )
+    chunks = list(create(**request, stream=True, stream_options={"include_usage": True}))
     choices = [choice for chunk in chunks for choice in chunk.choices]
     text = "".join(choice.text for choice in choices)
     assert len({chunk.id for chunk in chunks}) == 1
-    whole = {"id": chunks[0].id, "finish": choices[-1].finish_reason, "usage": dumped(chunks[-1].usage)}  # type: ignore[type-var]
+    whole = {"id": chunks[0].id, "finish": choices[-1].finish_reason, "usage": dumped(chunks[-1].usage)}
     return Answer(text, whole, events=[chunk.object for chunk in chunks])
 
 
 @sdk("openai-embeddings")
 def openai_embeddings(ask: Ask) -> Answer:
-    found = openai_client(ask.key).embeddings.create(model=ask.model, input=ask.question)
+    found = client("openai", ask.key).embeddings.create(model=ask.model, input=ask.question)
     assert len(found.data[0].embedding) == 1536
     return Answer("", dumped(found))
 
@@ -191,23 +201,32 @@ def anthropic_answer(message: Any, events: list[str] | None = None) -> Answer:
     return Answer(text, dumped(message), calls, events or [])
 
 
-@sdk("anthropic")
-def anthropic_messages(ask: Ask) -> Answer:
-    client = anthropic_client(ask.key)
+def messages(kind: str, ask: Ask) -> Answer:
+    messages = client(kind, ask.key).messages
     if not ask.stream:
-        return anthropic_answer(client.messages.create(**anthropic_request(ask)))
-    with client.messages.stream(**anthropic_request(ask)) as stream:
+        return anthropic_answer(messages.create(**anthropic_request(ask)))
+    with messages.stream(**anthropic_request(ask)) as stream:
         kinds = [event.type for event in stream]
         return anthropic_answer(stream.get_final_message(), kinds)
+
+
+@sdk("anthropic")
+def anthropic_messages(ask: Ask) -> Answer:
+    return messages("anthropic", ask)
+
+
+@sdk("anthropic-vertex")
+def anthropic_vertex(ask: Ask) -> Answer:
+    return messages("anthropic-vertex", ask)
 
 
 @sdk("anthropic-async")
 def anthropic_async(ask: Ask) -> Answer:
     async def run() -> Answer:
-        async with anthropic.AsyncAnthropic(api_key=ask.key, max_retries=0) as client:
+        async with anthropic.AsyncAnthropic(api_key=ask.key, max_retries=0) as sdk:
             if not ask.stream:
-                return anthropic_answer(await client.messages.create(**anthropic_request(ask)))
-            async with client.messages.stream(**anthropic_request(ask)) as stream:
+                return anthropic_answer(await sdk.messages.create(**anthropic_request(ask)))
+            async with sdk.messages.stream(**anthropic_request(ask)) as stream:
                 kinds = [event.type async for event in stream]
                 return anthropic_answer(await stream.get_final_message(), kinds)
 
@@ -246,29 +265,30 @@ def genai_answer(responses: list[Any], streamed: bool) -> Answer:
     return Answer(text, last, calls, ["chunk"] * streamed)
 
 
-def generate(client: Any, ask: Ask) -> Answer:
+def generate(kind: str, ask: Ask) -> Answer:
+    models = client(kind, ask.key).models
     if ask.stream:
-        return genai_answer(list(client.models.generate_content_stream(**genai_request(ask))), True)
-    return genai_answer([client.models.generate_content(**genai_request(ask))], False)
+        return genai_answer(list(models.generate_content_stream(**genai_request(ask))), True)
+    return genai_answer([models.generate_content(**genai_request(ask))], False)
 
 
 @sdk("google-genai")
 def google_genai(ask: Ask) -> Answer:
-    return generate(genai_client(ask.key), ask)
+    return generate("gemini", ask)
 
 
 @sdk("google-genai-vertex")
 def google_genai_vertex(ask: Ask) -> Answer:
-    return generate(vertex_client(ask.key), ask)
+    return generate("vertex", ask)
 
 
 @sdk("google-genai-async")
 def google_genai_async(ask: Ask) -> Answer:
     async def run() -> Answer:
-        async with genai.Client(api_key=ask.key).aio as client:
+        async with genai.Client(api_key=ask.key).aio as sdk:
             if not ask.stream:
-                return genai_answer([await client.models.generate_content(**genai_request(ask))], False)
-            stream: AsyncIterator[Any] = await client.models.generate_content_stream(**genai_request(ask))
+                return genai_answer([await sdk.models.generate_content(**genai_request(ask))], False)
+            stream: AsyncIterator[Any] = await sdk.models.generate_content_stream(**genai_request(ask))
             return genai_answer([chunk async for chunk in stream], True)
 
     return asyncio.run(run())
@@ -279,18 +299,18 @@ def google_genai_async(ask: Ask) -> Answer:
 
 @sdk("cohere")
 def cohere_chat(ask: Ask) -> Answer:
-    client = cohere_client(ask.key)
+    cohere_client = client("cohere", ask.key)
     request: dict[str, Any] = {"model": ask.model, "messages": [{"role": "user", "content": ask.question}]}
     if ask.tools:
         request["tools"] = [OPENAI_TOOL]
     if not ask.stream:
-        said = client.chat(**request)
+        said = cohere_client.chat(**request)
         calls = [
             (call.function.name, json.loads(call.function.arguments or "")) for call in said.message.tool_calls or ()
         ]
         text = "".join(block.text for block in said.message.content or () if block.type == "text")
         return Answer(text, dumped(said), calls)
-    events = [dumped(event) for event in client.chat_stream(**request)]
+    events = [dumped(event) for event in cohere_client.chat_stream(**request)]
 
     def deltas(kind: str) -> list[Any]:
         return [event["delta"]["message"] for event in events if event["type"] == kind]
@@ -311,13 +331,14 @@ def ollama_answer(whole: Any, text: str, calls: list[Any], streamed: int) -> Ans
     return Answer(text, dumped(whole), spelled, ["line"] * bool(streamed))
 
 
+@sdk("ollama-local")
 @sdk("ollama-chat")
 def ollama_chat(ask: Ask) -> Answer:
     request: dict[str, Any] = {"model": ask.model, "messages": [{"role": "user", "content": ask.question}]}
     if ask.tools:
         request["tools"] = [OPENAI_TOOL]
-    client = ollama_client(ask.key)
-    lines = list(client.chat(**request, stream=True)) if ask.stream else [client.chat(**request)]
+    chat = client(ask.sdk.removesuffix("-chat"), ask.key).chat
+    lines = list(chat(**request, stream=True)) if ask.stream else [chat(**request)]
     text = "".join(line.message.content or "" for line in lines)
     calls = [call for line in lines for call in line.message.tool_calls or ()]
     return ollama_answer(lines[-1], text, calls, ask.stream)
@@ -325,9 +346,9 @@ def ollama_chat(ask: Ask) -> Answer:
 
 @sdk("ollama-generate")
 def ollama_generate(ask: Ask) -> Answer:
-    client = ollama_client(ask.key)
+    generate = client("ollama", ask.key).generate
     request: dict[str, Any] = {"model": ask.model, "prompt": ask.question}
-    lines = list(client.generate(**request, stream=True)) if ask.stream else [client.generate(**request)]
+    lines = list(generate(**request, stream=True)) if ask.stream else [generate(**request)]
     return ollama_answer(lines[-1], "".join(line.response or "" for line in lines), [], ask.stream)
 
 

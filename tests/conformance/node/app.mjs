@@ -1,8 +1,11 @@
 // The providers' own Node.js SDKs, each used as its documentation does. A conformance app: see ../apps/protocol.py.
+// `app.mjs -newest` takes the SDKs that need Node.js 22.
 import { createInterface } from "node:readline";
 import Anthropic from "@anthropic-ai/sdk";
-import { GoogleGenAI } from "@google/genai";
-import OpenAI from "openai";
+
+const which = process.argv[2] ?? "";
+const { default: OpenAI } = await import(`openai${which}`);
+const { GoogleGenAI } = await import(`@google/genai${which}`);
 
 const WEATHER = {
   name: "get_weather",

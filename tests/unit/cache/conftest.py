@@ -77,7 +77,7 @@ class Bench:
         upstream: str = "openai-chat",
         scope: str = "sk-1",
         namespace: str = "",
-        vector: Vector | None = None,
+        found: Lookup | None = None,
         **parts: Any,
     ) -> Entry:
         call = self.call(prompt, **parts)
@@ -91,7 +91,7 @@ class Bench:
             stale=stale,
             namespace=namespace,
             upstream_seconds=0.8,
-            vector=vector,
+            found=found,
         )
 
 

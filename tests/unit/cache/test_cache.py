@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import math
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,15 +188,28 @@ async def test_time_to_live(bench: Any, clock: Any) -> None:
 async def test_stale_entries_are_marked_and_fresh_ones_preferred(bench: Any, clock: Any) -> None:
     old = await bench.remember(ASKED, ttl=60, stale=60)
     clock.now += 60
+    may_be_stale = Policy(max_error=0.2, max_stale=math.inf)
     for prompt, outcome in ((ASKED, "exact"), (REWORDED, "semantic")):
-        found = await bench.ask(prompt)
+        found = await bench.ask(prompt, may_be_stale)
         assert (found.outcome, found.entry, found.stale) == (outcome, old, True)
-        assert (await bench.ask(prompt, Policy(max_error=0.2, max_age=1000))).outcome == "miss"
+        assert (await bench.ask(prompt)).outcome == "miss"
     fresh = await bench.remember("In Python, how do I sort a list?")
-    found = await bench.ask(REWORDED)
+    found = await bench.ask(REWORDED, may_be_stale)
     assert (found.entry, found.stale) == (fresh, False)
-    clock.now += 60
-    assert (await bench.ask(ASKED, Policy(semantic=False))).reason == "expired"
+    clock.now += 29
+    assert (await bench.ask(ASKED, Policy(max_stale=30))).stale
+    assert (await bench.ask(ASKED, Policy(semantic=False, max_stale=29))).reason == "expired"
+    clock.now += 31
+    assert (await bench.ask(ASKED, replace(may_be_stale, semantic=False))).reason == "expired"
+
+
+async def test_min_fresh(bench: Any, clock: Any) -> None:
+    await bench.remember(ASKED, ttl=60)
+    clock.now += 30
+    for prompt in (ASKED, REWORDED):
+        assert (await bench.ask(prompt, Policy(max_error=0.2, min_fresh=30))).outcome != "miss"
+        assert (await bench.ask(prompt, Policy(max_error=0.2, min_fresh=30.1))).outcome == "miss"
+    assert (await bench.ask(ASKED, Policy(semantic=False, min_fresh=31))).reason == "fresh for less than min-fresh"
 
 
 async def test_max_age(bench: Any, clock: Any) -> None:
@@ -239,7 +254,7 @@ async def test_the_vector_of_a_lookup_serves_to_remember(bench: Any) -> None:
     await bench.restart()
     await bench.remember(ASKED)
     found = await bench.ask(OTHER)
-    await bench.remember(OTHER, vector=found.vector)
+    await bench.remember(OTHER, found=found)
     assert texts == [ASKED, OTHER]
     await bench.ask(OTHER)
     await bench.ask("Something in an empty partition", system="none yet")

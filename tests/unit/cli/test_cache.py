@@ -1,5 +1,7 @@
 import json
+import stat
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,3 +83,62 @@ def test_the_token_opens_the_api(
     monkeypatch.setenv("ASKONCE_TOKEN", "sesame")
     assert askonce("cache", "list", "--listen", listen).out.endswith("\n1 of 1\n")
     assert askonce("stats", "--listen", listen).code == 0
+
+
+def test_an_export_is_imported_again(askonce: Askonce, data: dict[str, str], tmp_path: Path) -> None:
+    printed = askonce("cache", "export").out
+    file = tmp_path / "answers.jsonl"
+    done = askonce("cache", "export", file)
+    assert (done.out, done.err, file.read_text()) == ("", f"3 answers in {file}\n", printed)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    askonce("cache", "clear", "--yes")
+    assert askonce("cache", "import", file).out == "imported 3, skipped 0\n"
+    assert json.loads(askonce("cache", "import", file, "--json").out) == {"imported": 0, "skipped": 3}
+    assert set(json.loads(askonce("cache", "list", "--json").out)["keys"]) == set(data.values())
+
+
+def test_large_files_go_in_parts(
+    askonce: Askonce, data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("askonce.cli.transfer._BATCH", 1)
+    monkeypatch.setattr("askonce.manage.transfer._PAGE_BYTES", 1)
+    file = tmp_path / "answers.jsonl"
+    askonce("cache", "export", file)
+    assert len(file.read_text().splitlines()) == 4
+    askonce("cache", "clear", "--yes")
+    assert askonce("cache", "import", file).out == "imported 3, skipped 0\n"
+
+
+def test_what_cannot_be_imported_is_said(askonce: Askonce, data: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    file.write_text("")
+    done = askonce("cache", "import", file)
+    assert (done.code, done.err[:18]) == (1, "askonce: line 1: e")
+    assert askonce("cache", "import", tmp_path / "none").code == 2
+    nowhere = tmp_path / "no" / "where"
+    assert askonce("cache", "export", nowhere).err == f"askonce: {nowhere}: No such file or directory\n"
+
+
+def test_why_compares_entries(askonce: Askonce, data: dict[str, str]) -> None:
+    done = askonce("cache", "why", data["Name a prime."])
+    assert done.out.splitlines() == [
+        "      why  the nearest stored call differs in prompt",
+        "   prompt  Name a prime.",
+        f"  nearest  {data[FRANCE]}  openai-chat gpt-4o",
+        f"           {FRANCE}",
+        "  differs  prompt",
+        f"           - {FRANCE}",
+        "           + Name a prime.",
+    ]
+    other = next(key for prompt, key in data.items() if "bold" in prompt)
+    found = json.loads(askonce("cache", "why", data[FRANCE], other, "--json").out)
+    assert [difference["part"] for difference in found["differs"]] == ["model", "prompt"]
+    assert "\x1b" not in askonce("cache", "why", data[FRANCE], other).out
+    assert askonce("cache", "why").err == "askonce: There were 0 calls since the start; name a key or a prompt\n"
+
+
+def test_why_tells_of_the_last_call_of_a_running_proxy(askonce: Askonce, running: Callable[..., str]) -> None:
+    lines = askonce("cache", "why", "--listen", running()).out.splitlines()
+    assert lines[0] == "      why  answered: the same call was asked before"
+    assert lines[1].startswith("     call  -  ") and lines[1].endswith("openai-chat gpt-4o 200")

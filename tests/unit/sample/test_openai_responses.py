@@ -109,3 +109,14 @@ def test_tool_call_and_its_result(client: openai.OpenAI) -> None:
 def test_unknown_model(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         client.responses.create(model="no-such-model", input="x")
+
+
+@pytest.mark.filterwarnings("ignore:connect")  # the SDK's own way to use websockets
+def test_over_a_websocket(provider: SampleProvider) -> None:
+    url = provider.url.replace("http", "ws") + "/v1"
+    with openai.OpenAI(api_key="k", websocket_base_url=url) as client, client.responses.connect() as connection:
+        for country in ("France", "Germany"):
+            connection.response.create(model="m", input=f"What is the capital of {country}?")
+            answer = next(event.response for event in connection if event.type == "response.completed")
+            assert answer.output_text.startswith(f"The capital of {country} is ")
+    assert provider.control.calls == 1

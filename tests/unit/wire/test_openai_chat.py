@@ -648,10 +648,8 @@ def events(stream: bytes) -> list[Json]:
 
 
 def test_json_comes_back_with_a_fresh_identifier_and_time() -> None:
-    answer = Answer(orjson.dumps(WHOLE), headers=(("openai-version", "2020-10-01"),))
-    reply = CHAT.replay(answer, ask(), fresh())
+    reply = CHAT.replay(Answer(orjson.dumps(WHOLE)), ask(), fresh())
     assert (reply.status, reply.content_type) == (200, "application/json")
-    assert reply.headers == (("openai-version", "2020-10-01"),)
     assert orjson.loads(reply.body) == WHOLE | {"id": "chatcmpl-fresh1", "created": 1_800_000_000}
 
 
@@ -719,6 +717,19 @@ def test_providers_that_always_tell_the_usage_do_so() -> None:
     told = events(replayed(WHOLE | {"id": "0f8fad5bd9cb469fa16570867728950e"}, ask(stream=True)))
     assert [chunk.get("usage") for chunk in told] == [None, None, USAGE]
     assert told[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(("identifier", "in_one"), [("0f8fad5bd9cb469fa16570867728950e", True), ("chatcmpl-1", False)])
+def test_a_tool_call_comes_whole_but_in_openai_s_own_streams(identifier: str, in_one: bool) -> None:
+    call = {"id": "D681PevKs", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    whole = WHOLE | {"id": identifier, "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    deltas = [chunk["choices"][0]["delta"] for chunk in events(replayed(whole, ask(stream=True)))]
+    told = [call for delta in deltas for call in delta.get("tool_calls", ())]
+    assert "".join(part["function"]["arguments"] for part in told) == '{"city": "Paris"}'
+    assert (len(told) == 1) is in_one
+    assert told[0]["function"]["name"] == "weather"
+    assert told[0]["id"] == "D681PevKs"
 
 
 def test_groq_tells_the_usage_in_its_own_field() -> None:

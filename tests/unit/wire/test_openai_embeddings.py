@@ -1,6 +1,7 @@
 """OpenAI's embeddings."""
 
 import itertools
+import re
 from typing import Any
 
 import orjson
@@ -108,6 +109,13 @@ def test_an_answer_comes_back_as_it_was(vector: Any) -> None:
     reply = EMBEDDINGS.replay(stored, ask("a"), Replay(0, str))
     assert reply == Reply(body, "application/json")
     CreateEmbeddingResponse.construct(**orjson.loads(reply.body))
+
+
+def test_mistral_s_identifier_is_fresh() -> None:
+    body = orjson.dumps({"id": "0f8fad5bd9cb469fa16570867728950e"} | orjson.loads(answer([1.0])))
+    told = orjson.loads(EMBEDDINGS.replay(Answer(body), ask("a"), Replay(0, str)).body)
+    assert told == orjson.loads(body) | {"id": told["id"]}
+    assert re.fullmatch("(?!0f8fad5b)[0-9a-f]{32}", told["id"])
 
 
 def test_zero_usage_keeps_the_fields() -> None:

@@ -1,0 +1,109 @@
+"""Why a call was, or was not, answered: decisions as the life of a call records them, over a real cache."""
+
+import dataclasses
+
+import pytest
+
+from askonce.accounting import CallRecord
+from askonce.call import Usage
+
+MISS = CallRecord(
+    outcome="miss",
+    detail="no entry",
+    upstream="openai-chat",
+    wire="openai-chat",
+    model="gpt-4o",
+    status=200,
+    seconds=0.8,
+    usage=Usage(9, 3),
+    stored=True,
+)
+
+
+def asked(entry, **more):
+    """The record of the call that `entry` answers."""
+    return dataclasses.replace(MISS, asked=entry.key, key=entry.key, parts=entry.parts, **more)
+
+
+async def test_a_miss_names_the_part_that_differs(client, remember, accounting):
+    first = await remember("What is the capital of France?")
+    second = await remember("What is the capital of France?", model="gpt-4o-mini")
+    accounting.record(asked(second))
+    found = (await client.get("/v1/why")).json()
+    assert found["why"] == "not answered: no entry; the nearest stored call differs in model"
+    assert (found["nearest"]["key"], found["prompt"]) == (first.key, "What is the capital of France?")
+    assert found["differs"] == [{"part": "model", "stored": "gpt-4o", "asked": "gpt-4o-mini"}]
+    assert (found["call"]["key"], found["call"]["stored"]) == (second.key, True)
+    assert (await client.get("/v1/why", params={"key": second.key[:6]})).json() == found
+    assert (await client.get("/v1/why", params={"last": 1})).json() == found
+
+
+async def test_a_refused_neighbour_and_what_refused_it(client, remember, accounting):
+    first = await remember("How far is 5 miles in km?")
+    second = await remember("How far is 7 miles in km?")
+    figures = {"nearest": first.key, "similarity": 0.981, "probability": 0.0}
+    accounting.record(asked(second, detail="number: 5 / 7", **figures))
+    found = (await client.get("/v1/why")).json()
+    assert found["why"] == (
+        "not answered: the nearest question of its partition was refused: number: 5 / 7 "
+        "(similarity 0.981, probability 0.000)"
+    )
+    assert found["differs"] == [
+        {"part": "prompt", "stored": "How far is 5 miles in km?", "asked": "How far is 7 miles in km?"}
+    ]
+
+
+async def test_hits(client, remember, accounting):
+    entry = await remember("What is the capital of France?")
+    accounting.record(asked(entry, outcome="exact", detail=""))
+    found = (await client.get("/v1/why")).json()
+    assert (found["why"], found["differs"]) == ("answered: the same call was asked before", [])
+    assert found["nearest"]["key"] == entry.key
+    reworded = asked(entry, outcome="semantic", similarity=0.957, probability=0.99)
+    accounting.record(dataclasses.replace(reworded, asked="ab" * 16))
+    found = (await client.get("/v1/why")).json()
+    assert found["why"] == "answered: taken for the same question (similarity 0.957, probability 0.990)"
+
+
+@pytest.mark.parametrize(("detail", "said"), [("no-store", "the request says no-store"), ("own", "own")])
+async def test_a_call_that_was_not_looked_up(client, accounting, detail, said):
+    accounting.record(dataclasses.replace(MISS, outcome="bypass", detail=detail, stored=False))
+    found = (await client.get("/v1/why")).json()
+    assert (found["why"], found["nearest"], found["prompt"]) == (f"not looked up: {said}", None, None)
+
+
+async def test_a_call_whose_answer_was_not_kept(client, remember, accounting):
+    entry = await remember("What is the capital of France?", model="gpt-4o-mini")
+    parts = {**entry.parts, "sampling": "00" * 8}
+    accounting.record(
+        dataclasses.replace(MISS, asked="cd" * 16, parts=parts, stored=False, unkept="finish_reason: length")
+    )
+    found = (await client.get("/v1/why")).json()
+    assert found["why"] == "not answered: no entry; the nearest stored call differs in sampling"
+    assert (found["prompt"], found["call"]["unkept"]) == (None, "finish_reason: length")
+
+
+async def test_entries_are_compared_without_any_call(client, remember):
+    france = await remember("What is the capital of France?")
+    peru = await remember("What is the capital of Peru?")
+    germany = await remember("What is the capital of France?", namespace="blue")
+    found = (await client.get("/v1/why", params={"prompt": "capital of Peru"})).json()
+    assert (found["prompt"], found["call"], found["nearest"]["key"]) == (peru.prompt, None, france.key)
+    found = (await client.get("/v1/why", params={"key": france.key, "other": germany.key})).json()
+    assert found["differs"] == [{"part": "namespace", "stored": "blue", "asked": ""}]
+
+
+async def test_what_is_not_there(client, accounting, remember):
+    async def refused(**which):
+        response = await client.get("/v1/why", params=which)
+        return response.status_code, response.json()["error"]
+
+    assert await refused() == (404, "There were 0 calls since the start; name a key or a prompt")
+    assert await refused(key="abcdef") == (404, "Neither an entry nor one of the last calls has this key")
+    assert await refused(prompt="x") == (404, "No entry has a prompt that is anything like this")
+    entry = await remember("What is the capital of France?")
+    assert await refused(key=entry.key, other="00" * 16) == (404, "The entry to compare with is not there")
+    assert await refused(key="ab") == (400, "query parameter key: string should have at least 4 characters, got 'ab'")
+    assert (await refused(key=entry.key, last=1))[0] == 400
+    alone = (await client.get("/v1/why", params={"key": entry.key})).json()
+    assert (alone["why"], alone["nearest"]) == ("no other call is stored", None)

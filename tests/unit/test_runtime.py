@@ -1,0 +1,209 @@
+"""The long-lived half: what a start and a reload accept, and how a changed file is noticed."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from askonce import trust
+from askonce.cache import StoreError
+from askonce.config import ConfigError
+from askonce.runtime import Runtime
+from askonce.settings import Settings
+
+RULES = """\
+version: 1
+upstreams:
+  - {name: chat, hosts: [HOST], paths: [/v1/chat/completions], wire: openai-chat}
+"""
+
+
+def rules(host: str) -> str:
+    return RULES.replace("HOST", host)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "rules.yaml").write_text(rules("api.openai.com"))
+    return Settings(
+        "127.0.0.1", 8080, rules=tmp_path / "conf" / "rules.yaml", data=tmp_path / "data", certs=tmp_path / "certs"
+    )
+
+
+@pytest.fixture
+async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    runtime = Runtime(settings)
+    yield runtime
+    await runtime.close()
+
+
+def hosts(runtime: Runtime) -> tuple[str, ...]:
+    return runtime.rules.host_names()
+
+
+async def eventually(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def watched(runtime: Runtime) -> list[str]:
+    """The outcomes of the reloads that a watched file caused, so far."""
+    outcomes: list[str] = []
+
+    async def reload() -> None:
+        try:
+            outcomes.append("changed" if runtime.reload() else "same")
+        except ConfigError:
+            outcomes.append("refused")
+            raise
+
+    runtime.watch(reload)
+    return outcomes
+
+
+# Start
+
+
+async def test_it_is_ready_once_everything_is_loaded_and_not_while_it_stops(settings: Settings) -> None:
+    runtime = Runtime(settings)
+    assert runtime.not_ready == "starting"
+    await runtime.warm_up()
+    assert runtime.not_ready is None
+    runtime.stopping()
+    assert runtime.not_ready == "stopping"
+    await runtime.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("version: 1\nupstreams: []\n", r"rules\.yaml:2: upstreams: expected at least one"),
+        (rules("api.openai.com") + "embedder: word2vec\n", "word2vec.*wordllama"),
+    ],
+)
+async def test_rules_that_cannot_be_used_stop_the_start(settings: Settings, text: str, mistake: str) -> None:
+    settings.rules.write_text(text)
+    with pytest.raises(ValueError, match=mistake):
+        Runtime(settings)
+    assert not settings.data.exists() or not list(settings.data.glob("*.db"))
+
+
+async def test_a_data_folder_that_is_in_use_stops_the_start(runtime: Runtime, settings: Settings) -> None:
+    with pytest.raises(StoreError, match="is in use by another Askonce"):
+        Runtime(settings)
+
+
+async def test_an_embedder_that_cannot_be_loaded_does_not_stop_the_start(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.rules.write_text(rules("api.openai.com") + "embedder: openai:m@http://127.0.0.1:9/v1\n")
+    runtime = Runtime(settings)
+    await runtime.warm_up()
+    assert runtime.not_ready is None
+    assert [record.message.partition(":")[0] for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "no embedder, so only identical questions are recognised"
+    ]
+    await runtime.close()
+
+
+# Reload
+
+
+async def test_a_reload_takes_up_what_changed(runtime: Runtime, settings: Settings) -> None:
+    trust.ensure_ca(settings.certs, hosts(runtime), environ={})
+    assert not runtime.reload()
+    settings.rules.write_text("# a comment changes nothing\n" + rules("api.openai.com"))
+    assert not runtime.reload()
+    settings.rules.write_text(rules("api.groq.com"))
+    assert runtime.reload()
+    assert hosts(runtime) == ("api.groq.com", "askonce.internal")
+    assert runtime.life.rules is runtime.rules
+    assert "api.groq.com" in trust.ca_info(settings.certs).hosts
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("version: 1\nupstreams: []\n", r"rules\.yaml:2: upstreams: expected at least one"),
+        ("{", r"rules\.yaml:1: not valid YAML"),
+        (rules("a" * 64 + ".example.com"), "a certificate cannot name the host"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_keeps_the_old_rules_and_says_why(
+    runtime: Runtime, settings: Settings, caplog: pytest.LogCaptureFixture, text: str, mistake: str
+) -> None:
+    old = runtime.rules
+    settings.rules.write_text(text)
+    with pytest.raises(ConfigError, match=mistake):
+        runtime.reload()
+    assert runtime.rules is runtime.life.rules is old
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.message.startswith("the rules stay as they were:")
+
+
+async def test_what_a_reload_cannot_change_is_said(
+    runtime: Runtime, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.rules.write_text(rules("api.openai.com") + "cache: {max_entries: 5}\nmanage: {host: cache.internal}\n")
+    assert runtime.reload()
+    assert "a change of cache, manage takes effect at the next start" in caplog.text
+
+
+# Watching
+
+
+async def test_a_changed_file_is_taken_up(runtime: Runtime, settings: Settings, watched: list[str]) -> None:
+    await asyncio.sleep(0.1)  # until it is watched
+    settings.rules.write_text(rules("api.groq.com"))
+    await eventually(lambda: "api.groq.com" in hosts(runtime))
+    # As editors do it: a new file in place of the old.
+    new = settings.rules.with_name("rules.yaml.new")
+    new.write_text(rules("api.x.ai"))
+    new.replace(settings.rules)
+    await eventually(lambda: "api.x.ai" in hosts(runtime))
+
+
+async def test_a_broken_file_does_not_end_the_watch(runtime: Runtime, settings: Settings, watched: list[str]) -> None:
+    await asyncio.sleep(0.1)
+    for text in ("{", rules("a" * 64 + ".example.com")):
+        seen = watched.count("refused")
+        settings.rules.write_text(text)
+        await eventually(lambda seen=seen: watched.count("refused") > seen)  # type: ignore[misc]
+    assert "api.openai.com" in hosts(runtime)
+    settings.rules.write_text(rules("api.groq.com"))
+    await eventually(lambda: "api.groq.com" in hosts(runtime))
+
+
+async def test_other_files_beside_it_are_none_of_its_business(settings: Settings, watched: list[str]) -> None:
+    await asyncio.sleep(0.1)
+    settings.rules.with_name("notes.txt").write_text("hello")
+    await asyncio.sleep(0.3)
+    assert watched == []
+
+
+async def test_a_link_to_another_folder_is_followed(tmp_path: Path) -> None:
+    """As Kubernetes mounts a ConfigMap: rules.yaml -> ..data/rules.yaml, and ..data is replaced."""
+    for version, host in (("1", "api.openai.com"), ("2", "api.groq.com")):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "rules.yaml").write_text(rules(host))
+    (tmp_path / "..data").symlink_to("1")
+    (tmp_path / "rules.yaml").symlink_to("..data/rules.yaml")
+    runtime = Runtime(
+        Settings("127.0.0.1", 8080, rules=tmp_path / "rules.yaml", data=tmp_path / "d", certs=tmp_path / "c")
+    )
+
+    async def reload() -> None:
+        runtime.reload()
+
+    runtime.watch(reload)
+    await asyncio.sleep(0.1)
+    (tmp_path / "..new").symlink_to("2")
+    (tmp_path / "..new").replace(tmp_path / "..data")
+    await eventually(lambda: "api.groq.com" in hosts(runtime))
+    await runtime.close()

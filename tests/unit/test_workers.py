@@ -1,0 +1,61 @@
+"""Askonce's own threads."""
+
+import asyncio
+import threading
+
+import pytest
+
+from askonce.workers import Workers
+
+
+async def test_results_and_errors_come_back_and_the_loop_goes_on() -> None:
+    workers = Workers(2, "test")
+    started = threading.Event()
+    slow = asyncio.ensure_future(workers.run(lambda: started.wait(10)))
+    assert await workers.run(threading.current_thread) is not threading.current_thread()
+    with pytest.raises(ZeroDivisionError):
+        await workers.run(lambda: 1 / 0)
+    started.set()
+    assert await slow is True
+    workers.close()
+
+
+async def test_many_jobs_keep_their_results() -> None:
+    workers = Workers(2, "test")
+    assert await asyncio.gather(*(workers.run(lambda n=n: n * n) for n in range(500))) == [n * n for n in range(500)]
+    workers.close()
+
+
+async def test_whoever_stops_waiting_disturbs_nobody() -> None:
+    workers = Workers(1, "test")
+    gate = threading.Event()
+    gone = asyncio.ensure_future(workers.run(lambda: gate.wait(10)))
+    await asyncio.sleep(0)
+    gone.cancel()
+    gate.set()
+    assert await workers.run(lambda: "next") == "next"
+    workers.close()
+
+
+async def test_closed_workers_finish_and_refuse() -> None:
+    workers = Workers(1, "test")
+    last = asyncio.ensure_future(workers.run(lambda: "done"))
+    await asyncio.sleep(0)
+    workers.close()
+    assert await last == "done"
+    workers.close()
+    with pytest.raises(RuntimeError, match="sent home"):
+        await workers.run(lambda: None)
+
+
+def test_a_closed_loop_is_no_error() -> None:
+    workers = Workers(1, "test")
+    gate = threading.Event()
+
+    async def leave() -> None:
+        asyncio.ensure_future(workers.run(lambda: gate.wait(10)))
+        await asyncio.sleep(0)
+
+    asyncio.run(leave())
+    gate.set()
+    workers.close()
