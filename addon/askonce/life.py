@@ -378,15 +378,14 @@ class Life:
             similarity=lookup.similarity if lookup else None,
             usage=usage,
             seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
-            money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
-            if price
-            else 0,
+            money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else 0,
             stored=stored,
             key=entry.key if entry else exchange.identity.key if exchange.identity and stored else "",
             forwarded=not exchange.replied,
             method=exchange.request.method,
             endpoint=exchange.rule.endpoint,
-            unkept=exchange.unkept,
+            unkept=exchange.unkept
+            or ("cut off, or far over max_answer" if exchange.is_recorded and not (stored or exchange.replied) else ""),
             asked=exchange.identity.key if exchange.identity else "",
             parts=exchange.identity.parts if exchange.identity else {},
             nearest=lookup.nearest.key if lookup and lookup.nearest else "",

@@ -153,6 +153,8 @@ class Runtime:
     async def warm_up(self) -> None:
         """Wait until everything that loads in the background is there."""
         await self.cache.ready()
+        if asking := self._promptcache.verifier:
+            await self._verifier.prepare(asking)
         if self._cassette:
             await self.cache.restore(self._cassette.records)
             self._is_loaded = True

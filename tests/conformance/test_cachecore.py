@@ -58,7 +58,8 @@ class App:
     def __init__(self, url: str, jwt: str) -> None:
         self.client = CacheCoreClient(url, jwt)
         self._http = httpx.AsyncClient(transport=self.client.transport, timeout=30)
-        self.openai = openai.AsyncOpenAI(api_key="ignored", base_url=f"{url}/v1", http_client=self._http, max_retries=0)
+        http: Any = self._http  # of httpx, as Cachecore's client is; the SDK takes it, whatever its types say
+        self.openai = openai.AsyncOpenAI(api_key="ignored", base_url=f"{url}/v1", http_client=http, max_retries=0)
         self.headers = httpx.Headers()
 
     async def ask(self, question: str = FRANCE, **more: Any) -> str:
@@ -126,7 +127,7 @@ async def test_streams_are_answered_alike(gateway: Proxy, provider: Provider, ap
             model="gpt-4o-mini", messages=[{"role": "user", "content": FRANCE}], stream=True
         ) as raw:
             chunks = [chunk async for chunk in await raw.parse()]
-        assert CacheStatus.from_headers(raw.headers).status == expected
+        assert CacheStatus.from_headers(httpx.Headers(dict(raw.headers))).status == expected
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == PARIS
         await asyncio.to_thread(gateway.settle, before + 1)
     assert provider.calls() == 1

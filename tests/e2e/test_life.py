@@ -70,11 +70,11 @@ def client(proxy: Proxy, api_key: str, trusting: ssl.SSLContext) -> Iterator[htt
         yield client
 
 
-@pytest.fixture
-def calls_over(proxy: Proxy) -> Callable[[int], None]:
-    """Waits until so many calls of this test are counted, and stored where they are to be."""
-    before = proxy.get("/v1/stats")["calls"]
-    return lambda calls: proxy.settle(before + calls)
+def until(true: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 # Hits
@@ -115,9 +115,7 @@ def test_what_a_caller_tells_askonce_never_reaches_the_provider(client: httpx.Cl
     assert {"authorization", "content-type", "user-agent"} <= sent
 
 
-def test_directives_decide_whether_the_provider_is_asked(
-    client: httpx.Client, provider: Provider, calls_over: Callable[[int], None]
-) -> None:
+def test_directives_decide_whether_the_provider_is_asked(client: httpx.Client, provider: Provider) -> None:
     def ask(control: str, **more: str) -> httpx.Response:
         return client.post(URL, json=body(FRANCE), headers={"cache-control": control, **more})
 
@@ -126,8 +124,7 @@ def test_directives_decide_whether_the_provider_is_asked(
     assert ask("no-store").headers["cache-status"] == "askonce; fwd=bypass; detail=no-store"
     assert ask("only-if-cached").status_code == 504
     assert ask("no-cache").headers["cache-status"] == "askonce; fwd=request; stored"
-    calls_over(4)
-    assert is_hit(ask("only-if-cached"))
+    until(lambda: is_hit(ask("only-if-cached")))
     assert is_hit(ask("max-age=60"))
     assert not is_hit(ask("max-age=0"))
     assert not is_hit(ask("max-age=60", **{"x-cache-namespace": "other"}))
@@ -205,17 +202,11 @@ def test_an_answer_that_the_provider_cut_off_is_not_kept(
     assert said(again) == PARIS
 
 
-def test_an_answer_that_the_app_did_not_wait_for_is_not_kept(
-    client: httpx.Client, provider: Provider, calls_over: Callable[[int], None]
-) -> None:
+def test_an_answer_that_the_app_did_not_wait_for_is_not_kept(client: httpx.Client, provider: Provider) -> None:
     provider.script(chunk("The capital"), (5, chunk(" is")), headers=EVENTS)
     with client.stream("POST", URL, json=body(FRANCE, stream=True)) as response:
         next(response.iter_raw())
-    calls_over(1)
-    deadline = time.monotonic() + 5
-    while not provider.stats()["left"]:
-        assert time.monotonic() < deadline, "the provider was not told that the app has left"
-        time.sleep(0.02)
+    until(lambda: provider.stats()["left"])  # the provider need not go on, either
     assert not is_hit(client.post(URL, json=body(FRANCE, stream=True)))
 
 
@@ -263,13 +254,6 @@ async def test_calls_that_wait_for_an_error_do_not_wait_for_each_other(
     assert time.perf_counter() - start < 2.5  # the first, then all others together
 
 
-def wait_for_a_call(provider: Provider) -> None:
-    deadline = time.monotonic() + 5
-    while not provider.calls():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("stream", [False, True])
 async def test_when_the_first_leaves_one_other_takes_over(
     proxy: Proxy, provider: Provider, trusting: ssl.SSLContext, api_key: str, stream: bool
@@ -279,7 +263,7 @@ async def test_when_the_first_leaves_one_other_takes_over(
         proxy=proxy.url, verify=trusting, headers={"authorization": f"Bearer {api_key}"}
     ) as client:
         leader = asyncio.ensure_future(client.post(URL, json=body(FRANCE, stream=stream)))
-        await asyncio.to_thread(wait_for_a_call, provider)
+        await asyncio.to_thread(until, provider.calls)
         followers = asyncio.ensure_future(many(proxy, trusting, api_key, 5, stream=True))
         await asyncio.sleep(0.3)
         leader.cancel()

@@ -214,12 +214,12 @@ def warm(
 
     warmed, errors = 0, list[dict[str, Any]]()
     with management(Settings.from_env(listen=listen, rules=rules, data=data)) as ask, file.open("rb") as lines:
-        for first, batch in pairs(lines, str(file)):
-            done = ask("POST", "/v1/warm", {}, json.dumps({"like": like, "entries": batch}).encode())
+        for batch in pairs(lines, str(file)):
+            body = {"like": like, "entries": [pair for _, pair in batch]}
+            done = ask("POST", "/v1/warm", {}, json.dumps(body).encode())
             warmed += done["warmed"]
-            errors += [
-                {"line": first + at, "error": one["error"]} for at, one in enumerate(done["entries"]) if not one["key"]
-            ]
+            outcomes = zip(batch, done["entries"], strict=True)
+            errors += [{"line": number, "error": one["error"]} for (number, _), one in outcomes if one["error"]]
     if as_json:
         print_json({"warmed": warmed, "errors": errors})
     else:

@@ -47,17 +47,19 @@ def batches(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield first + b"".join(batch)
 
 
-def pairs(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, list[Any]]]:
-    """JSON lines in parts, each with the number of its first line. Raises `FileError`."""
-    first, batch, size = 1, list[Any](), 0
+def pairs(lines: Iterable[bytes], name: str) -> Iterator[list[tuple[int, Any]]]:
+    """JSON lines in parts: the number of each line, and its value. Raises `FileError`."""
+    batch, size = list[tuple[int, Any]](), 0
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
-            batch.append(json.loads(line))
+            batch.append((number, json.loads(line)))
         except ValueError as error:
             raise FileError(f"{name}:{number}: expected a JSON object: {error}") from None
         size += len(line)
         if size > _BATCH or len(batch) >= _PAIRS:
-            yield first, batch
-            first, batch, size = number + 1, [], 0
+            yield batch
+            batch, size = [], 0
     if batch:
-        yield first, batch
+        yield batch

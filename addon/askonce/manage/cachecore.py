@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Scope
 
 from askonce.manage.dialects import ProductRoutes
-from askonce.products.cachecore import problem
 from askonce.products.cachecore_config import CachecoreSpec
 from askonce.products.cachecore_deps import Dependencies
+from askonce.products.cachecore_problem import problem
 from askonce.products.cachecore_tokens import TokenError, read_tenant, take_token
 from askonce.products.keys import bearer_token
 

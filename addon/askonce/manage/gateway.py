@@ -27,8 +27,8 @@ __all__ = ["gateway"]
 
 _TOP_USERS = 10
 
-type Providers = Callable[[], Mapping[Any, tuple[str, bool]]]
-"""provider -> the name of its rule, and whether there is a key to ask it with."""
+type Providers = Callable[[], Mapping[Any, bool]]
+"""provider -> whether there are a rule and a key to ask it with."""
 
 
 class GatewayError(BaseModel):
@@ -177,8 +177,7 @@ def _routes(shared: Shared, keys: ApiKeys, users: Users, providers: Providers) -
             total_requests=sum(tally.calls for tally in accounting.sums(lambda _: None, _is_gateways).values()),
             cache_stats=_cache_stats(accounting.sums(lambda row: row.outcome, _is_gateways)),
             provider_stats={
-                name: _provider_stats(accounting.sums(lambda row: row.hit, _asks(rule)))
-                for name, (rule, _) in providers().items()
+                name: _provider_stats(accounting.sums(lambda row: row.hit, _asks(name))) for name in providers()
             },
             rate_limit_stats=RateLimitStats(
                 requests_throttled=users.throttled,
@@ -254,8 +253,8 @@ def _view(shared: Shared, keys: ApiKeys, providers: Providers) -> APIRouter:
                 redis=store,
                 database=store,
                 providers={
-                    name: "available" if rule and has_key and last.get(rule, True) else "unavailable"
-                    for name, (rule, has_key) in providers().items()
+                    name: "available" if can_be_asked and last.get(name, True) else "unavailable"
+                    for name, can_be_asked in providers().items()
                 },
             ),
             version=shared.version,
@@ -303,8 +302,8 @@ def _is_gateways(row: Labels) -> bool:
     return bool(row.owner) or row.upstream == "gateway"
 
 
-def _asks(rule: str) -> Callable[[Labels], bool]:
-    return lambda row: bool(row.owner) and row.upstream == rule != ""
+def _asks(provider: str) -> Callable[[Labels], bool]:
+    return lambda row: bool(row.owner) and row.upstream == provider
 
 
 def _cache_stats(by_outcome: Mapping[str, Tally]) -> GatewayCacheStats:

@@ -16,6 +16,7 @@ from askonce.life import Exchange
 from askonce.products.base import Headers, Passage
 from askonce.products.cachecore_config import CachecoreSpec
 from askonce.products.cachecore_deps import POLICY, Dependencies, DepsError, Underway, declared, labels, read_deps
+from askonce.products.cachecore_problem import problem
 from askonce.products.cachecore_tokens import TOKEN_HEADER, Tenant, TokenError, read_tenant, take_token
 from askonce.products.keys import bearer_token
 from askonce.rates import Rates
@@ -23,26 +24,12 @@ from askonce.rules import Rule, Rules
 from askonce.terms import Terms
 from askonce.views import ViewName
 
-__all__ = ["DEPS_HEADER", "Cachecore", "problem"]
+__all__ = ["DEPS_HEADER", "Cachecore"]
 
 PATH = "/v1/chat/completions"
 DEPS_HEADER = "x-cachecore-deps"
 _HOST = "api.openai.com"
 _ASKED_NOT: Headers = (("x-cache", "BYPASS"), ("x-cache-similarity", "0.00"), ("x-cache-age", "0"))
-_KINDS = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "invalid_request_error",
-    429: "rate_limit_error",
-}
-
-
-def problem(status: int, message: str) -> dict[str, object]:
-    """An error's body, as OpenAI's SDKs read it."""
-    kind = _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
 class _Bypass(Terms):

@@ -180,10 +180,10 @@ class Gateway:
         code = code_of(status)
         return _reply(status, problem(code, message, _fresh_request_id()), ())
 
-    def providers(self, rules: Rules) -> dict[GatewayProvider, tuple[str, bool]]:
-        """provider -> the name of its rule (empty: none), and whether there is a key to ask it with."""
+    def providers(self, rules: Rules) -> dict[GatewayProvider, bool]:
+        """provider -> whether there are a rule and a key to ask it with."""
         return {
-            name: (rule.name if (rule := self._rule(name, rules)) else "", bool(self._provider_key(name, rules)))
+            name: self._rule(name, rules) is not None and self._provider_key(name, rules) is not None
             for name in _PROVIDERS
         }
 
@@ -261,7 +261,8 @@ class Gateway:
                 return None
             if provider.dialect:
                 rule = replace(rule, wire=wire_format("openai-chat"), read=_TRANSLATED)
-            made[name] = replace(rule, endpoint=_PATH)
+            # Statistics tell the gateway's calls by their provider, as its document does.
+            made[name] = replace(rule, name=name, endpoint=_PATH)
         return made[name]
 
     def _provider_key(self, name: GatewayProvider, rules: Rules) -> str | None:

@@ -18,7 +18,7 @@ from askonce.products.base import Headers, Passage
 from askonce.products.keys import with_key
 from askonce.products.promptcache_state import ChatProvider, PromptCacheState
 from askonce.products.translate import Untranslatable
-from askonce.products.verifier import Asking, Verifier
+from askonce.products.verifier import Verifier
 from askonce.rules import Rules
 from askonce.terms import Terms
 from askonce.views import ViewName
@@ -79,13 +79,8 @@ class PromptCacheTerms(Terms):
         return _refused(lookup, f"similarity {cosine:.3f} < {thresholds.high:.3f}") if sure else lookup
 
     async def _verified(self, one: str, other: str) -> bool:
-        state = self._state
-        key = state.key(state.chat_provider) if state.gray_zone else None
-        if key is None:
-            return False
-        spec = state.of(state.chat_provider)
-        asking = Asking(spec.verify_url, spec.verify_model, key, state.spec.verify_timeout)
-        return await self._verifier.same(one, other, asking)
+        asking = self._state.verifier
+        return asking is not None and await self._verifier.same(one, other, asking)
 
     def _warm(self, call: Call) -> Identity:
         return self._cache.identify(call, host=self._place, scope=WARM_SCOPE, namespace=self._namespace)

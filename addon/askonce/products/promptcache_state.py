@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from askonce.cache import Cache, Embedder
 from askonce.cache.embed import OpenAIEmbedder, find_embedder
 from askonce.products.promptcache_config import PromptCacheSpec, ProviderSpec
+from askonce.products.verifier import Asking
 
 __all__ = ["ChatProvider", "PromptCacheState", "Thresholds", "Warm", "WarmEntry", "Warmed"]
 
@@ -134,9 +135,14 @@ class PromptCacheState:
         spec: ProviderSpec = getattr(self.spec, provider)
         return spec
 
-    def key(self, provider: ChatProvider) -> str | None:
-        """The operator's key for a provider's chat."""
-        return self._key("anthropic" if provider == "claude" else provider)
+    @property
+    def verifier(self) -> Asking | None:
+        """Whom the verifier asks; None where it is off, or the operator has no key for it."""
+        key = self._key("anthropic" if self.chat_provider == "claude" else self.chat_provider)
+        if not self.gray_zone or not key:
+            return None
+        spec = self.of(self.chat_provider)
+        return Asking(spec.verify_url, spec.verify_model, key, self.spec.verify_timeout)
 
     def _remote(self, provider: ChatProvider) -> Callable[[], Embedder]:
         spec, name = self.of(provider), _EMBEDDING_KEYS[provider]

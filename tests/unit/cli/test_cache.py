@@ -142,3 +142,23 @@ def test_why_tells_of_the_last_call_of_a_running_proxy(askonce: Askonce, running
     lines = askonce("cache", "why", "--listen", running()).out.splitlines()
     assert lines[0] == "      why  answered: the same call was asked before"
     assert lines[1].startswith("     call  -  ") and lines[1].endswith("openai-chat gpt-4o 200")
+
+
+def test_warm_keeps_pairs_beside_a_stored_call(askonce: Askonce, data: dict[str, str], tmp_path: Path) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Lima."}, "finish_reason": "stop"}
+    final = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o", "choices": [choice]}
+    pairs = [{"prompt": "What is the capital of Peru?", "response": final}, {"prompt": "Nothing?", "response": {}}]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("\n\n".join(map(json.dumps, pairs)))
+    done = askonce("cache", "warm", file, "--like", data[FRANCE])
+    assert (done.code, done.out) == (1, "warmed 1, failed 1\n")
+    assert done.err.startswith(f"{file}:3: ")
+    (kept,) = json.loads(askonce("cache", "list", "--prompt", "Peru", "--json").out)["entries"]
+    assert (kept["model"], kept["upstream"], kept["namespace"]) == ("gpt-4o", "openai-chat", "")
+
+    assert askonce("cache", "warm", file, "--like", "none").err == "askonce: The entry to be like is not there\n"
+    file.write_text('{"prompt": "a"}\n')
+    assert "entries[0].response: is required" in askonce("cache", "warm", file, "--like", data[FRANCE]).err
+    file.write_text("{\n")
+    broken = askonce("cache", "warm", file, "--like", data[FRANCE])
+    assert (broken.code, broken.err[:40]) == (2, f"askonce: {file}:1: expected"[:40])

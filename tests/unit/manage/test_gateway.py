@@ -15,7 +15,7 @@ from askonce.gateway import Users
 from askonce.manage import create_app
 from askonce.manage.gateway import gateway
 
-PROVIDERS = {"openai": ("openai-chat", True), "google": ("gemini", False), "anthropic": ("anthropic", True)}
+PROVIDERS = {"openai": True, "google": False, "anthropic": True}
 BOTH = pytest.mark.parametrize("prefix", ["", "/gateway"])
 
 
@@ -118,7 +118,7 @@ async def test_the_management_token_is_an_administrators(serve: Callable[..., Se
 def call(**changes: Any) -> CallRecord:
     fields: dict[str, Any] = {
         "outcome": "miss",
-        "upstream": "openai-chat",
+        "upstream": "openai",
         "wire": "openai-chat",
         "model": "gpt-4o",
         "status": 200,
@@ -323,7 +323,7 @@ async def test_metrics_in_the_view(served: Served, accounting: Accounting) -> No
     assert f"gateway_requests_total{{{labels.format('ann')}}} 1.0" in text
     assert f"gateway_requests_total{{{labels.format('')}}} 1.0" in text
     assert 'gateway_cache_hits_total{cache_type="exact"} 1.0' in text
-    assert 'gateway_tokens_used_total{model="gpt-4o",provider="openai-chat",type="prompt"} 9.0' in text
+    assert 'gateway_tokens_used_total{model="gpt-4o",provider="openai",type="prompt"} 9.0' in text
 
 
 @BOTH

@@ -159,7 +159,7 @@ async def test_metrics_hold_the_families_of_all_products(client, calls, remember
     request = {"method": "POST", "path": "/v1/chat/completions", "cache_status": "hit", "status": "200"}
     assert value("semcache_chat_completion_http_requests_count", **request) == 3
 
-    endpoint = {"method": "POST", "endpoint": "/v1/chat/completions", "model": "gpt-4o"}
+    endpoint = {"method": "POST", "endpoint": "/v1/chat/completions", "model": "gpt-4o", "owner": ""}
     assert value("gateway_requests_total", status="200", **endpoint) == 4
     assert value("gateway_requests_total", status="502", **endpoint) == 1
     assert value("gateway_request_duration_seconds_count") == 5

@@ -187,7 +187,7 @@ def test_openai_is_sent_what_came_with_the_operators_key(world: World) -> None:
         body,
     )
     assert (passage.rule.name, passage.rule.wire.name, passage.rule.behaviour.ttl) == (
-        "openai-chat",
+        "openai",
         "openai-chat",
         3600,
     )
@@ -203,7 +203,7 @@ def test_openai_is_sent_what_came_with_the_operators_key(world: World) -> None:
             "generativelanguage.googleapis.com",
             "/v1beta/models/gemini-2.5-pro:generateContent",
             {"x-goog-api-key": "g-key"},
-            "gemini",
+            "google",
         ),
     ],
 )
@@ -276,11 +276,7 @@ def test_a_provider_without_key_or_rule(make: Callable[..., World]) -> None:
     status, body, _ = world.refusal(asked("claude-x"), x_api_key=world.secret)
     assert (status, body["error"]["code"]) == (502, "provider_error")
     assert body["error"]["message"] == "anthropic cannot be asked: there is no key in ANTHROPIC_API_KEY"
-    assert world.gateway.providers(world.rules) == {
-        "openai": ("openai-chat", False),
-        "google": ("gemini", True),
-        "anthropic": ("anthropic", False),
-    }
+    assert world.gateway.providers(world.rules) == {"openai": False, "google": True, "anthropic": False}
     world.rules = Rules(parse(UPSTREAMS.replace("api.anthropic.com", "api.example.com")))
     status, body, _ = world.refusal(asked("claude-x"), x_api_key=world.secret)
     assert body["error"]["message"] == "anthropic is not asked: no rule names api.anthropic.com/v1/messages"
