@@ -178,7 +178,8 @@ class Askonce:
             if visit.passage and convert.must_be_whole(response, visit.passage):
                 visit.whole = True
                 return
-            for name, value in self.runtime.life.passed_on(exchange, response.status_code):
+            said = self.runtime.life.passed_on(exchange, response.status_code)
+            for name, value in () if visit.passage and visit.passage.bare_misses else said:
                 response.headers[name] = value
             translator = convert.start_translation(response, visit.passage) if visit.passage else None
             if visit.passage:
@@ -204,7 +205,8 @@ class Askonce:
     def _finish(self, response: http.Response, visit: Visit, passage: Passage, exchange: Exchange) -> None:
         assert passage.finish
         reply = convert.finish(response, passage.finish)
-        for name, value in self.runtime.life.passed_on(exchange, reply.status):
+        said = self.runtime.life.passed_on(exchange, reply.status)
+        for name, value in () if passage.bare_misses else said:
             response.headers[name] = value
         convert.dress(response, passage, exchange)
         if exchange.is_recorded:
@@ -213,7 +215,8 @@ class Askonce:
 
     def error(self, flow: http.HTTPFlow) -> None:
         visit = self._visits.get(flow)
-        if visit and visit.passage and visit.passage.unreachable and flow.response is None and flow.error:
+        unsent = flow.response is None or (visit and visit.whole)
+        if visit and visit.passage and visit.passage.unreachable and unsent and flow.error:
             reply = visit.passage.unreachable(flow.error.msg)
             flow.response = convert.make_response(reply)
             if visit.exchange:

@@ -25,8 +25,9 @@ from askonce.config import Config, ConfigError, load
 from askonce.faults import Faults
 from askonce.gateway import Users
 from askonce.life import Life
-from askonce.manage import create_app, promptcache
+from askonce.manage import create_app, promptcache, semcache
 from askonce.manage.cachecore import cachecore
+from askonce.manage.dashboard import INTERVAL, Dashboard
 from askonce.manage.gateway import gateway
 from askonce.manage.langcache import langcache
 from askonce.products.cachecore import Cachecore
@@ -35,6 +36,7 @@ from askonce.products.gateway import Gateway
 from askonce.products.promptcache import PromptCache
 from askonce.products.promptcache_state import PromptCacheState
 from askonce.products.registry import Products
+from askonce.products.semcache import Semcache
 from askonce.products.verifier import Verifier
 from askonce.products.warming import Warmer
 from askonce.rates import Rates
@@ -89,6 +91,7 @@ class Runtime:
             [
                 Cachecore(self._dependencies, Rates(), believe=settings.is_loopback),
                 self._gateway,
+                Semcache(),
                 PromptCache(self.cache, self._promptcache, self._verifier),
             ],
             self.faults,
@@ -111,6 +114,8 @@ class Runtime:
             lasting=self._cassette is not None,
             refresh=Refresher(settings.url, settings.certs / "mitmproxy-ca-cert.pem", config.manage.host),
         )
+        self._dashboard = Dashboard(self.accounting, self.cache)
+        self._sampler: asyncio.Task[None] | None = None
         tokens.load()
         self._pending = 0
         self._watcher: asyncio.Task[None] | None = None
@@ -135,6 +140,12 @@ class Runtime:
                     promptcache.routes,
                     state=self._promptcache,
                     warm=Warmer(self.cache, self._promptcache, lambda: self.rules),
+                ),
+                partial(
+                    semcache.routes,
+                    shelves=self.shelves,
+                    dashboard=self._dashboard,
+                    spec=lambda: self.rules.config.products.semcache,
                 ),
                 lambda shared: gateway(shared, self._keys, self._users, lambda: self._gateway.providers(self.rules)),
                 lambda shared: cachecore(
@@ -163,6 +174,13 @@ class Runtime:
     def watch(self, reload: Callable[[], Awaitable[None]]) -> None:
         """Call `reload` whenever the rules file changes; mistakes are logged and the old rules stay."""
         self._watcher = asyncio.ensure_future(self._watch(reload))
+        self._sampler = asyncio.ensure_future(self._sample())
+
+    async def _sample(self) -> None:
+        while not self._closing.is_set():
+            self._dashboard.sample()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), INTERVAL)
 
     async def _watch(self, reload: Callable[[], Awaitable[None]]) -> None:
         path = self.settings.rules.parent.resolve() / self.settings.rules.name
@@ -211,6 +229,8 @@ class Runtime:
         if self._watcher:
             with contextlib.suppress(Exception):
                 await self._watcher
+        if self._sampler:
+            await self._sampler
         await self._verifier.close()
         await self.shelves.close()
         await self.life.close()

@@ -1,6 +1,6 @@
 """mitmproxy's HTTP stream with one thing more: where a provider fails, the caller may be sent an answer of ours.
 
-One rule: only before anything of a response was there. mitmproxy writes its own page of HTML for a connection that
+One rule: only before the caller was sent anything. mitmproxy writes its own page of HTML for a connection that
 failed, which no product's client expects; here an `error` hook that sets `flow.response` has it sent instead.
 """
 
@@ -18,7 +18,8 @@ class AnsweringStream(http.HttpStream):
     def handle_protocol_error(
         self, event: events.RequestProtocolError | events.ResponseProtocolError
     ) -> layer.CommandGenerator[None]:
-        nothing_sent = self.flow.response is None
+        before = self.flow.response
+        nothing_sent = before is None or self.server_state == self.state_consume_response_body
         steps = super().handle_protocol_error(event)
         answer: Any = None
         while True:
@@ -28,7 +29,7 @@ class AnsweringStream(http.HttpStream):
                 return
             answer = None
             told = isinstance(step, http.SendHttp) and step.event is event and step.connection is self.context.client
-            if told and nothing_sent and self.flow.response:
+            if told and nothing_sent and self.flow.response and self.flow.response is not before:
                 yield from self._send(self.flow.response)
             else:
                 answer = yield step

@@ -79,12 +79,12 @@ def other_python() -> list[str | Path]:
     folder = REPOSITORY / ".venv-apps"
     requirements = HERE / "apps" / "requirements.txt"
     interpreter = folder / "bin" / "python"
-    made = [[sys.executable, "-m", "venv", "--clear", folder]]
+    made: list[str | Path] = [sys.executable, "-m", "venv", "--clear", folder]
     install: list[str | Path] = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if uv := shutil.which("uv"):
-        made = [[uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder]]
+        made = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder]
         install = [uv, "pip", "install", "--quiet", "--python", interpreter]
-    _installed(folder, requirements, *made, [*install, "-r", requirements])
+    _installed(folder, requirements, made, [*install, "-r", requirements])
     return [interpreter, HERE / "apps" / "venv_sdks.py"]
 
 
@@ -103,7 +103,16 @@ def _node_modules() -> Path:
     if not (npm := shutil.which("npm")):
         pytest.skip("there is no npm on this machine")
     folder = HERE / "node" / "node_modules"
-    install = [npm, "install", "--prefix", folder.parent, "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
+    install: list[str | Path] = [
+        npm,
+        "install",
+        "--prefix",
+        folder.parent,
+        "--no-package-lock",
+        "--no-audit",
+        "--no-fund",
+        "--silent",
+    ]
     _installed(folder, folder.parent / "package.json", install)
     return folder
 

@@ -223,6 +223,21 @@ def test_what_is_no_answer(client: openai.OpenAI, provider: Provider, streamed: 
         list(client.with_options(max_retries=0).chat.completions.create(**asking("claude-x", stream=streamed)))
 
 
+@pytest.mark.parametrize(
+    ("model", "status"),  # what OpenAI answers well is passed on as it comes
+    [(model, status) for model in MODELS for status in (200, 500) if not (model.startswith("gpt") and status == 200)],
+)
+def test_a_provider_that_breaks_off(client: openai.OpenAI, provider: Provider, model: str, status: int) -> None:
+    provider.script('{"id": "x", ', status=status, abort=True)
+    with pytest.raises(openai.InternalServerError) as failure:
+        client.with_options(max_retries=0).chat.completions.create(**asking(model))
+    told = failure.value.response.json()["error"]
+    assert (failure.value.status_code, told["code"]) == (502, "provider_error")
+    assert "cannot be reached: " in told["message"]
+    assert client.chat.completions.create(**asking(model)).choices[0].message.content == PARIS
+    assert provider.calls() == 2
+
+
 def test_an_unreachable_provider(provider: Provider, start_module_proxy: StartProxy) -> None:
     routes = json.dumps({"api.anthropic.com:443": free_port()})
     proxy = start_module_proxy(environment=OPERATOR | {"ASKONCE_TEST_ROUTES": routes})

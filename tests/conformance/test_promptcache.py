@@ -278,18 +278,19 @@ def gray(http: httpx.Client, **more: Any) -> None:
 
 def test_the_verifier_decides_in_the_gray_zone(http: httpx.Client, provider: Provider) -> None:
     gray(http)
-    ask(http, FRANCE)
+    city = town()
+    asked, reworded = f"What is the weather like in {city}?", f"What's the weather like in {city}?"
+    first = text(ask(http, asked))
     verdict(provider, " yes\n")
-    hit = ask(http, REWORDED)
-    assert (hit.headers["x-cache"], text(hit)) == ("HIT", PARIS)
-    asked = json.loads(provider.last()["body"])
-    assert asked["model"] == "gpt-4o-mini"
-    assert FRANCE in asked["messages"][1]["content"]
-    assert REWORDED in asked["messages"][1]["content"]
+    hit = ask(http, reworded)
+    assert (hit.headers["x-cache"], text(hit)) == ("HIT", first)
+    question = json.loads(provider.last()["body"])
+    assert question["model"] == "gpt-4o-mini"
+    assert asked in question["messages"][1]["content"]
+    assert reworded in question["messages"][1]["content"]
     assert dict(provider.last()["headers"])["authorization"] == f"Bearer {OPERATOR}"
-    calls = provider.calls()
-    assert ask(http, REWORDED).headers["x-cache"] == "HIT"  # the verdict is remembered
-    assert provider.calls() == calls == 2
+    assert ask(http, reworded).headers["x-cache"] == "HIT"  # the verdict is remembered
+    assert provider.calls() == 2
 
 
 @pytest.mark.parametrize("said", ["NO", "YES, they do", ""])

@@ -135,6 +135,8 @@ class Provider:
     def stop(self) -> None:
         self._control.close()
         _stop(self.process)
+        if self.process.stdout:
+            self.process.stdout.close()  # where nobody waited until it was ready
 
 
 class Proxy:

@@ -131,3 +131,15 @@ async def test_repeated_headers_are_kept() -> None:
 async def test_an_app_that_fails_is_a_500() -> None:
     status, _, content = await call("http://askonce.internal/broken")
     assert (status, content) == (500, b"Internal Server Error")
+
+
+async def test_the_app_is_told_where_a_request_comes_from() -> None:
+    async def peer(request: Request) -> Response:
+        assert request.client
+        return Response(f"{request.client.host} {request.client.port}")
+
+    bridge = AsgiBridge(Starlette(routes=[Route("/", peer)]))
+    headers = [(b"host", b"askonce.internal")]
+    _, _, told = await bridge("GET", "http://askonce.internal/", headers, b"", ("10.0.0.1", 5))
+    _, _, untold = await bridge("GET", "http://askonce.internal/", headers, b"")
+    assert (told, untold) == (b"10.0.0.1 5", b" 0")

@@ -37,6 +37,22 @@ def test_a_rule_lays_its_own_settings_over_the_defaults() -> None:
     assert (behaviour.ttl, behaviour.match, behaviour.max_error) == (5400, "exact", 0.05)
 
 
+def test_usage_and_staleness_of_a_rule() -> None:
+    config = parse(MINIMAL + "    usage: zero\ndefaults: {stale_while_revalidate: 1h}\n")
+    behaviour = config.upstreams[0].behaviour(config.defaults)
+    assert (behaviour.usage, behaviour.stale_while_revalidate) == ("zero", 3600)
+    assert (config.defaults.usage, parse(MINIMAL).defaults.stale_while_revalidate) == ("original", 0)
+    assert mistakes(MINIMAL + "    usage: none\n") == [
+        "rules.yaml:7: upstreams[0].usage: input should be 'original' or 'zero'; got 'none'"
+    ]
+
+
+@pytest.mark.parametrize("word", ["off", "'off'", "OFF"])
+def test_off_is_a_word_here(word: str) -> None:
+    config = parse(MINIMAL + f"    match: {word}\n")
+    assert config.upstreams[0].behaviour(config.defaults).match == "off"
+
+
 def test_the_shipped_rules_are_accepted() -> None:
     config = load(Path(__file__).parents[2] / "rules.yaml")
     assert {"openai-chat", "azure-openai-chat", "groq-chat", "cerebras-chat"} <= {

@@ -149,7 +149,14 @@ for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
 print("waiting", flush=True)
 time.sleep(60)
 """
-SUPERVISE = "import os, sys; from askonce.launch import run; sys.exit(run(sys.argv[1:], os.environ))"
+# A test run in the background or under nohup ignores these signals, and its children with it.
+SUPERVISE = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+from askonce.launch import run
+sys.exit(run(sys.argv[1:], os.environ))
+"""
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])

@@ -97,7 +97,6 @@ def test_a_provider_s_address_has_its_rule(url: str, name: str, wire: str) -> No
         "https://api.anthropic.com/v1/messages/batches",
         f"{GEMINI}/models/gemini-3-pro:countTokens",
         f"{GEMINI}/models/gemini-3-pro:batchGenerateContent",
-        f"{VERTEX}/publishers/anthropic/models/count-tokens:rawPredict".replace("europe-west4-", "storage."),
         f"{BEDROCK}/model/m/converse-stream",
         f"{BEDROCK}/model/m/invoke-with-response-stream",
         f"{BEDROCK}/model/m/count-tokens",

@@ -13,11 +13,118 @@ from numpy.typing import NDArray
 from askonce.cache.guards import Pair
 from askonce.cache.lexicon import FILLERS, are_synonyms, stem
 from askonce.cache.reading import Reading
-from askonce.cache.words import WordTable
+from askonce.cache.words import WordVectors
 
 __all__ = ["NAMES", "Sketch", "features", "sketch"]
 
-_GROUPS = ["what/which", "how", "why", "when", "where", "who/whom/whose", "is/are/am", "was/were/been/be/being", "do/does", "did/done", "can/could", "will/would", "should/ought/must", "have/has/had", "i/me", "myself", "my/mine", "you", "yourself", "your/yours", "we/us", "our", "he/him/his", "she/her", "they/them", "their", "it/its", "a/an", "the", "this/that", "these/those", "some/any/several", "all/every/each", "most", "many/much", "more", "less", "not/no/never", "to", "from", "in/into", "on", "of", "for", "with", "without", "by", "about", "as", "than", "like", "at", "after", "before", "if", "or", "and", "but", "because/since", "so", "there/here", "get/got", "just/only", "also/too", "even", "still/yet", "already", "now", "ever", "really/actually", "good/better", "best", "great", "way/ways/method", "thing/things", "people/person/someone/one", "give/tell/show/explain/know", "mean/meaning", "possible", "help", "want/need", "please", "other/another", "same", "different", "first", "last", "new", "use/using", "make", "work", "find", "example/examples", "time", "way", "difference", "vs/versus", "between", "during", "while", "through", "over", "up", "down", "out", "off"]
+_GROUPS = [
+    "what/which",
+    "how",
+    "why",
+    "when",
+    "where",
+    "who/whom/whose",
+    "is/are/am",
+    "was/were/been/be/being",
+    "do/does",
+    "did/done",
+    "can/could",
+    "will/would",
+    "should/ought/must",
+    "have/has/had",
+    "i/me",
+    "myself",
+    "my/mine",
+    "you",
+    "yourself",
+    "your/yours",
+    "we/us",
+    "our",
+    "he/him/his",
+    "she/her",
+    "they/them",
+    "their",
+    "it/its",
+    "a/an",
+    "the",
+    "this/that",
+    "these/those",
+    "some/any/several",
+    "all/every/each",
+    "most",
+    "many/much",
+    "more",
+    "less",
+    "not/no/never",
+    "to",
+    "from",
+    "in/into",
+    "on",
+    "of",
+    "for",
+    "with",
+    "without",
+    "by",
+    "about",
+    "as",
+    "than",
+    "like",
+    "at",
+    "after",
+    "before",
+    "if",
+    "or",
+    "and",
+    "but",
+    "because/since",
+    "so",
+    "there/here",
+    "get/got",
+    "just/only",
+    "also/too",
+    "even",
+    "still/yet",
+    "already",
+    "now",
+    "ever",
+    "really/actually",
+    "good/better",
+    "best",
+    "great",
+    "way/ways/method",
+    "thing/things",
+    "people/person/someone/one",
+    "give/tell/show/explain/know",
+    "mean/meaning",
+    "possible",
+    "help",
+    "want/need",
+    "please",
+    "other/another",
+    "same",
+    "different",
+    "first",
+    "last",
+    "new",
+    "use/using",
+    "make",
+    "work",
+    "find",
+    "example/examples",
+    "time",
+    "way",
+    "difference",
+    "vs/versus",
+    "between",
+    "during",
+    "while",
+    "through",
+    "over",
+    "up",
+    "down",
+    "out",
+    "off",
+]
 _GROUP_OF = {word: index for index, group in reversed(list(enumerate(_GROUPS))) for word in group.split("/")}
 
 _QUESTIONS = ("", "yes/no", "what", "how", "why", "when", "where", "who")
@@ -68,12 +175,15 @@ NAMES: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """One prompt as the features need it; made once for each prompt."""
+    """One prompt as the features need it; made once for each prompt. Arrays have a row for each of its words."""
 
     reading: Reading
-    generation: int
-    ids: NDArray[np.int32]
+    units: NDArray[np.float32]
+    lengths: NDArray[np.float32]
+    stems: NDArray[np.int64]
     content: NDArray[np.bool_]
+    broken: frozenset[str]
+    """Words of several tokens, which may be typing errors."""
     vector: NDArray[np.float32]
     """Sum of its words, at length 1."""
     subject: NDArray[np.float32]
@@ -81,74 +191,76 @@ class Sketch:
     groups: frozenset[int]
     trigrams: frozenset[str]
     bigrams: frozenset[tuple[int, int]]
-    stems: frozenset[int]
+    stem_set: frozenset[int]
     sequence: tuple[int, ...]
     question: int
-    sentences: int
 
 
-def sketch(reading: Reading, words: WordTable) -> Sketch:
+def sketch(reading: Reading, words: WordVectors) -> Sketch:
     """The sketch of one reading, some tens of microseconds for a line of text."""
     tokens = reading.tokens or ("",)
-    ids = words.ids(tokens)
-    content = words.content[ids]
-    vectors = words.unit[ids] * words.length[ids][:, None]
-    stems = tuple(words.stem[ids].tolist())
+    known = [words.of(token) for token in tokens]
+    units = np.array([word.unit for word in known])
+    lengths = np.array([word.length for word in known], dtype=np.float32)
+    content = np.array([word.content for word in known])
+    sequence = tuple(word.stem for word in known)
     text = " ".join(tokens)
     question = reading.question if reading.question in _QUESTIONS else "how"
     return Sketch(
         reading=reading,
-        generation=words.generation,
-        ids=ids,
+        units=units,
+        lengths=lengths,
+        stems=np.array(sequence, dtype=np.int64),
         content=content,
-        vector=_unit(vectors.sum(axis=0)),
-        subject=_unit(vectors[content].sum(axis=0)),
+        broken=frozenset(stem(token) for token, word in zip(tokens, known, strict=True) if not word.whole),
+        vector=_unit(lengths @ units),
+        subject=_unit((lengths * content) @ units),
         groups=frozenset(_GROUP_OF[t] for t in tokens if t in _GROUP_OF),
-        trigrams=frozenset(map("".join, zip(text, text[1:], text[2:], strict=False))),
-        bigrams=frozenset(zip(stems, stems[1:], strict=False)),
-        stems=frozenset(stems),
-        sequence=stems,
+        trigrams=frozenset(text[i : i + 3] for i in range(len(text) - 2)),
+        bigrams=frozenset(zip(sequence, sequence[1:], strict=False)),
+        stem_set=frozenset(sequence),
+        sequence=sequence,
         question=_QUESTIONS.index(question),
-        sentences=reading.sentences,
     )
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
     length = float(np.sqrt(vector @ vector))
-    return vector / length if length else vector
+    return vector / np.float32(length) if length else vector
 
 
-def features(one: Sketch, other: Sketch, pair: Pair, words: WordTable) -> list[float]:
+def features(one: Sketch, other: Sketch, pair: Pair) -> list[float]:
     """The row of numbers named by `NAMES` for the two prompts of `pair`."""
-    partners = words.unit[one.ids] @ words.unit[other.ids].T
-    np.maximum(partners, words.stem[one.ids][:, None] == words.stem[other.ids], out=partners)
-    _meet_synonyms(partners, pair, words)
+    partners = one.units @ other.units.T
+    np.maximum(partners, one.stems[:, None] == other.stems, out=partners)
+    if pair.only_a and pair.only_b:
+        _meet_synonyms(partners, one, other, pair)
     best_a, best_b = partners.max(axis=1), partners.max(axis=0)
-    left, worst_a, loss_a = _aligned(best_a, words.length[one.ids], one.content)
-    right, worst_b, loss_b = _aligned(best_b, words.length[other.ids], other.content)
+    left, worst_a = _aligned(best_a, one)
+    right, worst_b = _aligned(best_b, other)
     row = [float(one.vector @ other.vector), float(one.subject @ other.subject)]
     for x, y in zip(left, right, strict=True):
         row += (x, y) if x < y else (y, x)
-
-    free_a, free_b = best_a < 0.85, best_b < 0.85
-    row += _residues(one, other, free_a, free_b, words)
+    row += _residues(one, other, best_a < 0.85, best_b < 0.85)
     row.append(max(worst_a, worst_b) if worst_a >= 0 and worst_b >= 0 else -1.0)
-    only = sorted((len(pair.only_a), len(pair.only_b)))
-    heavy = sorted((_heavy(pair.only_a, pair.only_b), _heavy(pair.only_b, pair.only_a)))
-    row += (*only, *heavy)
+    only, theirs = len(pair.only_a), len(pair.only_b)
+    row += (only, theirs) if only < theirs else (theirs, only)
+    only, theirs = _heavy(pair.only_a, pair.only_b), _heavy(pair.only_b, pair.only_a)
+    row += (only, theirs) if only < theirs else (theirs, only)
 
     a, b = pair.a, pair.b
-    row += _overlap(one.stems, other.stems)
+    row += _overlap(one.stem_set, other.stem_set)
     row += _overlap(a.stems, b.stems)
-    sizes = sorted((len(a.order), len(b.order)))
-    row += (len(a.stems & b.stems), *sizes)
-    row.append(_overlap(one.trigrams, other.trigrams)[0])
-    row.append(_overlap(one.bigrams, other.bigrams)[0])
-    x, y = one.sequence, other.sequence
-    row += (len(x), len(y)) if len(x) < len(y) else (len(y), len(x))
-    row += (x[0] == y[0], x[:2] == y[:2], x[-1] == y[-1], _inversions(x, y))
-    row += sorted((one.question, other.question))
-    row += sorted((one.sentences, other.sentences))
+    row.append(len(a.stems & b.stems))
+    x, y = len(a.order), len(b.order)
+    row += (x, y) if x < y else (y, x)
+    row += (_overlap(one.trigrams, other.trigrams)[0], _overlap(one.bigrams, other.bigrams)[0])
+    x, y = len(one.sequence), len(other.sequence)
+    row += (x, y) if x < y else (y, x)
+    first, second = one.sequence, other.sequence
+    row += (first[0] == second[0], first[:2] == second[:2], first[-1] == second[-1], _inversions(first, second))
+    for x, y in ((one.question, other.question), (a.sentences, b.sentences)):
+        row += (x, y) if x < y else (y, x)
     names = set(a.names), set(b.names)
     row += (len(names[0] - b.token_set) + len(names[1] - a.token_set), len(names[0] & names[1]))
     roles = {w.stem: w.role for w in a.words}
@@ -161,24 +273,19 @@ def features(one: Sketch, other: Sketch, pair: Pair, words: WordTable) -> list[f
     return row
 
 
-def _meet_synonyms(partners: NDArray[np.float32], pair: Pair, words: WordTable) -> None:
+def _meet_synonyms(partners: NDArray[np.float32], one: Sketch, other: Sketch, pair: Pair) -> None:
     """Raises the similarity of words that the lexicon holds for synonyms, and of typing errors to what was meant."""
-    if not pair.only_a or not pair.only_b:
-        return
     for x in pair.only_a[:8]:
         for y in pair.only_b[:8]:
-            meant = 0.9 if are_synonyms(x, y) else 0.97 if _typed(x, y, words) else 0.0
+            meant = 0.9 if are_synonyms(x, y) else 0.97 if _mistyped(x, y, one.broken, other.broken) else 0.0
             if meant:
-                rows = [i for i, t in enumerate(pair.a.tokens) if stem(t) == x]
-                columns = [j for j, t in enumerate(pair.b.tokens) if stem(t) == y]
-                for i in rows:
-                    for j in columns:
-                        partners[i, j] = max(partners[i, j], meant)
+                found = np.ix_(one.stems == hash(x), other.stems == hash(y))
+                partners[found] = np.maximum(partners[found], meant)
 
 
-def _typed(x: str, y: str, words: WordTable) -> bool:
+def _mistyped(x: str, y: str, broken_x: frozenset[str], broken_y: frozenset[str]) -> bool:
     """Whether one is the other but for one slip of the keyboard, and not a word of its own."""
-    if x[0] != y[0] or len(x) < 5 or len(y) < 5 or abs(len(x) - len(y)) > 1 or (x in words.known and y in words.known):
+    if x[0] != y[0] or len(x) < 5 or len(y) < 5 or abs(len(x) - len(y)) > 1 or not (x in broken_x or y in broken_y):
         return False
     at = next((i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q), min(len(x), len(y)))
     if len(x) == len(y):
@@ -186,36 +293,29 @@ def _typed(x: str, y: str, words: WordTable) -> bool:
     return x[at + 1 :] == y[at:] if len(x) > len(y) else y[at + 1 :] == x[at:]
 
 
-def _aligned(
-    best: NDArray[np.float32], weight: NDArray[np.float32], content: NDArray[np.bool_]
-) -> tuple[list[float], float, float]:
-    """How well the words of one side are partnered on the other, by `_ALIGNED`; the worst word's partner and loss."""
+def _aligned(best: NDArray[np.float32], side: Sketch) -> tuple[list[float], float]:
+    """How well the words of one side are partnered on the other, by `_ALIGNED`; and the worst word's partner."""
+    weight = side.lengths
     mean, low = float(best @ weight / weight.sum()), float(best.min())
-    some, heavy = best[content], weight[content]
+    some, heavy = best[side.content], weight[side.content]
     if not len(some):
-        return [mean, low, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0], -1.0, 0.0
+        return [mean, low, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0], -1.0
     loss = (1 - some) * heavy
     worst = int(loss.argmax())
-    ranked = np.sort(some)
-    second = float(ranked[1]) if len(ranked) > 1 else 1.0
-    total = float(loss.sum())
-    row = [mean, low, float(some @ heavy / heavy.sum()), float(ranked[0]), second, float(loss[worst]), total]
-    row.append(float((some < 0.85).sum()))
-    return row, float(some[worst]), total
+    ranked = sorted(some.tolist())
+    total, all_heavy = float(loss.sum()), float(heavy.sum())
+    second = ranked[1] if len(ranked) > 1 else 1.0
+    missing = float(sum(partner < 0.85 for partner in ranked))
+    return [mean, low, 1 - total / all_heavy, ranked[0], second, float(loss[worst]), total, missing], float(some[worst])
 
 
-def _residues(
-    one: Sketch, other: Sketch, free_a: NDArray[np.bool_], free_b: NDArray[np.bool_], words: WordTable
-) -> list[float]:
+def _residues(one: Sketch, other: Sketch, free_a: NDArray[np.bool_], free_b: NDArray[np.bool_]) -> list[float]:
     """Cosine and lengths of what neither side finds in the other; 2 where one side has nothing left, 3 where neither."""
-    left, right = one.ids[free_a], other.ids[free_b]
-    if not len(left) or not len(right):
-        lengths = sorted((float(words.length[left].sum()), float(words.length[right].sum())))
-        return [2.0 if len(left) or len(right) else 3.0, *lengths]
-    a = words.length[left] @ words.unit[left]
-    b = words.length[right] @ words.unit[right]
+    left, right = one.lengths * free_a, other.lengths * free_b
+    a, b = left @ one.units, right @ other.units
     x, y = float(np.sqrt(a @ a)), float(np.sqrt(b @ b))
-    return [float(a @ b) / (x * y + 1e-9), min(x, y), max(x, y)]
+    angle = float(a @ b) / (x * y) if x and y else 2.0 if x or y else 3.0
+    return [angle, x, y] if x < y else [angle, y, x]
 
 
 def _heavy(only: Sequence[str], theirs: Sequence[str]) -> int:

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
-from askonce.cache.lexicon import ACTIONS, ANTONYMS, FUNCTION_WORDS, KINDS, NEGATORS, are_synonyms, stem
+from askonce.cache.lexicon import (
+    ACTIONS,
+    ANTONYMS,
+    COMPARATIVES,
+    DEMONYMS,
+    FUNCTION_WORDS,
+    KINDS,
+    NEGATORS,
+    are_synonyms,
+    stem,
+)
 from askonce.cache.reading import Reading, Word, read
 
 __all__ = ["GUARDS", "Objection", "Pair", "objection", "objections"]
@@ -42,7 +52,13 @@ class Pair:
     def same(self) -> bool:
         """Whether the two say the same, word by word, but for courtesies."""
         a, b = self.a, self.b
-        return a.core == b.core and a.numbers == b.numbers and a.spans == b.spans and a.ids == b.ids and a.symbols == b.symbols
+        return (
+            a.core == b.core
+            and a.numbers == b.numbers
+            and a.spans == b.spans
+            and a.ids == b.ids
+            and a.symbols == b.symbols
+        )
 
 
 Guard = Callable[[Pair], Objection | None]
@@ -178,7 +194,26 @@ def _polarity(pair: Pair) -> Objection | None:
 
 _SMALL = {
     frozenset(pair.split("/"))
-    for pair in ["on/off", "in/out", "up/down", "over/under", "before/after", "above/below", "more/less", "most/least", "since/until", "many/few", "inside/outside", "behind/front", "against/for", "here/there", "now/later", "ever/never", "always/never", "always/sometimes"]
+    for pair in [
+        "on/off",
+        "in/out",
+        "up/down",
+        "over/under",
+        "before/after",
+        "above/below",
+        "more/less",
+        "most/least",
+        "since/until",
+        "many/few",
+        "inside/outside",
+        "behind/front",
+        "against/for",
+        "here/there",
+        "now/later",
+        "ever/never",
+        "always/never",
+        "always/sometimes",
+    ]
 }
 _SMALL_WORDS = frozenset().union(*_SMALL)
 
@@ -235,6 +270,13 @@ def _unknown(reading: Reading, other: Reading) -> list[str]:
     for name in reading.names:
         bare = stem(name)
         if name in other.token_set or bare in other.stems or any(are_synonyms(bare, s) for s in other.stems):
+            continue
+        if any(
+            not groups.isdisjoint(DEMONYMS.get(s, ()))
+            for s in other.stems
+            for groups in (DEMONYMS.get(bare),)
+            if groups
+        ):
             continue
         if 2 <= len(name) <= 6:
             letters = "".join(t[0] for t in other.tokens)
@@ -304,7 +346,16 @@ def _tense(pair: Pair) -> Objection | None:
     return None
 
 
-_CASES = {"he": "he", "his": "he", "himself": "he", "him": "him", "she": "she", "hers": "she", "herself": "she", "her": "her"}
+_CASES = {
+    "he": "he",
+    "his": "he",
+    "himself": "he",
+    "him": "him",
+    "she": "she",
+    "hers": "she",
+    "herself": "she",
+    "her": "her",
+}
 _MALE, _FEMALE = frozenset(("he", "him", "his", "himself")), frozenset(("she", "her", "hers", "herself"))
 _GENDERED = _MALE | _FEMALE
 
@@ -327,7 +378,14 @@ def _person(pair: Pair) -> Objection | None:
 
 
 _STRICT = frozenset(("only", "except", "none", "at least", "at most"))
-_OPPOSED = (("all", "some"), ("all", "most"), ("always", "sometimes"), ("first", "last"), ("both", "either"), ("all", "none"))
+_OPPOSED = (
+    ("all", "some"),
+    ("all", "most"),
+    ("always", "sometimes"),
+    ("first", "last"),
+    ("both", "either"),
+    ("all", "none"),
+)
 
 
 def _scope(pair: Pair) -> Objection | None:
@@ -410,7 +468,7 @@ def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
     """Whether a pair of words may change places without changing who does what."""
     if (ax.group >= 0 and ax.group == ay.group) or (bx.group >= 0 and bx.group == by.group):
         return True  # "A or B", "B or A"
-    if _graded(ax) or _graded(ay):
+    if ax.text in COMPARATIVES or ay.text in COMPARATIVES:
         return True  # "what is cheaper"
     if ax.passive != bx.passive or ay.passive != by.passive:
         return True  # "increase height", "height be increased"
@@ -418,14 +476,10 @@ def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
         return ax.role != ay.role and bool(ax.role or ay.role)  # a phrase moved with its preposition
     if ax.role == by.role and ay.role == bx.role:
         return False
+    if bool(ax.role) == bool(by.role) != bool(ay.role) == bool(bx.role):
+        return False  # "what Indians find odd about foreigners", "what foreigners find odd in Indians"
     loose = ("of", "in", "for", "on", "at", "with", "about", "according")
     return any((one.role in loose) != (other.role in loose) for one, other in ((ax, bx), (ay, by)))
-
-
-def _graded(word: Word) -> bool:
-    if word.text in ("best", "worst", "better", "worse"):
-        return True
-    return len(word.text) > 4 and word.text.endswith(("er", "est")) and not word.role and word.group < 0
 
 
 GUARDS: tuple[Guard, ...] = (

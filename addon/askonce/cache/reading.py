@@ -42,6 +42,8 @@ _TOKEN = re.compile(
 )
 _AMOUNT = re.compile(r"([-−])?([$€£¥₹])?([\d,]+(?:\.\d+)?)(?:\s?/\s?(\d+))?(.*)", re.DOTALL)
 _SIGNS = frozenset("~%^*=<>+|\\{}[]@#&$€£")
+_SHADOWED = {"US": "usa", "IT": "infotech", "WHO": "w.h.o", "Go": "golang"}
+"""Names that would be grammar in lower case."""
 _STOPS = frozenset(".?!\n")
 _DIGIT = re.compile(r"\d")
 _SCALE = {
@@ -66,7 +68,9 @@ _MULTIPLES = {
 }
 _ORDINALS = {
     word: value
-    for value, word in enumerate(["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 1)
+    for value, word in enumerate(
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 1
+    )
 }
 _PARTS = {"third": 3, "thirds": 3, "fourth": 4, "fourths": 4, "quarter": 4, "quarters": 4, "fifth": 5, "fifths": 5}
 _PARTS |= {"sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8, "tenth": 10, "tenths": 10, "half": 2, "halves": 2}
@@ -75,14 +79,96 @@ _PARTS |= {"seventh": 7, "sevenths": 7, "ninth": 9, "ninths": 9}
 _LONG = {"n't": "not", "'re": "are", "'ll": "will", "'ve": "have", "'m": "am", "'d": "would", "'s": ""}
 _TYPED = {
     word: tuple(long.split("+"))
-    for pair in ["cannot/can+not", "cant/can+not", "wont/will+not", "dont/do+not", "doesnt/does+not", "didnt/did+not", "isnt/is+not", "arent/are+not", "wasnt/was+not", "werent/were+not", "havent/have+not", "hasnt/has+not", "shouldnt/should+not", "wouldnt/would+not", "couldnt/could+not", "im/i+am", "ive/i+have", "whats/what+is", "hows/how+is", "wheres/where+is", "whos/who+is", "thats/that+is", "gonna/going+to", "wanna/want+to", "gotta/got+to", "u/you", "ur/your", "pls/please", "plz/please", "thx/thanks"]
+    for pair in [
+        "cannot/can+not",
+        "cant/can+not",
+        "wont/will+not",
+        "dont/do+not",
+        "doesnt/does+not",
+        "didnt/did+not",
+        "isnt/is+not",
+        "arent/are+not",
+        "wasnt/was+not",
+        "werent/were+not",
+        "havent/have+not",
+        "hasnt/has+not",
+        "shouldnt/should+not",
+        "wouldnt/would+not",
+        "couldnt/could+not",
+        "im/i+am",
+        "ive/i+have",
+        "whats/what+is",
+        "hows/how+is",
+        "wheres/where+is",
+        "whos/who+is",
+        "thats/that+is",
+        "gonna/going+to",
+        "wanna/want+to",
+        "gotta/got+to",
+        "u/you",
+        "ur/your",
+        "pls/please",
+        "plz/please",
+        "thx/thanks",
+    ]
     for word, long in [pair.split("/")]
 }
 
 _BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "am", "'s", "get", "gets", "got"])
-_ARTICLES = frozenset(["a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "this", "that", "these", "those", "some", "any"])
+_ARTICLES = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "my",
+        "your",
+        "his",
+        "her",
+        "its",
+        "our",
+        "their",
+        "this",
+        "that",
+        "these",
+        "those",
+        "some",
+        "any",
+    ]
+)
 _INFINITIVE_AFTER = frozenset(
-    ["how", "way", "ways", "want", "wants", "wanted", "need", "needs", "needed", "like", "able", "try", "trying", "going", "have", "has", "had", "used", "where", "what", "when", "steps", "easiest", "best", "possible", "ought", "supposed", "order", "time", "chance", "reason"]
+    [
+        "how",
+        "way",
+        "ways",
+        "want",
+        "wants",
+        "wanted",
+        "need",
+        "needs",
+        "needed",
+        "like",
+        "able",
+        "try",
+        "trying",
+        "going",
+        "have",
+        "has",
+        "had",
+        "used",
+        "where",
+        "what",
+        "when",
+        "steps",
+        "easiest",
+        "best",
+        "possible",
+        "ought",
+        "supposed",
+        "order",
+        "time",
+        "chance",
+        "reason",
+    ]
 )
 _OPINION = frozenset(["think", "believe", "say", "consider", "feel"])
 _LINKS = frozenset({"and", "or", "vs", "versus", "nor", "&", "vs."})
@@ -214,6 +300,9 @@ class _Reader:
         self.capital.append(capital)
 
     def _word(self, text: str, mark: str, capital: bool) -> None:
+        if text in _SHADOWED:
+            self._push(_SHADOWED[text], mark, True)
+            return
         lower = text.lower().replace("’", "'")
         if not lower.isalpha() and _DIGIT.search(lower):
             self.ids.append(lower.replace("-", "").replace("_", ""))
@@ -298,7 +387,11 @@ class _Reader:
             spans=tuple(self.spans),
             ids=tuple(self.ids),
             negated=tuple(negated),
-            names=tuple(t for t, c in zip(self.tokens, self.capital, strict=True) if c and t not in FUNCTION_WORDS and t not in UNITS),
+            names=tuple(
+                t
+                for t, c in zip(self.tokens, self.capital, strict=True)
+                if c and t not in FUNCTION_WORDS and t not in UNITS
+            ),
             tokens=tokens,
             question=question,
             lead=lead,
@@ -369,10 +462,8 @@ class _Reader:
                 value, index = Fraction(1), index + 1
             elif token in _MULTIPLES:
                 value, index = Fraction(_MULTIPLES[token]), index + 1
-            elif (
-                (token in MONTHS
-                and token not in ("may", "mar", "sep", "dec", "march", "jan"))
-                or (token == "may" and self.capital[index])
+            elif (token in MONTHS and token not in ("may", "mar", "sep", "dec", "march", "jan")) or (
+                token == "may" and self.capital[index]
             ):
                 added.append((index, f"month {MONTHS[token]}", "date"))
                 index += 1
@@ -495,7 +586,9 @@ def _titled(prompt: str) -> bool:
     return prompt.isupper() or _TITLE_WORD.search(prompt) is not None
 
 
-_SAME_PARTICIPLE = frozenset(["hurt", "hit", "cut", "put", "let", "set", "shut", "beat", "read", "spread", "split", "cast", "upset", "cost"])
+_SAME_PARTICIPLE = frozenset(
+    ["hurt", "hit", "cut", "put", "let", "set", "shut", "beat", "read", "spread", "split", "cast", "upset", "cost"]
+)
 
 
 def _participle(word: str) -> bool:
@@ -511,7 +604,9 @@ _OPENINGS = re.compile(
     |do(?:es)?\ (?:you|anyone|anybody|someone)\ know|please\ tell\ me)\ )+""",
     re.VERBOSE,
 )
-_CLOSINGS = re.compile(r"(?: (?:please|thanks|thank you|thanks in advance|thank you in advance|please help|help me|exactly))+$")
+_CLOSINGS = re.compile(
+    r"(?: (?:please|thanks|thank you|thanks in advance|thank you in advance|please help|help me|exactly))+$"
+)
 _HOW = re.compile(
     r"""^(?:how\ (?:to|(?:do|can|could|would|does|might|may)\ (?:i|you|we|one|someone|somebody|a\ person))
     |what\ (?:is|are|would\ be)\ (?:the|a|some)\ (?:best\ |easiest\ |right\ |good\ |simplest\ )?(?:ways?|methods?)\ (?:to|of|for)
@@ -543,9 +638,49 @@ def _clock(text: str) -> str:
 
 _WH = frozenset(["why", "when", "where", "who", "whom", "whose", "what", "which", "how"])
 _AUXILIARIES = frozenset(
-    ["is", "are", "am", "was", "were", "do", "does", "did", "can", "could", "will", "would", "shall", "should", "may", "might", "must", "has", "have", "had"]
+    [
+        "is",
+        "are",
+        "am",
+        "was",
+        "were",
+        "do",
+        "does",
+        "did",
+        "can",
+        "could",
+        "will",
+        "would",
+        "shall",
+        "should",
+        "may",
+        "might",
+        "must",
+        "has",
+        "have",
+        "had",
+    ]
 )
-_MEASURES = frozenset(["many", "much", "long", "old", "far", "often", "tall", "big", "fast", "deep", "heavy", "high", "large", "late", "soon", "big"])
+_MEASURES = frozenset(
+    [
+        "many",
+        "much",
+        "long",
+        "old",
+        "far",
+        "often",
+        "tall",
+        "big",
+        "fast",
+        "deep",
+        "heavy",
+        "high",
+        "large",
+        "late",
+        "soon",
+        "big",
+    ]
+)
 
 
 def _question(tokens: list[str], marks: list[str]) -> tuple[str, str]:
@@ -561,7 +696,15 @@ def _question(tokens: list[str], marks: list[str]) -> tuple[str, str]:
             opens or before in PREPOSITIONS or before in FILLERS or before in ("me", "us", "out", "not", "is")
         ):
             kind = "who" if token in ("who", "whom", "whose") else "what" if token == "which" else token
-            if token == "how" and after in _MEASURES:
+            if (
+                token == "how"
+                and after
+                and after not in FUNCTION_WORDS
+                and after not in FILLERS
+                and not after.endswith("ly")
+            ):
+                kind = f"how {after}"
+            elif token == "how" and after in _MEASURES:
                 kind = f"how {after}"
             elif token == "how" and after == "come":
                 kind = "why"

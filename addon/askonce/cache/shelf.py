@@ -173,7 +173,8 @@ class Shelves:
                 found = await self._run(self._near, shelf, text, attributes or {}, min_cosine, limit, guarded, embedded)
             if found:
                 for match in found:
-                    self._store.touch(self._store.keys.get(bytes.fromhex(match.item.id), 0))
+                    if id := self._store.keys.get(bytes.fromhex(match.item.id)):
+                        self._store.touch(id)
                 return found
         return []
 

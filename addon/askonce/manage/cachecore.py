@@ -65,7 +65,7 @@ def cachecore(
     """Cachecore's routes. `token` is the operator's; `believe`: without a secret, tokens are taken as they are."""
     routes = APIRouter(responses=_ERRORS, tags=["cachecore"])
 
-    @routes.post("/v1/invalidate", dependencies=[Security(_scheme)])
+    @routes.post("/v1/invalidate", dependencies=[Security(_scheme)], openapi_extra={"security": [{}]})
     async def cachecore_invalidate(request: Request, asked: Invalidation) -> Invalidated:
         """Forget every answer that depends on this."""
         tenant = _whose(request, spec(), token, believe)

@@ -44,6 +44,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": LangCacheProblem, "description": "The request was refused; nothing was changed."},
     "5XX": {"model": LangCacheProblem, "description": "The request could not be carried out."},
 }
+_OPTIONAL: dict[str, Any] = {"security": [{}]}
+"""A key is needed only where there are keys."""
 _NOTHING: dict[int | str, dict[str, Any]] = {204: {"description": "Done; for the SDKs, which accept no body here."}}
 
 
@@ -123,13 +125,13 @@ def _router(shelves: Shelves, spec: Callable[[], LangCacheSpec], token: str | No
             guarded=bool(cache.guards),
         )
 
-    @routes.post("/entries/search", response_model_exclude_none=True)
+    @routes.post("/entries/search", response_model_exclude_none=True, openapi_extra=_OPTIONAL)
     async def langcache_search(request: Request, cache_id: CacheId, asked: Search) -> Found:
         """The stored answers to this prompt, or to one near it."""
         found = await find(request, cache_id, asked, asked.prompt, asked.searchStrategies or ["semantic"])
         return Found.model_validate(tell(found))
 
-    @routes.post("/conversations/search", response_model_exclude_none=True)
+    @routes.post("/conversations/search", response_model_exclude_none=True, openapi_extra=_OPTIONAL)
     async def langcache_conversation(
         request: Request, cache_id: CacheId, asked: ConversationSearch
     ) -> FoundInConversation:
@@ -141,7 +143,7 @@ def _router(shelves: Shelves, spec: Callable[[], LangCacheSpec], token: str | No
         found = await find(request, cache_id, asked, text, strategies)
         return FoundInConversation.model_validate(tell(found) | {"actualPrompt": text})
 
-    @routes.post("/entries", status_code=201)
+    @routes.post("/entries", status_code=201, openapi_extra=_OPTIONAL)
     async def langcache_set(request: Request, cache_id: CacheId, entry: NewEntry) -> Created:
         """Store an answer, in place of the one to the same prompt with the same attributes."""
         cache: LangCacheCacheSpec = request.state.cache
@@ -159,13 +161,13 @@ def _router(shelves: Shelves, spec: Callable[[], LangCacheSpec], token: str | No
         )
         return Created(entryId=item.id)
 
-    @routes.delete("/entries")
+    @routes.delete("/entries", openapi_extra=_OPTIONAL)
     async def langcache_delete_some(request: Request, cache_id: CacheId, which: Selection) -> DeletedSome:
         """Delete the entries that have all of these attributes."""
         count = await shelves.clear(_shelf(cache_id), _known(request.state.cache, which.attributes))
         return DeletedSome(deletedCount=count, deletedEntriesCount=count)
 
-    @routes.delete("/entries/{entryId}", response_model=Deleted, responses=_NOTHING)
+    @routes.delete("/entries/{entryId}", response_model=Deleted, responses=_NOTHING, openapi_extra=_OPTIONAL)
     async def langcache_delete(
         request: Request, cache_id: CacheId, entry_id: Annotated[str, Path(alias="entryId")]
     ) -> Any:
@@ -175,7 +177,7 @@ def _router(shelves: Shelves, spec: Callable[[], LangCacheSpec], token: str | No
             raise HTTPException(404, Refusal(message, what="cache/entry"))
         return _done(request, spec(), Deleted())
 
-    @routes.post("/flush", response_model=Flushed, responses=_NOTHING)
+    @routes.post("/flush", response_model=Flushed, responses=_NOTHING, openapi_extra=_OPTIONAL)
     async def langcache_flush(request: Request, cache_id: CacheId) -> Any:
         """Delete everything in this cache."""
         await shelves.clear(_shelf(cache_id))

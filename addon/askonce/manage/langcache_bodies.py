@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
@@ -57,6 +57,11 @@ Attributes = Annotated[
 ]
 
 
+def _whole(value: object) -> object:
+    """JSON Schema takes 5.0 for an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True)
 
@@ -66,7 +71,7 @@ class Search(_Body):
     similarityThreshold: float | None = Field(default=None, ge=0, le=1, examples=[0.9])
     searchStrategies: list[Strategy] | None = Field(default=None, min_length=1, max_length=8)
     attributes: Attributes | None = None
-    maxResults: int | None = Field(default=None, ge=1, le=100)
+    maxResults: Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)] | None = None
 
 
 class ConversationSearch(Search):
@@ -77,7 +82,7 @@ class NewEntry(_Body):
     prompt: str = Field(min_length=1)
     response: str
     attributes: Attributes | None = None
-    ttlMillis: int | None = Field(default=None, ge=1, le=_LONGEST_TTL)
+    ttlMillis: Annotated[int, Field(ge=1, le=_LONGEST_TTL), BeforeValidator(_whole)] | None = None
 
 
 class Selection(_Body):

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from askonce.accounting import BUCKETS, Accounting, Tally
 from askonce.cache import Cache
 
-__all__ = ["CONTENT_TYPE", "Exposition"]
+__all__ = ["CONTENT_TYPE", "Exposition", "resident_kilobytes"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format. OpenMetrics is not offered: Semcache's counters have names that it forbids."""
@@ -152,7 +152,7 @@ class Exposition(Collector):
             "cache_status",
         )
         yield _gauge("semcache_cache_size", "Entries in the cache", [((), self._cache.stats()["entries"])])
-        if (kilobytes := _resident_kilobytes()) is not None:
+        if (kilobytes := resident_kilobytes()) is not None:
             yield _gauge("semcache_memory_usage", "Memory in use, in kilobytes", [((), kilobytes)])
 
     def _semcache_counters(self) -> bytes:
@@ -237,7 +237,8 @@ def _histogram(
     return family
 
 
-def _resident_kilobytes() -> int | None:
+def resident_kilobytes() -> int | None:
+    """Memory of this process; None where the system does not say."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * getpagesize() // 1024
     except OSError:

@@ -56,6 +56,8 @@ class Passage:
     """Response headers for where there is none of that name."""
     drops: frozenset[str] = frozenset()
     """Response headers (lower case) of ours that the product does not send."""
+    bare_misses: bool = False
+    """What the provider answers is passed on without any header that says what Askonce did."""
     translator: Callable[[Request], Translator] | None = None
     """Makes the translator of the provider's 2xx response; other answers pass as they are."""
     finish: Callable[[int, bytes], Reply] | None = None

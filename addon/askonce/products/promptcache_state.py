@@ -123,6 +123,8 @@ class PromptCacheState:
         if name not in self.available:
             raise ValueError(f"unsupported provider: {name} (supported: {', '.join(self.available)})")
         async with self._switching:
+            if name == self.provider and self._cache.stats()["embedder"]:
+                return
             if name in CHAT_PROVIDERS:
                 await self._cache.use_embedder(self._remote(name))
                 self.chat_provider = name

@@ -31,7 +31,7 @@ def answer(ask: Ask) -> JsonObject:
             "cached_tokens": 0,
         },
     }
-    if body.get("logprobs"):
+    if body.get("logprobs") and said.text:
         whole["logprobs"] = [_logprob(token) for token in answers.tokens(said.text)]
     return whole
 

@@ -30,10 +30,7 @@ def answer(ask: Ask) -> JsonObject:
 
 def _choice(choice: JsonObject) -> JsonObject:
     message = choice["message"]
-    calls = [
-        {"id": fresh("", 9), "function": call["function"], "index": index}
-        for index, call in enumerate(message.get("tool_calls", ()))
-    ]
+    calls = [{"id": fresh("", 9), "function": call["function"]} for call in message.get("tool_calls", ())]
     said = {"role": "assistant", "tool_calls": calls or None, "content": message["content"] or ""}
     return {"index": choice["index"], "finish_reason": choice["finish_reason"], "message": said}
 
@@ -51,9 +48,10 @@ def events(ask: Ask, whole: JsonObject) -> Iterator[bytes]:
         yield chunk(choice, {"role": "assistant", "content": ""})
         for token in answers.tokens(message["content"]):
             yield chunk(choice, {"content": token})
-        calls = {"tool_calls": message["tool_calls"]} if message["tool_calls"] else {}
+        calls = [call | {"index": index} for index, call in enumerate(message["tool_calls"] or ())]
         used = {"usage": whole["usage"]} if position == len(whole["choices"]) - 1 else {}
-        yield chunk(choice, {"content": "", **calls}, choice["finish_reason"], **used)
+        told = {"content": "", "tool_calls": calls} if calls else {"content": ""}
+        yield chunk(choice, told, choice["finish_reason"], **used)
     yield b"data: [DONE]\n\n"
 
 

@@ -34,7 +34,7 @@ def write(directory, start):
             key=f"{number:032x}", partition=bytes([number % 3]) * 16, parts={"model": "m"}, upstream="u", host="h",
             wire="w", model="m", namespace="", prompt=prompt, turns=(Turn("user", prompt),),
             answer=Answer(b"answer %d " % number * 300), created=0.0, expires=9e9, stale_until=9e9,
-            upstream_seconds=1.0, embedder="e", vector=vector,
+            upstream_seconds=1.0, embedder="e", vector=vector, labels={"rest": str(number % 3)},
         )
         future = store.put(entry)
         future.add_done_callback(lambda done: os.write(1, b"%s\\n" % done.result().key.encode()))
@@ -105,4 +105,6 @@ def test_kill_minus_nine_during_writes(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(store.path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT sum(entries) FROM partition").fetchone() == (len(kept),)
+        labels = connection.execute("SELECT id, name, value FROM label").fetchall()
+        assert sorted(labels) == sorted((entry.id, "rest", str(int(key, 16) % 3)) for key, entry in kept.items())
     assert list(directory.glob("*.corrupt-*")) == []

@@ -500,3 +500,32 @@ def test_why_a_write_failed_is_said_plainly() -> None:
     error.sqlite_errorcode = sqlite3.SQLITE_FULL
     assert database.describe(error) == "the disk is full (database or disk is full)"
     assert database.describe(ValueError("odd")) == "odd"
+
+
+def test_entries_are_found_and_deleted_by_their_labels(store: Store) -> None:
+    for number, labels in enumerate(({"a": "1", "b": "1"}, {"a": "2"}, {}, {"b": "1"})):
+        store.put(entry(number, labels=labels)).result()
+    store.put(entry(4, labels={"a": "1"}, partition=b"q" * 16, expires=NOW + 1)).result()
+
+    def found(**given: Any) -> list[int]:
+        filter = Filter(**given)
+        keys = [int(found.key, 16) for found in store.list(filter)]
+        assert store.count(filter) == len(keys)
+        assert {store.keys[bytes.fromhex(f"{key:032x}")] for key in keys} == set(store.ids(filter))
+        return sorted(keys)
+
+    assert found(labels={"a": "1"}) == [0, 4]
+    assert found(labels={"a": None}) == [0, 1, 4]
+    assert found(labels={"a": None, "b": "1"}) == [0]
+    assert found(labels={"c": None}) == found(labels={"a": ""}) == []
+    assert found(labels={}) == [0, 1, 2, 3, 4]
+    assert found(labels={"a": "1"}, partition=b"q" * 16) == [4]
+    assert found(labels={"a": "1"}, alive=NOW + 1) == [0]
+    kept = store.get(f"{0:032x}")
+    assert kept and kept.labels == {"a": "1", "b": "1"}
+
+    assert store.clear(Filter(labels={"a": "1"})).result() == 2
+    assert found(labels={"a": None}) == [1]
+    store.put(entry(1, labels={"b": "9"})).result()  # takes the place of the one with a label "a"
+    assert found(labels={"a": None}) == []
+    assert found(labels={"b": None}) == [1, 3]

@@ -20,7 +20,7 @@ SECRET = "s" * 32
 Serve = Callable[..., httpx.AsyncClient]
 
 
-def token(tenant: str = "acme", secret: str = SECRET, exp: float = 60) -> str:
+def token(tenant: str = "acme", secret: str = SECRET, exp: float = 86400) -> str:
     return jwt.encode({"tenant_id": tenant, "exp": int(time.time() + exp)}, secret, "HS256")
 
 

@@ -324,6 +324,14 @@ async def test_null_stands_for_absent(client: httpx.AsyncClient) -> None:
     ]
 
 
+async def test_whole_numbers_may_be_written_with_a_fraction(client: httpx.AsyncClient) -> None:
+    await put(client, ttlMillis=60000.0)
+    assert (await search(client, maxResults=1.0))["hit"]
+    for path, name in (("entries", "ttlMillis"), ("entries/search", "maxResults")):
+        answer = await client.post(path, json={"prompt": "p", "response": "r", name: 1.5})
+        assert answer.json()["fields"][0]["field"] == name
+
+
 async def test_a_body_that_is_too_large_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.post("entries", json={"prompt": "p", "response": "r" * (1 << 20)})
     assert error(answer) == (413, "/errors/payload-too-large", "PAYLOAD_TOO_LARGE")

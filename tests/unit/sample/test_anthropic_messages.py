@@ -96,3 +96,12 @@ def test_errors(client: anthropic.Anthropic, http: httpx.Client) -> None:
         client.messages.create(**request("x") | {"model": "no-such-model"})
     keyless = http.post("/v1/messages", json=request("x"), headers={"authorization": ""})
     assert (keyless.status_code, keyless.json()["error"]["type"]) == (401, "authentication_error")
+
+
+def test_on_vertex_the_model_is_in_the_path(provider: SampleProvider) -> None:
+    options: Any = {"region": "us-central1", "project_id": "p", "access_token": "k", "max_retries": 0}
+    with anthropic.AnthropicVertex(base_url=f"{provider.url}/v1", **options) as client:
+        message = client.messages.create(**request("What is the capital of France?") | {"model": "claude-x"})
+    assert message.model == "claude-x"
+    path = "/v1/projects/p/locations/us-central1/publishers/anthropic/models/claude-x:rawPredict"
+    assert provider.control.paths == {path: 1}

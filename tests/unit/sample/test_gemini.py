@@ -105,6 +105,14 @@ def test_tool_call_and_its_result(client: genai.Client) -> None:
     assert told.text == 'The tool says: {"t":18}'
 
 
+def test_the_python_sdk_s_spelling_of_a_schema(client: genai.Client) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    function: Any = {"name": "get_weather", "parameters_json_schema": schema}
+    config = types.GenerateContentConfig(tools=[{"function_declarations": [function]}])
+    asked: Any = client.models.generate_content(model=MODEL, contents="What is the weather in Paris?", config=config)
+    assert [call.args for call in asked.function_calls] == [{"city": "Paris"}]
+
+
 def test_errors(client: genai.Client, http: httpx.Client) -> None:
     with pytest.raises(errors.ClientError) as unknown:
         client.models.generate_content(model="no-such-model", contents="x")

@@ -1,0 +1,88 @@
+"""Who gets a call to our own address: by the view, by what it bears, or by default."""
+
+from dataclasses import replace
+
+import pytest
+
+from askonce.accounting import Accounting
+from askonce.call import Reply, Request
+from askonce.config import parse
+from askonce.faults import Faults
+from askonce.products.base import Passage
+from askonce.products.registry import Products
+from askonce.rules import Rules
+from askonce.views import ViewName
+
+CONFIG = parse(
+    """\
+version: 1
+upstreams:
+  - {name: chat, hosts: [api.example.com], paths: [/v1/chat], wire: openai-chat}
+"""
+)
+RULES = Rules(CONFIG)
+
+
+class Named:
+    """A product that knows its calls by a header, and answers with its name and the path."""
+
+    def __init__(self, name: ViewName) -> None:
+        self.name: ViewName = name
+
+    def recognises(self, request: Request, rules: Rules) -> bool:
+        return f"x-{self.name}" in request.headers
+
+    def claim(self, request: Request, rules: Rules) -> Passage | Reply | None:
+        if request.path == "/broken":
+            raise KeyError("the prompt")
+        return None if request.path == "/managed" else Reply(f"{self.name} {request.path}".encode(), "text/plain")
+
+    def refuse(self, status: int, message: str) -> Reply:
+        return Reply(f"{self.name} refuses".encode(), "text/plain", status)
+
+
+def claim(path: str, host: str = "askonce.internal", rules: Rules = RULES, **headers: str) -> tuple[int, str] | None:
+    products = Products([Named("cachecore"), Named("semcache"), Named("promptcache")], Faults(Accounting().fault))
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    claimed = products.claim(Request("POST", host, path, "", given, b""), "http", rules)
+    assert claimed is None or isinstance(claimed, Reply)
+    return claimed and (claimed.status, claimed.body.decode())
+
+
+def test_the_view_decides_and_the_product_does_not_see_it() -> None:
+    assert claim("/semcache-app/v1/x") == (200, "semcache /v1/x")
+    assert claim("/v1/x", "semcache.askonce.internal") == (200, "semcache /v1/x")
+    assert claim("/semcache-app/v1/x", x_cachecore="1") == (200, "semcache /v1/x")
+    assert claim("/langcache/v1/x") is None
+    assert claim("/v1/x", "nobody.askonce.internal") is None
+
+
+def test_at_the_root_what_it_bears_decides_and_else_the_default() -> None:
+    assert claim("/v1/x", x_semcache="1", x_cachecore="1") == (200, "cachecore /v1/x")
+    assert claim("/v1/x", x_semcache="1") == (200, "semcache /v1/x")
+    assert claim("/v1/x") == (200, "promptcache /v1/x")
+    products = CONFIG.products.model_copy(update={"default_dialect": "semcache"})
+    assert claim("/v1/x", rules=Rules(CONFIG.model_copy(update={"products": products}))) == (200, "semcache /v1/x")
+
+
+def test_what_is_no_call_is_for_the_management_api() -> None:
+    assert claim("/managed") is None
+
+
+def test_a_fault_is_a_refusal_that_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    assert claim("/semcache-app/broken") == (500, "semcache refuses")
+
+
+def test_a_page_of_another_site_gets_nothing_that_is_the_operators() -> None:
+    assert claim("/v1/x", origin="https://evil.example") == (403, "promptcache refuses")
+    assert claim("/v1/x", sec_fetch_site="cross-site") == (403, "promptcache refuses")
+    assert claim("/v1/x", origin="http://askonce.internal", host="askonce.internal") == (200, "promptcache /v1/x")
+    for own in ({"authorization": "Bearer sk-mine"}, {"x_api_key": "sk-mine"}):
+        assert claim("/v1/x", origin="app://desktop", **own) == (200, "promptcache /v1/x")
+
+
+def test_the_request_itself_is_left_alone() -> None:
+    request = Request("POST", "askonce.internal", "/semcache-app/v1/x", "", {}, b"")
+    before = replace(request)
+    Products([Named("semcache")], Faults(Accounting().fault)).claim(request, "http", RULES)
+    assert request == before
