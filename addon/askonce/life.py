@@ -246,9 +246,21 @@ class Life:
                 return None
             if self._flights.lead(identity.exact):
                 exchange.leads = True
-                return None
+                return self._overtaken(exchange, identity, fresh)
             if await self._flights.ending(identity.exact) == "unstorable":
                 return None
+
+    def _overtaken(self, exchange: Exchange, identity: Identity, policy: Policy) -> Reply | None:
+        """The reply to a call whose answer was kept while it was being looked for: there was nobody to wait for any
+        more when that ended."""
+        found = self.cache.exact(identity, policy)
+        found = found and self._admitted(exchange, found)
+        if not found or not found.entry:
+            return None
+        exchange.lookup = found
+        reply = self._reply(exchange)
+        self.land(exchange, "stored")
+        return reply
 
     @staticmethod
     def _admitted(exchange: Exchange, found: Lookup) -> Lookup:

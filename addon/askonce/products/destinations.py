@@ -44,7 +44,7 @@ class Destination:
 
     async def check(self) -> None:
         """Raise `ForbiddenDestination` where a name that no rule spells out leads into a private network."""
-        if any(not pattern.is_wild and pattern.matches(self.host) for pattern in self.rule.hosts):
+        if any(not pattern.is_wild and pattern.matches(_written(self.host)) for pattern in self.rule.hosts):
             return
         try:
             found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
@@ -67,10 +67,15 @@ def find_destination(url: str, rules: Rules) -> Destination:
     host, path = parts.hostname or "", parts.path or "/"
     if any(_DOTS.fullmatch(segment) for segment in path.split("/")):
         raise DestinationError("expected a path without . and .. in it")
-    rule = rules.find(parts.scheme, host, port, path)
+    rule = rules.find(parts.scheme, _written(host), port, path)
     if rule is None:
         raise ForbiddenDestination(f"no rule names {parts.scheme}://{host}:{port}{path}")
     return Destination(rule, parts.scheme, host, port, path, parts.query)
+
+
+def _written(host: str) -> str:
+    """A host as rules.yaml writes it."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_public(address: str) -> bool:

@@ -1,4 +1,4 @@
-"""The gray-zone verifier against an endpoint of the test's own: what counts as a yes, what is remembered, what is not."""
+"""The gray-zone verifier against an endpoint of the test's own: what counts as a yes, and what is remembered."""
 
 import asyncio
 import json
