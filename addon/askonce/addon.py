@@ -17,7 +17,7 @@ from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.net.http.url import parse_authority
 from mitmproxy.utils import asyncio_utils
 
-from askonce import convert, streams
+from askonce import collapse, convert, streams
 from askonce.bridge import AsgiBridge
 from askonce.call import Reply, Request
 from askonce.config import ConfigError
@@ -43,7 +43,7 @@ _DRAIN = 30.0
 _OVERHEAD = 16
 """A recorded stream may be this much longer than the answer it carries: events are mostly envelope."""
 _LARGEST = 64 << 20
-"""Bytes of a request; a larger one passes through. mitmproxy's own body_size_limit would refuse it, a download as well."""
+"""Bytes of a request; a larger one passes through. mitmproxy's body_size_limit would refuse it, and downloads too."""
 _MESSAGES = 20
 """Of a WebSocket, for mitmweb to show."""
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -60,6 +60,7 @@ class Askonce:
         self._visits = WeakKeyDictionary[http.HTTPFlow, Visit]()
         self._work = Work()
         self._manage: AsgiBridge
+        self.addons = [collapse.Collapse()]
 
     # Life of the process
 
@@ -146,6 +147,7 @@ class Askonce:
     ) -> None:
         life = self.runtime.life
         exchange = visit.exchange = life.begin(rule, request, terms)
+        exchange.may_follow = visit.passage is None and not flow.request.is_http10
         reply = life.recall(exchange) or await life.look_up(exchange)
         if reply:
             flow.response = convert.make_response(reply)
@@ -161,6 +163,8 @@ class Askonce:
         convert.strip_directives(flow.request)
         if target := rule.target:
             flow.request.scheme, flow.request.host, flow.request.port = target.scheme, target.host, target.port
+        if follower := exchange.follower:
+            collapse.follow(flow, convert.start_response(life.collapsed(exchange, follower.broadcast)), follower)
 
     async def _managed(self, request: http.Request, client: tuple[str, int]) -> http.Response:
         status, fields, body = await self._manage(
@@ -173,6 +177,8 @@ class Askonce:
         if visit is None or response is None or (visit.managed and not visit.exchange):
             return
         if exchange := visit.exchange:
+            if exchange.follower and collapse.is_relayed(flow):
+                exchange.replied, exchange.status = True, response.status_code
             if exchange.replied:
                 return  # our own response; the hook is called for it as well
             if visit.passage and convert.must_be_whole(response, visit.passage):
@@ -186,12 +192,17 @@ class Askonce:
                 convert.dress(response, visit.passage, exchange)
             if exchange.is_recorded or translator:
                 visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD, translator)
+                if not visit.passage:
+                    share, recorder = self.runtime.life.share, visit.recorder
+                    recorder.broadcast = share(exchange, response.headers.items, lambda: recorder.body)
         if response.status_code != 101:
             response.stream = visit.recorder or True
 
     def response(self, flow: http.HTTPFlow) -> None:
         visit = self._visits.get(flow)
         exchange = visit and visit.exchange
+        if visit:
+            visit.over("whole")
         if exchange and visit and visit.whole and visit.passage and flow.response:
             self._finish(flow.response, visit, visit.passage, exchange)
         if exchange and visit and visit.recorder and (body := visit.recorder.body) is not None and flow.response:
@@ -215,6 +226,8 @@ class Askonce:
 
     def error(self, flow: http.HTTPFlow) -> None:
         visit = self._visits.get(flow)
+        if visit:
+            visit.over("cut")
         unsent = flow.response is None or (visit and visit.whole)
         if visit and visit.passage and visit.passage.unreachable and unsent and flow.error:
             reply = visit.passage.unreachable(flow.error.msg)

@@ -25,6 +25,7 @@ __all__ = [
     "must_be_whole",
     "read_request",
     "redirect",
+    "start_response",
     "start_translation",
     "strip_directives",
 ]
@@ -110,6 +111,13 @@ def make_response(reply: Reply) -> http.Response:
     fields = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
     fields += [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers]
     return http_response(reply.status, fields, reply.body)
+
+
+def start_response(reply: Reply) -> http.Response:
+    """A response whose body is still to come."""
+    fields = [(b"content-type", reply.content_type.encode()), (b"transfer-encoding", b"chunked")]
+    fields += [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers]
+    return http_response(reply.status, fields, b"")
 
 
 def http_response(status: int, fields: Fields, body: bytes) -> http.Response:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from askonce.accounting import Accounting, CallRecord, Outcome
+from askonce.broadcast import Broadcast, Follower
 from askonce.cache import FOREVER, Asked, Cache, Identity, Lookup, Nearest, Policy, StoreError, credential
 from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
 from askonce.directives import OURS, Directives, cache_status, detail, read_directives
@@ -95,6 +96,10 @@ class Exchange:
     """Why the cache is left out; empty where it is not."""
     leads: bool = False
     """Identical calls wait for this one's answer."""
+    may_follow: bool = False
+    """Another call's response can be passed on to this one while it comes."""
+    follower: Follower | None = None
+    """Where that response comes from, once one was found."""
     replied: bool = False
     """Askonce has answered; the provider was not asked."""
     status: int = 0
@@ -114,6 +119,8 @@ class Exchange:
         """Why it was not answered from the cache, in a few words from a fixed list; empty for a hit."""
         if self.bypass or not self.directives.read:
             return self.bypass or "no-cache"
+        if self.follower and self.replied:
+            return "collapsed"
         return self.lookup.reason if self.lookup else ""
 
     @property
@@ -247,7 +254,11 @@ class Life:
             if self._flights.lead(identity.exact):
                 exchange.leads = True
                 return self._overtaken(exchange, identity, fresh)
-            if await self._flights.ending(identity.exact) == "unstorable":
+            flown = await self._flights.follow(identity.exact, lambda broadcast: _join(exchange, call, broadcast))
+            if isinstance(flown, Follower):
+                exchange.follower = flown
+                return None
+            if flown == "unstorable":
                 return None
 
     def _overtaken(self, exchange: Exchange, identity: Identity, policy: Policy) -> Reply | None:
@@ -313,6 +324,27 @@ class Life:
         similarity = exchange.lookup.similarity if exchange.lookup else None
         near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()
         return (("cache-status", cache_status(why, *stored)), ("x-cache", "MISS"), *near)
+
+    def share(
+        self, exchange: Exchange, headers: Callable[[], Headers], so_far: Callable[[], bytes | None]
+    ) -> Broadcast | None:
+        """What identical calls follow the response by, which streams from here on; None where they may not."""
+        if not (
+            exchange.leads and exchange.is_recorded and exchange.identity and exchange.call and exchange.call.stream
+        ):
+            return None
+        broadcast = Broadcast(exchange.call, exchange.status, headers, so_far)
+        self._flights.begin(exchange.identity.exact, broadcast)
+        return broadcast
+
+    def collapsed(self, exchange: Exchange, broadcast: Broadcast) -> Reply:
+        """The head of the reply to a call that follows another's response."""
+        headers = {name.lower(): value for name, value in broadcast.headers()}
+        coding = [(name, headers[name]) for name in ("content-encoding",) if name in headers]
+        why = "fwd=stale" if exchange.why == "expired" else "fwd=miss"
+        said = (("cache-status", cache_status(why, "collapsed")), ("x-cache", "MISS"))
+        renewed = _renewed(_repeatable(broadcast.headers()))
+        return Reply(b"", headers.get("content-type", ""), broadcast.status, (*coding, *renewed, *said))
 
     async def remember(self, exchange: Exchange, headers: Headers, body: Callable[[], bytes]) -> None:
         """Keep the provider's answer, where it is whole and good, and count the call.
@@ -438,10 +470,7 @@ class Life:
         similarity = f"{1.0 if lookup.similarity is None else lookup.similarity:.4f}"
         said = (
             *reply.headers,
-            *(
-                (name, f"req_{random.getrandbits(128):032x}" if name in _REQUEST_IDS else value)
-                for name, value in entry.answer.headers
-            ),
+            *_renewed(entry.answer.headers),
             (
                 "cache-status",
                 cache_status("hit", f"ttl={left}", "detail=stale" if lookup.stale else f"detail={lookup.outcome}"),
@@ -500,3 +529,14 @@ def _repeatable(headers: Headers) -> tuple[tuple[str, str], ...]:
         for name, value in ((name.lower(), value) for name, value in headers)
         if name not in _NOT_REPEATED and not name.startswith(_NOT_REPEATED_PREFIXES)
     )
+
+
+def _renewed(headers: Headers) -> Headers:
+    """Repeated response headers, each reply with request ids of its own."""
+    return ((name, f"req_{random.getrandbits(128):032x}" if name in _REQUEST_IDS else value) for name, value in headers)
+
+
+def _join(exchange: Exchange, call: Call, broadcast: Broadcast) -> Follower | None:
+    if not exchange.may_follow or exchange.directives.max_age == 0 or exchange.rule.behaviour.usage == "zero":
+        return None
+    return broadcast.follow(call, exchange.request.headers)

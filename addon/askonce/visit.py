@@ -6,6 +6,7 @@ One rule: nothing here decides; it is written by the hooks and read by them.
 import asyncio
 from dataclasses import dataclass
 
+from askonce.broadcast import Broadcast, Ending
 from askonce.life import Exchange
 from askonce.products.base import Passage, Translator
 from askonce.rules import Rule
@@ -18,6 +19,9 @@ class Recorder:
 
     With a translator, what is sent on and recorded is the translation.
     """
+
+    broadcast: Broadcast | None = None
+    """To whom else it is passed on; nobody may join whom it could not give what has been."""
 
     def __init__(self, limit: int, translator: Translator | None = None) -> None:
         self._limit = limit
@@ -33,6 +37,9 @@ class Recorder:
             self._parts = None
         if self._parts is not None:
             self._parts.append(data)
+        if self.broadcast:
+            for follower in self.broadcast.followers:
+                follower.put(data)
         return data or []  # an empty chunk would end an HTTP/1 response early
 
     @property
@@ -54,6 +61,13 @@ class Visit:
     recorder: Recorder | None = None
     whole: bool = False
     """The provider's response is read to its end before the caller is sent anything."""
+
+    def over(self, ending: Ending) -> None:
+        """The flow has ended: others hear no more of it, and it hears no more of another."""
+        if self.recorder and self.recorder.broadcast:
+            self.recorder.broadcast.end(ending)
+        if self.exchange and self.exchange.follower:
+            self.exchange.follower.leave()
 
 
 class Work:

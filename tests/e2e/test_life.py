@@ -239,7 +239,9 @@ async def test_fifty_identical_calls_at_once_ask_the_provider_once(
     provider.set(first_token=1.5)  # the time that fifty TLS handshakes take on a busy machine
     answers = await many(proxy, trusting, api_key, 50, stream=stream)
     assert {said(answer) for answer in answers} == {PARIS}
-    assert sum(not is_hit(answer) for answer in answers) == 1
+    asked = [answer.headers["cache-status"] for answer in answers if not is_hit(answer)]
+    assert asked.count("askonce; fwd=miss; collapsed") == (len(asked) - 1 if stream else 0)
+    assert asked.count("askonce; fwd=miss; stored") == 1
     assert provider.calls() == 1
 
 
@@ -258,13 +260,14 @@ async def test_calls_that_wait_for_an_error_do_not_wait_for_each_other(
 async def test_when_the_first_leaves_one_other_takes_over(
     proxy: Proxy, provider: Provider, trusting: ssl.SSLContext, api_key: str, stream: bool
 ) -> None:
+    """... where the others cannot just hear the rest: test_collapse.py has those who can."""
     provider.set(first_token=0.0, per_token=0.15)
     async with httpx.AsyncClient(
         proxy=proxy.url, verify=trusting, headers={"authorization": f"Bearer {api_key}"}
     ) as client:
         leader = asyncio.ensure_future(client.post(URL, json=body(FRANCE, stream=stream)))
         await asyncio.to_thread(until, provider.calls)
-        followers = asyncio.ensure_future(many(proxy, trusting, api_key, 5, stream=True))
+        followers = asyncio.ensure_future(many(proxy, trusting, api_key, 5, stream=not stream))
         await asyncio.sleep(0.3)
         leader.cancel()
         with contextlib.suppress(asyncio.CancelledError):

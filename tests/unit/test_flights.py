@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from askonce.broadcast import Broadcast, Follower
+from askonce.call import Call
 from askonce.flights import Ending, Flights
 
 KEY, OTHER = b"key", b"other"
@@ -70,3 +72,63 @@ async def test_only_one_of_those_who_waited_leads_next() -> None:
 
     await asyncio.gather(*(ask() for _ in range(20)))
     assert leaders == 3
+
+
+CALL = Call("openai-chat", "Hi", {}, stream=True)
+
+
+def response() -> Broadcast:
+    return Broadcast(CALL, 200, lambda: (), lambda: b"so far")
+
+
+def join(broadcast: Broadcast) -> Follower | None:
+    return broadcast.follow(CALL, {})
+
+
+async def test_a_response_is_followed_as_soon_as_it_begins() -> None:
+    flights = Flights()
+    flights.lead(KEY)
+    waiting = asyncio.ensure_future(flights.follow(KEY, join))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    flights.begin(KEY, response())
+    for follower in (await waiting, await flights.follow(KEY, join)):
+        assert isinstance(follower, Follower)
+        assert follower.take() == b"so far"
+
+
+async def test_who_cannot_join_waits_for_the_end() -> None:
+    flights = Flights()
+    flights.lead(KEY)
+    flights.begin(KEY, response())
+    waiting = asyncio.ensure_future(flights.follow(KEY, lambda _: None))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    flights.end(KEY, "unstorable")
+    assert await waiting == "unstorable"
+
+
+@pytest.mark.parametrize("ending", ["stored", "failed", "unstorable"])
+async def test_where_no_response_begins_followers_hear_how_it_ended(ending: Ending) -> None:
+    flights = Flights()
+    flights.lead(KEY)
+    waiting = [asyncio.ensure_future(flights.follow(KEY, join)) for _ in range(2)]
+    leaves = asyncio.ensure_future(flights.follow(KEY, join))
+    await asyncio.sleep(0)
+    leaves.cancel()
+    await asyncio.wait([leaves])
+    flights.end(KEY, ending)
+    assert await asyncio.gather(*waiting) == [ending] * 2
+    assert await flights.follow(KEY, join) == "stored"
+
+
+async def test_a_beginning_after_the_end_or_twice_does_nothing() -> None:
+    flights = Flights()
+    flights.begin(KEY, response())
+    flights.lead(KEY)
+    first = response()
+    flights.begin(KEY, first)
+    flights.begin(KEY, response())
+    follower = await flights.follow(KEY, join)
+    assert isinstance(follower, Follower)
+    assert follower.broadcast is first

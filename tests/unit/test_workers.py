@@ -53,8 +53,9 @@ def test_a_closed_loop_is_no_error() -> None:
     gate = threading.Event()
 
     async def leave() -> None:
-        asyncio.ensure_future(workers.run(lambda: gate.wait(10)))
+        left = asyncio.ensure_future(workers.run(lambda: gate.wait(10)))
         await asyncio.sleep(0)
+        assert not left.done()
 
     asyncio.run(leave())
     gate.set()

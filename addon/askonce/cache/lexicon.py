@@ -10,8 +10,6 @@ __all__ = [
     "ACTIONS",
     "ALIASES",
     "ANTONYMS",
-    "COMPARATIVES",
-    "DEMONYMS",
     "FILLERS",
     "FOREIGN",
     "FUNCTION_WORDS",
@@ -1058,14 +1056,13 @@ NUMBER_WORDS = {
             "nineteen",
         ]
     )
-} | {
-    word: value
-    for word, value in zip(
+} | dict(
+    zip(
         ["twenty", "thirty", "forty", "fourty", "fifty", "sixty", "seventy", "eighty", "ninety", "dozen"],
         (20, 30, 40, 40, 50, 60, 70, 80, 90, 12),
         strict=True,
     )
-}
+)
 
 VERBS = _stems(
     """add adjust allow analyze answer apply argue arrange ask attach avoid bake be beat become begin believe block boil book borrow break
@@ -1181,24 +1178,6 @@ def _antonyms() -> dict[str, frozenset[str]]:
 ANTONYMS = _antonyms()
 """Words by those that turn the question round."""
 
-_GRADED = """tall short long big small large huge tiny wide narrow thick thin deep shallow heavy light fast slow quick hot cold warm cool
-old young new early late good bad strong weak hard soft easy high low rich poor cheap dear smart dumb clever stupid wise kind nice
-safe loud quiet clean dirty dry wet rough smooth sharp dull tight loose fresh bright dark great fine rare close near far healthy
-wealthy happy sad angry funny pretty ugly busy lazy crazy scary simple large brave calm cute fair fat slim mean mild pale proud rude
-sick shy sour steep sweet tough weird hungry thirsty friendly lonely noisy risky tasty tidy ugly""".split()
-
-
-def _comparatives(word: str) -> tuple[str, str]:
-    base = word[:-1] + "i" if word.endswith("y") and word[-2] not in "aeiou" else word.removesuffix("e")
-    if len(word) <= 4 and word[-1] not in "wyer" and word[-2] in "aeiou" and word[-3] not in "aeiou":
-        base += word[-1]
-    return base + "er", base + "est"
-
-
-COMPARATIVES = frozenset(form for word in _GRADED for form in _comparatives(word)) | frozenset(
-    "better best worse worst more most less least farther farthest further furthest elder eldest".split()
-)
-
 _KINDS = """
 color: red blue green yellow orange purple pink brown gray black white violet cyan magenta beige turquoise gold silver maroon navy teal
 weekday: monday tuesday wednesday thursday friday saturday sunday
@@ -1309,8 +1288,33 @@ ACTIONS = {stem(word): line.split()[0] for line in _ACTIONS.strip().splitlines()
 """What a prompt orders done with a text, by the group whose members may stand for each other."""
 
 _ALIASES = """
-usa us america u.s u.s.a states
-uk britain u.k england
+usa us america american u.s u.s.a states
+uk britain u.k england british english
+india indian
+china chinese
+japan japanese
+france french
+germany german
+spain spanish
+italy italian
+russia russian
+canada canadian
+australia australian
+mexico mexican
+brazil brazilian
+korea korean
+pakistan pakistani
+israel israeli
+ireland irish
+scotland scottish
+turkey turkish
+greece greek
+poland polish
+sweden swedish
+netherlands dutch holland
+europe european
+africa african
+asia asian
 eu
 uae emirates
 ai artificial
@@ -1593,38 +1597,6 @@ def _groups(text: str) -> dict[str, frozenset[int]]:
             found.setdefault(stem(word), set()).add(number)
     return {word: frozenset(numbers) for word, numbers in found.items()}
 
-
-_DEMONYMS = """
-usa us america american
-uk britain england british english
-india indian
-china chinese
-japan japanese
-france french
-germany german
-spain spanish
-italy italian
-russia russian
-canada canadian
-australia australian
-mexico mexican
-brazil brazilian
-korea korean
-pakistan pakistani
-israel israeli
-ireland irish
-scotland scottish
-turkey turkish
-greece greek
-poland polish
-sweden swedish
-netherlands dutch holland
-europe european
-africa african
-asia asian
-"""
-DEMONYMS = _groups(_DEMONYMS)
-"""Countries with the words for what is theirs, by group: the same name, though not the same thing."""
 
 ALIASES = _groups(_ALIASES)
 """Names of the same thing, by group."""

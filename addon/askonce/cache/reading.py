@@ -42,8 +42,6 @@ _TOKEN = re.compile(
 )
 _AMOUNT = re.compile(r"([-−])?([$€£¥₹])?([\d,]+(?:\.\d+)?)(?:\s?/\s?(\d+))?(.*)", re.DOTALL)
 _SIGNS = frozenset("~%^*=<>+|\\{}[]@#&$€£")
-_SHADOWED = {"US": "usa", "IT": "infotech", "WHO": "w.h.o", "Go": "golang"}
-"""Names that would be grammar in lower case."""
 _STOPS = frozenset(".?!\n")
 _DIGIT = re.compile(r"\d")
 _SCALE = {
@@ -291,7 +289,7 @@ class _Reader:
                     )
                 else:
                     self.ids.append(normal.removeprefix("v") if kind == "version" else normal)
-                self._push("\0" + kind, mark, False)
+                self._push("\0" + (kind or ""), mark, False)
             mark = ""
 
     def _push(self, token: str, mark: str, capital: bool) -> None:
@@ -300,9 +298,6 @@ class _Reader:
         self.capital.append(capital)
 
     def _word(self, text: str, mark: str, capital: bool) -> None:
-        if text in _SHADOWED:
-            self._push(_SHADOWED[text], mark, True)
-            return
         lower = text.lower().replace("’", "'")
         if not lower.isalpha() and _DIGIT.search(lower):
             self.ids.append(lower.replace("-", "").replace("_", ""))
@@ -330,18 +325,18 @@ class _Reader:
         self.capital.append(capital)
 
     def _number(self, text: str, tail: str, mark: str) -> None:
-        sign, money, digits, under, rest = _AMOUNT.fullmatch(text).groups()  # type: ignore[union-attr]
+        sign, money, digits, under, _rest = _AMOUNT.fullmatch(text).groups()  # type: ignore[union-attr]
         lower = tail.lower()
         value: Fraction | str = Fraction(digits.replace(",", "")) * (-1 if sign else 1)
-        unit = UNITS[money] if money in UNITS else ("gbp" if money == "£" else "")
+        unit = UNITS.get(money, "gbp" if money == "£" else "")
         if under and int(under):
-            value /= int(under)  # type: ignore[operator]
+            value /= int(under)  # type: ignore[assignment, operator]
         if lower in ("st", "nd", "rd", "th"):
             value = f"{digits}th"
         elif lower in ("%", "percent"):
-            value, unit = value / 100, ""  # type: ignore[operator]
+            value, unit = value / 100, ""  # type: ignore[assignment, operator]
         elif lower in _SCALE:
-            value *= _SCALE[lower]  # type: ignore[operator]
+            value *= _SCALE[lower]
         elif lower in UNITS:
             unit = UNITS[lower]
         elif lower.startswith("°"):
@@ -461,7 +456,7 @@ class _Reader:
             ):
                 value, index = Fraction(1), index + 1
             elif token in _MULTIPLES:
-                value, index = Fraction(_MULTIPLES[token]), index + 1
+                value, index = Fraction(_MULTIPLES[token]), index + 1  # type: ignore[call-overload]
             elif (token in MONTHS and token not in ("may", "mar", "sep", "dec", "march", "jan")) or (
                 token == "may" and self.capital[index]
             ):
@@ -472,15 +467,15 @@ class _Reader:
                 index += 1
                 continue
             if index < len(tokens) and tokens[index] in _PARTS and start not in digit and value:
-                value, index = value / _PARTS[tokens[index]], index + 1  # type: ignore[operator]
+                value, index = value / _PARTS[tokens[index]], index + 1  # type: ignore[assignment, operator]
             while index < len(tokens) and (
                 (tokens[index] in _SCALE and len(tokens[index]) > 1) or tokens[index] == "dozen"
             ):
-                value *= _SCALE.get(tokens[index], 12)  # type: ignore[operator]
+                value *= _SCALE.get(tokens[index], 12)
                 index += 1
             if start in digit:
                 at = digit[start]
-                self.numbers[at] = (start, value, self.numbers[at][2])  # type: ignore[assignment]
+                self.numbers[at] = (start, value, self.numbers[at][2])
             elif value != 1:
                 added.append((start, value, ""))  # type: ignore[arg-type]
                 for place in range(start, index):
@@ -696,15 +691,7 @@ def _question(tokens: list[str], marks: list[str]) -> tuple[str, str]:
             opens or before in PREPOSITIONS or before in FILLERS or before in ("me", "us", "out", "not", "is")
         ):
             kind = "who" if token in ("who", "whom", "whose") else "what" if token == "which" else token
-            if (
-                token == "how"
-                and after
-                and after not in FUNCTION_WORDS
-                and after not in FILLERS
-                and not after.endswith("ly")
-            ):
-                kind = f"how {after}"
-            elif token == "how" and after in _MEASURES:
+            if token == "how" and after in _MEASURES:
                 kind = f"how {after}"
             elif token == "how" and after == "come":
                 kind = "why"

@@ -11,7 +11,7 @@ class SemcacheSpec(Section):
     """Semcache's proxy and its put and get. Thresholds are on Semcache's own scale, (1 + cosine) / 2."""
 
     similarity_threshold: float = Field(default=0.90, ge=0, le=1)
-    """How near another wording must be, in calls and in get: 0.90 is a cosine of 0.80. In calls the judge must agree."""
+    """How near other wording must be, in calls and in get: 0.90 is a cosine of 0.80. In calls the judge must agree."""
     overwrite_threshold: float = Field(default=0.99, ge=0, le=1)
     """How near a key must be for put to replace it."""
     guards: bool = True
