@@ -25,7 +25,9 @@ import pytest
 import zstandard
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Provider, Proxy
+    from pathlib import Path
+
+    from tests.e2e.conftest import Provider, Proxy, StartProxy
 
 pytestmark = pytest.mark.usefixtures("app_env")
 
@@ -34,6 +36,7 @@ PATH = "/v1/chat/completions"
 URL = f"https://{HOST}{PATH}"
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris."
+JSON = {"content-type": "application/json"}
 ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "br": brotli.compress,
@@ -56,8 +59,7 @@ def is_hit(headers: Mapping[str, str]) -> bool:
 
 @pytest.fixture
 def app(app_env: dict[str, str], api_key: str) -> Iterator[httpx.Client]:
-    headers = {"authorization": f"Bearer {api_key}", "content-type": "application/json"}
-    with httpx.Client(headers=headers, timeout=30) as client:
+    with httpx.Client(headers=JSON | {"authorization": f"Bearer {api_key}"}, timeout=30) as client:
         yield client
 
 
@@ -135,8 +137,7 @@ class KeepAlive:
         self._connection.sock = self._socket = tunnel(proxy, "http/1.1")
 
     def post(self, data: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        headers = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
-        self._connection.request("POST", PATH, data, headers)
+        self._connection.request("POST", PATH, data, JSON | {"authorization": f"Bearer {self._key}"})
         response = self._connection.getresponse()
         content = response.read()
         assert self._connection.sock is self._socket, "the connection was closed"
@@ -357,3 +358,18 @@ def test_a_key_for_bedrock_is_a_credential_like_any_other(app: httpx.Client, pro
     assert [is_hit(converse(app, provider).headers) for _ in range(2)] == [False, True]
     assert not is_hit(converse(app, provider, authorization="Bearer somebody-else").headers)
     assert provider.calls() == 2
+
+
+def test_signed_calls_are_answered_where_the_rule_says_that_everybody_may_share(
+    start_proxy: StartProxy, provider: Provider, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    host, path = urlsplit(CONVERSE).hostname, "/model/*/converse"
+    rule = {"name": "bedrock", "hosts": [host], "paths": [path], "wire": "generic", "match": "exact", "scope": "shared"}
+    rules.write_text(json.dumps({"version": 1, "upstreams": [rule]}))
+    proxy = start_proxy(rules=rules)
+    trust = ssl.create_default_context(cafile=str(proxy.bundle))
+    with httpx.Client(proxy=proxy.url, verify=trust, headers=JSON) as app:
+        signatures = (SIGNED, SIGNED | {"authorization": SIGNED["authorization"].replace("5d67", "0f3a")})
+        assert [is_hit(converse(app, provider, **signature).headers) for signature in signatures] == [False, True]
+    assert provider.calls() == 1

@@ -111,16 +111,14 @@ def test_a_suite_is_recorded_once_and_runs_strictly_on_another_machine(
     assert provider.calls() == 2
 
     ci = Machine(tmp_path / "ci", provider, routes, "sk-ci")
+    with (ci.folder / "test_app.py").open("a") as suite:
+        suite.write('\ndef test_new():\n    ask("What is the capital of Spain?")\n')
     code, out, err = ci.exec("--mode", "strict", "--cassette", str(cassette))
-    assert (code, err) == (0, ""), out
-    assert cassette.read_bytes() == text
-    assert provider.calls() == 2
-
-    (ci.folder / "test_app.py").write_text(SUITE.replace("of France?", "of Spain?"))
-    code, out, _ = ci.exec("--mode", "strict", "--cassette", str(cassette))
-    assert code == 1
+    assert (code, err) == (1, "")
+    assert "1 failed, 2 passed" in out
     assert "no answer to this call is recorded (openai-chat, gpt-4o-mini): no entry" in out
-    assert "What is the capital of Spain?" in out
+    assert "it differs in: prompt" in out
+    assert cassette.read_bytes() == text
     assert provider.calls() == 2
 
 
@@ -147,7 +145,7 @@ def test_strict_tells_what_differs_and_asks_nothing(
         proxy,
         call(FRANCE, temperature=0.5),
         call("What is the capital of Spain?", temperature=0),
-        call("Tell me what the capital of France is.", temperature=0),
+        call("Please, what is the capital of France?", temperature=0),
         b'{"messages": 5}',
     )
     assert why(warm) == [
@@ -175,7 +173,7 @@ def test_replay_answers_what_is_known_and_records_the_rest(
 ) -> None:
     before = recorded(cassette)
     proxy = start_proxy(arguments=["--mode", "replay", "--cassette", str(cassette)])
-    known = ask(proxy, call(FRANCE, temperature=0), call("Tell me what the capital of France is.", temperature=0))
+    known = ask(proxy, call(FRANCE, temperature=0), call("Please, what is the capital of France?", temperature=0))
     assert (told(known), provider.calls()) == ([PARIS, PARIS], 0)
     ask(proxy, call("Who wrote Hamlet?", temperature=0))
     proxy.settle(3)

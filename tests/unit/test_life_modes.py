@@ -23,7 +23,7 @@ from askonce.life import Exchange, Life
 from askonce.rules import Rule, Rules
 
 FRANCE, GERMANY = "What is the capital of France?", "What is the capital of Germany?"
-REWORDED = "Tell me what the capital of France is."
+REWORDED = "Please, what is the capital of France?"
 JSON = (("content-type", "application/json"),)
 NO_STORE = {"cache-control": "no-store"}
 NO_CACHE = {"cache-control": "no-cache"}

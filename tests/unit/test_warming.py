@@ -134,7 +134,7 @@ async def test_a_text_is_told_in_the_wire_format_of_the_stored_call(cache: Cache
 async def test_it_serves_the_call_and_its_other_wordings(cache: Cache, warm: LikeWarmer) -> None:
     like = await remember(cache, "openai-chat")
     await warm(like.key, [("What is the capital of France?", "Paris.")])
-    for prompt in ("What is the capital of France?", "Tell me what the capital of France is."):
+    for prompt in ("What is the capital of France?", "Please, what is the capital of France?"):
         call = Call("openai-chat", prompt, {"system": "Be kind."}, model="m")
         identity = cache.identify(call, host="api.example.com", scope="sk-1")
         found = await cache.lookup(call, identity, Policy())
