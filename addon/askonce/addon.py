@@ -114,11 +114,15 @@ class Askonce:
         self._work.begin(flow.id)
         visit = self._visits[flow] = self._visit(flow)
         length = flow.request.headers.get("content-length", "")
-        is_large = length.isdecimal() and int(length) > _LARGEST
+        if length.isdecimal() and int(length) > _LARGEST:
+            visit.bypass = "large"
         if visit.managed:
-            if is_large:
+            if visit.bypass:
                 flow.kill()
-        elif visit.rule is None or is_large:
+        elif visit.rule is None or visit.bypass:
+            if visit.rule:
+                request = convert.read_request(flow.request, visit.host)
+                visit.exchange = self.runtime.life.pass_by(visit.rule, request, visit.bypass)
             visit.rule, flow.request.stream = None, True  # not ours: nothing is buffered, nothing recorded
 
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -272,10 +276,11 @@ class Askonce:
         own = rules.config.manage.host
         if host == own or host.endswith("." + own) or self._is_own_address(flow, rules.config.manage.aliases):
             return Visit(host, managed=True)
-        if request.method != "POST":
-            return Visit(host)
-        path = request.path.partition("?")[0]
-        return Visit(host, rules.find(request.scheme, host, request.port, path))
+        place = request.scheme, host, request.port
+        rule = rules.find(*place, request.path.partition("?")[0])
+        if protocol := _other_protocol(request):
+            return Visit(host, rule or rules.at(*place), bypass=protocol)
+        return Visit(host, rule if request.method == "POST" else None)
 
     @staticmethod
     def _is_own_address(flow: http.HTTPFlow, aliases: tuple[str, ...]) -> bool:
@@ -284,6 +289,13 @@ class Askonce:
             return False
         host = flow.request.host
         return host == own_address or host in _LOCAL_NAMES or host in aliases
+
+
+def _other_protocol(request: http.Request) -> str:
+    """What a request asks to speak instead of what the wire formats do; empty where it does not."""
+    if request.headers.get("upgrade", "").lower() == "websocket":
+        return "websocket"
+    return "grpc" if request.headers.get("content-type", "").startswith("application/grpc") else ""
 
 
 @lru_cache(1024)

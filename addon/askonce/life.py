@@ -180,6 +180,10 @@ class Life:
             rule, request, started, terms, reading.directives, reading.call, reading.identity, bypass=reading.bypass
         )
 
+    def pass_by(self, rule: Rule, request: Request, why: str) -> Exchange:
+        """A call that is none to answer, a WebSocket or gRPC: it is counted, and nothing of it is read."""
+        return Exchange(rule, request, time.perf_counter(), bypass=why)
+
     def _read(self, rule: Rule, request: Request, terms: Terms) -> Reading:
         directives = read_directives(request.headers)
         if self._mode == "record":

@@ -70,6 +70,11 @@ class Rules:
         rule = self._found[asked] = self._search(*asked)
         return rule
 
+    def at(self, scheme: str, host: str, port: int) -> Rule | None:
+        """The first rule for a host, whatever the path."""
+        places = self._by_place.get((scheme, port), ())
+        return next((rule for pattern, rule in places if pattern.matches(host.lower())), None)
+
     def _search(self, scheme: str, host: str, port: int, path: str) -> Rule | None:
         for pattern, rule in self._by_place.get((scheme, port), ()):
             if pattern.matches(host.lower()) and any(known.fullmatch(path) for known in rule.paths):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TOKEN = "the-management-token"
 OPERATOR = "sk-operator"
 FRANCE = "What is the capital of France?"
-REWORDED = "Tell me what the capital of France is."
+REWORDED = "Please, what is the capital of France?"
 GERMANY = "What is the capital of Germany?"
 PARIS = "The capital of France is Paris."
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -467,7 +467,7 @@ def test_vectors_of_two_embedders_never_mix(http: httpx.Client, provider: Provid
     assert ask(http, FRANCE).headers["x-cache"] == "HIT"  # the same call needs no vector
     assert ask(http, REWORDED).headers["x-cache"] == "MISS"
     http.post("/v1/config/provider", json={"provider": "wordllama"}).raise_for_status()
-    hit = ask(http, "Tell me what the capital of France is!")
+    hit = ask(http, "What is the capital of France, please?")
     assert (hit.headers["x-cache"], text(hit)) == ("HIT", PARIS)
 
 

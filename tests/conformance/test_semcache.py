@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
 
 FRANCE = "What is the capital of France?"
-REWORDED = "Tell me what the capital of France is."
+REWORDED = "Please, what is the capital of France?"
 PARIS = "The capital of France is Paris."
 OPENAI = "https://api.openai.com/v1/chat/completions"
 GENERIC = "/semcache/v1/chat/completions"

@@ -276,8 +276,14 @@ def spoken(stream: bytes) -> Iterator[str]:
 # What is no call that can be answered
 
 
+def bypasses(proxy: Proxy, detail: str) -> int:
+    """Calls that were passed on for that reason, since the proxy started."""
+    return int(proxy.get("/v1/stats")["bypasses"].get(detail, 0))
+
+
 @pytest.mark.filterwarnings("ignore:connect")  # the SDK's own way to use websockets
-def test_a_websocket_passes_through(proxy: Proxy, provider: Provider) -> None:
+def test_a_websocket_passes_through_and_is_counted(proxy: Proxy, provider: Provider) -> None:
+    before = bypasses(proxy, "websocket")
     with openai.OpenAI() as client:
         for _ in range(2):
             with client.responses.connect() as connection:
@@ -285,14 +291,15 @@ def test_a_websocket_passes_through(proxy: Proxy, provider: Provider) -> None:
                 answer = next(event.response for event in connection if event.type == "response.completed")
                 assert answer.output_text == PARIS
     assert provider.stats()["paths"] == {"/v1/responses": 2}
+    assert bypasses(proxy, "websocket") == before + 2
 
 
-def test_a_grpc_call_passes_through(proxy: Proxy, provider: Provider, api_key: str) -> None:
+def test_a_grpc_call_passes_through_and_is_counted(proxy: Proxy, provider: Provider, api_key: str) -> None:
     path, headers = (
         "/google.cloud.aiplatform.v1.PredictionService/GenerateContent",
         ("content-type", "application/grpc"),
     )
-    message = b"\x00\x00\x00\x00\x05hello"
+    message, before = b"\x00\x00\x00\x00\x05hello", bypasses(proxy, "grpc")
     with contextlib.closing(Http2(proxy, api_key)) as connection:
         for _ in range(2):
             provider.script(b"\x00\x00\x00\x00\x02", b"ok", headers=dict([headers, ("grpc-status", "0")]))
@@ -300,6 +307,7 @@ def test_a_grpc_call_passes_through(proxy: Proxy, provider: Provider, api_key: s
             assert (answer.status, answer.headers["grpc-status"], answer.body) == (200, "0", b"\x00\x00\x00\x00\x02ok")
             assert base64.b64decode(provider.last()["body_base64"]) == message
     assert provider.calls() == 2
+    assert bypasses(proxy, "grpc") == before + 2
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/audio/speech", "/v1/chat/completions/chatcmpl-1"])
