@@ -9,7 +9,7 @@ import contextlib
 import ipaddress
 import logging
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from weakref import WeakKeyDictionary
 
@@ -112,9 +112,10 @@ class Askonce:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self._work.begin(flow.id)
-        visit = self._visits[flow] = self._visit(flow)
-        length = flow.request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > _LARGEST:
+        heads = {name.lower(): value for name, value in flow.request.headers.fields}  # each get costs a walk over all
+        visit = self._visits[flow] = self._visit(flow, heads)
+        length = heads.get(b"content-length", b"")
+        if length.isdigit() and int(length) > _LARGEST:
             visit.bypass = "large"
         if visit.managed:
             if visit.bypass:
@@ -263,7 +264,7 @@ class Askonce:
 
     # Whose call it is
 
-    def _visit(self, flow: http.HTTPFlow) -> Visit:
+    def _visit(self, flow: http.HTTPFlow, heads: Mapping[bytes, bytes]) -> Visit:
         request, sni, rules = flow.request, flow.client_conn.sni, self.runtime.rules
         host = request.host.lower()
         if sni and (sni := sni.lower()) != host:
@@ -271,14 +272,15 @@ class Askonce:
                 return Visit(host)
             host = sni
         # The rules bind to the name that TLS verifies, and the Host header must agree with it.
-        if _host_of(request.host_header or host) != host:
+        named = request.authority or heads.get(b"host", b"").decode("latin-1")
+        if _host_of(named or host) != host:
             return Visit(host)
         own = rules.config.manage.host
         if host == own or host.endswith("." + own) or self._is_own_address(flow, rules.config.manage.aliases):
             return Visit(host, managed=True)
         place = request.scheme, host, request.port
         rule = rules.find(*place, request.path.partition("?")[0])
-        if protocol := _other_protocol(request):
+        if protocol := _other_protocol(heads):
             return Visit(host, rule or rules.at(*place), bypass=protocol)
         return Visit(host, rule if request.method == "POST" else None)
 
@@ -291,11 +293,11 @@ class Askonce:
         return host == own_address or host in _LOCAL_NAMES or host in aliases
 
 
-def _other_protocol(request: http.Request) -> str:
+def _other_protocol(heads: Mapping[bytes, bytes]) -> str:
     """What a request asks to speak instead of what the wire formats do; empty where it does not."""
-    if request.headers.get("upgrade", "").lower() == "websocket":
+    if heads.get(b"upgrade", b"").lower() == b"websocket":
         return "websocket"
-    return "grpc" if request.headers.get("content-type", "").startswith("application/grpc") else ""
+    return "grpc" if heads.get(b"content-type", b"").startswith(b"application/grpc") else ""
 
 
 @lru_cache(1024)
