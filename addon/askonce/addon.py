@@ -21,6 +21,7 @@ from askonce import collapse, convert, streams
 from askonce.bridge import AsgiBridge
 from askonce.call import Reply, Request
 from askonce.config import ConfigError
+from askonce.flights import Ending
 from askonce.life import Exchange
 from askonce.products.base import Passage
 from askonce.rules import Rule
@@ -239,8 +240,14 @@ class Askonce:
             flow.response = convert.make_response(reply)
             if visit.exchange:
                 visit.exchange.status = reply.status
-        if exchange := self.exchange(flow):
-            self.runtime.life.land(exchange, "failed" if _client_left(flow) else "unstorable")
+        exchange, left = self.exchange(flow), _client_left(flow)
+        if exchange and left and visit and visit.recorder and (body := visit.recorder.body) and flow.response:
+            # An SDK may hang up at the stream's end mark, before the last byte; without the mark nothing is kept.
+            task = self._remember(flow.id, exchange, flow.response.headers, body, otherwise="failed")
+            asyncio_utils.create_task(task, name="remember", keep_ref=True, client=flow.client_conn.peername)
+            return
+        if exchange:
+            self.runtime.life.land(exchange, "failed" if left else "unstorable")
             self.runtime.life.account(exchange)
         self._work.end(flow.id)
 
@@ -253,12 +260,20 @@ class Askonce:
         visit = self._visits.get(flow)
         return visit.exchange if visit else None
 
-    async def _remember(self, flow_id: str, exchange: Exchange, headers: http.Headers, body: bytes) -> None:
+    async def _remember(
+        self,
+        flow_id: str,
+        exchange: Exchange,
+        headers: http.Headers,
+        body: bytes,
+        *,
+        otherwise: Ending = "unstorable",
+    ) -> None:
         try:
             await asyncio.sleep(_AFTER_LAST_BYTE)
             fields = tuple(headers.items(multi=True))
             coding = headers.get("content-encoding", "")
-            await self.runtime.life.remember(exchange, fields, lambda: convert.decoded(body, coding))
+            await self.runtime.life.remember(exchange, fields, lambda: convert.decoded(body, coding), otherwise)
         finally:
             self._work.end(flow_id)
 

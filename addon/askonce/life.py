@@ -350,8 +350,10 @@ class Life:
         renewed = _renewed(_repeatable(broadcast.headers()))
         return Reply(b"", headers.get("content-type", ""), broadcast.status, (*coding, *renewed, *said))
 
-    async def remember(self, exchange: Exchange, headers: Headers, body: Callable[[], bytes]) -> None:
-        """Keep the provider's answer, where it is whole and good, and count the call.
+    async def remember(
+        self, exchange: Exchange, headers: Headers, body: Callable[[], bytes], otherwise: Ending = "unstorable"
+    ) -> None:
+        """Keep the provider's answer, where it is whole and good, and count the call; `otherwise` is for who waits.
 
         `body` gives the response's bytes without any content-encoding; like everything that takes long it is called in
         Askonce's own threads.
@@ -387,7 +389,7 @@ class Life:
             exchange.unkept = "fault"
             self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
         finally:
-            self.land(exchange, "stored" if stored else "unstorable")
+            self.land(exchange, "stored" if stored else otherwise)
         self.account(exchange, usage=answer.usage if answer else None, stored=stored, seconds=took)
 
     @staticmethod
