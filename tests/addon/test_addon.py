@@ -142,6 +142,21 @@ async def test_an_aborted_answer_is_not_kept(bench: "Bench") -> None:
     assert (await bench.enter(bench.flow())).response is None
 
 
+@pytest.mark.parametrize(("body", "kept"), [(json.dumps({}).encode(), False), (None, True)])
+async def test_a_client_that_hangs_up_at_the_end_mark_loses_nothing(
+    bench: "Bench", body: bytes | None, kept: bool
+) -> None:
+    asked = await bench.enter(bench.flow())
+    asked.response = tutils.tresp(headers=http.Headers([(b"content-type", b"application/json")]), content=None)
+    bench.askonce.responseheaders(asked)
+    assert callable(asked.response.stream)
+    asked.response.stream(body or json.dumps(PARIS).encode())
+    asked.error = Error("stream reset by client (CANCEL)")
+    bench.askonce.error(asked)
+    await bench.until(1)
+    assert bool((await bench.enter(bench.flow())).response) is kept
+
+
 @pytest.mark.parametrize("message", ["Client disconnected.", "stream reset by client (CANCEL)"])
 async def test_when_the_client_of_the_first_leaves_one_other_goes_on(bench: "Bench", message: str) -> None:
     first = await bench.enter(bench.flow())
