@@ -149,20 +149,19 @@ for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
 print("waiting", flush=True)
 time.sleep(60)
 """
+SUPERVISE = "import os, sys; from askonce.launch import run; sys.exit(run(sys.argv[1:], os.environ))"
 # A test run in the background or under nohup ignores these signals, and its children with it.
-SUPERVISE = """
-import os, signal, sys
-for number in (signal.SIGINT, signal.SIGHUP):
-    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-from askonce.launch import run
-sys.exit(run(sys.argv[1:], os.environ))
+HEARING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 """
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
 def test_signals_reach_the_command(name: str) -> None:
     number = signal.Signals[name]
-    command = [sys.executable, "-c", SUPERVISE, sys.executable, "-c", WAIT]
+    command = [sys.executable, "-c", HEARING + SUPERVISE, sys.executable, "-c", WAIT]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "waiting\n"

@@ -18,12 +18,12 @@ __all__ = ["notes", "one_line", "print_json", "printable", "results", "table"]
 
 def results() -> Console:
     """For what the command was asked for."""
-    return Console(highlight=False)
+    return Console(highlight=False, emoji=False)  # ":CD:" in a fingerprint is no compact disc
 
 
 def notes() -> Console:
     """For progress and remarks."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:
