@@ -6,6 +6,7 @@ stops the start with a clear error, and never a call.
 
 import asyncio
 import contextlib
+import hmac
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
@@ -59,6 +60,7 @@ class Runtime:
         self.settings = settings
         config = load(settings.rules)
         self.rules = Rules(config)
+        self._token = settings.token or config.manage.token
         self.accounting = Accounting()
         self.faults = Faults(self.accounting.fault)
         self._cassette = (
@@ -95,6 +97,7 @@ class Runtime:
                 PromptCache(self.cache, self._promptcache, self._verifier),
             ],
             self.faults,
+            self._is_ours,
         )
         self.shelves = Shelves(
             data / "shelves",
@@ -123,12 +126,16 @@ class Runtime:
         self.not_ready: str | None = "starting"
         """Why the proxy should get no traffic yet, or no more; None while it should."""
 
+    def _is_ours(self, secret: str) -> bool:
+        given, token = secret.encode(errors="surrogateescape"), self._token
+        return (token is not None and hmac.compare_digest(given, token.encode())) or self._keys.find(secret) is not None
+
     def management(self, reload: Callable[[], Awaitable[None]]) -> FastAPI:
         """The management API over this runtime."""
         return create_app(
             self.cache,
             self.accounting,
-            token=self.settings.token or self.rules.config.manage.token,
+            token=self._token,
             version=__version__,
             ready=lambda: self.not_ready,
             reload=reload,

@@ -257,6 +257,11 @@ def test_the_operators_key_serves_who_brings_none(http: httpx.Client, provider: 
     assert provider.calls() == 1
 
 
+def test_the_management_token_goes_to_no_provider(http: httpx.Client, provider: Provider) -> None:
+    assert text(ask(http, FRANCE, headers={"Authorization": f"Bearer {TOKEN}"})) == PARIS
+    assert dict(provider.last()["headers"])["authorization"] == f"Bearer {OPERATOR}"
+
+
 # The gray zone
 
 

@@ -152,6 +152,14 @@ def test_every_route_of_our_own_has_an_example(proxy: Proxy) -> None:
             assert re.search(rf"127\.0\.0\.1:8080{called}[ \"'?\n]", examples), f"{path} has no example"
 
 
+def test_every_bypass_is_explained() -> None:
+    page = (DOCS / "headers.md").read_text("utf-8")
+    for module in ("life", "addon"):
+        source = (REPOSITORY / "addon" / "askonce" / f"{module}.py").read_text("utf-8")
+        for reason in re.findall(r'bypass ?= ?"(\w[\w -]*)"', source):
+            assert f"detail={reason}`" in page, reason
+
+
 def test_every_yaml_example_is_accepted() -> None:
     examples = [
         (file.name, text) for file in DOCS.glob("*.md") for language, text in blocks(file.name) if language == "yaml"
@@ -165,7 +173,7 @@ def test_every_yaml_example_is_accepted() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for file in DOCS.glob("*.md"):
+    for file in [*DOCS.glob("*.md"), REPOSITORY / "README.md"]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", file.read_text("utf-8")):
             if "://" not in target:
                 assert (file.parent / target).exists(), f"{file.name}: {target}"

@@ -4,24 +4,30 @@ One rule: a view (`/promptcache/…`, `promptcache.askonce.internal`) names the 
 recognises the request as its own gets it, and what none recognises is the default dialect's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from askonce.call import Reply, Request
 from askonce.faults import Faults
 from askonce.products.base import Passage, Product
-from askonce.products.keys import bears_key
+from askonce.products.keys import bears_key, without_ours
 from askonce.rules import Rules
 from askonce.views import ViewName, find_view, is_own_site
 
 __all__ = ["Products"]
 
+_KEEPERS = frozenset({"gateway", "cachecore"})
+"""Products whose callers show a credential of ours; they take it out themselves."""
+
 
 class Products:
     """All products with calls to providers, in the order in which they are asked at the root."""
 
-    def __init__(self, products: Sequence[Product], faults: Faults) -> None:
-        self._faults = faults
+    def __init__(
+        self, products: Sequence[Product], faults: Faults, is_ours: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """`is_ours` tells whether a secret opens Askonce itself: the management token, a key of the gateway."""
+        self._faults, self._is_ours = faults, is_ours
         self._products = tuple(products)
         self._by_name: dict[ViewName, Product] = {product.name: product for product in products}
 
@@ -33,8 +39,11 @@ class Products:
         product = self._by_name.get(view.name) if view.name else self._at_root(request, rules)
         if product is None:
             return None
+        request = replace(request, path=request.path[len(view.prefix) :])
         try:
-            claimed = product.claim(replace(request, path=request.path[len(view.prefix) :]), rules)
+            if product.name not in _KEEPERS:
+                request = without_ours(request, self._is_ours)
+            claimed = product.claim(request, rules)
         except Exception as error:
             self._faults.report(f"a call to {product.name}", error, "it was answered with 500")
             return product.refuse(500, "Internal server error")

@@ -81,6 +81,25 @@ def test_a_page_of_another_site_gets_nothing_that_is_the_operators() -> None:
         assert claim("/v1/x", origin="app://desktop", **own) == (200, "promptcache /v1/x")
 
 
+def test_what_opens_askonce_itself_goes_no_further() -> None:
+    seen = list[dict[str, str]]()
+
+    class Seeing(Named):
+        def claim(self, request: Request, rules: Rules) -> Reply:
+            seen.append(dict(request.headers))
+            return Reply(b"", "text/plain")
+
+    ours = {"authorization": "Bearer the-token", "x-api-key": "gateway-key", "x-cachecore-token": "eyJ", "x-mine": "1"}
+    theirs = {"authorization": "Bearer sk-1", "x-api-key": "sk-2"}
+    names: tuple[ViewName, ...] = ("promptcache", "semcache", "gateway", "cachecore")
+    for name in names:
+        products = Products([Seeing(name)], Faults(Accounting().fault), {"the-token", "gateway-key"}.__contains__)
+        for headers in (ours, theirs):
+            prefix = {"semcache": "semcache-app"}.get(name, name)
+            products.claim(Request("POST", "askonce.internal", f"/{prefix}/x", "", headers, b""), "http", RULES)
+    assert seen == [{"x-mine": "1"}, theirs, {"x-mine": "1"}, theirs, ours, theirs, ours, theirs]
+
+
 def test_the_request_itself_is_left_alone() -> None:
     request = Request("POST", "askonce.internal", "/semcache-app/v1/x", "", {}, b"")
     before = replace(request)
