@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
-from askonce.cache.lexicon import ACTIONS, ANTONYMS, FUNCTION_WORDS, KINDS, NEGATORS, are_synonyms, stem
+from askonce.cache.lexicon import (
+    ACTIONS,
+    ANTONYMS,
+    COMPARATIVES,
+    DEMONYMS,
+    FUNCTION_WORDS,
+    KINDS,
+    NEGATORS,
+    are_synonyms,
+    stem,
+)
 from askonce.cache.reading import Reading, Word, read
 
 __all__ = ["GUARDS", "Objection", "Pair", "objection", "objections"]
@@ -261,6 +271,13 @@ def _unknown(reading: Reading, other: Reading) -> list[str]:
         bare = stem(name)
         if name in other.token_set or bare in other.stems or any(are_synonyms(bare, s) for s in other.stems):
             continue
+        if any(
+            not groups.isdisjoint(DEMONYMS.get(s, ()))
+            for s in other.stems
+            for groups in (DEMONYMS.get(bare),)
+            if groups
+        ):
+            continue
         if 2 <= len(name) <= 6:
             letters = "".join(t[0] for t in other.tokens)
             if name in letters or name in "".join(t[0] for t in other.tokens if t not in FUNCTION_WORDS):
@@ -451,7 +468,7 @@ def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
     """Whether a pair of words may change places without changing who does what."""
     if (ax.group >= 0 and ax.group == ay.group) or (bx.group >= 0 and bx.group == by.group):
         return True  # "A or B", "B or A"
-    if _graded(ax) or _graded(ay):
+    if ax.text in COMPARATIVES or ay.text in COMPARATIVES:
         return True  # "what is cheaper"
     if ax.passive != bx.passive or ay.passive != by.passive:
         return True  # "increase height", "height be increased"
@@ -459,14 +476,10 @@ def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
         return ax.role != ay.role and bool(ax.role or ay.role)  # a phrase moved with its preposition
     if ax.role == by.role and ay.role == bx.role:
         return False
+    if bool(ax.role) == bool(by.role) != bool(ay.role) == bool(bx.role):
+        return False  # "what Indians find odd about foreigners", "what foreigners find odd in Indians"
     loose = ("of", "in", "for", "on", "at", "with", "about", "according")
     return any((one.role in loose) != (other.role in loose) for one, other in ((ax, bx), (ay, by)))
-
-
-def _graded(word: Word) -> bool:
-    if word.text in ("best", "worst", "better", "worse"):
-        return True
-    return len(word.text) > 4 and word.text.endswith(("er", "est")) and not word.role and word.group < 0
 
 
 GUARDS: tuple[Guard, ...] = (
