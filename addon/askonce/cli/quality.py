@@ -3,11 +3,8 @@
 One rule: what is measured is the cache as rules.yaml sets it up, its embedder included.
 """
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +14,6 @@ from askonce.settings import Settings
 if TYPE_CHECKING:
     from askonce.cache import Embedder
     from askonce.config import Config
-    from askonce.quality.trial import Watch
 
 __all__ = ["app", "tune"]
 
@@ -50,10 +46,12 @@ def pairs(
     rules: RulesFile = None,
 ) -> None:
     """Decide labelled pairs: lines of {"a": …, "b": …, "label": 1 where one answer serves both, else 0, "cat": …}."""
+    import asyncio
+
     from askonce.cache import Policy
     from askonce.cache.judge import default_judge
     from askonce.cli.output import print_json
-    from askonce.cli.quality_tables import show_pairs
+    from askonce.cli.quality_tables import show_pairs, watching
     from askonce.quality.labelled import read_pairs
     from askonce.quality.metrics import labels_of
     from askonce.quality.plots import coverage_plot, need_matplotlib
@@ -65,7 +63,7 @@ def pairs(
     found = read_pairs(file)
     bound = config.defaults.max_error if max_error is None else max_error
     own, *others = (_embedder(name) for name in (config.embedder, *(embedder or ())))
-    with _watching() as watch:
+    with watching() as watch:
         decided = asyncio.run(contest(found, own, default_judge(), Policy(max_error=bound), beside=others, watch=watch))
     report = {"file": str(file), **pairs_report(found, decided, own.name, bound)}
     if plot:
@@ -88,9 +86,11 @@ def stream(
     rules: RulesFile = None,
 ) -> None:
     """Ask a cache that starts empty in random order: lines of {"text": …, "cls": …}, where one class is one answer."""
+    import asyncio
+
     from askonce.cache.judge import default_judge
     from askonce.cli.output import print_json
-    from askonce.cli.quality_tables import show_stream
+    from askonce.cli.quality_tables import show_stream, watching
     from askonce.quality.labelled import read_stream
     from askonce.quality.report import stream_report
 
@@ -99,7 +99,7 @@ def stream(
     own = _embedder(config.embedder)
     bounds = list(dict.fromkeys(max_error or (0.01, 0.02, 0.05)))
     seeds = list(dict.fromkeys(seed or (0,)))
-    with _watching() as watch:
+    with watching() as watch:
         report = asyncio.run(stream_report(found, own, default_judge(), bounds, seeds=seeds, watch=watch))
     report = {"file": str(file), **report}
     if as_json:
@@ -121,9 +121,11 @@ def tune(
     rules: RulesFile = None,
 ) -> None:
     """Find the max_error for questions like those of FILE (as for `eval pairs`), and print the lines for rules.yaml."""
+    import asyncio
+
     from askonce.cache.judge import default_judge
     from askonce.cli.output import print_json
-    from askonce.cli.quality_tables import show_tuned
+    from askonce.cli.quality_tables import show_tuned, watching
     from askonce.quality.labelled import read_pairs
     from askonce.quality.pairs import known
     from askonce.quality.report import tune_report
@@ -132,7 +134,7 @@ def tune(
     config = _config(rules)
     found = read_pairs(file)
     own = _embedder(config.embedder)
-    with _watching() as watch:
+    with watching() as watch:
         vectors = known(own, found, watch)
         tuned = asyncio.run(run(found, vectors, default_judge(), target=target, confidence=confidence, watch=watch))
     if as_json:
@@ -157,21 +159,3 @@ def _embedder(name: str) -> "Embedder":
     except ValueError as error:
         raise EmbedderError(str(error)) from None
     return load()
-
-
-@contextmanager
-def _watching() -> "Iterator[Watch]":
-    """Progress on stderr, where a person sees it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from askonce.cli.output import notes
-
-    console = notes()
-    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-
-        def watch(phase: str, total: int) -> Any:
-            task = progress.add_task(phase, total=total)
-            return lambda: progress.advance(task)
-
-        yield watch

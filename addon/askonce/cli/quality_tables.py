@@ -1,14 +1,18 @@
 """What `eval` and `tune` show to people. One rule: it is the report that `--json` prints, and nothing more."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from askonce.cli.output import results, table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from askonce.cli.output import notes, results, table
 from askonce.quality import bounds
 from askonce.quality.report import rules_lines
+from askonce.quality.trial import Watch
 from askonce.quality.tune import Point, Tuned
 
-__all__ = ["show_pairs", "show_stream", "show_tuned"]
+__all__ = ["show_pairs", "show_stream", "show_tuned", "watching"]
 
 MEASURES = {
     "served": "served",
@@ -94,3 +98,17 @@ def show_tuned(tuned: Tuned) -> None:
 def _point(point: Point) -> tuple[str, ...]:
     counts = (f"{point.pairs:,}", f"{point.served:,}", f"{point.wrong:,}")
     return *counts, f"{point.wrong_share:.2%}", f"{point.bound:.2%}"
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Progress on stderr, where a person sees it."""
+    console = notes()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+
+        def watch(phase: str, total: int) -> Any:
+            task = progress.add_task(phase, total=total)
+            return lambda: progress.advance(task)
+
+        yield watch

@@ -15,7 +15,21 @@ HEAVY = ("mitmproxy", "numpy", "pydantic", "fastapi", "httpx", "cryptography", "
 def test_help_lists_every_command(askonce: Callable[..., Any]) -> None:
     done = askonce("--help")
     names = [line.split()[0] for line in done.out.partition("Commands:\n")[2].splitlines()]
-    assert names == ["serve", "web", "exec", "env", "demo", "stats", "cache", "rules", "certs", "keys", "bench"]
+    assert names == [
+        "serve",
+        "web",
+        "exec",
+        "env",
+        "demo",
+        "stats",
+        "tune",
+        "cache",
+        "rules",
+        "certs",
+        "keys",
+        "eval",
+        "bench",
+    ]
 
 
 def test_help_reads_nothing_heavy() -> None:
@@ -28,7 +42,8 @@ def test_help_reads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "web", "exec", "env", "demo", "stats", "cache", "rules", "certs", "keys", "bench"]
+    "command",
+    ["serve", "web", "exec", "env", "demo", "stats", "tune", "cache", "rules", "certs", "keys", "eval", "bench"],
 )
 def test_every_command_has_help(askonce: Callable[..., Any], command: str) -> None:
     done = askonce(command, "-h")
