@@ -9,7 +9,7 @@ import pytest
 from askonce import __version__
 from askonce.cli import main
 
-COMMANDS = "serve web exec env demo stats tune cache rules certs keys eval bench".split()
+COMMANDS = ["serve", "web", "exec", "env", "demo", "stats", "tune", "cache", "rules", "certs", "keys", "eval", "bench"]
 HEAVY = ("mitmproxy", "numpy", "pydantic", "fastapi", "httpx", "cryptography", "rich.markdown", "yaml", "asyncio")
 
 
