@@ -10,10 +10,11 @@ from typing import Literal
 
 import numpy as np
 
+from askonce.cache.decision import Policy, decide
 from askonce.cache.embed import Embedder
 from askonce.cache.identity import Identity
 from askonce.cache.indexes import Indexes
-from askonce.cache.judge import Candidate, Judge, Judgement, Vector
+from askonce.cache.judge import Judge, Vector
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
 from askonce.call import Call
@@ -22,31 +23,12 @@ __all__ = ["LOADING", "Finder", "Found", "Lookup", "Policy", "Report", "exact_on
 
 CANDIDATES = 5
 """Nearest entries that the judge is shown."""
-BEYOND_DOUBT = 0.25
-"""The share of the allowed error below which the nearest entry is served without a look at the others."""
 LOADING = "embedder loading"
 
 Found = list[tuple[Entry, float]]
 """Entries and their cosine, the nearest first."""
 Report = Callable[[str, str, Exception], None]
 """Kind of fault, what it means for the user, cause."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What one caller accepts."""
-
-    semantic: bool = True
-    max_error: float = 0.02
-    """The share of served answers that may be wrong."""
-    max_age: float | None = None
-    """Seconds; from the request's Cache-Control."""
-    min_fresh: float = 0.0
-    """Seconds that an entry must stay fresh from now on; from the request's Cache-Control."""
-    max_stale: float = 0.0
-    """Seconds past its `expires` that an entry may be served, never past its `stale_until`."""
-    min_similarity: float | None = None
-    """Raw cosine; only ever tightens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,32 +122,22 @@ class Finder:
         ]
         if not near:
             return Lookup("miss", reason="no entry", vector=vector)
-        floor = -1.0 if policy.min_similarity is None else policy.min_similarity
-        if near[0][1] < floor:
-            refused = f"similarity {near[0][1]:.3f} < {floor:.3f}"
-            return Lookup("miss", None, near[0][1], reason=refused, nearest=near[0][0], vector=vector)
-        near = [(entry, cosine) for entry, cosine in near if cosine >= floor]
-        enough = 1 - policy.max_error
         try:
-            # The nearest alone first: where that is beyond doubt, judging the others would be most of the work.
-            judged = self._judge_all(prompt, vector, near[:1])
-            if judged[0][1].probability < 1 - policy.max_error * BEYOND_DOUBT or now >= near[0][0].expires:
-                judged += self._judge_all(prompt, vector, near[1:])
+            decision = decide(self._judge, prompt, vector, near, policy, now=now)
         except Exception as error:
             self._report("judge", "the judge failed, so answers to reworded questions are not reused", error)
             return Lookup("miss", None, near[0][1], reason="judge failed", nearest=near[0][0], vector=vector)
-        good = [item for item in judged if item[1].probability >= enough]
-        if not good:
-            (entry, cosine), judgement = max(judged, key=lambda item: item[1].probability)
-            reason = judgement.reason or f"probability {judgement.probability:.2f} < {enough:.2f}"
-            return Lookup("miss", None, cosine, judgement.probability, reason, entry, vector=vector)
-        (entry, cosine), judgement = max(good, key=lambda item: (now < item[0][0].expires, item[1].probability))
-        stale = now >= entry.expires
-        return Lookup("semantic", entry, cosine, judgement.probability, "", entry, stale, vector)
-
-    def _judge_all(self, prompt: str, vector: Vector, near: Found) -> list[tuple[tuple[Entry, float], Judgement]]:
-        candidates = [Candidate(e.prompt, e.vector, cosine) for e, cosine in near if e.vector is not None]
-        return list(zip(near, self._judge.judge(prompt, vector, candidates), strict=True)) if candidates else []
+        served = decision.served
+        return Lookup(
+            "semantic" if served else "miss",
+            served,
+            decision.similarity,
+            decision.probability,
+            decision.reason,
+            decision.nearest,
+            served is not None and now >= served.expires,
+            vector,
+        )
 
     def _entries(self, near: Sequence[tuple[int, float]]) -> Found:
         """The entries of (id, cosine) pairs that are still there, in their order."""
