@@ -1,83 +1,31 @@
-"""mitmproxy, cut down to what a call needs: which addons run, how hooks reach them, what is logged, how it stops.
+"""mitmproxy, cut down to what a call needs: which addons run, what is logged, how it stops.
 
 The stock chain of some thirty addons costs more than everything Askonce does for a hit: 8 hook events a call, each
-offered to every addon by name look-up. Here the chain is short and each hook's listeners are looked up once.
+offered to every addon by name look-up. Here the chain is short, and `dispatch.py` looks each hook's listeners up once.
 """
 
 import asyncio
 import gc
-import inspect
 import logging
 import signal
 import sys
-from collections.abc import Callable
-from typing import Any
 
-from mitmproxy import addonmanager, exceptions, flow, hooks, master, options
+from mitmproxy import master, options
 from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
 
-from askonce import trust
+from askonce import dispatch, trust
 from askonce.addon import Askonce
 from askonce.cache import StoreError
 from askonce.config import ConfigError, load
 from askonce.rules import Rules
 from askonce.settings import Settings
 
-__all__ = ["CachedAddons", "LeanMaster", "serve"]
+__all__ = ["LeanMaster", "serve"]
 
 logger = logging.getLogger("askonce")
 
-type Listener = Callable[..., Any]
-
 _IDLE = 3600
 """mitmproxy's tcp_timeout also ends the wait for a silent upstream; a reasoning model may think for long."""
-
-
-class CachedAddons(addonmanager.AddonManager):
-    """Looks up each hook's listeners once. One addon's exception is logged and does not reach the others."""
-
-    def __init__(self, owner: master.Master) -> None:
-        super().__init__(owner)  # type: ignore[no-untyped-call]
-        self._listeners = dict[str, tuple[Listener, ...]]()
-
-    def register(self, addon: object) -> object:
-        self._listeners.clear()
-        return super().register(addon)  # type: ignore[no-untyped-call]
-
-    def remove(self, addon: object) -> None:
-        self._listeners.clear()
-        super().remove(addon)  # type: ignore[no-untyped-call]
-
-    async def handle_lifecycle(self, event: hooks.Hook) -> None:
-        await self.trigger_event(event)
-        if self.listeners("update") and isinstance(message := event.args()[0], flow.Flow):
-            await self.trigger_event(hooks.UpdateHook([message]))
-
-    async def trigger_event(self, event: hooks.Hook) -> None:
-        if not (listeners := self.listeners(event.name)):
-            return
-        arguments = event.args()
-        for listener in listeners:
-            try:
-                result = listener(*arguments)
-                if result is not None and inspect.isawaitable(result):
-                    await result
-            except exceptions.AddonHalt:
-                return
-            except exceptions.OptionsError:
-                raise
-            except Exception as error:
-                logger.exception("Addon error in %s: %s", event.name, error)
-
-    def listeners(self, name: str) -> tuple[Listener, ...]:
-        """The listeners of a hook, in the chain's order."""
-        found = self._listeners.get(name)
-        if found is None:
-            addons = addonmanager.traverse(self.chain)
-            found = tuple(listener for addon in addons if callable(listener := getattr(addon, name, None)))
-            if self.chain:
-                self._listeners[name] = found
-        return found
 
 
 class LeanMaster(master.Master):
@@ -85,7 +33,8 @@ class LeanMaster(master.Master):
 
     def __init__(self, opts: options.Options, askonce: Askonce) -> None:
         super().__init__(opts)
-        self.addons = CachedAddons(self)
+        dispatch.install()
+        self.addons = dispatch.CachedAddons(self)
         self._legacy_log_events.uninstall()  # 65 µs for every log record, seen or not
         self.addons.add(  # type: ignore[no-untyped-call]
             core.Core(),
