@@ -54,9 +54,12 @@ def routes(
     page = _PAGE.read_text("utf-8")
 
     async def read(request: Request, key: str) -> Response:
-        found = await shelves.search(
-            _shelf(request), key, min_cosine=_cosine(spec().similarity_threshold), guarded=spec().guards
-        )
+        with shared.accounting.store_request("semcache", "get") as counted:
+            found = await shelves.search(
+                _shelf(request), key, min_cosine=_cosine(spec().similarity_threshold), guarded=spec().guards
+            )
+            same = found and found[0].item.text == key
+            counted.outcome = "exact" if same else "semantic" if found else "miss"
         if not found:
             return Response(status_code=404)
         return Response(found[0].item.value, media_type="application/octet-stream")
@@ -68,7 +71,8 @@ def routes(
         if pair.data is None:
             return await read(request, pair.key)
         replaces = _cosine(spec().overwrite_threshold)
-        await shelves.put(_shelf(request), pair.key, _utf8(pair.data), ttl=spec().ttl, replaces=replaces)
+        with shared.accounting.store_request("semcache", "put"):
+            await shelves.put(_shelf(request), pair.key, _utf8(pair.data), ttl=spec().ttl, replaces=replaces)
         return Response()
 
     @own.post("/semcache/v1/get", dependencies=guarded, responses=_FOUND, openapi_extra=_body(Key))
