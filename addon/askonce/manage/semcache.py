@@ -65,7 +65,7 @@ def routes(
         return Response(found[0].item.value, media_type="application/octet-stream")
 
     @own.put("/semcache/v1/put", dependencies=guarded, responses=_FOUND, openapi_extra=_body(Pair))
-    async def put(request: Request) -> Response:
+    async def semcache_put(request: Request) -> Response:
         """Keep a text under a key, in place of what has nearly the same one. Without `data`, read it."""
         pair = await _read(request, Pair)
         if pair.data is None:
@@ -76,29 +76,29 @@ def routes(
         return Response()
 
     @own.post("/semcache/v1/get", dependencies=guarded, responses=_FOUND, openapi_extra=_body(Key))
-    async def get(request: Request) -> Response:
+    async def semcache_get(request: Request) -> Response:
         """The text that was put under this key, or one near it."""
         return await read(request, (await _read(request, Key)).key)
 
     @own.get("/admin", response_class=HTMLResponse)
-    async def admin() -> HTMLResponse:
+    async def semcache_admin() -> HTMLResponse:
         """The dashboard."""
         return HTMLResponse(page)
 
     @own.get("/dashboard-metrics", dependencies=shared.protected)
-    async def metrics() -> Figures:
+    async def semcache_figures() -> Figures:
         """The dashboard's figures now."""
         return dashboard.now()
 
     @own.get("/static/metrics_history.json", dependencies=shared.protected)
-    async def history() -> list[Figures]:
+    async def semcache_history() -> list[Figures]:
         """The dashboard's figures every half minute, the oldest first."""
         return dashboard.history
 
     view = APIRouter(responses=_ERRORS)
 
     @view.get("/", tags=["Semcache"], response_class=PlainTextResponse)
-    async def alive() -> PlainTextResponse:
+    async def semcache_alive() -> PlainTextResponse:
         """Nothing, with 200."""
         return PlainTextResponse("")
 
