@@ -19,11 +19,12 @@ from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
 from askonce.call import Call
 
-__all__ = ["LOADING", "Finder", "Found", "Lookup", "Policy", "Report", "exact_only"]
+__all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "Report", "exact_only"]
 
 CANDIDATES = 5
 """Nearest entries that the judge is shown."""
 LOADING = "embedder loading"
+EMBEDDER_FAILED = "embedder failed"
 
 Found = list[tuple[Entry, float]]
 """Entries and their cosine, the nearest first."""
@@ -156,7 +157,7 @@ class Finder:
             length = float(vector @ vector)
         except Exception as error:
             self._report("embedder", "the embedder failed, so reworded questions are not recognised", error)
-            return None, "embedder failed"
+            return None, EMBEDDER_FAILED
         if vector.shape != (embedder.dimension,) or not abs(length - 1) < 1e-2:  # NaN is not less, either
             return None, "nothing in the prompt that the embedder knows"
         return vector, ""
