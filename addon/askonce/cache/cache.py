@@ -133,7 +133,7 @@ class Cache:
         embedder = await asyncio.wrap_future(self._loading_shielded())
         if embedder is None:
             return Lookup("miss", reason=f"{EMBEDDER_FAILED} to load")
-        if why := exact_only(call, embedder):
+        if why := exact_only(call):
             return Lookup("miss", reason=why)
         vector, why = await self._run(self._finder.embed, call.prompt, embedder)
         return Lookup("miss", reason=why, vector=vector, embedder=embedder.name)
@@ -193,7 +193,7 @@ class Cache:
         """
         embedder = await asyncio.wrap_future(self._loading_shielded())
         vector = found.vector if found and embedder and found.embedder == embedder.name else None
-        if embedder is None or exact_only(call, embedder):
+        if embedder is None or exact_only(call):
             vector = None
         elif vector is None:
             vector, _ = await self._run(self._finder.embed, call.prompt, embedder)

@@ -7,10 +7,13 @@ where anything else differs (another text under the same question, a change in t
 import re
 from functools import lru_cache
 
-__all__ = ["LONG", "difference"]
+__all__ = ["LONG", "LONGEST", "difference"]
 
 LONG = 400
 """Characters up to which two prompts are compared as wholes, unless they begin or end with the same sentences."""
+
+LONGEST = 8_000
+"""Characters beyond which prompts are not compared, so that a lookup stays short."""
 
 _SENTENCE = re.compile(r"[^\n.!?]*(?:[.!?]+(?=\s|$)|\n+|$|[.!?])\s*")
 _REQUEST = re.compile(
@@ -48,6 +51,6 @@ def difference(one: str, other: str) -> tuple[str, str] | None:
     return (one, other) if short else None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def _sentences(text: str) -> tuple[str, ...]:
     return tuple(found.group() for found in _SENTENCE.finditer(text) if found.group())

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from askonce.cache.decision import Policy, decide
+from askonce.cache.difference import LONGEST
 from askonce.cache.embed import Embedder
 from askonce.cache.identity import Identity
 from askonce.cache.indexes import Indexes
@@ -102,7 +103,7 @@ class Finder:
             if call.exact_only or not self._store.change(identity.partition):
                 return Lookup("miss", reason=reason or call.exact_only or "no entry")
             return Lookup("miss", reason=LOADING if loading else reason or "no embedder")
-        unlike = exact_only(call, embedder)
+        unlike = exact_only(call)
         if unlike:
             return Lookup("miss", reason=reason or unlike)
         found = self._reworded(call.prompt, identity.partition, policy, embedder, now)
@@ -176,12 +177,12 @@ class Finder:
         return [(entries[id], -distance) for distance, id in best if id in entries]
 
 
-def exact_only(call: Call, embedder: Embedder) -> str:
+def exact_only(call: Call) -> str:
     """Why another wording cannot be recognised, or empty."""
     if call.exact_only:
         return call.exact_only
-    if len(call.prompt) > embedder.limit:
-        return f"prompt too long to compare ({len(call.prompt)} characters, at most {embedder.limit})"
+    if len(call.prompt) > LONGEST:
+        return f"prompt too long to compare ({len(call.prompt)} characters, at most {LONGEST})"
     return ""
 
 

@@ -13,6 +13,7 @@ from itertools import combinations
 from askonce.cache.lexicon import (
     ACTIONS,
     ANTONYMS,
+    BASES,
     COMPARATIVES,
     DEMONYMS,
     FUNCTION_WORDS,
@@ -178,7 +179,8 @@ def _polarity(pair: Pair) -> Objection | None:
     if flips:
         negated = {*a.negated, *b.negated}
         explained = abs(turned) == 1 == len(flips) and (flips[0][0] in negated or flips[0][1] in negated)
-        compared = len(flips) == 2 and any({x, y} in ({"more", "less"}, {"most", "least"}) for x, y in flips)
+        graded = [flip for flip in flips if _GRADES.issuperset(flip)]
+        compared = bool(graded) and len(flips) - len(graded) == 1
         if explained or compared:
             return None
         return _sides("antonym", _written(a, flips[0][:1]), _written(b, flips[0][1:]))
@@ -192,6 +194,8 @@ def _polarity(pair: Pair) -> Objection | None:
     return None
 
 
+_GRADES = frozenset(("more", "mor", "less", "most", "least"))
+"""Words of degree and their stems: "less cheap" against "more expensive" is no contradiction."""
 _SMALL = {
     frozenset(pair.split("/"))
     for pair in [
@@ -228,6 +232,7 @@ _PREFIXES = frozenset(("un", "in", "im", "ir", "il", "dis", "non", "mis", "de", 
 
 
 def _opposite(x: str, y: str) -> bool:
+    x, y = BASES.get(x, x), BASES.get(y, y)
     if y in ANTONYMS.get(x, ()):
         return True
     short, long = (x, y) if len(x) < len(y) else (y, x)

@@ -63,7 +63,7 @@ class TrainedJudge:
 
     SAME = 0.995
     """The probability where two prompts are the same words but for courtesies: what a person would call the same."""
-    REWORDED = 0.985
+    REWORDED = 0.986
     """The least probability of a plain rewording (`rewording.py`); docs/judge.md has the counts."""
 
     def __init__(self, trees: Trees, knots: Vector, probabilities: Vector, words: WordVectors) -> None:

@@ -10,6 +10,7 @@ __all__ = [
     "ACTIONS",
     "ALIASES",
     "ANTONYMS",
+    "BASES",
     "COMPARATIVES",
     "DEMONYMS",
     "FILLERS",
@@ -1197,6 +1198,9 @@ def _comparatives(word: str) -> tuple[str, str]:
 COMPARATIVES = frozenset(form for word in _GRADED for form in _comparatives(word)) | frozenset(
     "better best worse worst more most less least farther farthest further furthest elder eldest".split()
 )
+
+BASES = {form: stem(word) for word in _GRADED for form in _comparatives(word)}
+"""The stem that a comparative or superlative is made of."""
 
 _KINDS = """
 color: red blue green yellow orange purple pink brown gray black white violet cyan magenta beige turquoise gold silver maroon navy teal

@@ -55,6 +55,8 @@ def reworded(pair: Pair) -> bool:
         return False
     if {"will", "would"} <= own or "by" in own:
         return False  # "does she like him", "is she liked by him"
+    if a.question == "yes/no" and {"i", "you"} <= own:
+        return False  # "can I cancel it", "can you cancel it"
     if _kind(a) == "what" and own & {"do", "does"} and own & {"is", "are"}:
         return False  # "what is a barometer", "what does a barometer do"
     if unshared & _WAYS:
