@@ -5,6 +5,7 @@ way takes a task, a lock and a turn of the event loop for each hook of each call
 message: a third of the CPU time of a hit. Written for mitmproxy 12.2.3.
 """
 
+import asyncio
 import inspect
 import logging
 from collections import deque
@@ -13,7 +14,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from mitmproxy import addonmanager, exceptions, flow, hooks, master
+from mitmproxy import addonmanager, exceptions, flow, hooks, http, master
 from mitmproxy.proxy import commands, events, layer, mode_servers
 from mitmproxy.utils import asyncio_utils
 
@@ -99,6 +100,10 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
     _begun: commands.StartHook | None = None
     """The hook that is being called at this moment."""
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)  # type: ignore[no-untyped-call]
+        self._waiting = set[asyncio.Task[None]]()
+
     async def handle_client(self) -> None:
         addons = self.master.addons
         # Who listens for updates is told of every flow after every hook, which is mitmproxy's own way.
@@ -114,10 +119,12 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
         if rest is None:
             return True
         self._begun = hook
-        asyncio_utils.create_task(
-            self._wait(hook, rest), name=f"handle_hook({hook.name})", keep_ref=True, client=self.client.peername
-        )
-        over, self._begun = self._begun is None, None  # mitmproxy's tasks are eager
+        task = asyncio.eager_task_factory(asyncio.get_running_loop(), self._wait(hook, rest))
+        over, self._begun = self._begun is None, None
+        if not task.done():
+            asyncio_utils.set_task_debug_info(task, name=f"handle_hook({hook.name})", client=self.client.peername)
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
         return over
 
     async def _wait(self, hook: commands.StartHook, rest: Awaitable[None]) -> None:
@@ -183,3 +190,5 @@ def _argument(hook: type[commands.StartHook]) -> str:
 def install() -> None:
     """Have mitmproxy handle connections this way, where its addons are a `CachedAddons`."""
     mode_servers.ProxyConnectionHandler = DirectHandler  # type: ignore[misc]
+    # A check of every field's type in every message, there for addons' authors; `python -O` leaves it out as well.
+    http.MessageData.__post_init__ = lambda _: None  # type: ignore[method-assign]

@@ -1,7 +1,7 @@
 """The cache as the rest of Askonce sees it: identity, index, judge and store behind one door.
 
 The one rule here: a fault is a miss. Nothing in `exact` and `lookup` raises, each kind of fault is logged once an
-hour, and all that computes or touches the disk runs in the cache's own threads.
+hour, and all that touches the disk, or computes for long, runs in the cache's own threads.
 """
 
 import asyncio
@@ -150,7 +150,7 @@ class Cache:
     async def lookup(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
         """The best that `policy` allows, from memory, disk and index. Never raises; a fault is a miss that says so."""
         try:
-            found = await self._run(self._find, call, identity, policy)
+            found = await self._found(call, identity, policy)
             if found.reason == LOADING:
                 await asyncio.wait({asyncio.wrap_future(self._loading_shielded())}, timeout=LOADING_SECONDS)
                 found = await self._run(self._find, call, identity, policy)
@@ -355,6 +355,11 @@ class Cache:
         self._indexes.close()
 
     # Inside
+
+    async def _found(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
+        if self._closing is None and (found := self._finder.find_at_once(call, identity, policy, self._embedder())):
+            return found
+        return await self._run(self._find, call, identity, policy)
 
     def _find(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
         loading = not self._loading.done()  # asked first: it may end between the two

@@ -10,11 +10,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Embedder", "OpenAIEmbedder", "WordLlamaEmbedder", "find_embedder", "load_embedder"]
+__all__ = ["Embedder", "OpenAIEmbedder", "WordLlamaEmbedder", "find_embedder", "is_local", "load_embedder"]
 
 
 class Embedder(Protocol):
-    """Turns texts into unit vectors. Called off the event loop, from several threads."""
+    """Turns texts into unit vectors. Called from several threads; on the event loop only where it `is_local`."""
 
     @property
     def name(self) -> str:
@@ -31,6 +31,11 @@ class Embedder(Protocol):
         """(len(texts), dimension) rows of length 1, or all zero for a text that says nothing to it. May raise."""
 
 
+def is_local(embedder: Embedder) -> bool:
+    """Whether it says of itself, by an attribute `local`, that it computes in this process and waits for nothing."""
+    return bool(getattr(embedder, "local", False))
+
+
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows at length 1; zero rows stay zero rather than become NaN."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -43,6 +48,7 @@ class WordLlamaEmbedder:
 
     name = "wordllama"
     dimension = 256
+    local = True
     limit = 400
     """A mean over words: replacing one word of 100 characters moves the cosine by 0.06 (median over real questions), of
     400 by 0.012, of 1,500 by 0.002, which is less than a rewording does. Beyond 400, near says nothing about same."""

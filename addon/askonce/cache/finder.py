@@ -4,6 +4,7 @@ The one rule here: what cannot be decided is a miss that says why. A fault of th
 is a miss; a fault of the store passes through.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -11,9 +12,10 @@ from typing import Literal
 import numpy as np
 
 from askonce.cache.decision import Policy, decide
-from askonce.cache.difference import LONGEST
-from askonce.cache.embed import Embedder
+from askonce.cache.difference import LONG, LONGEST
+from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
+from askonce.cache.index import Index
 from askonce.cache.indexes import Indexes
 from askonce.cache.judge import Judge, Vector
 from askonce.cache.memory import Memory
@@ -24,6 +26,9 @@ __all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", 
 
 CANDIDATES = 5
 """Nearest entries that the judge is shown."""
+AT_ONCE = 0.002
+"""Seconds of CPU up to which looking for another wording is done at once, on the event loop: a thread would hold the
+interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
 LOADING = "embedder loading"
 EMBEDDER_FAILED = "embedder failed"
 
@@ -55,8 +60,13 @@ class Lookup:
     """Whose vector that is."""
 
 
+class _OnDisk(Exception):
+    """What is needed is not in memory."""
+
+
 class Finder:
-    """Looks in memory, on disk and in the index. Thread-safe; all but `from_memory` belong off the event loop."""
+    """Looks in memory, on disk and in the index. Thread-safe; all but `from_memory` and `find_at_once` belong off the
+    event loop."""
 
     def __init__(
         self,
@@ -70,6 +80,8 @@ class Finder:
     ) -> None:
         self._store, self._memory, self._indexes, self._judge = store, memory, indexes, judge
         self._clock, self._report = clock, report
+        self._pace: float | None = None
+        """Seconds of CPU that looking for another wording takes, a mean over the last ones; None before the first."""
 
     def from_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit on the same call if that is in memory; None says nothing."""
@@ -106,12 +118,43 @@ class Finder:
         unlike = exact_only(call)
         if unlike:
             return Lookup("miss", reason=reason or unlike)
-        found = self._reworded(call.prompt, identity.partition, policy, embedder, now)
-        found = replace(found, embedder=embedder.name)
+        index = self._indexes.get(identity.partition, embedder)
+        found = self._timed(call.prompt, index, policy, embedder, now)
         return replace(found, reason=reason) if reason and not found.entry else found
 
-    def _reworded(self, prompt: str, partition: bytes, policy: Policy, embedder: Embedder, now: float) -> Lookup:
-        index = self._indexes.get(partition, embedder)
+    def find_at_once(self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None) -> Lookup | None:
+        """What `find` would say, where memory holds all that it takes and it is quick; None says nothing."""
+        if self._store.keys.get(identity.exact) is not None:  # `from_memory` did not find it, or it does not fit
+            return None
+        if not policy.semantic:
+            return Lookup("miss", reason="no entry")
+        if embedder is None:
+            return None
+        if unlike := exact_only(call):
+            return Lookup("miss", reason=unlike)
+        if self._pace is None or self._pace > AT_ONCE or not is_local(embedder) or len(call.prompt) > LONG:
+            return None
+        index = self._indexes.loaded(identity.partition, embedder)
+        if index is None:
+            return None
+        try:
+            return self._timed(call.prompt, index, policy, embedder, self._clock(), from_disk=False)
+        except _OnDisk:
+            return None
+
+    def _timed(
+        self, prompt: str, index: Index, policy: Policy, embedder: Embedder, now: float, *, from_disk: bool = True
+    ) -> Lookup:
+        began = time.thread_time()
+        found = self._reworded(prompt, index, policy, embedder, now, from_disk)
+        if found.vector is not None and len(prompt) <= LONG:
+            took = time.thread_time() - began
+            self._pace = took if self._pace is None else 0.9 * self._pace + 0.1 * took
+        return replace(found, embedder=embedder.name)
+
+    def _reworded(
+        self, prompt: str, index: Index, policy: Policy, embedder: Embedder, now: float, from_disk: bool
+    ) -> Lookup:
         if not len(index):
             return Lookup("miss", reason="no entry")
         vector, fault = self.embed(prompt, embedder)
@@ -119,7 +162,7 @@ class Finder:
             return Lookup("miss", reason=fault)
         near = [
             (entry, cosine)
-            for entry, cosine in self._entries(index.nearest(vector, CANDIDATES))
+            for entry, cosine in self._entries(index.nearest(vector, CANDIDATES), from_disk)
             if not _unfit(entry, policy, now) and entry.vector is not None
         ]
         if not near:
@@ -141,11 +184,14 @@ class Finder:
             vector,
         )
 
-    def _entries(self, near: Sequence[tuple[int, float]]) -> Found:
-        """The entries of (id, cosine) pairs that are still there, in their order."""
+    def _entries(self, near: Sequence[tuple[int, float]], from_disk: bool) -> Found:
+        """The entries of (id, cosine) pairs that are still there, in their order. Raises _OnDisk where it may not
+        read those that memory does not hold."""
         found = {id: entry for id, _ in near if (entry := self._memory.get(id))}
         missing = [id for id, _ in near if id not in found]
         if missing:
+            if not from_disk:
+                raise _OnDisk
             for entry in self._store.get_many(missing):
                 found[entry.id] = entry
                 self._memory.add(entry)

@@ -46,10 +46,7 @@ class Indexes:
 
     def get(self, partition: bytes, embedder: Embedder) -> Index:
         """The partition's index of vectors by `embedder`; may read the disk, and raise StoreError."""
-        index = self._loaded.get(partition)
-        if index is not None and index.embedder == embedder.name:
-            with contextlib.suppress(KeyError):  # it may be let go at this very moment, and serves all the same
-                self._loaded.move_to_end(partition)
+        if (index := self.loaded(partition, embedder)) is not None:
             return index
         with self._lock:
             index = self._loaded.get(partition)
@@ -60,6 +57,15 @@ class Indexes:
             self._loaded.move_to_end(partition)
             self._make_room()
         self._tend(partition, index)
+        return index
+
+    def loaded(self, partition: bytes, embedder: Embedder) -> Index | None:
+        """The same where it is in memory; in microseconds."""
+        index = self._loaded.get(partition)
+        if index is None or index.embedder != embedder.name:
+            return None
+        with contextlib.suppress(KeyError):  # it may be let go at this very moment, and serves all the same
+            self._loaded.move_to_end(partition)
         return index
 
     def follow(self, changes: Iterable[Change]) -> None:
