@@ -92,6 +92,18 @@ class Finder:
         now = self._clock()
         return None if _unfit(entry, policy, now) else _exact(entry, now)
 
+    def same(self, identity: Identity, policy: Policy) -> Lookup:
+        """A hit on the same call, from memory or disk, or why what is there cannot serve. Raises StoreError."""
+        id = self._store.keys.get(identity.exact)
+        entry = None if id is None else self._memory.get(id) or self._store.get(identity.key)
+        if entry is None:
+            return Lookup("miss")
+        now = self._clock()
+        if reason := _unfit(entry, policy, now):
+            return Lookup("miss", reason=reason)
+        self._memory.add(entry)
+        return _exact(entry, now)
+
     def find(
         self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None, *, loading: bool
     ) -> Lookup:
@@ -100,17 +112,12 @@ class Finder:
         Raises StoreError.
         """
         now = self._clock()
-        reason = ""
-        id = self._store.keys.get(identity.exact)
-        if id is not None:
-            entry = self._memory.get(id) or self._store.get(identity.key)
-            if entry:
-                reason = _unfit(entry, policy, now)
-                if not reason:
-                    self._memory.add(entry)
-                    return _exact(entry, now)
+        same = self.same(identity, policy)
+        if same.entry:
+            return same
         if not policy.semantic:
-            return Lookup("miss", reason=reason or "no entry")
+            return replace(same, reason=same.reason or "no entry")
+        reason = same.reason
         if embedder is None:
             if call.exact_only or not self._store.change(identity.partition):
                 return Lookup("miss", reason=reason or call.exact_only or "no entry")
