@@ -7,7 +7,8 @@ reads it from the table later, so that two places cannot count the same thing di
 import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
@@ -24,6 +25,9 @@ __all__ = [
     "Labels",
     "Outcome",
     "Stats",
+    "StoreLabels",
+    "StoreOutcome",
+    "StoreRequest",
     "Summary",
     "Tally",
     "Totals",
@@ -32,6 +36,8 @@ __all__ = [
 
 Outcome = Literal["exact", "semantic", "miss", "bypass", "error"]
 OUTCOMES: tuple[Outcome, ...] = ("exact", "semantic", "miss", "bypass", "error")
+
+StoreOutcome = Literal["exact", "semantic", "miss", "done", "error"]
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Upper bounds in seconds: from a hit's half millisecond to a long answer's minutes."""
@@ -120,6 +126,23 @@ class Labels(NamedTuple):
     def refused(self) -> bool:
         """The provider was asked and did not give a good answer."""
         return self.forwarded and (self.status == 0 or self.status >= 400)
+
+
+class StoreLabels(NamedTuple):
+    """A row of what products' clients keep and find themselves (LangCache, Semcache's put and get): no call to a
+    provider, and in none of the figures about those."""
+
+    product: str
+    operation: str
+    outcome: StoreOutcome
+    """`done` for what looks for nothing; `error` for what was refused or failed."""
+
+
+@dataclass(slots=True)
+class StoreRequest:
+    """One request of that kind on its way; its outcome is set by whoever carries it out."""
+
+    outcome: StoreOutcome = "done"
 
 
 @dataclass(slots=True)
@@ -247,6 +270,8 @@ class Stats(Summary):
     """Calls that may not be answered from the cache, by reason."""
     faults: dict[str, int]
     """Failures inside Askonce, by kind; each was a miss to the app."""
+    stores: dict[str, dict[str, dict[StoreOutcome, int]]]
+    """What products' clients kept and found themselves: product, operation, outcome."""
     latest: list[Decision]
     """The last decisions, newest first."""
 
@@ -279,7 +304,7 @@ class Accounting:
         self._now = now
         self._started = now()
         self._lock = Lock()
-        self._table: dict[Labels, Tally] = {}
+        self._table: dict[Labels | StoreLabels, Tally] = {}
         self._model = _Bounded(_MAX_MODELS)
         self._detail = _Bounded(_MAX_DETAILS)
         self._faults = Counter[str]()
@@ -310,6 +335,23 @@ class Accounting:
             if forwarded:
                 self._failing[call.upstream] = call.status == 0 or call.status >= 500
 
+    @contextmanager
+    def store_request(self, product: str, operation: str) -> Iterator[StoreRequest]:
+        """Count what is done within as one request to a product's own store; what raises is an `error`."""
+        started, request = time.perf_counter(), StoreRequest()
+        try:
+            yield request
+        except BaseException:
+            request.outcome = "error"
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            with self._lock:
+                tally = self._table.setdefault(StoreLabels(product, operation, request.outcome), Tally())
+                tally.calls += 1
+                tally.seconds += seconds
+                tally.buckets[bisect_left(BUCKETS, seconds)] += 1
+
     def latest(self) -> list[tuple[float, CallRecord]]:
         """The last calls and their Unix times, the newest first."""
         with self._lock:
@@ -338,11 +380,20 @@ class Accounting:
     def sums[K: Hashable](
         self, by: Callable[[Labels], K], where: Callable[[Labels], bool] | None = None
     ) -> dict[K, Tally]:
-        """Sums of the rows that `where` accepts, grouped by what `by` makes of their labels."""
+        """Sums of the rows of calls that `where` accepts, grouped by what `by` makes of their labels."""
         sums: dict[K, Tally] = {}
         with self._lock:
             for labels, tally in self._table.items():
-                if where is None or where(labels):
+                if isinstance(labels, Labels) and (where is None or where(labels)):
+                    sums.setdefault(by(labels), Tally()).merge(tally)
+        return sums
+
+    def store_sums[K: Hashable](self, by: Callable[[StoreLabels], K]) -> dict[K, Tally]:
+        """The same of the requests to products' own stores."""
+        sums: dict[K, Tally] = {}
+        with self._lock:
+            for labels, tally in self._table.items():
+                if isinstance(labels, StoreLabels):
                     sums.setdefault(by(labels), Tally()).merge(tally)
         return sums
 
@@ -380,8 +431,15 @@ class Accounting:
                 for detail, tally in self.sums(lambda row: row.detail, lambda row: row.outcome == "bypass").items()
             },
             "faults": self.faults(),
+            "stores": self._stores(),
             "latest": latest,
         }
+
+    def _stores(self) -> dict[str, dict[str, dict[StoreOutcome, int]]]:
+        stores: dict[str, dict[str, dict[StoreOutcome, int]]] = {}
+        for row, tally in sorted(self.store_sums(lambda row: row).items()):
+            stores.setdefault(row.product, {}).setdefault(row.operation, {})[row.outcome] = tally.calls
+        return stores
 
     def _summaries(self, name: Callable[[Labels], str]) -> dict[str, Summary]:
         grouped: dict[str, dict[Outcome, Tally]] = {}

@@ -80,6 +80,11 @@ class ApiKeys:
                 found = key
         return found
 
+    def is_good(self, secret: str) -> bool:
+        """Whether `secret` is a key that is not revoked."""
+        key = self.find(secret)
+        return key is not None and not key.revoked
+
     def create(self, owner: str, *, admin: bool = False) -> tuple[str, ApiKey]:
         """Make a key; the first of the two is the secret, which is nowhere kept."""
         if not owner.strip() or not owner.isprintable() or len(owner) > 100:

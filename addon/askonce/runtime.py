@@ -61,6 +61,12 @@ class Runtime:
         config = load(settings.rules)
         self.rules = Rules(config)
         self._token = settings.token or config.manage.token
+        if self._token is None:
+            logger.warning(
+                "no management token: whoever reaches %s may see, change and clear what is remembered; "
+                "set ASKONCE_TOKEN or manage.token to a secret",
+                settings.listen,
+            )
         self.accounting = Accounting()
         self.faults = Faults(self.accounting.fault)
         self._cassette = (
@@ -162,10 +168,14 @@ class Runtime:
                     believe=self.settings.is_loopback,
                 ),
                 lambda shared: langcache(
-                    self.shelves, lambda: self.rules.config.products.langcache, token=shared.token
+                    self.shelves,
+                    lambda: self.rules.config.products.langcache,
+                    shared.accounting,
+                    token=shared.token,
                 ),
             ],
             host=self.rules.config.manage.host,
+            is_key=self._keys.is_good,
         )
 
     async def warm_up(self) -> None:

@@ -54,6 +54,7 @@ def test_nothing_recorded_yet():
         "models": {},
         "bypasses": {},
         "faults": {},
+        "stores": {},
         "latest": [],
     }
 
@@ -205,6 +206,23 @@ def test_every_view_counts_every_call_once(calls):
     assert sum(summary["calls"] for summary in stats["models"].values()) == len(calls)
     assert sum(summary["calls"] for summary in stats["upstreams"].values()) == len(calls)
     assert stats["tokens_used"]["input"] + stats["tokens_saved"]["input"] == tokens
+
+
+def test_requests_to_a_products_own_store_are_counted_beside_the_calls():
+    accounting = Accounting(Clock())
+    accounting.record(HIT)
+    with accounting.store_request("langcache", "search") as counted:
+        counted.outcome = "semantic"
+    for _ in range(2):
+        with accounting.store_request("langcache", "set"):
+            pass
+    with pytest.raises(KeyError), accounting.store_request("langcache", "set"):
+        raise KeyError
+    stats = accounting.stats()
+    assert stats["stores"] == {"langcache": {"search": {"semantic": 1}, "set": {"done": 2, "error": 1}}}
+    assert (stats["calls"], accounting.totals().hits, len(stats["latest"])) == (1, 1, 1)
+    sums = accounting.store_sums(lambda row: row.operation)
+    assert (sums["set"].calls, sum(sums["set"].buckets)) == (3, 3)
 
 
 def test_threads_lose_no_count():

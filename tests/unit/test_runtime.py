@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,9 +107,19 @@ async def test_an_embedder_that_cannot_be_loaded_does_not_stop_the_start(
     await runtime.warm_up()
     assert runtime.not_ready is None
     assert [record.message.partition(":")[0] for record in caplog.records if record.levelno >= logging.WARNING] == [
-        "no embedder, so only identical questions are recognised"
+        "no management token",
+        "no embedder, so only identical questions are recognised",
     ]
     await runtime.close()
+
+
+@pytest.mark.parametrize(("token", "warned"), [(None, True), ("s3cret", False)])
+async def test_a_start_without_a_token_is_warned_of(
+    settings: Settings, caplog: pytest.LogCaptureFixture, token: str | None, warned: bool
+) -> None:
+    await Runtime(replace(settings, token=token)).close()
+    assert ("no management token: whoever reaches 127.0.0.1:8080 may see, change and clear" in caplog.text) is warned
+    assert "s3cret" not in caplog.text
 
 
 # Reload

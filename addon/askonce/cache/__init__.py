@@ -2,6 +2,7 @@
 
 from askonce.cache.cache import Cache, Limits, Lookup, Policy
 from askonce.cache.embed import Embedder, load_embedder
+from askonce.cache.finder import EMBEDDER_FAILED
 from askonce.cache.identity import Identifier, Identity, credential
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.shelf import Item, Match, Shelves, Strategy, TextError
@@ -10,6 +11,7 @@ from askonce.cache.transfer import FOREVER, Record, TransferError, read_record, 
 from askonce.cache.why import Asked, Difference, Nearest
 
 __all__ = [
+    "EMBEDDER_FAILED",
     "FOREVER",
     "Asked",
     "Cache",

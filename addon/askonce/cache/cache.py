@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from askonce.cache.embed import Embedder, find_embedder
-from askonce.cache.finder import LOADING, Finder, Found, Lookup, Policy, exact_only
+from askonce.cache.finder import EMBEDDER_FAILED, LOADING, Finder, Found, Lookup, Policy, exact_only
 from askonce.cache.identity import Identifier, Identity, load_secret
 from askonce.cache.indexes import Indexes
 from askonce.cache.judge import Judge, Vector
@@ -127,6 +127,17 @@ class Cache:
 
     # The life of a call
 
+    async def prepare(self, call: Call) -> Lookup:
+        """A miss that has the vector of the call's prompt, for `remember`; or none, and why. Without a vector the
+        answer serves identical calls only. `EMBEDDER_FAILED` begins the reason where there should be one."""
+        embedder = await asyncio.wrap_future(self._loading_shielded())
+        if embedder is None:
+            return Lookup("miss", reason=f"{EMBEDDER_FAILED} to load")
+        if why := exact_only(call):
+            return Lookup("miss", reason=why)
+        vector, why = await self._run(self._finder.embed, call.prompt, embedder)
+        return Lookup("miss", reason=why, vector=vector, embedder=embedder.name)
+
     def identify(self, call: Call, *, host: str, scope: str, namespace: str = "") -> Identity:
         """See `Identifier.identify`."""
         return self._identifier.identify(call, host=host, scope=scope, namespace=namespace)
@@ -182,7 +193,7 @@ class Cache:
         """
         embedder = await asyncio.wrap_future(self._loading_shielded())
         vector = found.vector if found and embedder and found.embedder == embedder.name else None
-        if embedder is None or exact_only(call, embedder):
+        if embedder is None or exact_only(call):
             vector = None
         elif vector is None:
             vector, _ = await self._run(self._finder.embed, call.prompt, embedder)

@@ -25,7 +25,7 @@ class Embedder(Protocol):
 
     @property
     def limit(self) -> int:
-        """The characters of a text that it can embed honestly; longer prompts are matched exactly only."""
+        """The characters up to which near vectors mean like texts; longer texts are found, and told apart by others."""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(len(texts), dimension) rows of length 1, or all zero for a text that says nothing to it. May raise."""

@@ -11,47 +11,31 @@ from typing import Literal
 
 import numpy as np
 
+from askonce.cache.decision import Policy, decide
+from askonce.cache.difference import LONGEST
 from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
 from askonce.cache.index import Index
 from askonce.cache.indexes import Indexes
-from askonce.cache.judge import Candidate, Judge, Judgement, Vector
+from askonce.cache.judge import Judge, Vector
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
 from askonce.call import Call
 
-__all__ = ["LOADING", "Finder", "Found", "Lookup", "Policy", "Report", "exact_only"]
+__all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "Report", "exact_only"]
 
 CANDIDATES = 5
 """Nearest entries that the judge is shown."""
-BEYOND_DOUBT = 0.25
-"""The share of the allowed error below which the nearest entry is served without a look at the others."""
-AT_ONCE = 0.002
-"""Seconds of CPU up to which looking for another wording is done at once, on the event loop: a thread would hold the
-interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
+AT_ONCE, SHORT = 0.002, 1_000
+"""Seconds of CPU, and characters, up to which looking for another wording is done at once, on the event loop: a thread
+would hold the interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
 LOADING = "embedder loading"
+EMBEDDER_FAILED = "embedder failed"
 
 Found = list[tuple[Entry, float]]
 """Entries and their cosine, the nearest first."""
 Report = Callable[[str, str, Exception], None]
 """Kind of fault, what it means for the user, cause."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What one caller accepts."""
-
-    semantic: bool = True
-    max_error: float = 0.02
-    """The share of served answers that may be wrong."""
-    max_age: float | None = None
-    """Seconds; from the request's Cache-Control."""
-    min_fresh: float = 0.0
-    """Seconds that an entry must stay fresh from now on; from the request's Cache-Control."""
-    max_stale: float = 0.0
-    """Seconds past its `expires` that an entry may be served, never past its `stale_until`."""
-    min_similarity: float | None = None
-    """Raw cosine; only ever tightens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +115,7 @@ class Finder:
             if call.exact_only or not self._store.change(identity.partition):
                 return Lookup("miss", reason=reason or call.exact_only or "no entry")
             return Lookup("miss", reason=LOADING if loading else reason or "no embedder")
-        unlike = exact_only(call, embedder)
+        unlike = exact_only(call)
         if unlike:
             return Lookup("miss", reason=reason or unlike)
         index = self._indexes.get(identity.partition, embedder)
@@ -146,9 +130,9 @@ class Finder:
             return Lookup("miss", reason="no entry")
         if embedder is None:
             return None
-        if unlike := exact_only(call, embedder):
+        if unlike := exact_only(call):
             return Lookup("miss", reason=unlike)
-        if self._pace is None or self._pace > AT_ONCE or not is_local(embedder):
+        if self._pace is None or self._pace > AT_ONCE or len(call.prompt) > SHORT or not is_local(embedder):
             return None
         index = self._indexes.loaded(identity.partition, embedder)
         if index is None:
@@ -163,7 +147,7 @@ class Finder:
     ) -> Lookup:
         began = time.thread_time()
         found = self._reworded(prompt, index, policy, embedder, now, from_disk)
-        if found.vector is not None:
+        if found.vector is not None and len(prompt) <= SHORT:
             took = time.thread_time() - began
             self._pace = took if self._pace is None else 0.9 * self._pace + 0.1 * took
         return replace(found, embedder=embedder.name)
@@ -183,32 +167,22 @@ class Finder:
         ]
         if not near:
             return Lookup("miss", reason="no entry", vector=vector)
-        floor = -1.0 if policy.min_similarity is None else policy.min_similarity
-        if near[0][1] < floor:
-            refused = f"similarity {near[0][1]:.3f} < {floor:.3f}"
-            return Lookup("miss", None, near[0][1], reason=refused, nearest=near[0][0], vector=vector)
-        near = [(entry, cosine) for entry, cosine in near if cosine >= floor]
-        enough = 1 - policy.max_error
         try:
-            # The nearest alone first: where that is beyond doubt, judging the others would be most of the work.
-            judged = self._judge_all(prompt, vector, near[:1])
-            if judged[0][1].probability < 1 - policy.max_error * BEYOND_DOUBT or now >= near[0][0].expires:
-                judged += self._judge_all(prompt, vector, near[1:])
+            decision = decide(self._judge, prompt, vector, near, policy, now=now)
         except Exception as error:
             self._report("judge", "the judge failed, so answers to reworded questions are not reused", error)
             return Lookup("miss", None, near[0][1], reason="judge failed", nearest=near[0][0], vector=vector)
-        good = [item for item in judged if item[1].probability >= enough]
-        if not good:
-            (entry, cosine), judgement = max(judged, key=lambda item: item[1].probability)
-            reason = judgement.reason or f"probability {judgement.probability:.2f} < {enough:.2f}"
-            return Lookup("miss", None, cosine, judgement.probability, reason, entry, vector=vector)
-        (entry, cosine), judgement = max(good, key=lambda item: (now < item[0][0].expires, item[1].probability))
-        stale = now >= entry.expires
-        return Lookup("semantic", entry, cosine, judgement.probability, "", entry, stale, vector)
-
-    def _judge_all(self, prompt: str, vector: Vector, near: Found) -> list[tuple[tuple[Entry, float], Judgement]]:
-        candidates = [Candidate(e.prompt, e.vector, cosine) for e, cosine in near if e.vector is not None]
-        return list(zip(near, self._judge.judge(prompt, vector, candidates), strict=True)) if candidates else []
+        served = decision.served
+        return Lookup(
+            "semantic" if served else "miss",
+            served,
+            decision.similarity,
+            decision.probability,
+            decision.reason,
+            decision.nearest,
+            served is not None and now >= served.expires,
+            vector,
+        )
 
     def _entries(self, near: Sequence[tuple[int, float]], from_disk: bool) -> Found:
         """The entries of (id, cosine) pairs that are still there, in their order. Raises _OnDisk where it may not
@@ -230,7 +204,7 @@ class Finder:
             length = float(vector @ vector)
         except Exception as error:
             self._report("embedder", "the embedder failed, so reworded questions are not recognised", error)
-            return None, "embedder failed"
+            return None, EMBEDDER_FAILED
         if vector.shape != (embedder.dimension,) or not abs(length - 1) < 1e-2:  # NaN is not less, either
             return None, "nothing in the prompt that the embedder knows"
         return vector, ""
@@ -249,12 +223,12 @@ class Finder:
         return [(entries[id], -distance) for distance, id in best if id in entries]
 
 
-def exact_only(call: Call, embedder: Embedder) -> str:
+def exact_only(call: Call) -> str:
     """Why another wording cannot be recognised, or empty."""
     if call.exact_only:
         return call.exact_only
-    if len(call.prompt) > embedder.limit:
-        return f"prompt too long to compare ({len(call.prompt)} characters, at most {embedder.limit})"
+    if len(call.prompt) > LONGEST:
+        return f"prompt too long to compare ({len(call.prompt)} characters, at most {LONGEST})"
     return ""
 
 

@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
-from askonce.cache.lexicon import ACTIONS, ANTONYMS, FUNCTION_WORDS, KINDS, NEGATORS, are_synonyms, stem
+from askonce.cache.lexicon import (
+    ACTIONS,
+    ANTONYMS,
+    BASES,
+    COMPARATIVES,
+    DEMONYMS,
+    FUNCTION_WORDS,
+    KINDS,
+    NEGATORS,
+    are_synonyms,
+    stem,
+)
 from askonce.cache.reading import Reading, Word, read
 
 __all__ = ["GUARDS", "Objection", "Pair", "objection", "objections"]
@@ -168,7 +179,8 @@ def _polarity(pair: Pair) -> Objection | None:
     if flips:
         negated = {*a.negated, *b.negated}
         explained = abs(turned) == 1 == len(flips) and (flips[0][0] in negated or flips[0][1] in negated)
-        compared = len(flips) == 2 and any({x, y} in ({"more", "less"}, {"most", "least"}) for x, y in flips)
+        graded = [flip for flip in flips if _GRADES.issuperset(flip)]
+        compared = bool(graded) and len(flips) - len(graded) == 1
         if explained or compared:
             return None
         return _sides("antonym", _written(a, flips[0][:1]), _written(b, flips[0][1:]))
@@ -182,6 +194,8 @@ def _polarity(pair: Pair) -> Objection | None:
     return None
 
 
+_GRADES = frozenset(("more", "mor", "less", "most", "least"))
+"""Words of degree and their stems: "less cheap" against "more expensive" is no contradiction."""
 _SMALL = {
     frozenset(pair.split("/"))
     for pair in [
@@ -218,6 +232,7 @@ _PREFIXES = frozenset(("un", "in", "im", "ir", "il", "dis", "non", "mis", "de", 
 
 
 def _opposite(x: str, y: str) -> bool:
+    x, y = BASES.get(x, x), BASES.get(y, y)
     if y in ANTONYMS.get(x, ()):
         return True
     short, long = (x, y) if len(x) < len(y) else (y, x)
@@ -260,6 +275,13 @@ def _unknown(reading: Reading, other: Reading) -> list[str]:
     for name in reading.names:
         bare = stem(name)
         if name in other.token_set or bare in other.stems or any(are_synonyms(bare, s) for s in other.stems):
+            continue
+        if any(
+            not groups.isdisjoint(DEMONYMS.get(s, ()))
+            for s in other.stems
+            for groups in (DEMONYMS.get(bare),)
+            if groups
+        ):
             continue
         if 2 <= len(name) <= 6:
             letters = "".join(t[0] for t in other.tokens)
@@ -451,7 +473,7 @@ def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
     """Whether a pair of words may change places without changing who does what."""
     if (ax.group >= 0 and ax.group == ay.group) or (bx.group >= 0 and bx.group == by.group):
         return True  # "A or B", "B or A"
-    if _graded(ax) or _graded(ay):
+    if ax.text in COMPARATIVES or ay.text in COMPARATIVES:
         return True  # "what is cheaper"
     if ax.passive != bx.passive or ay.passive != by.passive:
         return True  # "increase height", "height be increased"
@@ -459,14 +481,10 @@ def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
         return ax.role != ay.role and bool(ax.role or ay.role)  # a phrase moved with its preposition
     if ax.role == by.role and ay.role == bx.role:
         return False
+    if bool(ax.role) == bool(by.role) != bool(ay.role) == bool(bx.role):
+        return False  # "what Indians find odd about foreigners", "what foreigners find odd in Indians"
     loose = ("of", "in", "for", "on", "at", "with", "about", "according")
     return any((one.role in loose) != (other.role in loose) for one, other in ((ax, bx), (ay, by)))
-
-
-def _graded(word: Word) -> bool:
-    if word.text in ("best", "worst", "better", "worse"):
-        return True
-    return len(word.text) > 4 and word.text.endswith(("er", "est")) and not word.role and word.group < 0
 
 
 GUARDS: tuple[Guard, ...] = (

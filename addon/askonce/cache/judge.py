@@ -3,22 +3,31 @@
 A judge sees only text and vectors of prompts in the same partition; everything that must be equal already is.
 """
 
-import math
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from askonce.cache.difference import difference
+from askonce.cache.features import NAMES, Sketch, features, sketch
 from askonce.cache.guards import Pair, objection
-from askonce.cache.lexicon import FILLERS, are_synonyms, stem
-from askonce.cache.reading import Reading, read
+from askonce.cache.reading import read
+from askonce.cache.rewording import reworded
+from askonce.cache.trees import Trees
+from askonce.cache.words import WordVectors, word_vectors
 
-__all__ = ["Candidate", "Judge", "Judgement", "Vector", "default_judge"]
+__all__ = ["PARAMETERS", "Candidate", "Judge", "Judgement", "TrainedJudge", "Vector", "default_judge"]
 
 Vector = NDArray[np.float32]
 """A unit vector of the embedder's dimension."""
+
+PARAMETERS = Path(__file__).parent / "params" / "judge.npz"
+"""The parameters that ship; docs/judge.md is their card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +55,64 @@ class Judge(Protocol):
         """One judgement per candidate, in order. Raising counts as a miss."""
 
 
-class GuardedCosine:
-    """A logistic curve over the cosine and the share of content words without a partner, behind the guards."""
+class TrainedJudge:
+    """Guards first, then boosted trees over features of the words, calibrated.
+
+    It reads the prompts and leaves the vectors aside, so its probabilities mean the same behind every embedder.
+    """
+
+    SAME = 0.995
+    """The probability where two prompts are the same words but for courtesies: what a person would call the same."""
+    REWORDED = 0.986
+    """The least probability of a plain rewording (`rewording.py`); docs/judge.md has the counts."""
+
+    def __init__(self, trees: Trees, knots: Vector, probabilities: Vector, words: WordVectors) -> None:
+        """`knots` and `probabilities`: the calibration, linear between the trees' scores at the knots."""
+        self._trees, self._knots, self._probabilities, self._words = trees, knots, probabilities, words
+        self._sketch = lru_cache(maxsize=2_048)(self._make_sketch)
+
+    @classmethod
+    def load(cls, path: Path = PARAMETERS, words: WordVectors | None = None) -> "TrainedJudge":
+        """Raises ValueError for parameters of other features than these, OSError where there are none."""
+        with np.load(path) as found:
+            if tuple(json.loads(str(found["names"]))) != NAMES:
+                raise ValueError(f"{path}: trained on other features; run `python -m benchmarks.train_judge`")
+            trees = Trees(
+                found["features"], found["thresholds"], found["masks"], found["values"], float(found["start"])
+            )
+            return cls(trees, found["knots"], found["probabilities"], words or word_vectors())
 
     def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
-        return [self._judge(prompt, candidate) for candidate in candidates]
+        judgements: list[Judgement | None] = []
+        rows: list[list[float]] = []
+        floors: list[float] = []
+        for candidate in candidates:
+            compared = difference(prompt, candidate.prompt)
+            if compared is None:
+                judgements.append(Judgement(0.0, "text: differs in more than the question"))
+                continue
+            pair = Pair(*map(read, compared))
+            found = objection(pair)
+            if pair.same:
+                judgements.append(Judgement(self.SAME))
+            elif found:
+                judgements.append(Judgement(0.0, str(found)))
+            else:
+                judgements.append(None)
+                rows.append(features(self._sketch(compared[0]), self._sketch(compared[1]), pair))
+                floors.append(self.REWORDED if reworded(pair) else 0.0)
+        chances = iter(self._chances(rows, floors) if rows else [])
+        return [judgement or Judgement(next(chances)) for judgement in judgements]
 
-    def _judge(self, prompt: str, candidate: Candidate) -> Judgement:
-        one, other = read(prompt), read(candidate.prompt)
-        found = objection(Pair(one, other))
-        if found:
-            return Judgement(0.0, str(found))
-        if one == other:
-            return Judgement(1.0)
-        missing = _unpartnered(one, other) + _unpartnered(other, one)
-        share = missing / (len(one.stems) + len(other.stems) + 1)
-        score = -6.0 + 13.0 * candidate.cosine - 14.0 * share - (1.5 if missing else 0.0)
-        return Judgement(1 / (1 + math.exp(-score)))
+    def _chances(self, rows: list[list[float]], floors: list[float]) -> list[float]:
+        scores = self._trees(np.array(rows, dtype=np.float32))
+        chances: list[float] = np.maximum(np.interp(scores, self._knots, self._probabilities), floors).tolist()
+        return chances
 
-
-_NEUTRAL = frozenset(map(stem, FILLERS))
-
-
-def _unpartnered(one: Reading, other: Reading) -> int:
-    return sum(
-        not any(are_synonyms(word, partner) for partner in other.stems) for word in one.stems - other.stems - _NEUTRAL
-    )
+    def _make_sketch(self, prompt: str) -> Sketch:
+        return sketch(read(prompt), self._words)
 
 
 def default_judge() -> Judge:
-    """The judge that ships, for the default embedder."""
-    return GuardedCosine()
+    """The judge that ships. It shares nothing with the embedder, whichever that is."""
+    return TrainedJudge.load()

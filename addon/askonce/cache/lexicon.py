@@ -10,6 +10,9 @@ __all__ = [
     "ACTIONS",
     "ALIASES",
     "ANTONYMS",
+    "BASES",
+    "COMPARATIVES",
+    "DEMONYMS",
     "FILLERS",
     "FOREIGN",
     "FUNCTION_WORDS",
@@ -1178,6 +1181,27 @@ def _antonyms() -> dict[str, frozenset[str]]:
 ANTONYMS = _antonyms()
 """Words by those that turn the question round."""
 
+_GRADED = """tall short long big small large huge tiny wide narrow thick thin deep shallow heavy light fast slow quick hot cold warm cool
+old young new early late good bad strong weak hard soft easy high low rich poor cheap dear smart dumb clever stupid wise kind nice
+safe loud quiet clean dirty dry wet rough smooth sharp dull tight loose fresh bright dark great fine rare close near far healthy
+wealthy happy sad angry funny pretty ugly busy lazy crazy scary simple large brave calm cute fair fat slim mean mild pale proud rude
+sick shy sour steep sweet tough weird hungry thirsty friendly lonely noisy risky tasty tidy ugly""".split()
+
+
+def _comparatives(word: str) -> tuple[str, str]:
+    base = word[:-1] + "i" if word.endswith("y") and word[-2] not in "aeiou" else word.removesuffix("e")
+    if len(word) <= 4 and word[-1] not in "wyer" and word[-2] in "aeiou" and word[-3] not in "aeiou":
+        base += word[-1]
+    return base + "er", base + "est"
+
+
+COMPARATIVES = frozenset(form for word in _GRADED for form in _comparatives(word)) | frozenset(
+    "better best worse worst more most less least farther farthest further furthest elder eldest".split()
+)
+
+BASES = {form: stem(word) for word in _GRADED for form in _comparatives(word)}
+"""The stem that a comparative or superlative is made of."""
+
 _KINDS = """
 color: red blue green yellow orange purple pink brown gray black white violet cyan magenta beige turquoise gold silver maroon navy teal
 weekday: monday tuesday wednesday thursday friday saturday sunday
@@ -1233,7 +1257,8 @@ brand: apple samsung google microsoft amazon facebook twitter instagram snapchat
 brand: telegram discord slack zoom skype uber lyft airbnb paypal venmo stripe visa mastercard amex tesla toyota honda ford bmw
 brand: nike adidas sony nintendo intel amd nvidia dell lenovo hp nokia oneplus xiaomi huawei gmail outlook yahoo reddit pinterest
 format: json xml yaml csv html markdown pdf toml docx xlsx png jpg jpeg gif svg mp3 mp4 wav zip tar
-datatype: string integer int float boolean bool array list tuple dict dictionary set map queue stack tree graph hashmap vector
+figure: revenue profit margin expense tax debt equity dividend valuation budget
+datatype: string integer int float boolean bool array list tuple dict set map queue stack tree graph hashmap vector
 sorting: quicksort mergesort heapsort bubblesort insertion
 currency: dollar euro pound yen yuan rupee peso franc krona bitcoin ethereum dogecoin litecoin
 meal: breakfast lunch dinner brunch supper snack
@@ -1288,33 +1313,9 @@ ACTIONS = {stem(word): line.split()[0] for line in _ACTIONS.strip().splitlines()
 """What a prompt orders done with a text, by the group whose members may stand for each other."""
 
 _ALIASES = """
-usa us america american u.s u.s.a states
-uk britain u.k england british english
-india indian
-china chinese
-japan japanese
-france french
-germany german
-spain spanish
-italy italian
-russia russian
-canada canadian
-australia australian
-mexico mexican
-brazil brazilian
-korea korean
-pakistan pakistani
-israel israeli
-ireland irish
-scotland scottish
-turkey turkish
-greece greek
-poland polish
-sweden swedish
-netherlands dutch holland
-europe european
-africa african
-asia asian
+dict dictionary
+usa us america u.s u.s.a states
+uk britain u.k england
 eu
 uae emirates
 ai artificial
@@ -1597,6 +1598,38 @@ def _groups(text: str) -> dict[str, frozenset[int]]:
             found.setdefault(stem(word), set()).add(number)
     return {word: frozenset(numbers) for word, numbers in found.items()}
 
+
+_DEMONYMS = """
+usa us america american
+uk britain england british english
+india indian
+china chinese
+japan japanese
+france french
+germany german
+spain spanish
+italy italian
+russia russian
+canada canadian
+australia australian
+mexico mexican
+brazil brazilian
+korea korean
+pakistan pakistani
+israel israeli
+ireland irish
+scotland scottish
+turkey turkish
+greece greek
+poland polish
+sweden swedish
+netherlands dutch holland
+europe european
+africa african
+asia asian
+"""
+DEMONYMS = _groups(_DEMONYMS)
+"""Countries with the words for what is theirs, by group: the same name, though not the same thing."""
 
 ALIASES = _groups(_ALIASES)
 """Names of the same thing, by group."""

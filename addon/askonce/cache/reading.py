@@ -42,6 +42,8 @@ _TOKEN = re.compile(
 )
 _AMOUNT = re.compile(r"([-−])?([$€£¥₹])?([\d,]+(?:\.\d+)?)(?:\s?/\s?(\d+))?(.*)", re.DOTALL)
 _SIGNS = frozenset("~%^*=<>+|\\{}[]@#&$€£")
+_SHADOWED = {"US": "usa", "IT": "infotech", "WHO": "w.h.o", "Go": "golang"}
+"""Names that would be grammar in lower case."""
 _STOPS = frozenset(".?!\n")
 _DIGIT = re.compile(r"\d")
 _SCALE = {
@@ -298,6 +300,9 @@ class _Reader:
         self.capital.append(capital)
 
     def _word(self, text: str, mark: str, capital: bool) -> None:
+        if text in _SHADOWED:
+            self._push(_SHADOWED[text], mark, True)
+            return
         lower = text.lower().replace("’", "'")
         if not lower.isalpha() and _DIGIT.search(lower):
             self.ids.append(lower.replace("-", "").replace("_", ""))
@@ -691,7 +696,13 @@ def _question(tokens: list[str], marks: list[str]) -> tuple[str, str]:
             opens or before in PREPOSITIONS or before in FILLERS or before in ("me", "us", "out", "not", "is")
         ):
             kind = "who" if token in ("who", "whom", "whose") else "what" if token == "which" else token
-            if token == "how" and after in _MEASURES:
+            if (
+                token == "how"
+                and after
+                and after not in FUNCTION_WORDS
+                and after not in FILLERS
+                and not after.endswith("ly")
+            ) or (token == "how" and after in _MEASURES):
                 kind = f"how {after}"
             elif token == "how" and after == "come":
                 kind = "why"

@@ -24,7 +24,7 @@ from askonce.manage import entries, probes, transfer, why
 from askonce.manage import warm as warming
 from askonce.manage.dialects import ProductRoutes, Shared
 from askonce.manage.errors import RESPONSES, install
-from askonce.manage.guard import MAX_BODY, Guard, bearer
+from askonce.manage.guard import MAX_BODY, Guard, bearer, bearer_or_key
 from askonce.manage.views import Dispatch, Views
 from askonce.manage.warm import Warm
 
@@ -50,6 +50,7 @@ def create_app(
     warm: Warm | None = None,
     products: Sequence[Callable[[Shared], ProductRoutes]] = (),
     host: str = "askonce.internal",
+    is_key: Callable[[str], bool] = lambda _: False,
 ) -> FastAPI:
     """The management API as an ASGI application.
 
@@ -57,8 +58,8 @@ def create_app(
     proxy cannot do its work, or None. `reload` reads rules.yaml again and raises ValueError where it cannot be used;
     None leaves that route out. `limits` are the cache's, and `ttl` gives the seconds that an answer is kept where its
     rule does not say; both are only shown, as unknown where they are None. `warm` keeps answers that nobody asked for;
-    None leaves that route out. `products` are those that are served; their
-    views are below `host` and at paths of their own.
+    None leaves that route out. `products` are those that are served; their views are below `host` and at paths of their
+    own. `is_key` tells a good key of the gateway, which opens the metrics of all products, as its document has it.
 
     Raises ValueError for an empty token, which would protect nothing.
     """
@@ -88,7 +89,8 @@ def create_app(
     for product in served:
         app.include_router(product.routes)
     app.include_router(probes.health(shared))
-    app.include_router(probes.metrics(shared))
+    reading = [bearer_or_key(token, is_key)] if token is not None else []
+    app.include_router(probes.metrics(shared, protected=reading))
     app.include_router(probes.statistics(shared))
     app.include_router(transfer.router(cache, protected=protected))
     app.include_router(why.router(cache, accounting, protected=protected))

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from fastapi import HTTPException, Security
 from fastapi.params import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,7 +20,7 @@ from askonce.faults import Faults
 from askonce.manage.dialects import Render
 from askonce.views import is_own_site
 
-__all__ = ["MAX_BODY", "Guard", "bearer"]
+__all__ = ["MAX_BODY", "Guard", "bearer", "bearer_or_key"]
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
@@ -38,16 +38,44 @@ _HEADERS = {
 
 def bearer(token: str) -> Depends:
     """A dependency that lets only `Authorization: Bearer <token>` through."""
-    scheme = HTTPBearer(auto_error=False, scheme_name="token", description="The token of `manage` in rules.yaml.")
-    expected = token.encode()
+    scheme, is_token = _token_scheme(), _is_token(token)
 
     async def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]) -> None:
-        # Headers arrive decoded as Latin-1; going back to the bytes lets a token hold any character.
-        given = credentials.credentials.encode("latin-1") if credentials else b""
-        if not hmac.compare_digest(given, expected):
+        if not is_token(credentials):
             raise HTTPException(401, "Unauthorized", {"WWW-Authenticate": "Bearer"})
 
     return Depends(check)
+
+
+def bearer_or_key(token: str, is_key: Callable[[str], bool]) -> Depends:
+    """As `bearer`; what `is_key` knows opens it too, as a token or in `X-API-Key`."""
+    scheme, is_token = _token_scheme(), _is_token(token)
+    header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="gateway key", description="A gateway's key.")
+
+    async def check(
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)],
+        in_header: Annotated[str | None, Security(header)],
+    ) -> None:
+        key = in_header or (credentials.credentials if credentials else "")
+        if not is_token(credentials) and not (key and is_key(key)):
+            raise HTTPException(401, "Unauthorized", {"WWW-Authenticate": "Bearer"})
+
+    return Depends(check)
+
+
+def _token_scheme() -> HTTPBearer:
+    return HTTPBearer(auto_error=False, scheme_name="token", description="The token of `manage` in rules.yaml.")
+
+
+def _is_token(token: str) -> Callable[[HTTPAuthorizationCredentials | None], bool]:
+    expected = token.encode()
+
+    def check(credentials: HTTPAuthorizationCredentials | None) -> bool:
+        # Headers arrive decoded as Latin-1; going back to the bytes lets a token hold any character.
+        given = credentials.credentials.encode("latin-1") if credentials else b""
+        return hmac.compare_digest(given, expected)
+
+    return check
 
 
 class Guard:

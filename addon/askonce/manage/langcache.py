@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
+from askonce.accounting import Accounting, StoreRequest
 from askonce.cache import Match, Shelves, Strategy, TextError
 from askonce.manage.dialects import ProductRoutes
 from askonce.manage.langcache_bodies import (
@@ -49,18 +50,22 @@ _OPTIONAL: dict[str, Any] = {"security": [{}]}
 _NOTHING: dict[int | str, dict[str, Any]] = {204: {"description": "Done; for the SDKs, which accept no body here."}}
 
 
-def langcache(shelves: Shelves, spec: Callable[[], LangCacheSpec], *, token: str | None) -> ProductRoutes:
+def langcache(
+    shelves: Shelves, spec: Callable[[], LangCacheSpec], accounting: Accounting, *, token: str | None
+) -> ProductRoutes:
     """LangCache's routes over `shelves`. `token` is the key where rules.yaml names none; None leaves them open."""
     return ProductRoutes(
         name="langcache",
         title="LangCache",
-        routes=_router(shelves, spec, token),
+        routes=_router(shelves, spec, accounting, token),
         render=render,
         owns=("/v1/caches",),
     )
 
 
-def _router(shelves: Shelves, spec: Callable[[], LangCacheSpec], token: str | None) -> APIRouter:
+def _router(
+    shelves: Shelves, spec: Callable[[], LangCacheSpec], accounting: Accounting, token: str | None
+) -> APIRouter:
     rates = Rates()
     scheme = HTTPBearer(auto_error=False, scheme_name="LangCache key", description="An API key of LangCache.")
 
@@ -83,19 +88,21 @@ def _router(shelves: Shelves, spec: Callable[[], LangCacheSpec], token: str | No
         return told
 
     class Route(APIRoute):
-        """Lets in who may use the cache before it looks at the body."""
+        """Lets in who may use the cache before it looks at the body, and counts what came of it."""
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
+            handle, operation = super().get_route_handler(), self.name.removeprefix("langcache_")
 
             async def admitted(request: Request) -> Response:
-                told = admit(request)
-                try:
-                    response = await handle(request)
-                except TextError as error:
-                    raise HTTPException(400, str(error)) from error
-                response.headers.update(told)
-                return response
+                with accounting.store_request("langcache", operation) as counted:
+                    request.state.counted = counted
+                    told = admit(request)
+                    try:
+                        response = await handle(request)
+                    except TextError as error:
+                        raise HTTPException(400, str(error)) from error
+                    response.headers.update(told)
+                    return response
 
             return admitted
 
@@ -115,7 +122,7 @@ def _router(shelves: Shelves, spec: Callable[[], LangCacheSpec], token: str | No
         _fits(cache, asked.prompt)
         threshold = asked.similarityThreshold if asked.similarityThreshold is not None else cache.threshold
         assert threshold is not None
-        return await shelves.search(
+        found = await shelves.search(
             _shelf(cache_id),
             text,
             attributes=_known(cache, asked.attributes or {}),
@@ -124,6 +131,10 @@ def _router(shelves: Shelves, spec: Callable[[], LangCacheSpec], token: str | No
             limit=asked.maxResults or 1,
             guarded=bool(cache.guards),
         )
+        counted: StoreRequest = request.state.counted
+        same = found and (found[0].strategy == "exact" or found[0].item.text == text)
+        counted.outcome = "exact" if same else "semantic" if found else "miss"
+        return found
 
     @routes.post("/entries/search", response_model_exclude_none=True, openapi_extra=_OPTIONAL)
     async def langcache_search(request: Request, cache_id: CacheId, asked: Search) -> Found:

@@ -111,6 +111,24 @@ class Exposition(Collector):
             [((kind,), count) for kind, count in table.faults().items()],
             "kind",
         )
+        yield _counter(
+            "askonce_store_requests_total",
+            "Requests to the stores that products' clients fill themselves, by what became of them",
+            [((*row,), tally.calls) for row, tally in table.store_sums(lambda row: row).items()],
+            "product",
+            "operation",
+            "outcome",
+        )
+        yield _histogram(
+            "askonce_store_request_seconds",
+            "What such a request took",
+            (
+                (labels, sums.buckets, sums.seconds)
+                for labels, sums in table.store_sums(lambda row: (row.product, row.operation)).items()
+            ),
+            "product",
+            "operation",
+        )
         yield _gauge("askonce_cache_entries", "Remembered answers", [((), stats["entries"])])
         yield _gauge("askonce_cache_bytes", "Size of the store", [((), stats["bytes"])])
         yield _gauge("askonce_cache_memory_bytes", "Entries held in memory", [((), stats["memory_bytes"])])

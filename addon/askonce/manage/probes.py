@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypedDict
 
 from fastapi import APIRouter, Response
+from fastapi.params import Depends
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 
@@ -161,9 +162,9 @@ def health(shared: Shared) -> APIRouter:
     return routes
 
 
-def metrics(shared: Shared, families: Sequence[str] = ()) -> APIRouter:
-    """`/metrics`, of all families or of those whose names begin so."""
-    routes = APIRouter(responses=RESPONSES, dependencies=shared.protected)
+def metrics(shared: Shared, families: Sequence[str] = (), protected: Sequence[Depends] | None = None) -> APIRouter:
+    """`/metrics`, of all families or of those whose names begin so; `protected` in place of the shared one."""
+    routes = APIRouter(responses=RESPONSES, dependencies=shared.protected if protected is None else protected)
     exposition = Exposition(shared.accounting, shared.cache, shared.version, families)
 
     @routes.get("/metrics", tags=["statistics"], response_class=PlainTextResponse, name="metrics")

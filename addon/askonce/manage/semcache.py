@@ -54,47 +54,51 @@ def routes(
     page = _PAGE.read_text("utf-8")
 
     async def read(request: Request, key: str) -> Response:
-        found = await shelves.search(
-            _shelf(request), key, min_cosine=_cosine(spec().similarity_threshold), guarded=spec().guards
-        )
+        with shared.accounting.store_request("semcache", "get") as counted:
+            found = await shelves.search(
+                _shelf(request), key, min_cosine=_cosine(spec().similarity_threshold), guarded=spec().guards
+            )
+            same = found and found[0].item.text == key
+            counted.outcome = "exact" if same else "semantic" if found else "miss"
         if not found:
             return Response(status_code=404)
         return Response(found[0].item.value, media_type="application/octet-stream")
 
     @own.put("/semcache/v1/put", dependencies=guarded, responses=_FOUND, openapi_extra=_body(Pair))
-    async def put(request: Request) -> Response:
+    async def semcache_put(request: Request) -> Response:
         """Keep a text under a key, in place of what has nearly the same one. Without `data`, read it."""
         pair = await _read(request, Pair)
         if pair.data is None:
             return await read(request, pair.key)
         replaces = _cosine(spec().overwrite_threshold)
-        await shelves.put(_shelf(request), pair.key, _utf8(pair.data), ttl=spec().ttl, replaces=replaces)
+        with shared.accounting.store_request("semcache", "put"):
+            await shelves.put(_shelf(request), pair.key, _utf8(pair.data), ttl=spec().ttl, replaces=replaces)
         return Response()
 
     @own.post("/semcache/v1/get", dependencies=guarded, responses=_FOUND, openapi_extra=_body(Key))
-    async def get(request: Request) -> Response:
+    async def semcache_get(request: Request) -> Response:
         """The text that was put under this key, or one near it."""
         return await read(request, (await _read(request, Key)).key)
 
     @own.get("/admin", response_class=HTMLResponse)
-    async def admin() -> HTMLResponse:
+    async def semcache_admin() -> HTMLResponse:
         """The dashboard."""
         return HTMLResponse(page)
 
     @own.get("/dashboard-metrics", dependencies=shared.protected)
-    async def metrics() -> Figures:
+    async def semcache_figures() -> Figures:
         """The dashboard's figures now."""
         return dashboard.now()
 
     @own.get("/static/metrics_history.json", dependencies=shared.protected)
-    async def history() -> list[Figures]:
+    async def semcache_history() -> list[Figures]:
         """The dashboard's figures every half minute, the oldest first."""
         return dashboard.history
 
     view = APIRouter(responses=_ERRORS)
 
     @view.get("/", tags=["Semcache"], response_class=PlainTextResponse)
-    async def alive() -> PlainTextResponse:
+    async def semcache_alive() -> PlainTextResponse:
         """Nothing, with 200."""
         return PlainTextResponse("")
 

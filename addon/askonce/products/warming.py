@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from askonce.cache import Cache, StoreError
+from askonce.cache import EMBEDDER_FAILED, Cache, StoreError
 from askonce.call import Answer, Request, Unreadable, Unstorable
 from askonce.products.promptcache import HOSTS, PATH, WARM_SCOPE
 from askonce.products.promptcache_state import PromptCacheState, Warmed, WarmEntry
@@ -48,6 +48,9 @@ class Warmer:
             identity = self._cache.identify(call, host=host + PATH, scope=WARM_SCOPE, namespace=namespace)
             key = identity.key
             answer = rule.wire.assemble(orjson.dumps(entry.response), "application/json", call)
+            found = await self._cache.prepare(call)
+            if found.reason.startswith(EMBEDDER_FAILED):
+                return Warmed(key, f"embedding failed: {found.reason}")
             kept = await self._cache.remember(
                 call,
                 identity,
@@ -57,6 +60,7 @@ class Warmer:
                 ttl=rule.behaviour.ttl,
                 namespace=namespace,
                 upstream_seconds=0.0,
+                found=found,
             )
         except (Unreadable, Unstorable, StoreError, TypeError) as error:
             return Warmed(key, f"failed to store response: {error}")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from askonce.cache import Cache, Candidate, Entry, Filter, Judgement, Limits, Policy, StoreError, Vector
 from askonce.cache import index as index_module
 from askonce.cache import indexes as indexes_module
+from askonce.cache.difference import LONGEST
 from askonce.cache.judge import default_judge
 from askonce.call import Answer
 
@@ -156,12 +157,12 @@ async def test_exact_only(bench: Any) -> None:
     assert found.entry is not None and found.entry.prompt == ASKED
 
 
-async def test_a_prompt_too_long_to_embed_is_matched_exactly_only(bench: Any) -> None:
-    long = "word " * (bench.embedder.limit // 5) + "x"
+async def test_a_prompt_too_long_to_compare_is_matched_exactly_only(bench: Any) -> None:
+    limit = LONGEST
+    long = "word " * (limit // 5) + "x"
     entry = await bench.remember(long)
     assert entry.vector is None and entry.embedder == ""
     assert (await bench.ask(long)).outcome == "exact"
-    limit = bench.embedder.limit
     assert (
         await bench.ask(long + "y")
     ).reason == f"prompt too long to compare ({limit + 2} characters, at most {limit})"

@@ -9,13 +9,14 @@ import pytest
 from askonce import __version__
 from askonce.cli import main
 
+COMMANDS = ["serve", "web", "exec", "env", "demo", "stats", "tune", "cache", "rules", "certs", "keys", "eval", "bench"]
 HEAVY = ("mitmproxy", "numpy", "pydantic", "fastapi", "httpx", "cryptography", "rich.markdown", "yaml", "asyncio")
 
 
 def test_help_lists_every_command(askonce: Callable[..., Any]) -> None:
     done = askonce("--help")
     names = [line.split()[0] for line in done.out.partition("Commands:\n")[2].splitlines()]
-    assert names == ["serve", "web", "exec", "env", "demo", "stats", "cache", "rules", "certs", "keys", "bench"]
+    assert names == COMMANDS
 
 
 def test_help_reads_nothing_heavy() -> None:
@@ -27,9 +28,7 @@ def test_help_reads_nothing_heavy() -> None:
     assert not [name for name in HEAVY if repr(name) in done.stderr]
 
 
-@pytest.mark.parametrize(
-    "command", ["serve", "web", "exec", "env", "demo", "stats", "cache", "rules", "certs", "keys", "bench"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(askonce: Callable[..., Any], command: str) -> None:
     done = askonce(command, "-h")
     assert (done.code, done.err) == (0, "")

@@ -60,7 +60,7 @@ async def serve(cache: Cache, accounting: Accounting, shelves: Shelves) -> Async
             version="1",
             ready=lambda: None,
             reload=None,
-            products=[lambda shared: langcache(shelves, lambda: spec, token=shared.token)],
+            products=[lambda shared: langcache(shelves, lambda: spec, shared.accounting, token=shared.token)],
         )
         headers = {"user-agent": agent} | ({"authorization": f"Bearer {key}"} if key else {})
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -470,3 +470,20 @@ async def test_the_view_serves_the_same(client: httpx.AsyncClient) -> None:
 def test_a_wrong_section_is_refused(section: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         LangCacheSpec.model_validate(section)
+
+
+async def test_searches_and_sets_are_counted(client: httpx.AsyncClient, accounting: Accounting) -> None:
+    await search(client)
+    await put(client)
+    for prompt in (PROMPT, PROMPT.upper(), REWORDED):
+        await search(client, prompt, searchStrategies=["exact", "semantic"])
+    await client.post("entries/search", json={})
+    await client.post("flush")
+    assert accounting.stats()["stores"] == {
+        "langcache": {
+            "flush": {"done": 1},
+            "search": {"error": 1, "exact": 2, "miss": 1, "semantic": 1},
+            "set": {"done": 1},
+        }
+    }
+    assert accounting.stats()["calls"] == 0

@@ -1,11 +1,13 @@
 import dataclasses
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from askonce.accounting import CallRecord
 from askonce.call import Usage
+from askonce.manage import create_app
 
 MISS = CallRecord(
     outcome="miss",
@@ -195,3 +197,35 @@ async def test_a_label_cannot_break_out_of_the_exposition(client, accounting):
     families = list(text_string_to_metric_families(text))
     models = {sample.labels.get("model") for family in families for sample in family.samples}
     assert 'evil"} 1\naskonce_fake 1' in models
+
+
+async def test_metrics_count_what_clients_keep_themselves(client, accounting):
+    with accounting.store_request("langcache", "search") as counted:
+        counted.outcome = "miss"
+    lines = (await client.get("/metrics")).text.splitlines()
+    labels = 'operation="search",outcome="miss",product="langcache"'
+    assert f"askonce_store_requests_total{{{labels}}} 1.0" in lines
+    assert 'askonce_store_request_seconds_count{operation="search",product="langcache"} 1.0' in lines
+    assert "promptcache_requests_total 0.0" in lines
+
+
+async def test_the_token_or_a_gateways_key_opens_the_metrics_of_all(cache, accounting, connect):
+    app = create_app(
+        cache, accounting, token="t", version="1", ready=lambda: None, reload=None, is_key=lambda key: key == "sk-good"
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://askonce.internal") as client:
+        for headers, status in (
+            ({}, 401),
+            ({"X-API-Key": "sk-revoked"}, 401),
+            ({"X-API-Key": ""}, 401),
+            ({"Authorization": "Bearer sk-revoked"}, 401),
+            ({"X-API-Key": "sk-good"}, 200),
+            ({"Authorization": "Bearer sk-good"}, 200),
+            ({"Authorization": "Bearer t"}, 200),
+            ({"Authorization": "Bearer t", "X-API-Key": "sk-revoked"}, 200),
+        ):
+            response = await client.get("/metrics", headers=headers)
+            assert response.status_code == status, headers
+            assert status == 200 or response.json() == {"error": "Unauthorized"}
+        assert (await client.get("/v1/stats", headers={"X-API-Key": "sk-good"})).status_code == 401
+    assert (await connect().get("/metrics")).status_code == 200

@@ -1,0 +1,56 @@
+"""What two long prompts differ in: shared paragraphs and sentences are taken out before a judge compares the rest.
+
+The one rule: only the request may differ, never what it is about. A prompt is a text and a request at one of its ends;
+where anything else differs (another text under the same question, a change in the middle), there is nothing to compare.
+"""
+
+import re
+from functools import lru_cache
+
+__all__ = ["LONG", "LONGEST", "difference"]
+
+LONG = 400
+"""Characters up to which two prompts are compared as wholes, unless they begin or end with the same sentences."""
+
+LONGEST = 8_000
+"""Characters beyond which prompts are not compared, so that a lookup stays short."""
+
+_SENTENCE = re.compile(r"[^\n.!?]*(?:[.!?]+(?=\s|$)|\n+|$|[.!?])\s*")
+_REQUEST = re.compile(
+    r"\?|^\W*(?:please\s+|now\s+|then\s+|can you\s+|could you\s+)*"
+    r"(?:answer|analy[sz]e|calculate|classify|compare|compute|create|convert|count|define|describe|draft|"
+    r"explain|extract|find|fix|generate|give|identify|improve|list|make|name|outline|"
+    r"proofread|provide|rank|rate|refactor|rephrase|reply|respond|rewrite|say|show|shorten|simplify|solve|suggest|"
+    r"summari[sz]e|tell|translate|write)\b",
+    re.IGNORECASE,
+)
+
+
+def difference(one: str, other: str) -> tuple[str, str] | None:
+    """The two prompts without what they share, or as they are where they are short and share nothing.
+
+    None where the prompts cannot be compared: both would have to be long, and more than a request at one end differs.
+    """
+    left, right = _sentences(one), _sentences(other)
+    least = min(len(left), len(right))
+    start = 0
+    while start < least and left[start].strip() == right[start].strip():
+        start += 1
+    end = 0
+    while end < least - start and left[-1 - end].strip() == right[-1 - end].strip():
+        end += 1
+    short = len(one) <= LONG and len(other) <= LONG
+    if not start and not end:
+        return (one, other) if short else None
+    a, b = ("".join(s[start : len(s) - end]).strip() for s in (left, right))
+    if a == b:  # they differ in blanks only
+        return one, one
+    asks = bool(_REQUEST.search(a) and _REQUEST.search(b)) and not (start and end)
+    if asks and len(a) <= LONG and len(b) <= LONG:
+        return a, b
+    return (one, other) if short else None
+
+
+@lru_cache(maxsize=512)
+def _sentences(text: str) -> tuple[str, ...]:
+    return tuple(found.group() for found in _SENTENCE.finditer(text) if found.group())

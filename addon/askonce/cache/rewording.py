@@ -1,0 +1,75 @@
+"""Plain rewordings: the same content words in another frame ("What is the way to sort a Python list?").
+
+The one rule: every content word has its like on the other side, both ask the same kind of question, and all that
+differs is grammar that carries nothing. Among pairs of real questions that pass, people call as many the same as among
+pairs that are equal word for word, so the judge takes them for the same; whatever else differs is a matter of degree.
+"""
+
+from collections import Counter
+
+from askonce.cache.guards import Pair
+from askonce.cache.lexicon import FILLERS, FUNCTION_WORDS, are_synonyms, stem
+from askonce.cache.reading import Reading
+
+__all__ = ["reworded"]
+
+_LIGHT = (
+    frozenset(
+        """a an the some any several of on at for by so as really just also what which how is are am do does can could would i you we one
+there here be being get please tell me us give show explain help know want like would will
+way ways method methods steps best possible's""".split()
+    )
+    | FILLERS
+)
+"""Function words of which each side may have its own."""
+_WAYS = frozenset("way ways method methods steps".split())
+_PLACED = frozenset("in from about".split())
+"""Prepositions that may be traded for a compound ("hikes in Rome", "Rome hikes"), but not beside "is" ("is it in Rome")."""
+_CLASSES = {"": "what", "who": "what", "what": "what"}
+_NEUTRAL = frozenset(map(stem, FILLERS | {"step", "steps", "method", "methods"}))
+
+
+def reworded(pair: Pair) -> bool:
+    """Whether the two prompts are one question in two frames. Guards must have been asked before."""
+    a, b = pair.a, pair.b
+    if _kind(a) != _kind(b) or a.foreign or b.foreign:
+        return False
+    if a.numbers != b.numbers and sorted(map(repr, a.numbers)) != sorted(map(repr, b.numbers)):
+        return False
+    if (
+        a.spans != b.spans
+        or a.symbols != b.symbols
+        or len(a.stems & b.stems) < 1
+        or min(len(a.order), len(b.order)) < 2
+    ):
+        return False
+    if not _partnered(pair.only_a, pair.only_b, b) or not _partnered(pair.only_b, pair.only_a, a):
+        return False
+    times_a, times_b = Counter(w.stem for w in a.words), Counter(w.stem for w in b.words)
+    if any(times_a[s] != times_b[s] for s in a.stems & b.stems):
+        return False
+    unshared = a.token_set ^ b.token_set
+    own = {t for t in unshared if t in FUNCTION_WORDS}
+    placed = own & _PLACED
+    if placed and (a.question == "yes/no" or len(placed) > 1):
+        return False
+    if {"will", "would"} <= own or "by" in own:
+        return False  # "does she like him", "is she liked by him"
+    if a.question == "yes/no" and {"i", "you"} <= own:
+        return False  # "can I cancel it", "can you cancel it"
+    if _kind(a) == "what" and own & {"do", "does"} and own & {"is", "are"}:
+        return False  # "what is a barometer", "what does a barometer do"
+    if unshared & _WAYS:
+        own.discard("to")  # "how do I sort it", "what is the way to sort it"
+    return own - _LIGHT <= placed
+
+
+def _kind(reading: Reading) -> str:
+    return _CLASSES.get(reading.question, reading.question)
+
+
+def _partnered(only: list[str], theirs: list[str], other: Reading) -> bool:
+    """Whether each word that only one side has is neutral, or has a synonym on the other."""
+    return all(
+        word in _NEUTRAL or any(are_synonyms(word, partner) for partner in (theirs or other.order)) for word in only
+    )

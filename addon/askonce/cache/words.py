@@ -1,0 +1,51 @@
+"""Vectors of single words, for comparing prompts word by word whatever embedder found them.
+
+The words are those of wordllama, which is installed in any case. A vector here is of the word alone, so the same word
+is the same everywhere; the most recent ones are kept.
+"""
+
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from askonce.cache.embed import _load_wordllama
+from askonce.cache.lexicon import FUNCTION_WORDS, stem
+
+__all__ = ["WordVector", "WordVectors", "word_vectors"]
+
+
+class WordVector(NamedTuple):
+    """One word: a unit vector and the length that it had, which grows with how much the word says."""
+
+    unit: NDArray[np.float32]
+    length: float
+    stem: int
+    """Equal for words of one stem, within this process."""
+    content: bool
+    whole: bool
+    """One token: what is not may be a typing error."""
+
+
+class WordVectors:
+    """Words by their vectors. Thread-safe."""
+
+    def __init__(self, tokenizer: Any, table: NDArray[np.float32]) -> None:
+        """`table` is (tokens, dimension); `tokenizer` is of the `tokenizers` package."""
+        self._tokenizer, self._table = tokenizer, table
+        self.of = lru_cache(maxsize=20_000)(self._of)
+
+    def _of(self, word: str) -> WordVector:
+        tokens = self._tokenizer.encode(word, add_special_tokens=False).ids
+        vector = self._table[tokens].sum(axis=0) if tokens else np.zeros(self._table.shape[1], dtype=np.float32)
+        length = float(np.sqrt(vector @ vector))
+        unit = vector / length if length else vector
+        return WordVector(unit, length or 1e-6, hash(stem(word)), word not in FUNCTION_WORDS, len(tokens) == 1)
+
+
+@cache
+def word_vectors() -> WordVectors:
+    """The vectors of wordllama's vocabulary, loaded once for the process."""
+    model = _load_wordllama()
+    return WordVectors(model.tokenizer, model.embedding)

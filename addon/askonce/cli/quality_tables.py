@@ -1,0 +1,114 @@
+"""What `eval` and `tune` show to people. One rule: it is the report that `--json` prints, and nothing more."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from askonce.cli.output import notes, results, table
+from askonce.quality import bounds
+from askonce.quality.report import rules_lines
+from askonce.quality.trial import Watch
+from askonce.quality.tune import Point, Tuned
+
+__all__ = ["show_pairs", "show_stream", "show_tuned", "watching"]
+
+MEASURES = {
+    "served": "served",
+    "recall": "recall",
+    "false_reuse": "false",
+    "wrong_share": "wrong",
+    "coverage_at_1": "at 1 %",
+    "coverage_at_5": "at 5 %",
+}
+LEGEND = (
+    "recall: served of the pairs that one answer serves; false: of the others; wrong: share of what was served; "
+    "at 1 %, at 5 %: coverage with that share wrong"
+)
+
+
+def show_pairs(report: Mapping[str, Any]) -> None:
+    console = results()
+    console.print(f"{report['pairs']:,} pairs, embedder {report['embedder']}\n", markup=False)
+    ours = f"askonce, max_error {report['max_error']:g}"
+    rows = [
+        (name, *_measures(one), f"{one['us_per_decision']:.0f}")
+        for name, one in ({ours: report} | report["baselines"]).items()
+    ]
+    console.print(table(("", *(f">{heading}" for heading in MEASURES.values()), ">µs"), rows))
+    if report["categories"]:
+        by_category = [(name, one["pairs"], *_measures(one)) for name, one in report["categories"].items()]
+        console.print()
+        columns = ("askonce, by category", ">pairs", *(f">{heading}" for heading in MEASURES.values()))
+        console.print(table(columns, by_category))
+    if report["misses"]:
+        listed = ", ".join(f"{name} {count}" for name, count in report["misses"].items())
+        console.print(f"\nnot served because of: {listed}", markup=False)
+    console.print(f"\n{LEGEND}", style="dim")
+
+
+def _measures(one: Mapping[str, Any]) -> Iterator[str]:
+    for name in MEASURES:
+        yield _percent(one["served"] / one["pairs"] if name == "served" else one[name])
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def show_stream(report: Mapping[str, Any]) -> None:
+    console = results()
+    counted = f"{report['queries']:,} questions, {report['classes']} answers, embedder {report['embedder']}\n"
+    console.print(counted, markup=False)
+    rows = []
+    for run in report["runs"]:
+        static = run["baselines"]["best static"]
+        for name, one in (("askonce", run), (f"best cosine: {static['threshold']:.3f}", static)):
+            shares = (_percent(one["hit_share"]), one["wrong"], f"{one['wrong_share']:.2%}")
+            time = f"{one['us_per_decision']:.0f}" if "us_per_decision" in one else ""
+            rows.append((run["seed"], f"{run['max_error']:g}", name, one["exact"], one["hits"], *shares, time))
+    columns = ("seed", ">max_error", "", ">exact", ">hits", ">of all", ">wrong", ">of hits", ">µs")
+    console.print(table(columns, rows))
+
+
+def show_tuned(tuned: Tuned) -> None:
+    console = results()
+    tried = [(f"{point.max_error:g}", *_point(point)) for point in tuned.tried]
+    columns = (">max_error", ">pairs", ">served", ">wrong", ">of served", ">at most")
+    console.print(table(columns, tried))
+    sure = f"{tuned.confidence:.0%}"
+    if tuned.chosen is None or tuned.check is None:
+        few = bounds.needed(tuned.target, 1 - (1 - tuned.confidence) / len(tuned.tried))
+        told = f"no value can be shown to keep wrong answers within {tuned.target:.2%} with {sure} confidence; "
+        told += f"it takes at least {few:,} pairs that are served, in the half that chooses, without a mistake"
+    else:
+        _, served, wrong, share, bound = _point(tuned.check)
+        told = f"{tuned.chosen.max_error:g} on the other half: {wrong} wrong of {served} served, {share}; "
+        told += f"at most {bound} with {sure} confidence"
+        if not tuned.holds:
+            told += f", which is over {tuned.target:.2%}: the choice does not hold"
+        elif not tuned.is_shown:
+            told += "; more pairs would tell more"
+    console.print(f"\n{told}\n", markup=False)
+    console.print("for rules.yaml:\n", style="dim")
+    console.print(rules_lines(tuned), markup=False, end="")
+
+
+def _point(point: Point) -> tuple[str, ...]:
+    counts = (f"{point.pairs:,}", f"{point.served:,}", f"{point.wrong:,}")
+    return *counts, f"{point.wrong_share:.2%}", f"{point.bound:.2%}"
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Progress on stderr, where a person sees it."""
+    console = notes()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+
+        def watch(phase: str, total: int) -> Any:
+            task = progress.add_task(phase, total=total)
+            return lambda: progress.advance(task)
+
+        yield watch

@@ -1,0 +1,69 @@
+"""A stream of questions through a cache that starts empty and learns, as a proxy's would.
+
+One rule: questions come one after the other, and the cache knows only what was asked before.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from askonce.cache import Judge, Policy
+from askonce.quality.labelled import Query
+from askonce.quality.trial import Known, Question, Watch, keep, opened, unwatched
+
+__all__ = ["Run", "run_stream", "shuffled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of a stream."""
+
+    queries: int
+    exact: int
+    """Identical questions; right by definition where one question has one answer, so they count neither way."""
+    hits: int
+    """Semantic ones."""
+    wrong: int
+    us_per_decision: float
+
+    @property
+    def wrong_share(self) -> float:
+        """Of the semantic hits; 0 where there are none."""
+        return self.wrong / self.hits if self.hits else 0.0
+
+    @property
+    def hit_share(self) -> float:
+        """Semantic hits among all questions."""
+        return self.hits / self.queries
+
+
+def shuffled(queries: Sequence[Query], seed: int) -> list[Query]:
+    """The questions in another order, always the same for a seed."""
+    return [queries[place] for place in np.random.default_rng(seed).permutation(len(queries))]
+
+
+async def run_stream(
+    queries: Sequence[Query], embedder: Known, judge: Judge, policy: Policy, watch: Watch = unwatched
+) -> Run:
+    """Ask in order; what is missed is remembered with its right answer."""
+    step = watch(f"asking, at most {policy.max_error:.1%} wrong", len(queries))
+    exact = hits = wrong = 0
+    seconds = 0.0
+    async with opened(embedder, judge, len(queries)) as cache:
+        for query in queries:
+            start = time.perf_counter()
+            asked = Question.of(cache, query.text)
+            found = await cache.lookup(asked.call, asked.identity, policy)
+            seconds += time.perf_counter() - start
+            if found.entry is None:
+                await keep(cache, asked, query.answer, found=found)
+            elif found.outcome == "exact":
+                exact += 1
+            else:
+                hits += 1
+                wrong += found.entry.answer.body != query.answer.encode()
+            step()
+    us = seconds / max(1, len(queries)) * 1e6 + embedder.us_per_text
+    return Run(len(queries), exact, hits, wrong, us)

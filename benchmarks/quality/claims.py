@@ -1,0 +1,71 @@
+"""What Askonce claims of its decisions, each claim beside what was measured.
+
+One rule: a claim is measured on questions that the judge was never trained on, and on the path that a call takes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.judge.data import held_out, pairs, rows
+
+from askonce.quality.labelled import Pair, Query
+from askonce.quality.metrics import labels_of, recall_within
+from askonce.quality.report import Contest
+
+__all__ = ["Claim", "coverage_claim", "held_out_pairs", "held_out_stream", "stream_claims", "trap_claims"]
+
+WRONG_REUSE = 0.01
+QQP_COVERAGE = 0.15
+COSINE = "cosine 0.92"
+"""Any of the cosine's thresholds: its ranking is the same at all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One line of the verdict."""
+
+    subject: str
+    claim: str
+    measured: str
+    passed: bool
+
+
+def held_out_pairs(name: str) -> list[Pair]:
+    """The pairs of a development set that no training saw: of qqp the groups that were held out, of the others all."""
+    found = [row for row in pairs(name) if name != "qqp_pairs" or held_out(row.group)]
+    return [Pair(row.a, row.b, row.label, row.category.replace(name, "")) for row in found]
+
+
+def held_out_stream(*, whole: bool = False) -> list[Query]:
+    """The banking77 questions of the intents that were held out, or of all intents."""
+    found = [Query(row["text"], row["cls"]) for row in rows("banking77_stream")]
+    return [query for query in found if whole or held_out(query.answer)]
+
+
+def trap_claims(subject: str, found: Contest, traps: Sequence[Pair], report: Mapping[str, Any]) -> Iterable[Claim]:
+    """Wrong reuse, and recall beside the cosine's at the same wrong reuse."""
+    wrong, recall = report["false_reuse"], report["recall"]
+    theirs = recall_within(found[COSINE].scores, labels_of(traps), wrong)
+    yield Claim(subject, f"wrong reuse at most {WRONG_REUSE:.0%}", f"{wrong:.2%}", wrong <= WRONG_REUSE)
+    claim = "recall not below the cosine's at equal wrong reuse"
+    yield Claim(subject, claim, f"{recall:.1%}, cosine {theirs:.1%}", recall >= theirs)
+
+
+def coverage_claim(subject: str, report: Mapping[str, Any]) -> Claim:
+    """Coverage at 5 % wrong."""
+    ours, theirs = report["coverage_at_5"], report["baselines"][COSINE]["coverage_at_5"]
+    claim = f"coverage at 5 % wrong at least {QQP_COVERAGE:.0%}"
+    return Claim(subject, claim, f"{ours:.1%}, cosine {theirs:.1%}", ours >= QQP_COVERAGE)
+
+
+def stream_claims(subject: str, report: Mapping[str, Any]) -> Iterable[Claim]:
+    """Each shuffle at each bound: within it, and more hits than the best static threshold that keeps it."""
+    for run in report["runs"]:
+        bound, static = run["max_error"], run["baselines"]["best static"]
+        where = f"{subject}, shuffle {run['seed']}"
+        measured = f"{run['wrong']} of {run['hits']}, {run['wrong_share']:.2%}"
+        yield Claim(where, f"wrong among hits at most {bound:.0%}", measured, run["wrong_share"] <= bound)
+        claim = f"more hits than the best cosine threshold within {bound:.0%}"
+        hits = f"{run['hits']}, cosine {static['threshold']:.3f}: {static['hits']}"
+        yield Claim(where, claim, hits, run["hits"] > static["hits"])

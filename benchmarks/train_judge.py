@@ -1,0 +1,216 @@
+"""Trains the judge that ships: `python -m benchmarks.train_judge [--out FILE]`, from the repository root.
+
+Needs scikit-learn and the development sets (see `judge/data.py`); a few minutes on one core. It never sees the
+held-out quarter of qqp, the held-out intents of banking77, nor any of checklist and gsmplus, which
+`benchmarks.quality` measures with.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from benchmarks.judge.data import Row, banking_pairs, held_out, pairs, rows
+from benchmarks.judge.generate import changed, generate
+from numpy.typing import NDArray
+from scipy.stats import beta
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.isotonic import IsotonicRegression
+
+from askonce.cache.embed import load_embedder
+from askonce.cache.features import NAMES, features, sketch
+from askonce.cache.guards import Pair, objection
+from askonce.cache.judge import PARAMETERS
+from askonce.cache.reading import read
+from askonce.cache.rewording import reworded
+from askonce.cache.trees import LEAVES
+from askonce.cache.words import word_vectors
+
+WEIGHTS = {"qqp": 1.0, "banking77": 0.15, "made": 0.1, "changed": 0.03}
+"""Of one pair in training: what people labelled counts more than what was made."""
+SHARES = {"qqp": 0.6, "banking77": 0.15, "made": 0.2, "changed": 0.05}
+"""Of each source among all pairs that the calibration is fitted to."""
+HIGHEST = 0.99
+"""No score is worth more than this: what the pairs at hand can show."""
+FOLDS = 4
+BOOSTING = {
+    "max_iter": 250,
+    "learning_rate": 0.06,
+    "max_leaf_nodes": LEAVES,
+    "min_samples_leaf": 40,
+    "l2_regularization": 5.0,
+    "random_state": 0,
+}
+
+
+def collect(seed: int = 0) -> dict[str, list[Row]]:
+    """The pairs to train on, by source."""
+    embedder, dice = load_embedder("wordllama"), random.Random(seed)
+    qqp = [row for row in pairs("qqp_pairs") if not held_out(row.group)]
+    banking = banking_pairs(embedder.embed, test=False)
+    made = [Row(m.a, m.b, m.label, m.kind, m.kind) for m in generate(seed, 30_000)]
+    groups = {row.a: row.group for row in qqp} | {row["text"]: row["cls"] for row in rows("banking77_stream")}
+    asked = [row.a for row in qqp[::2]]
+    intents = [row["text"] for row in rows("banking77_stream") if not held_out(row["cls"])]
+    altered = [*changed(asked, dice, 12_000, "qqp"), *changed(intents, dice, 5_000, "banking77")]
+    return {
+        "qqp": qqp,
+        "banking77": banking,
+        "made": made,
+        "changed": [Row(m.a, m.b, m.label, m.kind, groups[m.group]) for m in altered],
+    }
+
+
+GUARDED, UNDECIDED, SAME, REWORDED = range(-1, 3)
+"""What stands before the trees: a guard objects, nothing, the same words but for courtesies, a plain rewording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Feature rows, labels, folds by group, and what stood before the trees."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int8]
+    folds: NDArray[np.int64]
+    verdicts: NDArray[np.int64]
+
+
+def measured(found: Sequence[Row]) -> Table:
+    words = word_vectors()
+    table, verdicts = [], []
+    for row in found:
+        pair = Pair(read(row.a), read(row.b))
+        if pair.same:
+            verdicts.append(SAME)
+        elif objection(pair):
+            verdicts.append(GUARDED)
+        else:
+            verdicts.append(REWORDED if reworded(pair) else UNDECIDED)
+        table.append(features(sketch(pair.a, words), sketch(pair.b, words), pair))
+    return Table(
+        np.array(table, np.float32),
+        np.array([row.label for row in found], np.int8),
+        np.array([sum(row.group.encode()) % FOLDS for row in found]),
+        np.array(verdicts),
+    )
+
+
+def noise(table: Table) -> float:
+    """The share of labels that call one question two, at least (95 % confidence), seen where both are the same."""
+    same = table.y[table.verdicts == SAME]
+    wrong = int((same == 0).sum())
+    return float(beta.ppf(0.05, wrong, len(same) - wrong + 1)) if wrong else 0.0
+
+
+def flattened(model: HistGradientBoostingClassifier) -> dict[str, NDArray[np.generic]]:
+    """The arrays of `askonce.cache.trees.Trees`."""
+    trees = [iteration[0].nodes for iteration in model._predictors]
+    tests = (len(trees), LEAVES - 1)
+    feature, mask = np.zeros(tests, np.int16), np.full(tests, 0xFFFF, np.uint16)
+    threshold, value = np.full(tests, np.inf, np.float32), np.zeros((len(trees), LEAVES), np.float32)
+    for number, nodes in enumerate(trees):
+        for test, (node, first, end) in enumerate(tests_of(nodes, 0, 0)):
+            feature[number, test] = node["feature_idx"]
+            threshold[number, test] = np.float32(node["num_threshold"])
+            mask[number, test] = 0xFFFF & ~sum(1 << i for i in range(first, end))
+        for leaf, node in enumerate(leaves_of(nodes, 0)):
+            value[number, leaf] = node["value"]
+    start = np.float64(model._baseline_prediction.item())
+    return {"features": feature, "thresholds": threshold, "masks": mask, "values": value, "start": start}
+
+
+def leaves_of(nodes: NDArray[np.void], index: int) -> Iterator[np.void]:
+    """The leaves below a node, from left to right."""
+    node = nodes[index]
+    if node["is_leaf"]:
+        yield node
+    else:
+        yield from leaves_of(nodes, int(node["left"]))
+        yield from leaves_of(nodes, int(node["right"]))
+
+
+def tests_of(nodes: NDArray[np.void], index: int, first: int) -> Iterator[tuple[np.void, int, int]]:
+    """The tests at and below a node, each with the leaves of its left branch: the first and the one after the last."""
+    node = nodes[index]
+    if not node["is_leaf"]:
+        end = first + sum(1 for _ in leaves_of(nodes, int(node["left"])))
+        yield node, first, end
+        yield from tests_of(nodes, int(node["left"]), first)
+        yield from tests_of(nodes, int(node["right"]), end)
+
+
+def calibrated(
+    scores: NDArray[np.float64], labels: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Knots of a rising curve from score to probability: isotonic over the scores' quantiles."""
+    order = np.argsort(scores)
+    bins = [chunk for chunk in np.array_split(order, 120) if len(chunk)]
+    middle = np.array([np.average(scores[chunk], weights=weights[chunk]) for chunk in bins])
+    share = np.array([np.average(labels[chunk], weights=weights[chunk]) for chunk in bins])
+    mass = np.array([weights[chunk].sum() for chunk in bins])
+    curve = IsotonicRegression(y_min=0, y_max=HIGHEST).fit(middle, share, sample_weight=mass)
+    return middle, curve.predict(middle)
+
+
+def alike(labels: dict[str, NDArray[np.int8]]) -> str:
+    """How many of each source's pairs people call alike."""
+    return ", ".join(f"{name} {found.mean():.1%} of {len(found):,}" for name, found in labels.items() if len(found))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--out", type=Path, default=PARAMETERS)
+    out = options.parse_args().out
+    started = time.perf_counter()
+
+    def say(text: str) -> None:
+        print(f"{time.perf_counter() - started:4.0f} s  {text}", flush=True)
+
+    tables = {name: measured(found) for name, found in collect().items()}
+    say(f"{sum(len(t.y) for t in tables.values()):,} pairs read")
+    for verdict, name in ((SAME, "the same words"), (REWORDED, "plain rewording"), (GUARDED, "a guard objects")):
+        say(f"{name}: {alike({source: t.y[t.verdicts == verdict] for source, t in tables.items()})}")
+    missed = noise(tables["qqp"])
+    say(f"labels of qqp that call one question two: at least {missed:.1%}")
+
+    kept = {name: t.verdicts != GUARDED for name, t in tables.items()}
+    x = np.vstack([t.x[kept[name]] for name, t in tables.items()])
+    y = np.concatenate([t.y[kept[name]] for name, t in tables.items()])
+    folds = np.concatenate([t.folds[kept[name]] for name, t in tables.items()])
+    sources = np.concatenate([[name] * int(kept[name].sum()) for name in tables])
+    weights = np.array([WEIGHTS[name] for name in sources])
+
+    scores = np.zeros(len(y))
+    for fold in range(FOLDS):
+        train = folds != fold
+        model = HistGradientBoostingClassifier(**BOOSTING).fit(x[train], y[train], sample_weight=weights[train])
+        scores[~train] = model.decision_function(x[~train])
+        say(f"fold {fold + 1} of {FOLDS}")
+    counts = {name: int((sources == name).sum()) for name in tables}
+    masses = np.array([SHARES[name] / counts[name] for name in sources])
+    truth = np.where(sources == "qqp", y / (1 - missed), y)
+    knots, probabilities = calibrated(scores, truth, masses)
+    found = np.interp(scores, knots, probabilities)
+    for low, high in pairwise((0.5, 0.8, 0.9, 0.95, 0.98, 1.0)):
+        shown = (found >= low) & (found < high)
+        say(f"{low} to {high}: {alike({name: y[shown & (sources == name)] for name in tables})}")
+
+    model = HistGradientBoostingClassifier(**BOOSTING).fit(x, y, sample_weight=weights)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        out,
+        **flattened(model),
+        knots=knots.astype(np.float32),
+        probabilities=probabilities.astype(np.float32),
+        names=np.array(json.dumps(NAMES)),
+    )
+    say(f"{out.name}: {out.stat().st_size / 1024:.0f} KiB, {len(model._predictors)} trees")
+
+
+if __name__ == "__main__":
+    main()

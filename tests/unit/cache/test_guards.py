@@ -1,0 +1,80 @@
+"""What the guards object to, and what they leave to the judge."""
+
+import pytest
+
+from askonce.cache.guards import Pair, objection, objections
+from askonce.cache.reading import read
+
+CONTRADICTIONS = [
+    ("number", "What is 5% of 80?", "What is 7% of 80?"),
+    ("number", "What is the sum of three and four?", "What is the sum of three and five?"),
+    ("number", "How do I install Python 3.11?", "How do I install Python 3.12?"),
+    ("unit", "How far is 10 miles in km?", "How far is 10 km in miles?"),
+    ("unit", "What is a mile in kilometers?", "What is a mile in meters?"),
+    ("date", "What happened in May?", "What happened in June?"),
+    ("id", "Explain error E1234", "Explain error E1235"),
+    ("quote", 'Translate "good morning" into French', 'Translate "good night" into French'),
+    ("quote", "What does `x += 1` do?", "What does `x -= 1` do?"),
+    ("symbol", "What does ~ mean in C?", "What does % mean in C?"),
+    ("negation", "Is it safe to eat raw eggs?", "Is it not safe to eat raw eggs?"),
+    ("negation", "Can I take aspirin with ibuprofen?", "Can I take aspirin without ibuprofen?"),
+    ("antonym", "Is it legal to park here?", "Is it illegal to park here?"),
+    ("antonym", "Should I buy Apple stock?", "Should I sell Apple stock?"),
+    ("antonym", "How do I turn the light on?", "How do I turn the light off?"),
+    ("antonym", "How can I increase my weight?", "How can I decrease my weight?"),
+    ("antonym", "What to do before surgery?", "What to do after surgery?"),
+    ("antonym", "How to become a more patient person?", "How to become a less patient person?"),
+    ("antonym", "What is the cheapest phone?", "What is the most expensive phone?"),
+    ("direction", "flights from Paris to London", "flights from London to Paris"),
+    ("order", "Does Anna love Ben?", "Does Ben love Anna?"),
+    ("order", "Did Anna call Ben?", "Was Anna called by Ben?"),
+    ("order", "Is Anna taller than Ben?", "Is Ben taller than Anna?"),
+    ("order", "Who beat Brazil in the final?", "Who did Brazil beat in the final?"),
+    ("name", "Where was Marie Curie born?", "Where was Pierre Curie born?"),
+    ("country", "What is the capital of France?", "What is the capital of Spain?"),
+    ("figure", "How much revenue did we make?", "How much profit did we make?"),
+    ("scope", "List all users except admins", "List all users including admins"),
+    ("scope", "Do all birds fly?", "Do some birds fly?"),
+    ("scope", "Can I only eat fruit?", "Can I eat fruit?"),
+    ("tense", "Is she a doctor?", "Was she a doctor?"),
+    ("tense", "Is Anna becoming a pilot?", "Is Anna a pilot?"),
+    ("person", "Did she tell him?", "Did he tell her?"),
+    ("question", "How does it work?", "Why does it work?"),
+    ("question", "When was it built?", "Where was it built?"),
+    ("action", "Summarize this text", "Translate this text"),
+    ("language", "Wie alt ist Berlin?", "Wie groß ist Berlin?"),
+]
+
+HARMLESS = [
+    ("What is the capital of France?", "Tell me what the capital of France is."),
+    ("Did Anna call Ben?", "Was Ben called by Anna?"),
+    ("What is 50% of 80?", "What is half of 80?"),
+    ("How do I merge two dicts?", "How do I merge two dictionaries?"),
+    ("How many legs has a spider?", "How many legs does a spider have?"),
+    ("Which is better, tea or coffee?", "Which is better, coffee or tea?"),
+    ("What is the US tax rate?", "What is the tax rate in the United States?"),
+    ("Is he less shy than her?", "Is he less shy than her, really?"),
+]
+
+
+@pytest.mark.parametrize(("guard", "one", "other"), CONTRADICTIONS)
+def test_a_contradiction_is_named(guard: str, one: str, other: str) -> None:
+    for left, right in ((one, other), (other, one)):
+        assert guard in {found.guard for found in objections(left, right)}
+        assert objection(Pair(read(left), read(right))) is not None
+
+
+@pytest.mark.parametrize(("one", "other"), HARMLESS)
+def test_what_is_no_contradiction_is_left_to_the_judge(one: str, other: str) -> None:
+    assert objections(one, other) == []
+
+
+@pytest.mark.parametrize("text", [text for _, *texts in CONTRADICTIONS for text in texts])
+def test_a_prompt_does_not_contradict_itself(text: str) -> None:
+    assert objections(text, text) == []
+    assert objections(text, f"Hello! {text} Thanks!") == []
+
+
+def test_a_reason_names_both_sides() -> None:
+    assert str(objections("Is it 5 km?", "Is it 7 km?")[0]) == "number: 5 / 7"
+    assert str(objections("Is it safe?", "Is it not safe?")[0]) == "negation: - / not"

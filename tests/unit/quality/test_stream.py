@@ -1,0 +1,34 @@
+from tests.unit.quality.conftest import Cosine, Words
+
+from askonce.cache import Policy
+from askonce.quality.labelled import Query
+from askonce.quality.stream import run_stream, shuffled
+from askonce.quality.trial import Known
+
+
+async def test_only_what_was_asked_before_is_known(words: Words, cosine: Cosine) -> None:
+    queries = [
+        Query("red", "R"),  # nothing is stored yet
+        Query("a red one", "R"),  # a hit
+        Query("green", "G"),
+        Query("red", "R"),  # identical
+        Query("the green", "B"),  # a wrong hit
+        Query("red small", "S"),  # refused by a guard, and stored
+        Query("red small please", "S"),  # a hit
+    ]
+    known = Known(words, [query.text for query in queries])
+    run = await run_stream(queries, known, cosine, Policy(max_error=0.05))
+    assert (run.queries, run.exact, run.hits, run.wrong) == (7, 1, 3, 1)
+    assert (run.wrong_share, run.hit_share) == (1 / 3, 3 / 7)
+    assert run.us_per_decision > 0
+
+
+async def test_a_stream_without_hits_has_nothing_wrong(words: Words, cosine: Cosine) -> None:
+    run = await run_stream([Query("red", "R")], Known(words, ["red"]), cosine, Policy())
+    assert (run.hits, run.wrong_share, run.hit_share) == (0, 0.0, 0.0)
+
+
+def test_a_seed_names_an_order() -> None:
+    queries = [Query(str(n), "x") for n in range(50)]
+    assert shuffled(queries, 3) == shuffled(queries, 3) != shuffled(queries, 4)
+    assert sorted(shuffled(queries, 3), key=lambda q: int(q.text)) == queries
