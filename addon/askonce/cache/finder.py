@@ -4,7 +4,6 @@ The one rule here: what cannot be decided is a miss that says why. A fault of th
 is a miss; a fault of the store passes through.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -26,9 +25,9 @@ __all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", 
 
 CANDIDATES = 5
 """Nearest entries that the judge is shown."""
-AT_ONCE, SHORT = 0.002, 1_000
-"""Seconds of CPU, and characters, up to which looking for another wording is done at once, on the event loop: a thread
-would hold the interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
+SHORT = 1_000
+"""Characters up to which looking for another wording in memory is done at once, on the event loop: a thread would hold
+the interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
 LOADING = "embedder loading"
 EMBEDDER_FAILED = "embedder failed"
 
@@ -80,8 +79,6 @@ class Finder:
     ) -> None:
         self._store, self._memory, self._indexes, self._judge = store, memory, indexes, judge
         self._clock, self._report = clock, report
-        self._pace: float | None = None
-        """Seconds of CPU that looking for another wording takes, a mean over the last ones; None before the first."""
 
     def from_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit on the same call if that is in memory; None says nothing."""
@@ -119,7 +116,7 @@ class Finder:
         if unlike:
             return Lookup("miss", reason=reason or unlike)
         index = self._indexes.get(identity.partition, embedder)
-        found = self._timed(call.prompt, index, policy, embedder, now)
+        found = replace(self._reworded(call.prompt, index, policy, embedder, now), embedder=embedder.name)
         return replace(found, reason=reason) if reason and not found.entry else found
 
     def find_at_once(self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None) -> Lookup | None:
@@ -132,28 +129,19 @@ class Finder:
             return None
         if unlike := exact_only(call):
             return Lookup("miss", reason=unlike)
-        if self._pace is None or self._pace > AT_ONCE or len(call.prompt) > SHORT or not is_local(embedder):
+        if len(call.prompt) > SHORT or not is_local(embedder):
             return None
         index = self._indexes.loaded(identity.partition, embedder)
         if index is None:
             return None
         try:
-            return self._timed(call.prompt, index, policy, embedder, self._clock(), from_disk=False)
+            found = self._reworded(call.prompt, index, policy, embedder, self._clock(), from_disk=False)
         except _OnDisk:
             return None
-
-    def _timed(
-        self, prompt: str, index: Index, policy: Policy, embedder: Embedder, now: float, *, from_disk: bool = True
-    ) -> Lookup:
-        began = time.thread_time()
-        found = self._reworded(prompt, index, policy, embedder, now, from_disk)
-        if found.vector is not None and len(prompt) <= SHORT:
-            took = time.thread_time() - began
-            self._pace = took if self._pace is None else 0.9 * self._pace + 0.1 * took
         return replace(found, embedder=embedder.name)
 
     def _reworded(
-        self, prompt: str, index: Index, policy: Policy, embedder: Embedder, now: float, from_disk: bool
+        self, prompt: str, index: Index, policy: Policy, embedder: Embedder, now: float, *, from_disk: bool = True
     ) -> Lookup:
         if not len(index):
             return Lookup("miss", reason="no entry")
