@@ -4,7 +4,6 @@ The one rule here: what cannot be decided is a miss that says why. A fault of th
 is a miss; a fault of the store passes through.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -12,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from askonce.cache.decision import Policy, decide
-from askonce.cache.difference import LONG, LONGEST
+from askonce.cache.difference import LONGEST
 from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
 from askonce.cache.index import Index
@@ -26,9 +25,9 @@ __all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", 
 
 CANDIDATES = 5
 """Nearest entries that the judge is shown."""
-AT_ONCE = 0.002
-"""Seconds of CPU up to which looking for another wording is done at once, on the event loop: a thread would hold the
-interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
+SHORT = 1_000
+"""Characters up to which looking for another wording in memory is done at once, on the event loop: a thread would hold
+the interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
 LOADING = "embedder loading"
 EMBEDDER_FAILED = "embedder failed"
 
@@ -80,8 +79,6 @@ class Finder:
     ) -> None:
         self._store, self._memory, self._indexes, self._judge = store, memory, indexes, judge
         self._clock, self._report = clock, report
-        self._pace: float | None = None
-        """Seconds of CPU that looking for another wording takes, a mean over the last ones; None before the first."""
 
     def from_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit on the same call if that is in memory; None says nothing."""
@@ -92,18 +89,6 @@ class Finder:
         now = self._clock()
         return None if _unfit(entry, policy, now) else _exact(entry, now)
 
-    def same(self, identity: Identity, policy: Policy) -> Lookup:
-        """A hit on the same call, from memory or disk, or why what is there cannot serve. Raises StoreError."""
-        id = self._store.keys.get(identity.exact)
-        entry = None if id is None else self._memory.get(id) or self._store.get(identity.key)
-        if entry is None:
-            return Lookup("miss")
-        now = self._clock()
-        if reason := _unfit(entry, policy, now):
-            return Lookup("miss", reason=reason)
-        self._memory.add(entry)
-        return _exact(entry, now)
-
     def find(
         self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None, *, loading: bool
     ) -> Lookup:
@@ -112,12 +97,17 @@ class Finder:
         Raises StoreError.
         """
         now = self._clock()
-        same = self.same(identity, policy)
-        if same.entry:
-            return same
+        reason = ""
+        id = self._store.keys.get(identity.exact)
+        if id is not None:
+            entry = self._memory.get(id) or self._store.get(identity.key)
+            if entry:
+                reason = _unfit(entry, policy, now)
+                if not reason:
+                    self._memory.add(entry)
+                    return _exact(entry, now)
         if not policy.semantic:
-            return replace(same, reason=same.reason or "no entry")
-        reason = same.reason
+            return Lookup("miss", reason=reason or "no entry")
         if embedder is None:
             if call.exact_only or not self._store.change(identity.partition):
                 return Lookup("miss", reason=reason or call.exact_only or "no entry")
@@ -126,7 +116,7 @@ class Finder:
         if unlike:
             return Lookup("miss", reason=reason or unlike)
         index = self._indexes.get(identity.partition, embedder)
-        found = self._timed(call.prompt, index, policy, embedder, now)
+        found = replace(self._reworded(call.prompt, index, policy, embedder, now), embedder=embedder.name)
         return replace(found, reason=reason) if reason and not found.entry else found
 
     def find_at_once(self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None) -> Lookup | None:
@@ -139,28 +129,19 @@ class Finder:
             return None
         if unlike := exact_only(call):
             return Lookup("miss", reason=unlike)
-        if self._pace is None or self._pace > AT_ONCE or not is_local(embedder) or len(call.prompt) > LONG:
+        if len(call.prompt) > SHORT or not is_local(embedder):
             return None
         index = self._indexes.loaded(identity.partition, embedder)
         if index is None:
             return None
         try:
-            return self._timed(call.prompt, index, policy, embedder, self._clock(), from_disk=False)
+            found = self._reworded(call.prompt, index, policy, embedder, self._clock(), from_disk=False)
         except _OnDisk:
             return None
-
-    def _timed(
-        self, prompt: str, index: Index, policy: Policy, embedder: Embedder, now: float, *, from_disk: bool = True
-    ) -> Lookup:
-        began = time.thread_time()
-        found = self._reworded(prompt, index, policy, embedder, now, from_disk)
-        if found.vector is not None and len(prompt) <= LONG:
-            took = time.thread_time() - began
-            self._pace = took if self._pace is None else 0.9 * self._pace + 0.1 * took
         return replace(found, embedder=embedder.name)
 
     def _reworded(
-        self, prompt: str, index: Index, policy: Policy, embedder: Embedder, now: float, from_disk: bool
+        self, prompt: str, index: Index, policy: Policy, embedder: Embedder, now: float, *, from_disk: bool = True
     ) -> Lookup:
         if not len(index):
             return Lookup("miss", reason="no entry")

@@ -144,7 +144,9 @@ def _numbers(pair: Pair) -> Objection | None:
             if "one" in words or "once" in words:
                 extra.pop(Fraction(1), None)
         if only_a or only_b:
-            dated = any(n.unit in ("date", "time") for n in (*a.numbers, *b.numbers) if n.value in only_a + only_b)
+            dated = any(
+                n.unit in ("date", "time") for n in (*a.numbers, *b.numbers) if n.value in only_a or n.value in only_b
+            )
             return _sides("date" if dated else "number", list(only_a), list(only_b))
     named = {n.value: n.unit for n in a.numbers if n.unit}
     for number in b.numbers:
