@@ -15,14 +15,15 @@ from askonce.cache.embed import Embedder
 from askonce.cache.identity import Identity
 from askonce.cache.indexes import Indexes
 from askonce.cache.judge import Judge, Vector
+from askonce.cache.learning import Learning, Weighed
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
 from askonce.call import Call
 
 __all__ = ["LOADING", "Finder", "Found", "Lookup", "Policy", "Report", "exact_only"]
 
-CANDIDATES = 5
-"""Nearest entries that the judge is shown."""
+AROUND = 12
+"""Nearest entries whose answers are asked whether they agree."""
 LOADING = "embedder loading"
 
 Found = list[tuple[Entry, float]]
@@ -40,13 +41,17 @@ class Lookup:
     similarity: float | None = None
     """Cosine of the entry served (1.0 for an exact one); on a miss, that of `nearest`."""
     probability: float | None = None
-    """The judge's, of the same entry."""
+    """That the same entry's answer is right: the judge's, corrected by evidence."""
     reason: str = ""
     """Why it is a miss: "no entry", "number: 5 / 7", "probability 0.91 < 0.98", "expired", …"""
     nearest: Entry | None = None
     """The candidate that came closest to being served, refused or not, for `cache why`."""
     stale: bool = False
     """The entry is past `expires` and not yet past `stale_until`; only where `max_stale` allows it."""
+    weighed: Weighed | None = field(default=None, repr=False, compare=False)
+    """What `probability` was made of; None where no judge was asked, or a guard refused."""
+    decision: str = field(default="", compare=False)
+    """The name of a semantic hit, by which feedback is given."""
     vector: Vector | None = field(default=None, repr=False, compare=False)
     """The prompt's vector where the lookup made one: give it to `remember`."""
     embedder: str = field(default="", repr=False, compare=False)
@@ -62,11 +67,13 @@ class Finder:
         memory: Memory,
         indexes: Indexes,
         judge: Judge,
+        learning: Learning,
         *,
         clock: Callable[[], float],
         report: Report,
     ) -> None:
         self._store, self._memory, self._indexes, self._judge = store, memory, indexes, judge
+        self._learning = learning
         self._clock, self._report = clock, report
 
     def from_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
@@ -117,17 +124,24 @@ class Finder:
             return Lookup("miss", reason=fault)
         near = [
             (entry, cosine)
-            for entry, cosine in self._entries(index.nearest(vector, CANDIDATES))
+            for entry, cosine in self._entries(index.nearest(vector, AROUND))
             if not _unfit(entry, policy, now) and entry.vector is not None
         ]
+        kept = [pair for pair in near if not self._learning.refuses(partition, prompt, pair[0].key)]
+        if near and not kept:
+            return Lookup("miss", None, near[0][1], reason="said to be wrong", nearest=near[0][0], vector=vector)
+        near = kept
+        pool = self._learning.pool(partition)
         if not near:
             return Lookup("miss", reason="no entry", vector=vector)
         try:
-            decision = decide(self._judge, prompt, vector, near, policy, now=now)
+            decision = decide(self._judge, prompt, vector, near, policy, now=now, evidence=pool)
         except Exception as error:
             self._report("judge", "the judge failed, so answers to reworded questions are not reused", error)
             return Lookup("miss", None, near[0][1], reason="judge failed", nearest=near[0][0], vector=vector)
         served = decision.served
+        if decision.weighed:
+            pool.decided(decision.weighed, policy.max_error, served=served is not None)
         return Lookup(
             "semantic" if served else "miss",
             served,
@@ -136,7 +150,8 @@ class Finder:
             decision.reason,
             decision.nearest,
             served is not None and now >= served.expires,
-            vector,
+            decision.weighed,
+            vector=vector,
         )
 
     def _entries(self, near: Sequence[tuple[int, float]]) -> Found:

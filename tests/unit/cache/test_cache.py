@@ -132,7 +132,7 @@ async def test_the_most_probable_candidate_is_served(bench: Any) -> None:
     bench.judge = Backwards()
     await bench.restart()
     await bench.remember(ASKED)
-    other = await bench.remember(OTHER)
+    other = await bench.remember(OTHER, body=b'{"answer":43}')
     assert (await bench.ask(REWORDED)).entry == other
 
 
