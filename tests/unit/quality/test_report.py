@@ -7,7 +7,7 @@ from tests.unit.quality.conftest import Cosine, Words
 
 from askonce.cache import Policy
 from askonce.quality.labelled import Pair, Query
-from askonce.quality.metrics import labels_of
+from askonce.quality.metrics import Decisions, labels_of
 from askonce.quality.plots import coverage_plot, reliability_plot
 from askonce.quality.report import contest, pairs_report, stream_report
 
@@ -26,18 +26,31 @@ async def test_ours_stands_beside_cosines_of_every_embedder(words: Words, cosine
     report = pairs_report(pairs, found, words.name, 0.2)
     assert json.loads(json.dumps(report)) == report
     assert report["served"] == 3
-    assert report["recall"] == 3 / 4
+    assert report["recall"] == 1.0
     assert report["misses"] == {
         "probability": 1,
         "size": 1,
         "nothing in the prompt that the embedder knows": 1,
-        "prompt too long to compare": 1,
     }
     assert report["categories"]["near"]["recall"] == 1.0
     assert list(report["categories"]) == ["near", "size"]  # one pair has none
     assert list(report["baselines"]) == cosines
-    assert report["baselines"]["cosine 0.7"]["served"] == 5
-    assert report["baselines"]["other cosine 0.92"]["served"] == 3
+    assert report["baselines"]["cosine 0.7"]["served"] == 4
+    assert report["baselines"]["other cosine 0.92"]["served"] == 2
+
+
+def test_misses_are_counted_by_their_kind(pairs: list[Pair]) -> None:
+    reasons = (
+        "",
+        "number: 5 / 7",
+        "number: 1 / -",
+        "probability 0.91 < 0.98",
+        "prompt too long (9 characters)",
+        "x -0.2",
+    )
+    ours = Decisions(np.zeros(6, np.bool_), np.zeros(6), 1.0, reasons)
+    misses = pairs_report(pairs, {"askonce": ours}, "words", 0.02)["misses"]
+    assert misses == {"number": 2, "probability": 1, "prompt too long": 1, "x": 1}
 
 
 async def test_a_stream_is_counted_by_part(words: Words, cosine: Cosine) -> None:
