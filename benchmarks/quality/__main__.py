@@ -27,6 +27,7 @@ from rich.console import Console
 from askonce.cache import Embedder, Judge, Policy, load_embedder
 from askonce.cache.judge import default_judge
 from askonce.cli.quality_tables import show_pairs, show_stream, watching
+from askonce.config import Behaviour
 from askonce.quality.labelled import Pair
 from askonce.quality.metrics import labels_of
 from askonce.quality.pairs import EXACT
@@ -61,9 +62,11 @@ def main() -> int:
             console.print(f"--- {name} ---", style="bold")
             if name == STREAM:
                 parts = {"all intents": lambda _: True, "held-out intents": is_held_out}
-                report = asyncio.run(
-                    stream_report(stream(), embedder, judge, MAX_ERRORS, seeds=SHUFFLES, parts=parts, watch=watch)
+                audit = Behaviour().audit
+                asked = stream_report(
+                    stream(), embedder, judge, MAX_ERRORS, seeds=SHUFFLES, audit=audit, parts=parts, watch=watch
                 )
+                report = asyncio.run(asked)
                 show_stream(report)
                 claims += stream_claims("banking77", report)
             else:

@@ -88,12 +88,13 @@ async def stream_report(
     max_errors: Sequence[float],
     *,
     seeds: Sequence[int],
+    audit: float = 0.0,
     parts: Mapping[str, Callable[[Query], bool]] = EVERYTHING,
     watch: Watch = unwatched,
 ) -> dict[str, Any]:
     """Each shuffle at each bound, beside the best static threshold that keeps the same bound.
 
-    All questions are asked; those of each part are counted apart.
+    All questions are asked; those of each part are counted apart. `audit` as for `run_stream`.
     """
     vectors = Known(embedder, (query.text for query in queries), watch)
     runs = []
@@ -103,7 +104,7 @@ async def stream_report(
         counted = {name: np.array([is_in(query) for query in order]) for name, is_in in parts.items()}
         static = {name: best_static(order, rows, max_errors, which) for name, which in counted.items()}
         for max_error in max_errors:
-            run = await run_stream(order, vectors, judge, Policy(max_error=max_error), watch)
+            run = await run_stream(order, vectors, judge, Policy(max_error=max_error), audit=audit, watch=watch)
             for name, which in counted.items():
                 told = _run(run.counts(which), static[name][max_error])
                 us = round(run.us_per_decision, 1)

@@ -62,11 +62,20 @@ def shuffled(queries: Sequence[Query], seed: int) -> list[Query]:
 
 
 async def run_stream(
-    queries: Sequence[Query], embedder: Known, judge: Judge, policy: Policy, watch: Watch = unwatched
+    queries: Sequence[Query],
+    embedder: Known,
+    judge: Judge,
+    policy: Policy,
+    *,
+    audit: float = 0.0,
+    watch: Watch = unwatched,
 ) -> Run:
-    """Ask in order; what is missed is remembered with its right answer."""
+    """Ask in order; what is missed is remembered with its right answer.
+
+    So is the share `audit` of the semantic hits: those that a proxy has the provider check.
+    """
     step = watch(f"asking, at most {policy.max_error:.1%} wrong", len(queries))
-    outcomes, seconds = [], 0.0
+    outcomes, seconds, due = [], 0.0, 0.0
     async with opened(embedder, judge, len(queries)) as cache:
         for query in queries:
             start = time.perf_counter()
@@ -80,6 +89,10 @@ async def run_stream(
                 outcomes.append(EXACT)
             else:
                 outcomes.append(RIGHT if found.entry.answer.body == query.answer.encode() else WRONG)
+                due += audit
+                if due >= 1:
+                    due -= 1
+                    await keep(cache, asked, query.answer, found=found)
             step()
     us = seconds / max(1, len(queries)) * 1e6 + embedder.us_per_text
     return Run(np.array(outcomes, dtype=np.int8), us)
