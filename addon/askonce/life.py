@@ -49,6 +49,8 @@ _READINGS, _READ_AGAIN = 1024, 16384
 byte, and reading and identifying is half of what Askonce does for an exact hit."""
 _AT_ONCE = 256
 """Items of a batch that are handed to the store together."""
+_AUDITED = 64
+"""Checks whose answers are awaited; of one that failed nothing is heard."""
 _DEFAULT_TEMPERATURE = 1.0
 """What providers use where a request names none."""
 _NOT_REPEATED = frozenset(
@@ -183,6 +185,10 @@ class Life:
         self._flights = Flights()
         self._refreshes = Refreshes(refresh, self._flights, faults)
         self._again = again
+        self._audits_due = dict[str, float]()
+        """By rule; at 1 the next hit is checked."""
+        self._audited = dict[bytes, Lookup]()
+        """Exact key -> the hit that is being checked."""
         self._readings = dict[tuple[str, Hashable], Reading]()
         self._clock = clock
 
@@ -297,6 +303,7 @@ class Life:
                 policy = fresh
                 continue
             if reply := self._reply(exchange):
+                self._audit(exchange, request, identity)
                 return reply
             if exchange.directives.only_if_cached or not exchange.directives.write:
                 return None
@@ -332,9 +339,25 @@ class Life:
         return replace(found, outcome="miss", entry=None, stale=False, reason=why) if why else found
 
     def _max_stale(self, exchange: Exchange) -> float:
+        may = self._may_ask_again(exchange) and exchange.rule.behaviour.stale_while_revalidate
+        return exchange.directives.max_stale if may else 0.0
+
+    def _may_ask_again(self, exchange: Exchange) -> bool:
         terms = exchange.terms
-        may = exchange.directives.write and self._mode != "strict" and (terms is PLAIN or terms.again is not None)
-        return exchange.directives.max_stale if may and exchange.rule.behaviour.stale_while_revalidate else 0.0
+        return exchange.directives.write and self._mode != "strict" and (terms is PLAIN or terms.again is not None)
+
+    def _audit(self, exchange: Exchange, request: Request, identity: Identity) -> None:
+        """Have the provider asked what was just answered, now and then: its answer says whether that was right."""
+        found, rule = exchange.lookup, exchange.rule
+        if not found or found.outcome != "semantic" or found.stale or exchange.directives.only_if_cached:
+            return
+        due = self._audits_due.get(rule.name, 0.0) + rule.behaviour.audit
+        if due >= 1 and self._may_ask_again(exchange) and self._refreshes.again(rule, request, identity):
+            due -= 1
+            if len(self._audited) >= _AUDITED:
+                self._audited.clear()
+            self._audited[identity.exact] = found
+        self._audits_due[rule.name] = min(due, 1.0)
 
     async def close(self) -> None:
         """End what runs in the background."""
@@ -473,7 +496,7 @@ class Life:
             stale=0.0 if self._lasting else exchange.rule.behaviour.stale_while_revalidate,
             namespace=exchange.directives.namespace,
             upstream_seconds=took,
-            found=exchange.lookup,
+            found=exchange.lookup or self._audited.pop(identity.exact, None),
             labels=exchange.terms.labels,
             still=exchange.terms.keeps,
         )
@@ -581,6 +604,7 @@ class Life:
             ("x-cache-similarity", similarity),
             ("x-similarity-score", similarity),
             ("x-cache-tokens-saved", f"input={saved.input_tokens}, output={saved.output_tokens}"),
+            *((("x-cache-decision", lookup.decision),) if lookup.decision else ()),
         )
         return Reply(reply.body, reply.content_type, reply.status, said)
 

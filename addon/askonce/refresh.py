@@ -1,4 +1,6 @@
-"""Answers past their time, fetched anew in the background: as the app would, through the proxy's own port, `no-cache`.
+"""Answers past their time, and some that are to be checked, fetched anew in the background.
+
+It is done as the app would: through the proxy's own port, `no-cache`.
 
 One rule: there is no second way to a provider. What is fetched again is matched, streamed, checked and stored by the
 same life of a call; the caller's headers are held for as long as that takes and written nowhere.
@@ -55,13 +57,17 @@ class Refreshes:
     def begin(self, rule: Rule, request: Request, found: Lookup, identity: Identity) -> bool:
         """Fetch anew what was found stale; whether it may be served meanwhile, which it may be once."""
         entry = found.entry
-        if self._ask is None or entry is None or entry.id in self._served or len(self._tasks) >= _AT_ONCE:
-            return False
-        if not self._flights.lead(identity.exact):
+        if entry is None or entry.id in self._served or not self.again(rule, request, identity):
             return False
         self._served[entry.id] = None
         if len(self._served) > _SERVED:
             self._served.popitem(last=False)
+        return True
+
+    def again(self, rule: Rule, request: Request, identity: Identity) -> bool:
+        """Ask the provider a call that is answered already; whether that is possible now."""
+        if self._ask is None or len(self._tasks) >= _AT_ONCE or not self._flights.lead(identity.exact):
+            return False
         self._awaited.add(identity.exact)
         task = asyncio.ensure_future(self._fetch(self._ask, rule, request, identity.exact))
         self._tasks.add(task)

@@ -17,7 +17,8 @@ from benchmarks.quality.claims import (
     Claim,
     coverage_claim,
     held_out_pairs,
-    held_out_stream,
+    is_held_out,
+    stream,
     stream_claims,
     trap_claims,
 )
@@ -26,6 +27,7 @@ from rich.console import Console
 from askonce.cache import Embedder, Judge, Policy, load_embedder
 from askonce.cache.judge import default_judge
 from askonce.cli.quality_tables import show_pairs, show_stream, watching
+from askonce.config import Behaviour
 from askonce.quality.labelled import Pair
 from askonce.quality.metrics import labels_of
 from askonce.quality.pairs import EXACT
@@ -43,7 +45,6 @@ STREAM = "banking77_stream"
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--max-error", type=float, default=Policy().max_error, help="for the traps; %(default)s")
-    options.add_argument("--whole", action="store_true", help="all intents of banking77, those of the training too")
     options.add_argument("--only", nargs="*", choices=(*PAIRS, STREAM), default=(*PAIRS, STREAM))
     options.add_argument("--plots", action="store_true", help=f"draw {IMAGES}/reliability.png and coverage.png")
     options.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
@@ -58,11 +59,14 @@ def main() -> int:
             if not present(name):
                 console.print(f"{name}: left out, there is no {SHARED / name}.jsonl.gz\n", markup=False)
                 continue
-            title = f"--- {name}, {'whole' if name == STREAM and chosen.whole else 'held out'} ---"
-            console.print(title, style="bold")
+            console.print(f"--- {name} ---", style="bold")
             if name == STREAM:
-                queries = held_out_stream(whole=chosen.whole)
-                report = asyncio.run(stream_report(queries, embedder, judge, MAX_ERRORS, seeds=SHUFFLES, watch=watch))
+                parts = {"all intents": lambda _: True, "held-out intents": is_held_out}
+                audit = Behaviour().audit
+                asked = stream_report(
+                    stream(), embedder, judge, MAX_ERRORS, seeds=SHUFFLES, audit=audit, parts=parts, watch=watch
+                )
+                report = asyncio.run(asked)
                 show_stream(report)
                 claims += stream_claims("banking77", report)
             else:
@@ -104,9 +108,10 @@ def draw(ranked: Mapping[str, tuple[list[Pair], Contest]], embedder: Embedder, j
     groups = []
     for name, (pairs, found) in shown.items():
         if name in ("qqp_pairs", "banking77, nearest stored"):
-            scores = found["askonce"].scores
-            judged = scores < EXACT
-            groups.append((name.removesuffix("_pairs"), scores[judged], labels_of(pairs)[judged]))
+            ours = found["askonce"]
+            judged = np.array([not reason or reason.startswith("probability") for reason in ours.reasons])
+            judged &= ours.scores < EXACT
+            groups.append((name.removesuffix("_pairs"), ours.scores[judged], labels_of(pairs)[judged]))
     if groups:
         reliability_plot(IMAGES / "reliability.png", groups, "What came true of the judge's probabilities, held out")
     if "qqp_pairs" in ranked:

@@ -148,6 +148,19 @@ def test_examples_of_operation(proxy: Proxy, provider: Provider, tmp_path: Path)
     assert (tmp_path / "answers.jsonl").is_file()
 
 
+@needs_tools
+def test_examples_of_the_judge(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ASKONCE_")}
+    results = run("judge.md", tmp_path, 8080, environment)
+    check(results)
+    told = [output for output, _ in results]
+    assert told[0].lstrip().startswith("5 pairs, embedder wordllama")
+    assert [json.loads(told[1])[name] for name in ("pairs", "recall", "false_reuse")] == [5, 1.0, 0.0]
+    assert [run["hits"] for run in json.loads(told[2])["runs"]] == [1, 1]
+    rules = told[3].partition("for rules.yaml:")[2]
+    assert yaml.safe_load(rules)["defaults"]["max_error"] > 0
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])

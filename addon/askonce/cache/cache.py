@@ -15,11 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from askonce.cache.agreement import kin_of
 from askonce.cache.embed import Embedder, find_embedder
 from askonce.cache.finder import EMBEDDER_FAILED, LOADING, Finder, Found, Lookup, Policy, exact_only
 from askonce.cache.identity import Identifier, Identity, load_secret
 from askonce.cache.indexes import Indexes
 from askonce.cache.judge import Judge, Vector
+from askonce.cache.learner import Learner, remembered
+from askonce.cache.learning import pair
 from askonce.cache.memory import Memory
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError
 from askonce.cache.transfer import Record
@@ -74,7 +77,11 @@ class Cache:
         self._workers = Workers(min(8, (os.cpu_count() or 1) + 2), "askonce-cache")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-background")
         self._indexes = Indexes(directory / "index", self._store, self._background, limits.index_bytes)
-        self._finder = Finder(self._store, self._memory, self._indexes, judge, clock=clock, report=self._report)
+        self._learning = remembered(self._store, self._report)
+        self._learner = Learner(self._store, self._learning, clock=clock, report=self._report)
+        self._finder = Finder(
+            self._store, self._memory, self._indexes, judge, self._learning, clock=clock, report=self._report
+        )
         self._store.observe(self._follow)
         self._loading: Future[Embedder | None] = Future()
         if isinstance(embedder, str):
@@ -164,6 +171,9 @@ class Cache:
         if found.entry and not self._is_there(found.entry):
             found = Lookup("miss", reason="deleted meanwhile", vector=found.vector, embedder=found.embedder)
         if found.entry:
+            if found.outcome == "semantic":
+                decision = self._learner.served(identity.partition, call.prompt, found)
+                found = replace(found, decision=decision.hex())
             return self._hit(found)
         self._counts["miss"] += 1
         return found
@@ -214,7 +224,8 @@ class Cache:
         """Keep `answer` for `ttl` seconds, and `stale` more for callers that have nothing better.
 
         Returns once it is committed. Raises StoreError, logged already. `found` is what the call's lookup found; its
-        vector saves making another. Without a vector of the embedder the entry serves identical calls only. `still` is
+        vector saves making another, and its nearest entry's answer is compared with this one: the judge learns from
+        that. Without a vector of the embedder the entry serves identical calls only. `still` is
         asked last, with nothing between it and the store's queue: where it says no, nothing is kept (Unstorable).
         """
         embedder = await asyncio.wrap_future(self._loading_shielded())
@@ -223,6 +234,9 @@ class Cache:
             vector = None
         elif vector is None:
             vector, _ = await self._run(self._finder.embed, call.prompt, embedder)
+        lesson = await self._run(
+            self._learner.compare, identity.partition, call.prompt, answer, found, self._embeds(embedder)
+        )
         now = self._clock()
         entry = Entry(
             key=identity.key,
@@ -243,6 +257,7 @@ class Cache:
             embedder=embedder.name if embedder and vector is not None else "",
             labels=labels or {},
             vector=vector,
+            kin=lesson.kin,
         )
         if not still():
             raise Unstorable("overtaken")
@@ -252,7 +267,31 @@ class Cache:
             self._report("store", "answers are not kept", error)
             raise
         self._counts["stored"] += 1
+        await self._run(self._learner.learn, lesson)
         return kept
+
+    def _embeds(self, embedder: Embedder | None) -> Callable[[str], Vector | None]:
+        return lambda text: self._finder.embed(text, embedder)[0] if embedder else None
+
+    async def feedback(self, decision: str, *, right: bool) -> str:
+        """What somebody says of a semantic hit, by its name (`Lookup.decision`): a wrong one is never served again.
+
+        "learned": it counts as evidence, too; "noted": the hit is too long ago for that. Raises StoreError, and
+        ValueError for what is no such name.
+        """
+        name = bytes.fromhex(decision)
+        if len(name) != 16:
+            raise ValueError("a decision's name has 32 hex digits")
+        return await self._run(self._learner.feedback, name, right=right)
+
+    async def decision(self, key: str, prompt: str | None = None) -> str | None:
+        """The name of the hit that served the entry of `key` to `prompt`, or of the latest one; None where there is no
+        such entry, or its hits were too long ago."""
+        if prompt is None:
+            last = self._learner.last(key)
+            return last.hex() if last else None
+        entry = await self.get(key)
+        return pair(entry.partition, prompt, key).hex() if entry else None
 
     # Management; these raise StoreError
 
@@ -313,6 +352,7 @@ class Cache:
                 continue
             vector = self._finder.embed(entry.prompt, embedder)[0] if embedder and semantic else None
             entry = replace(entry, embedder=embedder.name if embedder and vector is not None else "", vector=vector)
+            entry = replace(entry, kin=kin_of(entry.answer.body))
             kept.append(self._store.put(entry))
         for stored in kept:
             stored.result()
@@ -395,6 +435,7 @@ class Cache:
         """What the store committed reaches memory. On the writer's thread, before anyone is told that it is done."""
         for change in changes:
             self._memory.remove(change.removed)
+            self._learning.forget(change.removed)
             if change.added:
                 self._memory.add(change.added)
         self._indexes.follow(changes)

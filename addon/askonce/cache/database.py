@@ -18,7 +18,7 @@ __all__ = ["FILE", "connect", "describe", "is_damage", "lock", "open_database", 
 logger = logging.getLogger(__name__)
 
 FILE = "askonce.db"
-VERSION = 2
+VERSION = 3
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entry (
@@ -43,7 +43,8 @@ CREATE TABLE entry (
     input_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
     body BLOB NOT NULL,
-    labels BLOB NOT NULL DEFAULT '{}'
+    labels BLOB NOT NULL DEFAULT '{}',
+    kin INTEGER NOT NULL DEFAULT 0
 );
 -- What changes with every hit stands apart, so that a hit does not rewrite an answer.
 CREATE TABLE usage (
@@ -64,7 +65,27 @@ _LABELS = """
 CREATE TABLE label (name TEXT, value TEXT, id INTEGER, PRIMARY KEY (name, value, id)) WITHOUT ROWID;
 CREATE INDEX label_id ON label (id);
 """
-MIGRATIONS = {1: "ALTER TABLE entry ADD COLUMN labels BLOB NOT NULL DEFAULT '{}';\n" + _LABELS}
+_KIN = "ALTER TABLE entry ADD COLUMN kin INTEGER NOT NULL DEFAULT 0;\n"
+_LEARNED = """
+-- What came of comparing answers. It holds no text, and outlives the entry (then 0): what it taught stays.
+CREATE TABLE observation (
+    number INTEGER PRIMARY KEY,
+    partition BLOB NOT NULL,
+    entry INTEGER NOT NULL,
+    score REAL NOT NULL,
+    agreement REAL NOT NULL,
+    right INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    time REAL NOT NULL
+);
+CREATE INDEX observation_entry ON observation (entry);
+-- Pairs of an asked prompt and an entry that were said to be wrong, by a digest of both.
+CREATE TABLE refused (pair BLOB PRIMARY KEY, time REAL NOT NULL) WITHOUT ROWID;
+"""
+MIGRATIONS = {
+    1: "ALTER TABLE entry ADD COLUMN labels BLOB NOT NULL DEFAULT '{}';\n" + _LABELS,
+    2: _KIN + _LEARNED,
+}
 """By schema, what makes the next one of it."""
 _BORN = "INSERT INTO meta VALUES ('store', lower(hex(randomblob(8)))), ('change', 0);\n"
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -166,11 +187,11 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")  # a deleted prompt is gone, not merely unlinked
         connection.execute("PRAGMA journal_size_limit = 16777216")
         if version == 0:
-            _write(connection, SCHEMA + _LABELS + _BORN, VERSION)
+            _write(connection, SCHEMA + _LABELS + _LEARNED + _BORN, VERSION)
         for older in range(version or VERSION, VERSION):
             _write(connection, MIGRATIONS[older], older + 1)
         # Every table and the indexes that opening relies on, touched once: damage shows here rather than in a call.
-        for table in ("meta", "usage", "partition", "label"):
+        for table in ("meta", "usage", "partition", "label", "observation", "refused"):
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()
         connection.execute("SELECT max(id) FROM entry").fetchone()
         connection.execute("SELECT max(id) FROM vector").fetchone()

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
+from askonce.cache.evidence import logit
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
+from askonce.cache.learning import Pool, Weighed
 
 __all__ = ["Decision", "Neighbour", "Policy", "Stored", "decide"]
 
+CANDIDATES = 5
+"""Nearest entries that the judge is shown; those after them only have a vote."""
 BEYOND_DOUBT = 0.75
 """The share of the allowed error below which the nearest entry is served without a look at the others."""
 
@@ -38,7 +42,11 @@ class Stored(Protocol):
     """What is decided about: an entry, or a prompt that stands for one."""
 
     @property
+    def id(self) -> int: ...
+
+    @property
     def prompt(self) -> str: ...
+
     @property
     def vector(self) -> Vector | None:
         """Candidates have one."""
@@ -46,6 +54,10 @@ class Stored(Protocol):
     @property
     def expires(self) -> float:
         """Unix seconds."""
+
+    @property
+    def kin(self) -> int:
+        """Which answers are the same; see `agreement.kin`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,8 @@ class Neighbour:
     prompt: str
     vector: Vector
     expires: float = inf
+    id: int = 0
+    kin: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,38 +82,85 @@ class Decision[S: Stored]:
     similarity: float
     """Raw cosine of `nearest`."""
     probability: float | None = None
-    """The judge's, of `nearest`; None where it was not asked."""
+    """That the answer of `nearest` is right: the judge's, corrected by evidence; None where it was not asked."""
     reason: str = ""
     """Why it is a miss."""
+    weighed: Weighed | None = None
+    """What evidence made of `nearest`; None where the judge was not asked or a guard refused."""
 
 
 def decide[S: Stored](
-    judge: Judge, prompt: str, vector: Vector, near: Sequence[tuple[S, float]], policy: Policy, *, now: float = 0.0
+    judge: Judge,
+    prompt: str,
+    vector: Vector,
+    near: Sequence[tuple[S, float]],
+    policy: Policy,
+    *,
+    now: float = 0.0,
+    evidence: Pool | None = None,
 ) -> Decision[S]:
-    """Decide between candidates and their cosines, at least one, the nearest first. Raises what the judge raises."""
+    """Decide between the nearest and their cosines, at least one, the nearest first. Raises what the judge raises.
+
+    Without `evidence` the judge's probability alone decides.
+    """
     floor = -1.0 if policy.min_similarity is None else policy.min_similarity
     if near[0][1] < floor:
         return Decision(None, *near[0], reason=f"similarity {near[0][1]:.3f} < {floor:.3f}")
-    near = [(entry, cosine) for entry, cosine in near if cosine >= floor]
-    # The nearest alone first: where that is beyond doubt, judging the others would be most of the work.
-    judged = _judge(judge, prompt, vector, near[:1])
-    if judged[0][2].probability < 1 - policy.max_error * BEYOND_DOUBT or now >= near[0][0].expires:
-        judged += _judge(judge, prompt, vector, near[1:])
+    around = [(entry.kin, cosine) for entry, cosine in near]
+    near = [(entry, cosine) for entry, cosine in near[:CANDIDATES] if cosine >= floor]
     enough = 1 - policy.max_error
-    good = [item for item in judged if item[2].probability >= enough]
+
+    def judged(some: Sequence[tuple[S, float]]) -> list[_Judged[S]]:
+        return [
+            _Judged(entry, cosine, judgement, weigh(evidence, judgement.probability, entry, cosine, around))
+            for (entry, cosine), judgement in zip(some, _judge(judge, prompt, vector, some), strict=True)
+        ]
+
+    def serves(item: _Judged[S]) -> bool:
+        if evidence is None or item.judgement.reason:
+            return item.weighed.probability >= enough
+        return evidence.serves(item.weighed.probability, policy.max_error)
+
+    # The nearest alone first: where that is beyond doubt, judging the others would be most of the work.
+    found = judged(near[:1])
+    fresh = now < near[0][0].expires
+    sure = found[0].weighed.probability >= 1 - policy.max_error * BEYOND_DOUBT
+    if not fresh or not (sure or (_unanimous(around) and serves(found[0]))):
+        found += judged(near[1:])
+    good = [item for item in found if serves(item)]
     if good:
-        entry, cosine, judgement = max(good, key=lambda item: (now < item[0].expires, item[2].probability))
-        return Decision(entry, entry, cosine, judgement.probability)
-    entry, cosine, judgement = max(judged, key=lambda item: item[2].probability)
-    reason = judgement.reason or f"probability {judgement.probability:.2f} < {enough:.2f}"
-    return Decision(None, entry, cosine, judgement.probability, reason)
+        best = max(good, key=lambda item: (now < item.entry.expires, item.weighed.probability))
+        return Decision(best.entry, best.entry, best.cosine, best.weighed.probability, "", best.weighed)
+    best = max(found, key=lambda item: item.weighed.probability)
+    chance = best.weighed.probability
+    refused = best.judgement.reason
+    reason = refused or f"probability {chance:.2f} < {enough:.2f}"
+    return Decision(None, best.entry, best.cosine, chance, reason, None if refused else best.weighed)
 
 
-def _judge[S: Stored](
-    judge: Judge, prompt: str, vector: Vector, near: Sequence[tuple[S, float]]
-) -> list[tuple[S, float, Judgement]]:
+@dataclass(frozen=True, slots=True)
+class _Judged[S: Stored]:
+    entry: S
+    cosine: float
+    judgement: Judgement
+    weighed: Weighed
+
+
+def weigh(
+    evidence: Pool | None, judged: float, entry: Stored, cosine: float, around: Sequence[tuple[int, float]]
+) -> Weighed:
+    """What evidence leaves of a judge's probability."""
+    if evidence is None:
+        return Weighed(logit(judged), 0.0, judged)
+    return evidence.weigh(judged, entry.id, entry.kin, cosine, around)
+
+
+def _unanimous(around: Sequence[tuple[int, float]]) -> bool:
+    """All that is near has one and the same answer, so that judging another candidate could not better it."""
+    first = around[0][0]
+    return first != 0 and len(around) > 1 and all(kin == first for kin, _ in around)
+
+
+def _judge[S: Stored](judge: Judge, prompt: str, vector: Vector, near: Sequence[tuple[S, float]]) -> list[Judgement]:
     candidates = [Candidate(e.prompt, e.vector, cosine) for e, cosine in near if e.vector is not None]
-    if not candidates:
-        return []
-    judgements = judge.judge(prompt, vector, candidates)
-    return [(entry, cosine, judgement) for (entry, cosine), judgement in zip(near, judgements, strict=True)]
+    return judge.judge(prompt, vector, candidates) if candidates else []

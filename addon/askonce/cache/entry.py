@@ -46,6 +46,8 @@ class Entry:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Names and values under which it can be found and deleted besides its key: what it depends on, whose it is."""
     vector: Vector | None = field(default=None, repr=False, compare=False)
+    kin: int = field(default=0, compare=False)
+    """Equal for entries whose answers are the same; 0 where it is not known. See `agreement.kin`."""
     id: int = 0
     """Given by the store, never reused."""
     hits: int = field(default=0, compare=False)
@@ -104,7 +106,7 @@ class Filter:
 COLUMNS = (
     "key, partition, parts, upstream, host, wire, model, namespace, created, expires, stale_until, upstream_seconds, "
     "embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body, "
-    "labels"
+    "labels, kin"
 )
 """Of table `entry`, in the order of `to_row` and `from_row`."""
 
@@ -134,14 +136,15 @@ def to_row(entry: Entry) -> tuple[Any, ...]:
         answer.usage.output_tokens,
         answer.body,
         orjson.dumps(dict(entry.labels)),
+        entry.kin,
     )
 
 
 def from_row(row: tuple[Any, ...]) -> Entry:
     """The entry of a row of COLUMNS followed by id, hits, last_used and the vector's bytes or None."""
     (key, partition, parts, upstream, host, wire, model, namespace, created, expires, stale_until, seconds) = row[:12]
-    (embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body, labels) = row[12:21]
-    id, hits, last_used, vector = row[21:]
+    (embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body, labels, kin) = row[12:22]
+    id, hits, last_used, vector = row[22:]
     return Entry(
         key=key.hex(),
         partition=partition,
@@ -165,6 +168,7 @@ def from_row(row: tuple[Any, ...]) -> Entry:
         upstream_seconds=seconds,
         embedder=embedder,
         labels=orjson.loads(labels),
+        kin=kin,
         vector=None if vector is None else np.frombuffer(vector, dtype=np.float32),
         id=id,
         hits=hits,

@@ -17,14 +17,15 @@ from askonce.cache.identity import Identity
 from askonce.cache.index import Index
 from askonce.cache.indexes import Indexes
 from askonce.cache.judge import Judge, Vector
+from askonce.cache.learning import Learning, Weighed
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
 from askonce.call import Call
 
 __all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "Report", "exact_only"]
 
-CANDIDATES = 5
-"""Nearest entries that the judge is shown."""
+AROUND = 12
+"""Nearest entries whose answers are asked whether they agree."""
 SHORT = 1_000
 """Characters up to which looking for another wording in memory is done at once, on the event loop: a thread would hold
 the interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
@@ -46,13 +47,17 @@ class Lookup:
     similarity: float | None = None
     """Cosine of the entry served (1.0 for an exact one); on a miss, that of `nearest`."""
     probability: float | None = None
-    """The judge's, of the same entry."""
+    """That the same entry's answer is right: the judge's, corrected by evidence."""
     reason: str = ""
     """Why it is a miss: "no entry", "number: 5 / 7", "probability 0.91 < 0.98", "expired", …"""
     nearest: Entry | None = None
     """The candidate that came closest to being served, refused or not, for `cache why`."""
     stale: bool = False
     """The entry is past `expires` and not yet past `stale_until`; only where `max_stale` allows it."""
+    weighed: Weighed | None = field(default=None, repr=False, compare=False)
+    """What `probability` was made of; None where no judge was asked, or a guard refused."""
+    decision: str = field(default="", compare=False)
+    """The name of a semantic hit, by which feedback is given."""
     vector: Vector | None = field(default=None, repr=False, compare=False)
     """The prompt's vector where the lookup made one: give it to `remember`."""
     embedder: str = field(default="", repr=False, compare=False)
@@ -73,11 +78,13 @@ class Finder:
         memory: Memory,
         indexes: Indexes,
         judge: Judge,
+        learning: Learning,
         *,
         clock: Callable[[], float],
         report: Report,
     ) -> None:
         self._store, self._memory, self._indexes, self._judge = store, memory, indexes, judge
+        self._learning = learning
         self._clock, self._report = clock, report
 
     def from_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
@@ -89,6 +96,18 @@ class Finder:
         now = self._clock()
         return None if _unfit(entry, policy, now) else _exact(entry, now)
 
+    def same(self, identity: Identity, policy: Policy) -> Lookup:
+        """A hit on the same call, from memory or disk, or why what is there cannot serve. Raises StoreError."""
+        id = self._store.keys.get(identity.exact)
+        entry = None if id is None else self._memory.get(id) or self._store.get(identity.key)
+        if entry is None:
+            return Lookup("miss")
+        now = self._clock()
+        if reason := _unfit(entry, policy, now):
+            return Lookup("miss", reason=reason)
+        self._memory.add(entry)
+        return _exact(entry, now)
+
     def find(
         self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None, *, loading: bool
     ) -> Lookup:
@@ -97,17 +116,12 @@ class Finder:
         Raises StoreError.
         """
         now = self._clock()
-        reason = ""
-        id = self._store.keys.get(identity.exact)
-        if id is not None:
-            entry = self._memory.get(id) or self._store.get(identity.key)
-            if entry:
-                reason = _unfit(entry, policy, now)
-                if not reason:
-                    self._memory.add(entry)
-                    return _exact(entry, now)
+        same = self.same(identity, policy)
+        if same.entry:
+            return same
         if not policy.semantic:
-            return Lookup("miss", reason=reason or "no entry")
+            return replace(same, reason=same.reason or "no entry")
+        reason = same.reason
         if embedder is None:
             if call.exact_only or not self._store.change(identity.partition):
                 return Lookup("miss", reason=reason or call.exact_only or "no entry")
@@ -116,7 +130,9 @@ class Finder:
         if unlike:
             return Lookup("miss", reason=reason or unlike)
         index = self._indexes.get(identity.partition, embedder)
-        found = replace(self._reworded(call.prompt, index, policy, embedder, now), embedder=embedder.name)
+        found = replace(
+            self._reworded(call.prompt, identity.partition, index, policy, embedder, now), embedder=embedder.name
+        )
         return replace(found, reason=reason) if reason and not found.entry else found
 
     def find_at_once(self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None) -> Lookup | None:
@@ -135,13 +151,23 @@ class Finder:
         if index is None:
             return None
         try:
-            found = self._reworded(call.prompt, index, policy, embedder, self._clock(), from_disk=False)
+            found = self._reworded(
+                call.prompt, identity.partition, index, policy, embedder, self._clock(), from_disk=False
+            )
         except _OnDisk:
             return None
         return replace(found, embedder=embedder.name)
 
     def _reworded(
-        self, prompt: str, index: Index, policy: Policy, embedder: Embedder, now: float, *, from_disk: bool = True
+        self,
+        prompt: str,
+        partition: bytes,
+        index: Index,
+        policy: Policy,
+        embedder: Embedder,
+        now: float,
+        *,
+        from_disk: bool = True,
     ) -> Lookup:
         if not len(index):
             return Lookup("miss", reason="no entry")
@@ -150,17 +176,24 @@ class Finder:
             return Lookup("miss", reason=fault)
         near = [
             (entry, cosine)
-            for entry, cosine in self._entries(index.nearest(vector, CANDIDATES), from_disk)
+            for entry, cosine in self._entries(index.nearest(vector, AROUND), from_disk)
             if not _unfit(entry, policy, now) and entry.vector is not None
         ]
+        kept = [pair for pair in near if not self._learning.refuses(partition, prompt, pair[0].key)]
+        if near and not kept:
+            return Lookup("miss", None, near[0][1], reason="said to be wrong", nearest=near[0][0], vector=vector)
+        near = kept
+        pool = self._learning.pool(partition)
         if not near:
             return Lookup("miss", reason="no entry", vector=vector)
         try:
-            decision = decide(self._judge, prompt, vector, near, policy, now=now)
+            decision = decide(self._judge, prompt, vector, near, policy, now=now, evidence=pool)
         except Exception as error:
             self._report("judge", "the judge failed, so answers to reworded questions are not reused", error)
             return Lookup("miss", None, near[0][1], reason="judge failed", nearest=near[0][0], vector=vector)
         served = decision.served
+        if decision.weighed:
+            pool.decided(decision.weighed, policy.max_error, served=served is not None)
         return Lookup(
             "semantic" if served else "miss",
             served,
@@ -169,7 +202,8 @@ class Finder:
             decision.reason,
             decision.nearest,
             served is not None and now >= served.expires,
-            vector,
+            decision.weighed,
+            vector=vector,
         )
 
     def _entries(self, near: Sequence[tuple[int, float]], from_disk: bool) -> Found:

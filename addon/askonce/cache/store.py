@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from askonce.cache import database
 from askonce.cache.entry import COLUMNS, Entry, Filter, StoreError, from_row, payload
+from askonce.cache.learning import Observation
 from askonce.cache.writer import Change, Writer
 
 __all__ = ["Change", "Entry", "Filter", "Store", "StoreError", "Vectors"]
@@ -182,6 +183,15 @@ class Store:
             last = found[-1][0]
             yield _block(found, dimension)
 
+    def observations(self) -> Sequence[Observation]:
+        """What was learned, the oldest first."""
+        query = "SELECT partition, entry, score, agreement, right, source, time FROM observation ORDER BY number"
+        return [Observation(p, e, s, a, bool(right), *rest) for p, e, s, a, right, *rest in self._rows(query, [])]
+
+    def refused(self) -> Sequence[bytes]:
+        """The pairs that are never served again."""
+        return [pair for (pair,) in self._rows("SELECT pair FROM refused", [])]
+
     # Writing
 
     def put(self, entry: Entry) -> Future[Entry]:
@@ -201,6 +211,14 @@ class Store:
     def clear(self, filter: Filter = EVERYTHING) -> Future[int]:
         """Delete what `filter` names; the result is how many."""
         return self._writer.submit(lambda transaction: transaction.clear(filter))
+
+    def observe_answer(self, observation: Observation, refused: bytes | None = None) -> Future[None]:
+        """Keep an observation and, where it is about a pair that was served wrongly, that pair."""
+        return self._writer.submit(lambda transaction: transaction.observe(observation, refused))
+
+    def refuse(self, pair: bytes, time: float) -> Future[None]:
+        """Keep a pair that is never to be served again."""
+        return self._writer.submit(lambda transaction: transaction.refuse(pair, time))
 
     def purge(self, now: float) -> Future[int]:
         """Delete what is past `stale_until`, rather than within a minute; the result is how many, 1,000 at most."""

@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import orjson
 
 from askonce.cache import database
 from askonce.cache.entry import COLUMNS, Entry, Filter, StoreError, payload, to_row
+from askonce.cache.learning import Observation
 
 __all__ = ["Change", "Transaction", "Writer"]
 
@@ -32,6 +33,8 @@ TIDY_SECONDS = 2.0
 """How long hits may wait to be written."""
 PURGE_SECONDS = 30.0
 """How often expired entries are deleted."""
+OBSERVATIONS = 20_000
+"""Kept, the latest."""
 
 _INSERT = f"INSERT INTO entry ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
 _AMONG = "IN (SELECT value FROM json_each(?))"
@@ -122,6 +125,19 @@ class Transaction:
         update = "UPDATE usage SET hits = hits + ?, last_used = max(last_used, ?) WHERE id = ?"
         self._connection.executemany(update, [(hits, used, id) for id, (hits, used) in uses])
 
+    def observe(self, observation: Observation, refused: bytes | None) -> None:
+        """Keep what came of comparing two answers, and the pair that is wrong; the oldest of too many go."""
+        execute = self._connection.execute
+        insert = "INSERT INTO observation VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
+        number = execute(insert, astuple(observation)).lastrowid
+        if number and number % 256 == 0:
+            execute("DELETE FROM observation WHERE number <= ?", (number - OBSERVATIONS,))
+        if refused:
+            self.refuse(refused, observation.time)
+
+    def refuse(self, pair: bytes, time: float) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO refused VALUES (?, ?)", (pair, time))
+
     def drop(self, ids: Sequence[int]) -> int:
         """Delete entries by id."""
         if not ids:
@@ -138,6 +154,7 @@ class Transaction:
         self.entries -= len(rows)
         for table in ("entry", "usage", "vector", "label"):
             execute(f"DELETE FROM {table} WHERE id {_AMONG}", among)
+        execute(f"UPDATE observation SET entry = 0 WHERE entry {_AMONG}", among)
         update = "UPDATE partition SET entries = entries - ?, change = ? WHERE partition = ? RETURNING entries"
         for partition, members in by_partition.items():
             self.number += 1

@@ -124,6 +124,31 @@ def delete(
 
 
 @app.command()
+def wrong(
+    key: str,
+    prompt: Annotated[
+        str | None, typer.Option(help="What was asked; else the latest hit on this answer is meant.")
+    ] = None,
+    as_json: AsJson = False,
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+) -> None:
+    """An answer was wrong for another wording than its own: never serve it to that again, and learn from it."""
+    from askonce.cli.client import management
+    from askonce.cli.output import print_json
+
+    said = {"key": key, "prompt": prompt, "right": False}
+    body = json.dumps({name: value for name, value in said.items() if value is not None}).encode()
+    with management(Settings.from_env(listen=listen, rules=rules, data=data)) as ask:
+        noted = ask("POST", "/v1/feedback", {}, body)
+    if as_json:
+        print_json(noted)
+    else:
+        typer.echo("never served to that again" + ("; learned" if noted["learned"] else ""))
+
+
+@app.command()
 def clear(
     upstream: Upstream = None,
     model: Model = None,

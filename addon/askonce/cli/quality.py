@@ -100,7 +100,9 @@ def stream(
     bounds = list(dict.fromkeys(max_error or (0.01, 0.02, 0.05)))
     seeds = list(dict.fromkeys(seed or (0,)))
     with watching() as watch:
-        report = asyncio.run(stream_report(found, own, default_judge(), bounds, seeds=seeds, watch=watch))
+        audit = config.defaults.audit
+        asked = stream_report(found, own, default_judge(), bounds, seeds=seeds, audit=audit, watch=watch)
+        report = asyncio.run(asked)
     report = {"file": str(file), **report}
     if as_json:
         print_json(report)

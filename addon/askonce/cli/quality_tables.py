@@ -59,17 +59,21 @@ def _percent(share: float | None) -> str:
 
 def show_stream(report: Mapping[str, Any]) -> None:
     console = results()
-    counted = f"{report['queries']:,} questions, {report['classes']} answers, embedder {report['embedder']}\n"
+    counted = f"{report['queries']:,} questions, {report['classes']} answers, embedder {report['embedder']}"
     console.print(counted, markup=False)
-    rows = []
-    for run in report["runs"]:
-        static = run["baselines"]["best static"]
-        for name, one in (("askonce", run), (f"best cosine: {static['threshold']:.3f}", static)):
-            shares = (_percent(one["hit_share"]), one["wrong"], f"{one['wrong_share']:.2%}")
-            time = f"{one['us_per_decision']:.0f}" if "us_per_decision" in one else ""
-            rows.append((run["seed"], f"{run['max_error']:g}", name, one["exact"], one["hits"], *shares, time))
-    columns = ("seed", ">max_error", "", ">exact", ">hits", ">of all", ">wrong", ">of hits", ">µs")
-    console.print(table(columns, rows))
+    for part in dict.fromkeys(run["part"] for run in report["runs"]):
+        rows = []
+        for run in report["runs"]:
+            if run["part"] != part:
+                continue
+            static = run["baselines"]["best static"]
+            for name, one in (("askonce", run), (f"best cosine: {static['threshold']:.3f}", static)):
+                shares = (_percent(one["hit_share"]), one["wrong"], f"{one['wrong_share']:.2%}")
+                time = f"{one['us_per_decision']:.0f}" if "us_per_decision" in one else ""
+                rows.append((run["seed"], f"{run['max_error']:g}", name, one["exact"], one["hits"], *shares, time))
+        console.print()
+        columns = ("seed", ">max_error", part, ">exact", ">hits", ">of all", ">wrong", ">of hits", ">µs")
+        console.print(table(columns, rows))
 
 
 def show_tuned(tuned: Tuned) -> None:

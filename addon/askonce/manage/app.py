@@ -20,7 +20,7 @@ from starlette.types import Scope
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Limits
 from askonce.faults import Faults
-from askonce.manage import entries, probes, transfer, why
+from askonce.manage import entries, feedback, probes, transfer, why
 from askonce.manage import warm as warming
 from askonce.manage.dialects import ProductRoutes, Shared
 from askonce.manage.errors import RESPONSES, install
@@ -93,6 +93,7 @@ def create_app(
     app.include_router(probes.metrics(shared, protected=reading))
     app.include_router(probes.statistics(shared))
     app.include_router(transfer.router(cache, protected=protected))
+    app.include_router(feedback.router(cache, protected=protected))
     app.include_router(why.router(cache, accounting, protected=protected))
     if warm:
         app.include_router(warming.router(warm, protected=protected))

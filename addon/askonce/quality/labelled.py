@@ -112,6 +112,8 @@ def _text(row: dict[str, Any], name: str, place: str) -> str:
     value = row.get(name)
     if not isinstance(value, str) or (name != "cat" and not value.strip()):
         raise LabelError(f'{place}: expected "{name}" to be a text; {_got(row, name)}')
+    if not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise LabelError(f'{place}: expected "{name}" to be Unicode text; half of a surrogate pair is in it')
     return value
 
 

@@ -4,8 +4,9 @@ One rule: ours and every baseline are described by the same keys, so that a prog
 is which.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +17,7 @@ from askonce.quality.labelled import Pair, Query
 from askonce.quality.metrics import Decisions, labels_of, measure
 from askonce.quality.pairs import THRESHOLDS, cosines, decide_pairs, known, plain
 from askonce.quality.static import Static, best_static
-from askonce.quality.stream import Run, run_stream, shuffled
+from askonce.quality.stream import Counts, run_stream, shuffled
 from askonce.quality.trial import Known, Watch, unwatched
 from askonce.quality.tune import Tuned
 
@@ -24,6 +25,7 @@ __all__ = ["Contest", "contest", "described", "pairs_report", "rules_lines", "st
 
 Contest = dict[str, Decisions]
 """What each contestant decided on the same pairs; ours is the first."""
+EVERYTHING: Mapping[str, Callable[[Query], bool]] = {"all": lambda _: True}
 
 
 async def contest(
@@ -74,13 +76,9 @@ def pairs_report(pairs: Sequence[Pair], found: Contest, embedder: str, max_error
 
 
 def _kind(reason: str) -> str:
-    """ "number: 5 / 7" -> "number", "probability 0.91 < 0.98" -> "probability"."""
+    """ "number: 5 / 7" -> "number", "probability 0.91 < 0.98" -> "probability", "too long (…)" -> "too long"."""
     name, colon, _ = reason.partition(":")
-    return name if colon else "".join(word + " " for word in reason.split("(")[0].split() if not _counts(word)).strip()
-
-
-def _counts(word: str) -> bool:
-    return word == "<" or word[:1].isdigit() or word[:2] == "-0"
+    return name if colon else re.split(r" (?:-?\d|\()", reason, maxsplit=1)[0]
 
 
 async def stream_report(
@@ -90,17 +88,27 @@ async def stream_report(
     max_errors: Sequence[float],
     *,
     seeds: Sequence[int],
+    audit: float = 0.0,
+    parts: Mapping[str, Callable[[Query], bool]] = EVERYTHING,
     watch: Watch = unwatched,
 ) -> dict[str, Any]:
-    """Each shuffle at each bound, beside the best static threshold that keeps the same bound."""
+    """Each shuffle at each bound, beside the best static threshold that keeps the same bound.
+
+    All questions are asked; those of each part are counted apart. `audit` as for `run_stream`.
+    """
     vectors = Known(embedder, (query.text for query in queries), watch)
     runs = []
     for seed in seeds:
         order = shuffled(queries, seed)
-        static = best_static(order, vectors.embed([query.text for query in order]), max_errors)
+        rows = vectors.embed([query.text for query in order])
+        counted = {name: np.array([is_in(query) for query in order]) for name, is_in in parts.items()}
+        static = {name: best_static(order, rows, max_errors, which) for name, which in counted.items()}
         for max_error in max_errors:
-            run = await run_stream(order, vectors, judge, Policy(max_error=max_error), watch)
-            runs.append({"seed": seed, "max_error": max_error, **_run(run, static[max_error])})
+            run = await run_stream(order, vectors, judge, Policy(max_error=max_error), audit=audit, watch=watch)
+            for name, which in counted.items():
+                told = _run(run.counts(which), static[name][max_error])
+                us = round(run.us_per_decision, 1)
+                runs.append({"part": name, "seed": seed, "max_error": max_error, **told, "us_per_decision": us})
     return {
         "embedder": embedder.name,
         "queries": len(queries),
@@ -109,21 +117,13 @@ async def stream_report(
     }
 
 
-def _run(run: Run, static: Static) -> dict[str, Any]:
-    return {
-        **asdict(run),
-        "wrong_share": run.wrong_share,
-        "hit_share": run.hit_share,
-        "us_per_decision": round(run.us_per_decision, 1),
-        "baselines": {
-            "best static": {
-                **asdict(static),
-                "queries": run.queries,
-                "wrong_share": static.wrong / static.hits if static.hits else 0.0,
-                "hit_share": static.hits / run.queries,
-            }
-        },
-    }
+def _run(counts: Counts, static: Static) -> dict[str, Any]:
+    theirs = Counts(counts.queries, static.exact, static.hits, static.wrong)
+    return {**_counts(counts), "baselines": {"best static": {"threshold": static.threshold, **_counts(theirs)}}}
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {**asdict(counts), "wrong_share": counts.wrong_share, "hit_share": counts.hit_share}
 
 
 def tune_report(tuned: Tuned) -> dict[str, Any]:

@@ -31,17 +31,21 @@ class Static:
 
 
 def best_static(
-    queries: Sequence[Query], vectors: NDArray[np.float32], max_errors: Sequence[float]
+    queries: Sequence[Query],
+    vectors: NDArray[np.float32],
+    max_errors: Sequence[float],
+    which: NDArray[np.bool_] | None = None,
 ) -> dict[float, Static]:
     """For each bound, the threshold with the most hits of which at most that share are wrong.
 
-    `queries` in the order in which they are asked, `vectors` their unit vectors.
+    `queries` in the order in which they are asked, `vectors` their unit vectors. Counts those in `which`, or all.
     """
-    found = {static.threshold: static for static in _simulate(queries, vectors, COARSE)}
+    counted = np.ones(len(queries), dtype=np.bool_) if which is None else which
+    found = {static.threshold: static for static in _simulate(queries, vectors, COARSE, counted)}
     near = [_best(found.values(), bound).threshold for bound in max_errors]
     finer = {round(middle + step * FINE, 3) for middle in near for step in range(-9, 10)}
     thresholds = np.array(sorted({t for t in finer if t <= 1} - {round(t, 3) for t in found}))
-    found |= {static.threshold: static for static in _simulate(queries, vectors, thresholds)}
+    found |= {static.threshold: static for static in _simulate(queries, vectors, thresholds, counted)}
     return {bound: _best(found.values(), bound) for bound in max_errors}
 
 
@@ -50,7 +54,12 @@ def _best(found: Iterable[Static], bound: float) -> Static:
     return max(within, key=lambda s: (s.hits, s.threshold), default=Static(1.0, 0, 0, 0))
 
 
-def _simulate(queries: Sequence[Query], vectors: NDArray[np.float32], thresholds: NDArray[np.float64]) -> list[Static]:
+def _simulate(
+    queries: Sequence[Query],
+    vectors: NDArray[np.float32],
+    thresholds: NDArray[np.float64],
+    counted: NDArray[np.bool_],
+) -> list[Static]:
     """A cache at each threshold: serves the nearest stored question from the threshold on, else stores the question."""
     count, many = len(queries), len(thresholds)
     texts = _numbers([query.text for query in queries])
@@ -71,9 +80,10 @@ def _simulate(queries: Sequence[Query], vectors: NDArray[np.float32], thresholds
             near = absent[rows, best] + seen[best]
             same = near > 1.5
             served = (near >= thresholds - 1e-7) & ~same
-            exact += same
-            hits += served
-            wrong += served & (answers[best] != answers[place])
+            if counted[place]:
+                exact += same
+                hits += served
+                wrong += served & (answers[best] != answers[place])
             absent[~(served | same), place] = 0
     return [
         Static(round(float(t), 3), int(h), int(w), int(e))

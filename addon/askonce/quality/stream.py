@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from askonce.cache import Judge, Policy
 from askonce.quality.labelled import Query
 from askonce.quality.trial import Known, Question, Watch, keep, opened, unwatched
 
-__all__ = ["Run", "run_stream", "shuffled"]
+__all__ = ["Counts", "Run", "run_stream", "shuffled"]
+
+MISS, EXACT, RIGHT, WRONG = range(4)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What became of a stream."""
+class Counts:
+    """What became of some questions."""
 
     queries: int
     exact: int
@@ -26,7 +29,6 @@ class Run:
     hits: int
     """Semantic ones."""
     wrong: int
-    us_per_decision: float
 
     @property
     def wrong_share(self) -> float:
@@ -36,7 +38,22 @@ class Run:
     @property
     def hit_share(self) -> float:
         """Semantic hits among all questions."""
-        return self.hits / self.queries
+        return self.hits / self.queries if self.queries else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of a stream."""
+
+    outcomes: NDArray[np.int8]
+    """Of each question in turn: MISS, EXACT, RIGHT or WRONG."""
+    us_per_decision: float
+
+    def counts(self, which: NDArray[np.bool_] | None = None) -> Counts:
+        """Of all questions, or of those in `which`."""
+        chosen = self.outcomes if which is None else self.outcomes[which]
+        miss, exact, right, wrong = np.bincount(chosen, minlength=4).tolist()
+        return Counts(miss + exact + right + wrong, exact, right + wrong, wrong)
 
 
 def shuffled(queries: Sequence[Query], seed: int) -> list[Query]:
@@ -45,12 +62,20 @@ def shuffled(queries: Sequence[Query], seed: int) -> list[Query]:
 
 
 async def run_stream(
-    queries: Sequence[Query], embedder: Known, judge: Judge, policy: Policy, watch: Watch = unwatched
+    queries: Sequence[Query],
+    embedder: Known,
+    judge: Judge,
+    policy: Policy,
+    *,
+    audit: float = 0.0,
+    watch: Watch = unwatched,
 ) -> Run:
-    """Ask in order; what is missed is remembered with its right answer."""
+    """Ask in order; what is missed is remembered with its right answer.
+
+    So is the share `audit` of the semantic hits: those that a proxy has the provider check.
+    """
     step = watch(f"asking, at most {policy.max_error:.1%} wrong", len(queries))
-    exact = hits = wrong = 0
-    seconds = 0.0
+    outcomes, seconds, due = [], 0.0, 0.0
     async with opened(embedder, judge, len(queries)) as cache:
         for query in queries:
             start = time.perf_counter()
@@ -59,11 +84,15 @@ async def run_stream(
             seconds += time.perf_counter() - start
             if found.entry is None:
                 await keep(cache, asked, query.answer, found=found)
+                outcomes.append(MISS)
             elif found.outcome == "exact":
-                exact += 1
+                outcomes.append(EXACT)
             else:
-                hits += 1
-                wrong += found.entry.answer.body != query.answer.encode()
+                outcomes.append(RIGHT if found.entry.answer.body == query.answer.encode() else WRONG)
+                due += audit
+                if due >= 1:
+                    due -= 1
+                    await keep(cache, asked, query.answer, found=found)
             step()
     us = seconds / max(1, len(queries)) * 1e6 + embedder.us_per_text
-    return Run(len(queries), exact, hits, wrong, us)
+    return Run(np.array(outcomes, dtype=np.int8), us)

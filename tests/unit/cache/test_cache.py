@@ -128,12 +128,12 @@ async def test_the_most_probable_candidate_is_served(bench: Any) -> None:
         def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
             assert [c.cosine for c in candidates] == sorted((c.cosine for c in candidates), reverse=True)
             assert all(float(c.vector @ vector) == pytest.approx(c.cosine, abs=1e-5) for c in candidates)
-            return [Judgement(0.9 if c.prompt == OTHER else 0.85) for c in candidates]
+            return [Judgement(0.9 if c.prompt == OTHER else 0.82) for c in candidates]
 
     bench.judge = Backwards()
     await bench.restart()
     await bench.remember(ASKED)
-    other = await bench.remember(OTHER)
+    other = await bench.remember(OTHER, body=b'{"answer":43}')
     assert (await bench.ask(REWORDED)).entry == other
 
 

@@ -42,7 +42,7 @@ def test_the_nearest_alone_is_judged_where_it_is_beyond_doubt() -> None:
 
 
 def test_the_most_probable_is_served_not_the_nearest() -> None:
-    decision = decide(Table(a=0.985, b=0.99, c=0.1), "?", HERE, near(a=0.9, b=0.8, c=0.7), TWO)
+    decision = decide(Table(a=0.981, b=0.99, c=0.1), "?", HERE, near(a=0.9, b=0.8, c=0.7), TWO)
     assert decision.served and decision.served.prompt == "b"
 
 

@@ -240,8 +240,10 @@ async def test_a_store_of_the_first_schema_is_carried_over(
     put = await shelves.put("a", CAPITAL, b"Paris")
     await shelves.close()
     with sqlite3.connect(tmp_path / "shelves" / "askonce.db") as connection:
-        connection.execute("ALTER TABLE entry DROP COLUMN labels")
-        connection.execute("DROP TABLE label")
+        for column in ("labels", "kin"):
+            connection.execute(f"ALTER TABLE entry DROP COLUMN {column}")
+        for table in ("label", "observation", "refused"):
+            connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     again = open_shelves()

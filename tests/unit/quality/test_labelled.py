@@ -60,6 +60,10 @@ def test_what_json_writes_is_read(
         ('{"a": "", "b": "y", "label": 1}', 'expected "a" to be a text; got ""'),
         ('{"a": ["x"], "b": "y", "label": 1}', 'expected "a" to be a text; got ["x"]'),
         ('{"a": "x", "b": "y", "label": 1, "cat": 3}', 'expected "cat" to be a text; got 3'),
+        (
+            '{"a": "x \\ud800", "b": "y", "label": 1}',
+            'expected "a" to be Unicode text; half of a surrogate pair is in it',
+        ),
         ('["x", "y", 1]', 'expected a JSON object; got ["x", "y", 1]'),
         ('{"a": "x"', "expected a JSON object: Expecting ',' delimiter: line 2 column 1 (char 10)"),
     ],

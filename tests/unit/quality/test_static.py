@@ -5,18 +5,18 @@ from askonce.quality.labelled import Query
 from askonce.quality.static import Static, best_static
 
 
-def simulated(queries: list[Query], vectors: np.ndarray, threshold: float) -> tuple[int, int, int]:
-    """(hits, wrong, exact) of a cache with one threshold, one question after the other."""
+def simulated(queries: list[Query], vectors: np.ndarray, threshold: float, part: str = "") -> tuple[int, int, int]:
+    """(hits, wrong, exact) of a cache with one threshold, one question after the other; of one answer's or all."""
     stored: list[int] = []
     hits = wrong = exact = 0
     for place, query in enumerate(queries):
         if any(queries[other].text == query.text for other in stored):
-            exact += 1
+            exact += part in ("", query.answer)
             continue
         best = max(stored, key=lambda other: float(vectors[other] @ vectors[place]), default=None)
         if best is not None and float(vectors[best] @ vectors[place]) >= threshold:
-            hits += 1
-            wrong += queries[best].answer != query.answer
+            hits += part in ("", query.answer)
+            wrong += part in ("", query.answer) and queries[best].answer != query.answer
         else:
             stored.append(place)
     return hits, wrong, exact
@@ -39,6 +39,10 @@ def test_the_threshold_does_what_it_is_said_to_do_and_none_does_better(seed: int
         for threshold in np.arange(0.4, 1.001, 0.05):
             hits, wrong, _ = simulated(queries, rows, threshold)
             assert hits <= found.hits or wrong > bound * hits
+    threes = np.array([query.answer == "3" for query in queries])
+    for found in best_static(queries, rows, [0.2], threes).values():
+        assert (found.hits, found.wrong, found.exact) == simulated(queries, rows, found.threshold, "3")
+        assert 0 < found.hits <= threes.sum()
 
 
 def test_no_threshold_may_be_good_enough() -> None:

@@ -1,8 +1,9 @@
+import numpy as np
 from tests.unit.quality.conftest import Cosine, Words
 
 from askonce.cache import Policy
 from askonce.quality.labelled import Query
-from askonce.quality.stream import run_stream, shuffled
+from askonce.quality.stream import EXACT, MISS, WRONG, Counts, run_stream, shuffled
 from askonce.quality.trial import Known
 
 
@@ -18,14 +19,30 @@ async def test_only_what_was_asked_before_is_known(words: Words, cosine: Cosine)
     ]
     known = Known(words, [query.text for query in queries])
     run = await run_stream(queries, known, cosine, Policy(max_error=0.05))
-    assert (run.queries, run.exact, run.hits, run.wrong) == (7, 1, 3, 1)
-    assert (run.wrong_share, run.hit_share) == (1 / 3, 3 / 7)
+    counts = run.counts()
+    assert counts == Counts(7, 1, 3, 1)
+    assert (counts.wrong_share, counts.hit_share) == (1 / 3, 3 / 7)
+    assert run.counts(np.array([query.answer == "R" for query in queries])) == Counts(3, 1, 1, 0)
     assert run.us_per_decision > 0
+
+
+async def test_a_share_of_the_hits_is_checked_and_learned_from(words: Words, cosine: Cosine) -> None:
+    """A hit that was checked has its own answer from then on."""
+    queries = [Query("green", "G"), Query("a green", "B"), Query("one green", "B"), Query("a green", "B")]
+    known = Known(words, [query.text for query in queries])
+    never = await run_stream(queries, known, cosine, Policy(max_error=0.05))
+    always = await run_stream(queries, known, cosine, Policy(max_error=0.05), audit=1.0)
+    second = await run_stream(queries, known, cosine, Policy(max_error=0.05), audit=0.5)
+    assert never.outcomes.tolist() == [MISS, WRONG, WRONG, WRONG]
+    assert always.outcomes.tolist()[:2] == [MISS, WRONG]
+    assert always.outcomes.tolist()[3] == EXACT
+    assert second.outcomes.tolist()[:3] == [MISS, WRONG, WRONG]
 
 
 async def test_a_stream_without_hits_has_nothing_wrong(words: Words, cosine: Cosine) -> None:
     run = await run_stream([Query("red", "R")], Known(words, ["red"]), cosine, Policy())
-    assert (run.hits, run.wrong_share, run.hit_share) == (0, 0.0, 0.0)
+    assert run.counts() == Counts(1, 0, 0, 0)
+    assert (run.counts().wrong_share, run.counts().hit_share) == (0.0, 0.0)
 
 
 def test_a_seed_names_an_order() -> None:

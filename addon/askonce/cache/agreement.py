@@ -1,0 +1,124 @@
+"""Whether two answers say the same: what turns a provider's fresh answer into a label for the neighbour's stored one.
+
+The one rule here: models word the same answer in many ways, so what is not plain is unknown. Nothing is learned from
+the unknown.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from typing import Any, Literal
+
+import orjson
+
+from askonce.cache.guards import Pair, objection
+from askonce.cache.reading import read
+
+__all__ = ["LARGEST", "Verdict", "compare", "kin", "kin_of", "text_of"]
+
+Verdict = Literal["same", "different", "unknown"]
+
+LARGEST = 65_536
+"""Bytes of an answer; larger ones are not compared."""
+SHORT = 8
+"""Words of an answer whose wording is its content: a class, a name, a number, yes or no."""
+SAME = 0.97
+"""The cosine of two answers of a few sentences that say the same, where nothing objects."""
+LONGEST = 400
+"""Characters of an answer that an embedding still tells from others."""
+_TEXTS = frozenset({"text", "content", "response", "output_text", "completion", "refusal", "arguments", "answer"})
+_VARYING = frozenset({"id", "created", "created_at", "usage", "system_fingerprint", "model", "timings"})
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_WORDS = re.compile(r"\w+")
+_POLAR = frozenset("yes no not never none nor cannot true false".split())  # noqa: SIM905
+_PLAIN = frozenset("a an the is are was it its it's this that of answer s".split())  # noqa: SIM905
+
+
+def text_of(body: bytes) -> str:
+    """What an answer says, in any provider's final form: its texts, else its JSON without what varies, else itself."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode("utf-8", "replace")
+    if isinstance(value, str):
+        return value
+    texts = [text for text in _texts(value) if text.strip()]
+    if texts:
+        return "\n".join(texts)
+    if isinstance(value, dict):
+        value = {name: item for name, item in value.items() if name not in _VARYING}
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, str):
+                if name in _TEXTS or name == "name":
+                    yield item
+            elif name == "input":
+                yield orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode()
+            else:
+                yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, str):
+                yield item
+            else:
+                yield from _texts(item)
+
+
+def kin(text: str) -> int:
+    """A number that is equal for equal answers, whatever their case, spaces and closing punctuation. Positive: an
+    answer so short that another number is another answer; negative: it may be the same in other words; 0: no answer."""
+    plain = _plain(text)
+    if not plain:
+        return 0
+    digest = int.from_bytes(blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=7).digest()) + 1
+    return digest if len(_WORDS.findall(plain)) <= SHORT else -digest
+
+
+def kin_of(body: bytes) -> int:
+    """The kin of a stored answer; 0 also for one that is too large to be compared."""
+    return kin(text_of(body)) if len(body) <= LARGEST else 0
+
+
+def compare(one: str, other: str, cosine: Callable[[str, str], float | None]) -> Verdict:
+    """Whether two answers say the same. `cosine` embeds both and is asked only where that could decide."""
+    a, b = _plain(one), _plain(other)
+    if not a or not b:
+        return "unknown"
+    if a == b:
+        return "same"
+    if sorted(_NUMBER.findall(a)) != sorted(_NUMBER.findall(b)):
+        return "different" if _short(a) and _short(b) else "unknown"
+    if _short(a) and _short(b):
+        return _compare_short(a, b)
+    if max(len(one), len(other)) > LONGEST or objection(Pair(read(one), read(other))):
+        return "unknown"
+    near = cosine(one, other)
+    return "same" if near is not None and near >= SAME else "unknown"
+
+
+def _compare_short(a: str, b: str) -> Verdict:
+    words, others = set(_WORDS.findall(a)), set(_WORDS.findall(b))
+    if (words & _POLAR) != (others & _POLAR):
+        return "different"
+    words, others = words - _PLAIN, others - _PLAIN
+    if words == others:
+        # The same words in another order: "A beats B" is not "B beats A".
+        return "same" if len(words) < 2 or _order(a) == _order(b) else "unknown"
+    return "unknown" if words <= others or others <= words else "different"
+
+
+def _order(text: str) -> list[str]:
+    return [word for word in _WORDS.findall(text) if word not in _PLAIN]
+
+
+def _short(plain: str) -> bool:
+    return len(_WORDS.findall(plain)) <= SHORT
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(" .!\"'`*")

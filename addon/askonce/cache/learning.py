@@ -1,0 +1,163 @@
+"""What a cache has learned of its own decisions: by partition, by entry, and pair by pair.
+
+The one rule here: only a partition's own observations make it bolder. Those of the others can make it more careful,
+never less, so that no caller loosens what another is served.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+from askonce.cache.evidence import Account, Posterior, consensus, logit, offset, probability
+
+__all__ = ["Learning", "Observation", "Pool", "Source", "Weighed", "pair"]
+
+OWN = 50
+"""Observations from which on a partition's own evidence decides."""
+PARTITIONS = 4096
+"""Partitions whose evidence is held; the ones used last."""
+
+Source = Literal["miss", "audit", "feedback"]
+"""How it came out: the provider's answer to a near miss, a check of a served answer, or somebody said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A candidate as evidence sees it."""
+
+    score: float
+    """The judge's probability as a logit."""
+    agreement: float
+    """See `consensus`."""
+    probability: float
+    """That its answer is right, as low as it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One candidate whose answer was compared. It holds no text."""
+
+    partition: bytes
+    entry: int
+    """Id; 0 once the entry is gone."""
+    score: float
+    agreement: float
+    right: bool
+    source: Source
+    time: float
+    """Unix seconds."""
+
+
+def pair(partition: bytes, prompt: str, key: str) -> bytes:
+    """The name of an asked prompt and an entry; tells nothing about either."""
+    return blake2b(
+        b"%d:%b%b" % (len(prompt), prompt.encode("utf-8", "surrogatepass"), key.encode()),
+        digest_size=16,
+        key=partition,
+    ).digest()
+
+
+class Pool:
+    """What one partition's decisions are made with; see `decide`."""
+
+    def __init__(self, partition: bytes, own: Posterior, whole: Posterior, learning: "Learning") -> None:
+        self.partition, self._own, self._whole, self._learning = partition, own, whole, learning
+        self._accounts: dict[float, Account] = {}
+
+    def weigh(self, judged: float, entry: int, kin: int, cosine: float, around: Sequence[tuple[int, float]]) -> Weighed:
+        """What is left of a judge's probability in view of the evidence. Without any: the probability."""
+        if not (self._own.count or self._whole.count) or not judged:
+            return Weighed(logit(judged), consensus(kin, cosine, around), judged)
+        score, agreement = logit(judged), consensus(kin, cosine, around)
+        if self._own.count >= OWN:
+            bound = self._own.bound(score, agreement)
+        else:
+            bound = min(self._own.bound(score, agreement), self._whole.bound(score, agreement), score)
+        bound += self._learning.offset(entry)
+        # Cutting a score to what a judge can mean must not make it less without a reason.
+        return Weighed(score, agreement, judged if bound == score else probability(bound))
+
+    def serves(self, weighed: float, max_error: float) -> bool:
+        """Whether what is right with this probability may be served."""
+        if weighed >= 1 - max_error:
+            return True
+        if self._own.count < OWN:
+            return False
+        account = self._accounts.get(max_error)
+        return account is not None and account.allows(1 - weighed, max_error, self._own.limit(max_error))
+
+    def decided(self, weighed: Weighed, max_error: float, *, served: bool) -> None:
+        """Count a decision."""
+        with self._learning.lock:
+            self._own.seen(weighed.score, weighed.agreement)
+            account = self._accounts.setdefault(max_error, Account())
+            if served:
+                account.add(1 - weighed.probability)
+
+    def observe(self, score: float, agreement: float, right: bool) -> None:
+        """Learn; the caller holds the lock."""
+        self._own.observe(score, agreement, right)
+
+    def expected(self, score: float, agreement: float) -> float:
+        """The probability without pessimism."""
+        return probability(self._own.expected(score, agreement))
+
+
+class Learning:
+    """All pools, the entries' own records, and the pairs that are never served again. Thread-safe."""
+
+    def __init__(self, observations: Iterable[Observation] = (), refused: Iterable[bytes] = ()) -> None:
+        self.lock = threading.RLock()
+        self._whole = Posterior()
+        self._pools: OrderedDict[bytes, Pool] = OrderedDict()
+        self._entries: dict[int, list[float]] = {}
+        self._refused = set(refused)
+        for observation in observations:
+            self.learn(observation)
+
+    def pool(self, partition: bytes) -> Pool:
+        """The pool of a partition, which is now the last to be forgotten."""
+        with self.lock:
+            found = self._pools.get(partition)
+            if found is None:
+                found = self._pools[partition] = Pool(partition, Posterior(), self._whole, self)
+                if len(self._pools) > PARTITIONS:
+                    self._pools.popitem(last=False)
+            else:
+                self._pools.move_to_end(partition)
+            return found
+
+    def learn(self, observation: Observation) -> None:
+        """Take one observation in."""
+        with self.lock:
+            pool = self.pool(observation.partition)
+            expected = pool.expected(observation.score, observation.agreement)
+            record = self._entries.setdefault(observation.entry, [0.0, 0.0])
+            record[0] += observation.right - expected
+            record[1] += expected * (1 - expected)
+            pool.observe(observation.score, observation.agreement, observation.right)
+            self._whole.observe(observation.score, observation.agreement, observation.right)
+            self._entries.pop(0, None)
+
+    def offset(self, entry: int) -> float:
+        """An entry's own logit: what its record adds to what is expected of it."""
+        record = self._entries.get(entry)
+        return offset(*record) if record else 0.0
+
+    def forget(self, entries: Iterable[int]) -> None:
+        """Drop the records of entries that are gone; what they taught stays."""
+        with self.lock:
+            for entry in entries:
+                self._entries.pop(entry, None)
+
+    def refuse(self, pair: bytes) -> None:
+        """Never serve this pair again."""
+        with self.lock:
+            self._refused.add(pair)
+
+    def refuses(self, partition: bytes, prompt: str, key: str) -> bool:
+        """Whether the pair was said to be wrong."""
+        return bool(self._refused) and pair(partition, prompt, key) in self._refused

@@ -1,0 +1,194 @@
+"""What a cache learns: through its own door, with a judge that is wrong in a known way."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from askonce.cache import Candidate, Judgement, Lookup, Policy, StoreError, Vector
+from askonce.cache.evidence import probability
+from askonce.cache.learning import OWN, Learning, Observation, pair
+
+ASKED = "How do I sort a list in Python?"
+REWORDED = "What is the way to sort a Python list?"
+TWO = Policy(max_error=0.02)
+HERE, THERE = b"p" * 16, b"q" * 16
+
+
+class Says:
+    """One probability for all."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+
+    def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
+        return [Judgement(self.probability) for _ in candidates]
+
+
+def seen(right: bool, *, partition: bytes = HERE, entry: int = 0, score: float = 3.0) -> Observation:
+    return Observation(partition, entry, score, 0.0, right, "miss", 0.0)
+
+
+def judged(learning: Learning, partition: bytes = HERE, said: float = 0.97, entry: int = 0) -> float:
+    return learning.pool(partition).weigh(said, entry, 0, 1.0, [(0, 1.0)]).probability
+
+
+def test_without_evidence_the_judges_word_counts_to_the_last_digit() -> None:
+    pool = Learning().pool(HERE)
+    for said in (0.0, 0.001, 0.98, 0.9999, 1.0):
+        assert pool.weigh(said, 1, 5, 1.0, [(5, 1.0), (5, 0.9)]).probability == said
+    assert pool.serves(0.98, 0.02)
+    assert not pool.serves(0.9799, 0.02)
+
+
+def test_only_its_own_evidence_makes_a_partition_bolder() -> None:
+    learning = Learning([seen(True) for _ in range(OWN)])
+    assert judged(learning) > 0.98
+    assert judged(learning, THERE) == 0.97
+
+
+def test_the_evidence_of_others_makes_it_more_careful() -> None:
+    learning = Learning([seen(False) for _ in range(OWN)])
+    assert judged(learning) < 0.9
+    assert judged(learning, THERE) < 0.9
+
+
+def test_a_wrong_answer_weighs_on_its_entry() -> None:
+    learning = Learning([seen(True, entry=1)] * 5 + [seen(False, entry=2)] + [seen(True)] * OWN)
+    assert judged(learning, entry=2) < 0.97 < judged(learning, entry=3) <= judged(learning, entry=1)
+    learning.forget([2])
+    assert judged(learning, entry=2) == judged(learning, entry=3)
+
+
+def test_safe_answers_make_room_for_others_but_only_with_evidence() -> None:
+    chance, learning = random.Random(1), Learning()
+    for _ in range(2_000):
+        score = chance.choice((1.0, 3.0, 7.0))
+        learning.learn(seen(chance.random() < {1.0: 0.5, 3.0: 0.97, 7.0: 0.9999}[score], score=score))
+    pool = learning.pool(HERE)
+    unsure = pool.weigh(probability(3.1), 0, 0, 1.0, [(0, 1.0)])
+    assert 0.9 < unsure.probability < 0.98
+    assert not pool.serves(unsure.probability, 0.02)
+    for _ in range(3_000):
+        pool.decided(pool.weigh(1.0, 0, 0, 1.0, [(0, 1.0)]), 0.02, served=True)
+    learning.learn(seen(True, score=7.0))
+    pool._own.fit()
+    assert pool.serves(unsure.probability, 0.02)
+    assert not pool.serves(0.6, 0.02)
+    for _ in range(2_000):
+        if pool.serves(unsure.probability, 0.02):
+            pool.decided(unsure, 0.02, served=True)
+    account = pool._accounts[0.02]
+    assert account.served > 3_000 and account.wrong <= 0.02 * account.served
+
+
+async def test_a_near_miss_is_compared_and_learned_from(bench: Any) -> None:
+    bench.judge = Says(0.9)
+    await bench.restart()
+    stored = await bench.remember(ASKED, body=b"sorted()")
+    found = await bench.ask(REWORDED, TWO)
+    assert (found.outcome, found.reason) == ("miss", "probability 0.90 < 0.98")
+    await bench.remember(REWORDED, body=b"Sorted().", found=found)
+    await bench.cache.flush()
+    (observation,) = bench.cache._store.observations()
+    assert (observation.entry, observation.right, observation.source) == (stored.id, True, "miss")
+    other = await bench.cache.get(bench.identify(bench.call(REWORDED)).key)
+    assert other.kin == stored.kin > 0
+
+
+@pytest.mark.parametrize(("body", "count"), [(b"list.sort", 1), (b"x" * 70_000, 0), (b"sorted() or list.sort()", 0)])
+async def test_what_is_not_plain_teaches_nothing(bench: Any, body: bytes, count: int) -> None:
+    bench.judge = Says(0.9)
+    await bench.restart()
+    await bench.remember(ASKED, body=b"sorted()")
+    await bench.remember(REWORDED, body=body, found=await bench.ask(REWORDED, TWO))
+    await bench.cache.flush()
+    assert [o.right for o in bench.cache._store.observations()] == [False] * count
+
+
+async def test_it_learns_to_trust_and_a_restart_remembers_it(bench: Any) -> None:
+    bench.judge = Says(0.9)
+    await bench.restart()
+    for number in range(3 * OWN):
+        question = f"Question {'abcdefghij'[number % 10]} in other words {number}"
+        await bench.remember(question, body=b"same", found=await bench.ask(question, TWO))
+    assert (await bench.ask("Question a in yet other words", TWO)).outcome == "semantic"
+    await bench.restart()
+    assert (await bench.ask("Question a in yet other words", TWO)).outcome == "semantic"
+    assert (await bench.ask("Question a in yet other words", TWO, scope="sk-2")).outcome == "miss"
+
+
+async def test_a_wrong_hit_is_never_served_again_even_after_a_restart(bench: Any) -> None:
+    entry = await bench.remember(ASKED, body=b"one")
+    found = await bench.ask(REWORDED)
+    assert found.decision == pair(entry.partition, REWORDED, entry.key).hex()
+    assert await bench.cache.feedback(found.decision, right=False) == "learned"
+    for _ in range(2):
+        again = await bench.ask(REWORDED)
+        assert (again.outcome, again.reason, again.nearest) == ("miss", "said to be wrong", entry)
+        assert (await bench.ask(ASKED)).outcome == "exact"
+        await bench.restart()
+    assert await bench.cache.feedback(found.decision, right=False) == "noted"
+
+
+async def test_a_pair_is_refused_for_a_later_answer_to_the_same_prompt_too(bench: Any) -> None:
+    await bench.remember(ASKED, body=b"one")
+    found = await bench.ask(REWORDED)
+    await bench.cache.feedback(found.decision, right=False)
+    await bench.remember(ASKED, body=b"two")
+    assert (await bench.ask(REWORDED)).outcome == "miss"
+
+
+async def test_feedback_finds_a_hit_by_key_or_by_key_and_prompt(bench: Any) -> None:
+    entry = await bench.remember(ASKED)
+    assert await bench.cache.decision(entry.key) is None
+    found = await bench.ask(REWORDED)
+    assert await bench.cache.decision(entry.key) == found.decision
+    assert await bench.cache.decision(entry.key, REWORDED) == found.decision
+    assert await bench.cache.decision("00" * 16, REWORDED) is None
+    with pytest.raises(ValueError, match="32 hex digits"):
+        await bench.cache.feedback("abcd", right=True)
+
+
+async def test_a_checked_hit_that_was_wrong_is_evidence_and_is_not_served_again(bench: Any) -> None:
+    entry = await bench.remember(ASKED, body=b"one")
+    found = await bench.ask(REWORDED)
+    assert found.outcome == "semantic"
+    kept = await bench.remember(REWORDED, body=b"two", found=found)
+    await bench.cache.flush()
+    (observation,) = bench.cache._store.observations()
+    assert (observation.right, observation.source) == (False, "audit")
+    await bench.cache.delete(kept.key)
+    assert (await bench.ask(REWORDED)).reason == "said to be wrong"
+    await bench.cache.delete(entry.key)
+    assert [o.entry for o in bench.cache._store.observations()] == [0]
+
+
+async def test_a_fault_while_comparing_costs_no_answer(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_body: bytes) -> str:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr("askonce.cache.learner.text_of", broken)
+    await bench.remember(ASKED)
+    assert (await bench.ask(ASKED)).outcome == "exact"
+
+
+async def test_what_was_learned_cannot_be_read(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_store: Any) -> list[Observation]:
+        raise StoreError("no")
+
+    monkeypatch.setattr("askonce.cache.store.Store.observations", broken)
+    await bench.remember(ASKED)
+    await bench.restart()
+    assert isinstance(await bench.ask(ASKED), Lookup)
+
+
+def test_old_observations_make_room(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("askonce.cache.writer.OBSERVATIONS", 300)
+    store = bench.cache._store
+    done = [store.observe_answer(replace(seen(True), score=float(n))) for n in range(512)]
+    done[-1].result()
+    kept = store.observations()
+    assert (len(kept), kept[-1].score) == (300, 511.0)
