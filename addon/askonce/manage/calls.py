@@ -23,7 +23,7 @@ _CHAT = {
     "properties": {
         "model": {"type": "string", "minLength": 1},
         "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
-        "stream": {"type": "boolean"},
+        "stream": {"description": "True for a stream; what else there may be, the provider decides."},
     },
     "examples": [{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "What is the capital of France?"}]}],
 }
