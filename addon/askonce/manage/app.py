@@ -22,6 +22,7 @@ from askonce.cache import Cache, Limits
 from askonce.faults import Faults
 from askonce.manage import entries, feedback, probes, transfer, why
 from askonce.manage import warm as warming
+from askonce.manage.calls import describe_call
 from askonce.manage.dialects import ProductRoutes, Shared
 from askonce.manage.errors import RESPONSES, install
 from askonce.manage.guard import MAX_BODY, Guard, bearer, bearer_or_key
@@ -145,6 +146,8 @@ def _own(protected: list[Depends], reload: Callable[[], Awaitable[None]] | None)
     async def status_page() -> HTMLResponse:
         """A page for people: what was asked and saved, and the latest answers."""
         return HTMLResponse(page)
+
+    describe_call(routes, "/v1/chat/completions", "chat")
 
     if reload is not None:
 

@@ -16,6 +16,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Scope
 
+from askonce.manage.calls import describe_call
 from askonce.manage.dialects import ProductRoutes
 from askonce.products.cachecore_config import CachecoreSpec
 from askonce.products.cachecore_deps import Dependencies
@@ -72,9 +73,10 @@ def cachecore(
         deleted = await dependencies.invalidate(asked.dep_id, tenant)
         return Invalidated(dep_id=asked.dep_id, new_hash=asked.new_hash or str(uuid.uuid4()), keys_deleted=deleted)
 
-    view = APIRouter(responses=_ERRORS, include_in_schema=False)
+    view = APIRouter(responses=_ERRORS)
+    describe_call(view, "/v1/chat/completions", "cachecore_chat", headers={"X-Cachecore-Deps": False})
 
-    @view.api_route("/admin/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    @view.api_route("/admin/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def cachecore_admin(request: Request, rest: str) -> None:
         """Cachecore does not publish what it has here."""
         if token is not None and not _is_operator(request, token):

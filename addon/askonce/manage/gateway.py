@@ -20,6 +20,7 @@ from askonce.accounting import Labels, Tally
 from askonce.apikeys import ApiKeys
 from askonce.cache import Filter
 from askonce.gateway import Users, code_of, problem
+from askonce.manage.calls import describe_call
 from askonce.manage.dialects import ProductRoutes, Shared
 from askonce.manage.metrics import CONTENT_TYPE, IN_DOCUMENT, Exposition
 
@@ -241,6 +242,7 @@ def _view(shared: Shared, keys: ApiKeys, providers: Providers) -> APIRouter:
     """What the root serves as the union of several products; open there, and here as long as there are no keys."""
     routes = APIRouter(responses=_ERRORS, dependencies=[_allow(shared, keys, open_without_keys=True)], tags=["gateway"])
     exposition = Exposition(shared.accounting, shared.cache, shared.version, ("gateway_",))
+    describe_call(routes, "/v1/chat/completions", "gateway_chat", errors=_ERRORS)
 
     @routes.get("/health")
     async def gateway_health() -> GatewayHealth:

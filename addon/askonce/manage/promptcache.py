@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from askonce.manage import entries, probes
+from askonce.manage.calls import describe_call
 from askonce.manage.dialects import Mistakes, ProductRoutes, Shared, render_plainly
 from askonce.manage.errors import RESPONSES, Problem
 from askonce.products.promptcache_state import PromptCacheState, Warm, WarmEntry
@@ -158,6 +159,7 @@ def routes(shared: Shared, state: PromptCacheState, warm: Warm) -> ProductRoutes
         return Outcomes(processed=len(found) - failed, failed=failed, entries=found)
 
     view = APIRouter()
+    describe_call(view, "/v1/chat/completions", "promptcache_chat")
     view.include_router(entries.router(shared.cache, limits=shared.limits, ttl=shared.ttl, protected=shared.protected))
     view.include_router(probes.statistics(shared))
     return ProductRoutes(

@@ -16,8 +16,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from askonce.cache import Shelves
+from askonce.manage.calls import describe_call
 from askonce.manage.dashboard import Dashboard, Figures
 from askonce.manage.dialects import ProductRoutes, Shared
+from askonce.products.semcache import GENERIC
 from askonce.products.semcache_config import SemcacheSpec
 
 __all__ = ["routes"]
@@ -100,7 +102,15 @@ def routes(
         """The dashboard's figures every half minute, the oldest first."""
         return dashboard.history
 
+    optional = {"x-llm-proxy-upstream": False, "x-llm-proxy-host": False, "x-llm-proxy-prompt": False}
+    required = optional | {"x-llm-proxy-upstream": True, "x-llm-proxy-prompt": True}
     view = APIRouter(responses=_ERRORS)
+    describe_call(view, "/v1/chat/completions", "semcache_v1_chat", headers=optional)
+    describe_call(own, "/chat/completions", "semcache_chat", headers=optional)
+    anthropic = "Ask, in Anthropic's wire format."
+    describe_call(own, "/v1/messages", "semcache_messages", summary=anthropic, headers=optional)
+    other = "Ask, in any wire format."
+    describe_call(own, GENERIC, "semcache_generic", summary=other, body={"type": "object"}, headers=required)
 
     @view.get("/", tags=["Semcache"], response_class=PlainTextResponse)
     async def semcache_alive() -> PlainTextResponse:

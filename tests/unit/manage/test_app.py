@@ -62,6 +62,7 @@ async def test_every_route_but_the_open_ones_is_protected(connect):
         (method.upper(), path): "security" in operation
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
+        if "calls" not in operation["tags"]  # the proxy answers those
     }
     protected = {(method, re.sub(r"/0011$", "/{key}", path.split("?")[0])) for method, path in PROTECTED}
     assert {route for route, needs_token in documented.items() if needs_token} == protected
@@ -230,9 +231,23 @@ async def test_the_openapi_document_is_about_these_routes(connect):
     for operation in operations:
         assert "422" not in operation["responses"]
         assert operation["summary"]
-        assert operation["responses"]["4XX"]["content"]["application/json"]["schema"] == {
-            "$ref": "#/components/schemas/Problem"
-        }
+        if "calls" not in operation["tags"]:
+            assert operation["responses"]["4XX"]["content"]["application/json"]["schema"] == {
+                "$ref": "#/components/schemas/Problem"
+            }
+
+
+async def test_calls_are_described_and_answered_by_the_proxy_alone(client):
+    path = "/v1/chat/completions"
+    assert (await client.get("/openapi.json")).json()["paths"][path]["post"]["responses"].keys() == {
+        "200",
+        "4XX",
+        "5XX",
+    }
+    wrong = await client.get(path)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+    alone = await client.post(path, json={})
+    assert (alone.status_code, list(alone.json())) == (503, ["error"])
 
 
 async def test_every_response_names_its_request(client):

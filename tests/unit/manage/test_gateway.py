@@ -343,6 +343,18 @@ async def test_errors_of_the_view(served: Served) -> None:
         assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
+@BOTH
+async def test_a_body_that_is_too_large_clears_nothing(
+    served: Served, cache: Cache, remember: Callable[..., Awaitable[Entry]], prefix: str
+) -> None:
+    await remember("What is the capital of France?")
+    body = b'{"cache_type": "all", "pad": "' + b"x" * (1 << 20) + b'"}'
+    headers = {"x-api-key": served.admin, "content-type": "application/json"}
+    response = await served.client.post(f"{prefix}/admin/cache/clear", content=body, headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "request_too_large")
+    assert await cache.count() == 1
+
+
 async def test_a_damaged_key_file_is_an_error_and_opens_nothing(served: Served) -> None:
     served.keys.path.write_text("{")
     for path in ("/gateway/metrics", "/stats", "/admin/cache/stats"):

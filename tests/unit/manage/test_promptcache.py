@@ -269,6 +269,14 @@ async def test_a_body_over_the_limit_is_refused(
     assert (await client.get("/v1/config")).json() == SHOWN
 
 
+@BOTH
+async def test_a_wrong_method_is_told_the_right_ones_of_that_very_path(serve: Serve, prefix: str) -> None:
+    client = serve(prefix=prefix)
+    for method, path, allowed in (("PUT", "/v1/cache/warm", "POST"), ("PUT", "/v1/cache/00", "DELETE, GET")):
+        refused = await client.request(method, path)
+        assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
+
+
 # Settings
 
 

@@ -13,6 +13,7 @@ from askonce.manage import create_app
 from askonce.manage.dialects import ProductRoutes, Shared
 
 NAMES = {"promptcache": "/promptcache", "semcache": "/semcache-app", "cachecore": "/cachecore"}
+OWNS = {"promptcache": ("/shared",), "semcache": ("/shared/mine",)}
 EVERYWHERE = pytest.mark.parametrize(
     "site",
     [
@@ -55,8 +56,8 @@ def product(name: Any) -> Any:
             routes=own,
             view=view,
             render=render,
-            errors={},
-            owns=(f"/v1/{name}",),
+            errors={"4XX": {"description": f"an error of {name}"}},
+            owns=(f"/v1/{name}", *OWNS.get(name, ())),
             families=(f"{name}_",),
             max_body=10 if name == "semcache" else None,
         )
@@ -138,6 +139,18 @@ async def test_the_root_serves_all_and_errors_are_those_of_the_paths_owner(clien
         assert (missing.status_code, list(missing.json())) == (404, ["error"])
 
 
+async def test_of_two_owners_the_nearer_one_answers(client: httpx.AsyncClient) -> None:
+    for path, owner in (
+        ("/shared", "promptcache"),
+        ("/shared/else", "promptcache"),
+        ("/shared/mine", "semcache"),
+        ("/shared/mine/x", "semcache"),
+        ("/shared/miners", "promptcache"),
+    ):
+        response = await client.get("http://askonce.internal" + path)
+        assert (response.status_code, response.text.partition(":")[0]) == (404, owner), path
+
+
 @pytest.mark.parametrize("host", ["nobody.askonce.internal", "a.promptcache.askonce.internal", ".askonce.internal"])
 async def test_a_host_that_is_nobodys_has_nothing(client: httpx.AsyncClient, host: str) -> None:
     for path in ("/", "/health", "/v1/cache", "/docs", "/promptcache/health"):
@@ -165,6 +178,10 @@ async def test_the_documents_of_a_view_are_its_own(client: httpx.AsyncClient, si
     assert f"/v1/{name}" in document["paths"]
     assert not [path for path in document["paths"] if any(f"/v1/{other}" in path for other in NAMES.keys() - {name})]
     assert document.get("servers", [{"url": ""}])[0]["url"] == prefix
+    # Its own /health answers, so that is the one described; of the shared ones errors are described as it has them.
+    assert document["paths"]["/health"]["get"]["operationId"] == f"{name}_health"
+    for path in ("/health/ready", "/metrics"):
+        assert document["paths"][path]["get"]["responses"]["4XX"]["description"] == f"an error of {name}"
     for path in ("/docs", "/redoc"):
         page = await client.get(base + path)
         assert page.status_code == 200
