@@ -9,7 +9,7 @@ import contextlib
 import ipaddress
 import logging
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from functools import lru_cache
 from weakref import WeakKeyDictionary
 
@@ -154,6 +154,7 @@ class Askonce:
         life = self.runtime.life
         exchange = visit.exchange = life.begin(rule, request, terms)
         exchange.may_follow = visit.passage is None and not flow.request.is_http10
+        exchange.may_divide = visit.passage is None
         reply = life.recall(exchange) or await life.look_up(exchange)
         if reply:
             flow.response = convert.make_response(reply)
@@ -167,6 +168,8 @@ class Askonce:
                 return
             convert.redirect(flow.request, visit.passage)
         convert.strip_directives(flow.request)
+        if exchange.asks is not None:
+            convert.put_body(flow.request, exchange.asks)
         if target := rule.target:
             flow.request.scheme, flow.request.host, flow.request.port = target.scheme, target.host, target.port
         if follower := exchange.follower:
@@ -187,7 +190,8 @@ class Askonce:
                 exchange.replied, exchange.status = True, response.status_code
             if exchange.replied:
                 return  # our own response; the hook is called for it as well
-            if visit.passage and convert.must_be_whole(response, visit.passage):
+            is_part = exchange.asks is not None and 200 <= response.status_code < 300
+            if is_part or (visit.passage and convert.must_be_whole(response, visit.passage)):
                 visit.whole = True
                 return
             said = self.runtime.life.passed_on(exchange, response.status_code)
@@ -204,8 +208,26 @@ class Askonce:
         if response.status_code != 101:
             response.stream = visit.recorder or True
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         visit = self._visits.get(flow)
+        if visit and visit.exchange and visit.exchange.asks is not None and visit.whole and flow.response:
+            return self._complete(flow, flow.response, visit, visit.exchange)
+        self._over(flow, visit)
+        return None
+
+    async def _complete(self, flow: http.HTTPFlow, response: http.Response, visit: Visit, exchange: Exchange) -> None:
+        """Join the provider's answer, to the part of a batch that it was asked for, to what was known."""
+        fields, body = tuple(response.headers.items(multi=True)), response.raw_content or b""
+        coding = response.headers.get("content-encoding", "")
+        reply = await self.runtime.life.complete(exchange, fields, lambda: convert.decoded(body, coding))
+        convert.put(response, reply)
+        for name, value in self.runtime.life.passed_on(exchange, reply.status):
+            response.headers[name] = value
+        if exchange.asks is not None:
+            visit.recorder = Recorder(len(body))
+        self._over(flow, visit)
+
+    def _over(self, flow: http.HTTPFlow, visit: Visit | None) -> None:
         exchange = visit and visit.exchange
         if visit:
             visit.over("whole")

@@ -72,6 +72,8 @@ class Call:
     """Why only an identical call may be answered ("tool result in the last turn"); empty where wording may differ."""
     turns: tuple[Turn, ...] = ()
     """The conversation for people (content view, `cache show`); the last one is the prompt."""
+    items: tuple["Call", ...] = ()
+    """The calls that this one is several of, each to be answered alone; empty where it is one."""
     echo: Mapping[str, Any] = field(default_factory=dict)
     """Fields that the provider repeats in its answer and a rule may ignore; a replay gives each caller its own."""
 

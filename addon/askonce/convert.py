@@ -23,6 +23,8 @@ __all__ = [
     "http_response",
     "make_response",
     "must_be_whole",
+    "put",
+    "put_body",
     "read_request",
     "redirect",
     "start_response",
@@ -89,13 +91,25 @@ def must_be_whole(response: http.Response, passage: Passage) -> bool:
 
 def finish(response: http.Response, finish: Callable[[int, bytes], Reply]) -> Reply:
     """Put the product's response in place of the provider's, whose headers stay where it names no others."""
-    body = decoded(response.raw_content or b"", response.headers.pop("content-encoding", ""))
+    body = decoded(response.raw_content or b"", response.headers.get("content-encoding", ""))
     reply = finish(response.status_code, body)
+    put(response, reply)
+    return reply
+
+
+def put(response: http.Response, reply: Reply) -> None:
+    """Put a reply in place of the provider's response, whose headers stay where it names no others."""
+    response.headers.pop("content-encoding", None)
     response.status_code, response.reason = reply.status, _REASONS.get(reply.status, b"").decode()
     for name, value in (("content-type", reply.content_type), *reply.headers):
         response.headers[name] = value
     response.content = reply.body  # and its length
-    return reply
+
+
+def put_body(request: http.Request, body: bytes) -> None:
+    """Put another body in place of the caller's."""
+    request.headers.pop("content-encoding", None)
+    request.content = body
 
 
 def dress(response: http.Response, passage: Passage, exchange: Exchange) -> None:

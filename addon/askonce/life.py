@@ -4,15 +4,17 @@ One rule: nothing here raises to the caller. A fault is reported once and the ca
 were not there. An `Exchange` is the state of one call on its way; only `Life` changes it.
 """
 
+import asyncio
 import math
 import random
 import time
 from base64 import b64encode
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from askonce.accounting import Accounting, CallRecord, Outcome
+from askonce.batches import Batch
 from askonce.broadcast import Broadcast, Follower
 from askonce.cache import FOREVER, Asked, Cache, Identity, Lookup, Nearest, Policy, StoreError, credential
 from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
@@ -20,16 +22,18 @@ from askonce.directives import OURS, Directives, cache_status, detail, read_dire
 from askonce.faults import Faults
 from askonce.flights import Ending, Flights
 from askonce.refresh import Refresh, Refreshes
-from askonce.refusals import refusal, strict_message
+from askonce.refusals import failure, refusal, strict_message
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
 from askonce.signatures import is_signed
 from askonce.terms import PLAIN, Terms
-from askonce.wire.base import Replay
+from askonce.wire.base import Divisible, Replay
 
 __all__ = ["Exchange", "Life"]
 
 Headers = Iterable[tuple[str, str]]
+type Again = Callable[[Rule, Request], Awaitable[Reply]]
+"""Asks a provider, by way of the proxy and past the cache. Raises OSError or httpx.HTTPError where it cannot."""
 
 
 class Compute(Protocol):
@@ -43,6 +47,8 @@ _QUERY_OF_CALLER = frozenset({"key", "api_key", "api-key", "access_token", "alt"
 _READINGS, _READ_AGAIN = 1024, 16384
 """Readings kept, and the bytes of the longest request that is kept for it: an app that repeats itself repeats every
 byte, and reading and identifying is half of what Askonce does for an exact hit."""
+_AT_ONCE = 256
+"""Items of a batch that are handed to the store together."""
 _DEFAULT_TEMPERATURE = 1.0
 """What providers use where a request names none."""
 _NOT_REPEATED = frozenset(
@@ -74,6 +80,7 @@ class Reading:
     directives: Directives
     call: Call | None = None
     identity: Identity | None = None
+    items: Sequence[Identity] = ()
     bypass: str = ""
 
 
@@ -94,6 +101,12 @@ class Exchange:
     lookup: Lookup | None = None
     bypass: str = ""
     """Why the cache is left out; empty where it is not."""
+    batch: Batch | None = None
+    """Where the call is several in one."""
+    may_divide: bool = False
+    """The provider can be asked for a part of the batch."""
+    asks: bytes | None = None
+    """The body to send in place of the caller's: it asks for those items of the batch alone that are not known."""
     leads: bool = False
     """Identical calls wait for this one's answer."""
     may_follow: bool = False
@@ -124,6 +137,12 @@ class Exchange:
         return self.lookup.reason if self.lookup else ""
 
     @property
+    def kept_key(self) -> str:
+        """The key under which the answer is kept; of a batch, that of the first item that was asked."""
+        asked = self.batch.identities[self.batch.wanted[0]] if self.batch else self.identity
+        return asked.key if asked else ""
+
+    @property
     def is_recorded(self) -> bool:
         """The provider's answer is to be read along and kept."""
         return self.is_to_be_kept and 200 <= self.status < 300
@@ -148,11 +167,12 @@ class Life:
         mode: Mode = "normal",
         lasting: bool = False,
         refresh: Refresh | None = None,
+        again: Again | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`lasting`: answers are for everybody and have no end, as in a cassette.
 
-        Without `refresh` no answer is served stale.
+        Without `refresh` no answer is served stale, without `again` no batch is asked in part.
         """
         self.rules = rules
         self.cache = cache
@@ -162,6 +182,7 @@ class Life:
         self._mode, self._lasting = mode, lasting
         self._flights = Flights()
         self._refreshes = Refreshes(refresh, self._flights, faults)
+        self._again = again
         self._readings = dict[tuple[str, Hashable], Reading]()
         self._clock = clock
 
@@ -176,9 +197,12 @@ class Life:
                 if len(self._readings) >= _READINGS:
                     self._readings.clear()
                 self._readings[place] = reading
-        return Exchange(
+        exchange = Exchange(
             rule, request, started, terms, reading.directives, reading.call, reading.identity, bypass=reading.bypass
         )
+        if reading.items and reading.call and isinstance(rule.wire, Divisible):
+            exchange.batch = Batch(rule.wire, reading.call, reading.items)
+        return exchange
 
     def pass_by(self, rule: Rule, request: Request, why: str) -> Exchange:
         """A call that is none to answer, a WebSocket or gRPC: it is counted, and nothing of it is read."""
@@ -198,13 +222,12 @@ class Life:
             return Reading(rule, directives, bypass="signed")
         try:
             call = rule.wire.read(request, rule.read)
-            identity = self.cache.identify(
-                call,
-                host=request.host + _endpoint(call, request),
-                scope=_scope("shared" if self._lasting else rule.behaviour.scope, request, terms),
-                namespace=directives.namespace,
+            host = request.host + _endpoint(call, request)
+            scope = _scope("shared" if self._lasting else rule.behaviour.scope, request, terms)
+            identity, *items = self.cache.identify_each(
+                (call, *call.items), host=host, scope=scope, namespace=directives.namespace
             )
-            return Reading(rule, directives, call, identity)
+            return Reading(rule, directives, call, identity, items)
         except Unreadable as error:
             self._faults.report(f"unreadable {rule.name} request", error, "it is forwarded as it is, and not cached")
             return Reading(rule, directives, bypass="unreadable")
@@ -237,13 +260,35 @@ class Life:
         if reply is None:
             exchange.decided = time.perf_counter() - exchange.started
             reply = await self._refused(exchange)
+        if reply is None and exchange.batch:
+            exchange.asks = self._remaining(exchange, exchange.batch)
         return reply
+
+    def _remaining(self, exchange: Exchange, batch: Batch) -> bytes | None:
+        """The body that asks for what is not known of a batch; None where all of it is to be asked."""
+        if not (exchange.may_divide and exchange.is_to_be_kept and self._again) or is_signed(exchange.request.headers):
+            return None
+        try:
+            return batch.asked_body(exchange.request.body)
+        except Exception as error:  # fail open
+            batch.forget()
+            self._faults.report("dividing a batch", error, "all of it goes to the provider")
+            return None
+
+    async def _find(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Lookup:
+        batch, admits = exchange.batch, exchange.terms.admits
+        if batch is None:
+            return await self.cache.lookup(call, identity, policy)
+        found = await self.cache.lookup_each(batch.identities, replace(policy, max_stale=0.0))
+        batch.known = [None if entry is None or admits(entry) else entry for entry in found]
+        entry = await self._compute(batch.entry)
+        return Lookup("exact", entry, 1.0, 1.0, "", entry) if entry else Lookup("miss", reason=batch.missing)
 
     async def _look_up(self, exchange: Exchange, call: Call, identity: Identity) -> Reply | None:
         fresh = self._policy(exchange)
         policy = replace(fresh, max_stale=self._max_stale(exchange))
         while True:
-            found = await self.cache.lookup(call, identity, policy)
+            found = await self._find(exchange, call, identity, policy)
             if found.outcome != "exact":
                 found = await exchange.terms.settle(call, found)
             exchange.lookup = self._admitted(exchange, found)
@@ -257,7 +302,7 @@ class Life:
                 return None
             if self._flights.lead(identity.exact):
                 exchange.leads = True
-                return self._overtaken(exchange, identity, fresh)
+                return await self._overtaken(exchange, call, identity, fresh)
             flown = await self._flights.follow(identity.exact, lambda broadcast: _join(exchange, call, broadcast))
             if isinstance(flown, Follower):
                 exchange.follower = flown
@@ -265,10 +310,14 @@ class Life:
             if flown == "unstorable":
                 return None
 
-    def _overtaken(self, exchange: Exchange, identity: Identity, policy: Policy) -> Reply | None:
+    async def _overtaken(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Reply | None:
         """The reply to a call whose answer was kept while it was being looked for: there was nobody to wait for any
         more when that ended."""
-        found = self.cache.exact(identity, policy)
+        if exchange.batch is None:
+            found = self.cache.exact(identity, policy)
+        else:
+            held = self.cache.holds(exchange.batch.identities)
+            found = await self._find(exchange, call, identity, policy) if held else None
         found = found and self._admitted(exchange, found)
         if not found or not found.entry:
             return None
@@ -324,10 +373,37 @@ class Life:
         if exchange.bypass:
             return (("cache-status", cache_status("fwd=bypass", detail(exchange.bypass))),)
         why = ("fwd=stale" if exchange.why == "expired" else "fwd=miss") if exchange.directives.read else "fwd=request"
+        why = why if exchange.asks is None else "fwd=partial"
         stored = ("stored",) if exchange.is_recorded else ()
         similarity = exchange.lookup.similarity if exchange.lookup else None
         near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()
         return (("cache-status", cache_status(why, *stored)), ("x-cache", "MISS"), *near)
+
+    async def complete(self, exchange: Exchange, headers: Headers, body: Callable[[], bytes]) -> Reply:
+        """The reply to a batch of which the provider was asked only a part: its answer, and what was known.
+
+        Where the two do not fit, the whole batch is asked for, as it would have been without Askonce.
+        """
+        batch, headers = exchange.batch, tuple(headers)
+        assert batch and self._again
+
+        def joined() -> bytes:
+            batch.answers = self._assemble(exchange, headers, body())
+            return batch.joined(Replay(self._clock(), fresh_id, exchange.rule.behaviour.usage == "zero"))
+
+        try:
+            reply = Reply(await self._compute(joined), "application/json")
+            return replace(reply, headers=(("x-cache-tokens-saved", f"input={batch.saved}, output=0"),))
+        except Exception as error:  # fail open
+            exchange.asks, exchange.unkept = None, "does not fit the part that was asked"
+            self._faults.report("completing a batch", error, "all of it is asked of the provider")
+        try:
+            return await self._again(exchange.rule, exchange.request)
+        except Exception as error:
+            self._faults.report("asking for a batch again", error, "the app gets a 502")
+            return failure(
+                "Askonce could not complete a batch of which it knew a part, and the provider not be reached"
+            )
 
     def share(
         self, exchange: Exchange, headers: Callable[[], Headers], so_far: Callable[[], bytes | None]
@@ -358,28 +434,20 @@ class Life:
         `body` gives the response's bytes without any content-encoding; like everything that takes long it is called in
         Askonce's own threads.
         """
-        call, identity = exchange.call, exchange.identity
+        call, identity, batch = exchange.call, exchange.identity, exchange.batch
         assert call and identity
         took = time.perf_counter() - exchange.started
-        answer, stored = None, False
+        answers, stored = list[Answer](), False
         try:
-            answer = await self._compute(lambda: self._assemble(exchange, call, headers, body()))
-            kept = await self.cache.remember(
-                call,
-                identity,
-                answer,
-                upstream=exchange.rule.name,
-                host=exchange.request.host,
-                ttl=FOREVER - self._clock() if self._lasting else exchange.rule.behaviour.ttl,
-                stale=0.0 if self._lasting else exchange.rule.behaviour.stale_while_revalidate,
-                namespace=exchange.directives.namespace,
-                upstream_seconds=took,
-                found=exchange.lookup,
-                labels=exchange.terms.labels,
-                still=exchange.terms.keeps,
+            if not (answers := batch.answers if batch else []):
+                answers = await self._compute(lambda: self._assemble(exchange, headers, body()))
+            asked = (
+                [(batch.call.items[at], batch.identities[at]) for at in batch.wanted] if batch else [(call, identity)]
             )
+            keep = [(*one, answer) for one, answer in zip(asked, answers, strict=True)]
+            for start in range(0, len(keep), _AT_ONCE):
+                await asyncio.gather(*[self._keep(exchange, *one, took) for one in keep[start : start + _AT_ONCE]])
             stored = True
-            exchange.terms.kept(kept)
         except Unstorable as error:
             exchange.unkept = str(error)
         except StoreError:  # the cache has said so
@@ -390,15 +458,40 @@ class Life:
             self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
         finally:
             self.land(exchange, "stored" if stored else otherwise)
-        self.account(exchange, usage=answer.usage if answer else None, stored=stored, seconds=took)
+        used = [answer.usage for answer in answers]
+        usage = Usage(sum(one.input_tokens for one in used), sum(one.output_tokens for one in used))
+        self.account(exchange, usage=usage if used else None, stored=stored, seconds=took)
+
+    async def _keep(self, exchange: Exchange, call: Call, identity: Identity, answer: Answer, took: float) -> None:
+        kept = await self.cache.remember(
+            call,
+            identity,
+            answer,
+            upstream=exchange.rule.name,
+            host=exchange.request.host,
+            ttl=FOREVER - self._clock() if self._lasting else exchange.rule.behaviour.ttl,
+            stale=0.0 if self._lasting else exchange.rule.behaviour.stale_while_revalidate,
+            namespace=exchange.directives.namespace,
+            upstream_seconds=took,
+            found=exchange.lookup,
+            labels=exchange.terms.labels,
+            still=exchange.terms.keeps,
+        )
+        exchange.terms.kept(kept)
 
     @staticmethod
-    def _assemble(exchange: Exchange, call: Call, headers: Headers, body: bytes) -> Answer:
+    def _assemble(exchange: Exchange, headers: Headers, body: bytes) -> list[Answer]:
+        """The provider's answer; those to the items that were asked, where the call is a batch."""
+        assert exchange.call
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
-        answer = exchange.rule.wire.assemble(body, content_type, call)
-        if len(answer.body) > exchange.rule.behaviour.max_answer:
+        batch = exchange.batch
+        asked = batch.asked if batch else exchange.call
+        whole = exchange.rule.wire.assemble(body, content_type, asked)
+        answers = batch.wire.divide(whole, asked) if batch else [whole]
+        if any(len(answer.body) > exchange.rule.behaviour.max_answer for answer in answers):
             raise Unstorable("larger than max_answer")
-        return replace(answer, headers=_repeatable(headers))
+        repeatable = _repeatable(headers)
+        return [replace(answer, headers=repeatable) for answer in answers]
 
     def land(self, exchange: Exchange, ending: Ending) -> None:
         """Let those go on who wait for this call. Harmless where nobody does, and a second time."""
@@ -430,7 +523,7 @@ class Life:
             seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
             money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else 0,
             stored=stored,
-            key=entry.key if entry else exchange.identity.key if exchange.identity and stored else "",
+            key=entry.key if entry else exchange.kept_key if stored else "",
             forwarded=not exchange.replied,
             method=exchange.request.method,
             endpoint=exchange.rule.endpoint,
@@ -493,6 +586,8 @@ class Life:
 
     def _forward(self, exchange: Exchange, error: Exception) -> None:
         exchange.lookup = None
+        if exchange.batch:
+            exchange.batch.forget()
         self._faults.report("looking up an answer", error, "the call goes to the provider")
 
 

@@ -5,15 +5,16 @@ same life of a call; the caller's headers are held for as long as that takes and
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
 
 from askonce.cache import Identity, Lookup
-from askonce.call import Request
+from askonce.call import Reply, Request
 from askonce.faults import Faults
 from askonce.flights import Flights
 from askonce.rules import Rule
@@ -102,6 +103,19 @@ class Refresher:
 
     async def __call__(self, rule: Rule, request: Request) -> None:
         """Ask once, and read the answer to its end. Raises httpx.HTTPError or OSError where there was none."""
+        async with self._response(rule, request) as response:
+            async for _ in response.aiter_raw():
+                pass
+
+    async def reply(self, rule: Rule, request: Request) -> Reply:
+        """Ask once; the provider's response, decoded. Raises httpx.HTTPError or OSError where there was none."""
+        async with self._response(rule, request) as response:
+            body = await response.aread()
+        headers = [(name, value) for name, value in response.headers.items() if name not in _FRAMING]
+        return Reply(body, response.headers.get("content-type", ""), response.status_code, tuple(headers))
+
+    @contextlib.asynccontextmanager
+    async def _response(self, rule: Rule, request: Request) -> AsyncIterator[httpx.Response]:
         url = (
             f"http://{request.host}{request.path}{_query(request)}"
             if request.host == self._own_host
@@ -122,8 +136,7 @@ class Refresher:
                 request.method, url, headers=[*headers, (b"cache-control", b"no-cache")], content=request.body
             ) as response,
         ):
-            async for _ in response.aiter_raw():
-                pass
+            yield response
 
 
 def _query(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""What a caller reads who wants an answer from the cache or none, where the cache has none: a 504 that says why.
+"""What a caller reads whom Askonce itself cannot answer, such as one who wants an answer from the cache or none.
 
 One rule: a text that was stored is shown only to a caller with the credential that it was stored for.
 """
@@ -11,7 +11,7 @@ from askonce.cache import Nearest
 from askonce.call import Call, Reply
 from askonce.directives import cache_status, detail
 
-__all__ = ["refusal", "strict_message"]
+__all__ = ["failure", "refusal", "strict_message"]
 
 
 def refusal(message: str, kind: str) -> Reply:
@@ -27,6 +27,12 @@ def refusal(message: str, kind: str) -> Reply:
         ("x-should-retry", "false"),
     )
     return Reply(body, "application/json", 504, headers)
+
+
+def failure(message: str) -> Reply:
+    """A 502, which SDKs ask again after."""
+    error = {"message": message, "type": "bad_gateway", "param": None, "code": None}
+    return Reply(orjson.dumps({"error": error}), "application/json", 502)
 
 
 def strict_message(upstream: str, call: Call | None, why: str, nearest: Nearest | None) -> str:

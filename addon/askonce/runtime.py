@@ -113,6 +113,7 @@ class Runtime:
             index_bytes=self._limits.index_bytes,
         )
         self._workers = Workers(2, "askonce-compute")
+        refresher = Refresher(settings.url, settings.certs / "mitmproxy-ca-cert.pem", config.manage.host)
         self.life = Life(
             rules=self.rules,
             cache=self.cache,
@@ -121,7 +122,8 @@ class Runtime:
             compute=self._workers.run,
             mode=settings.mode,
             lasting=self._cassette is not None,
-            refresh=Refresher(settings.url, settings.certs / "mitmproxy-ca-cert.pem", config.manage.host),
+            refresh=refresher,
+            again=refresher.reply,
         )
         self._dashboard = Dashboard(self.accounting, self.cache)
         self._sampler: asyncio.Task[None] | None = None

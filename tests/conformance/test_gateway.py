@@ -374,6 +374,19 @@ def test_health_and_documents(gateway: Proxy, base: str, key: str) -> None:
         assert httpx.get(base + path).status_code == 200
 
 
+def test_a_key_opens_the_metrics_of_all(start_module_proxy: StartProxy) -> None:
+    proxy = start_module_proxy(environment={"ASKONCE_TOKEN": "s3cret"})
+    keys = ApiKeys(proxy.data)
+    secret, key = keys.create("ann")
+    for headers in ({"X-API-Key": secret}, {"Authorization": f"Bearer {secret}"}, {"Authorization": "Bearer s3cret"}):
+        text = httpx.get(f"{proxy.url}/metrics", headers=headers).raise_for_status().text
+        assert all(f"# TYPE {name}_" in text for name in ("askonce", "promptcache", "semcache", "gateway"))
+    keys.revoke(key.id)
+    for headers in ({}, {"X-API-Key": secret}, {"Authorization": f"Bearer {secret}"}):
+        assert httpx.get(f"{proxy.url}/metrics", headers=headers).status_code == 401
+    proxy.stop()
+
+
 def test_its_own_host(gateway: Proxy, key: str, provider: Provider) -> None:
     with httpx.Client(proxy=gateway.url) as http:
         url = "http://gateway.askonce.internal/v1/chat/completions"

@@ -422,6 +422,30 @@ def test_the_embedding_provider_is_switched(http: httpx.Client, provider: Provid
     assert paths["/v1/embeddings"] >= 2
 
 
+@pytest.mark.parametrize("name", ["openai", "mistral", "claude"])
+def test_a_stream_of_any_provider_is_openais(http: httpx.Client, provider: Provider, name: str) -> None:
+    http.post("/v1/config/provider", json={"provider": name}).raise_for_status()
+    asked = provider.calls()  # for a vector
+    base_url = f"{str(http.base_url).rstrip('/')}/v1"
+    with openai.OpenAI(base_url=base_url, api_key=f"sk-{uuid.uuid4().hex}", max_retries=0) as sdk:
+        for expected in (name, "HIT"):
+            before = calls(http)
+            raw = sdk.chat.completions.with_raw_response.create(**chat(FRANCE), stream=True)
+            chunks = list(raw.parse())
+            assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
+            assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == PARIS
+            assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
+            assert expected in (raw.headers["x-provider"], raw.headers["x-cache"])
+            end = time.monotonic() + 10
+            while calls(http) == before:
+                assert time.monotonic() < end
+                time.sleep(0.005)
+    paths = provider.stats()["paths"]
+    assert paths.get("/v1/chat/completions", 0) + paths.get("/v1/messages", 0) == 1
+    assert asked >= 1
+    http.post("/v1/config/provider", json={"provider": "openai"}).raise_for_status()  # who answers from now on
+
+
 def test_claude_answers_in_openais_words(http: httpx.Client, provider: Provider) -> None:
     http.post("/v1/config/provider", json={"provider": "claude"}).raise_for_status()
     for expected in ("MISS", "HIT"):

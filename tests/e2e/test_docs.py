@@ -112,11 +112,25 @@ def folder(proxy: Proxy, tmp_path: Path) -> Path:
 
 
 @needs_tools
-@pytest.mark.parametrize("file", ["management.md", "headers.md"])
+@pytest.mark.parametrize("file", ["management.md", "headers.md", "promptcache.md", "semcache.md"])
 def test_examples_against_a_running_proxy(file: str, proxy: Proxy, provider: Provider, folder: Path) -> None:
     results = run(file, folder, proxy.port, {**os.environ, "ASKONCE_TOKEN": "none is needed here"})
     assert len(results) > 1
     check(results)
+
+
+@pytest.mark.parametrize("file", ["promptcache.md", "semcache.md", "gateway.md", "cachecore.md", "langcache.md"])
+def test_python_examples_of_the_products(file: str, proxy: Proxy, provider: Provider) -> None:
+    found = [
+        text.replace("127.0.0.1:8080", f"127.0.0.1:{proxy.port}") for name, text in blocks(file) if name == "python"
+    ]
+    assert found
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
+    for text in found:
+        command = [sys.executable, "-W", "error", "-c", text]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), text
+        assert "Paris" in done.stdout or "print" not in text, done.stdout
 
 
 @needs_tools
@@ -170,6 +184,10 @@ def test_every_yaml_example_is_accepted() -> None:
         assert value, file
         if "upstreams" in value:
             parse(text, file, environ={})
+        if "products" in value:
+            rule = "{name: chat, hosts: [api.openai.com], paths: [/v1/chat/completions], wire: openai-chat}"
+            environ = {name: f"{name:x<32}" for name in re.findall(r"\$\{(\w+)\}", text)}
+            parse(f"version: 1\nupstreams: [{rule}]\n{text}", file, environ=environ)
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -142,6 +142,10 @@ class Cache:
         """See `Identifier.identify`."""
         return self._identifier.identify(call, host=host, scope=scope, namespace=namespace)
 
+    def identify_each(self, calls: Iterable[Call], *, host: str, scope: str, namespace: str = "") -> list[Identity]:
+        """See `Identifier.identify_each`."""
+        return self._identifier.identify_each(calls, host=host, scope=scope, namespace=namespace)
+
     def exact(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit from memory, in microseconds; None = ask `lookup`."""
         found = self._finder.from_memory(identity, policy)
@@ -157,12 +161,34 @@ class Cache:
         except Exception as error:
             self._report("lookup", "a lookup failed", error)
             found = Lookup("miss", reason="lookup failed")
-        if found.entry and self._store.keys.get(bytes.fromhex(found.entry.key)) != found.entry.id:
+        if found.entry and not self._is_there(found.entry):
             found = Lookup("miss", reason="deleted meanwhile", vector=found.vector, embedder=found.embedder)
         if found.entry:
             return self._hit(found)
         self._counts["miss"] += 1
         return found
+
+    async def lookup_each(self, identities: Sequence[Identity], policy: Policy) -> list[Entry | None]:
+        """The entry of each of these calls, and of no other wording; counted as one lookup. Never raises."""
+        try:
+            found = await self._run(lambda: [self._finder.same(one, policy).entry for one in identities])
+        except Exception as error:
+            self._report("lookup", "a lookup failed", error)
+            found = [None] * len(identities)
+        entries = [entry if entry and self._is_there(entry) else None for entry in found]
+        self._counts["exact" if all(entries) else "miss"] += 1
+        for entry in entries:
+            if entry:
+                self._store.touch(entry.id)
+        return entries
+
+    def holds(self, identities: Iterable[Identity]) -> bool:
+        """Whether there is an entry for each of these calls, fresh or not; in microseconds."""
+        return all(one.exact in self._store.keys for one in identities)
+
+    def _is_there(self, entry: Entry) -> bool:
+        """Whether it was not deleted or replaced meanwhile."""
+        return self._store.keys.get(bytes.fromhex(entry.key)) == entry.id
 
     def served(self, found: Lookup) -> Lookup:
         """Count a hit that was not decided here; `found` itself."""

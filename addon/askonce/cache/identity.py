@@ -9,8 +9,8 @@ import functools
 import json
 import os
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,19 @@ class Identifier:
             exact=self.exact(partition, call.prompt),
             parts={name: digest[:8].hex() for name, digest in digests.items()},
         )
+
+    def identify_each(self, calls: Iterable[Call], *, host: str, scope: str, namespace: str = "") -> list[Identity]:
+        """The identity of each call; quick where they share their parts, as the texts of a batch do."""
+        found = list[Identity]()
+        parts: object = None
+        for call in calls:
+            if call.parts is parts:
+                one = found[-1]
+                found.append(replace(one, exact=self.exact(one.partition, call.prompt)))
+            else:
+                found.append(self.identify(call, host=host, scope=scope, namespace=namespace))
+            parts = call.parts
+        return found
 
     def exact(self, partition: bytes, prompt: str) -> bytes:
         """The exact key of a prompt in a partition."""

@@ -109,8 +109,16 @@ def _view(product: ProductRoutes, shared: Shared, views: Views) -> FastAPI:
     app = _application(product.title, shared, views)
     app.include_router(product.view)
     app.include_router(product.routes)
-    app.include_router(probes.health(shared))
-    app.include_router(probes.metrics(shared, product.families))
+    for shared_routes in (
+        probes.health(shared, product.errors),
+        probes.metrics(shared, product.families, errors=product.errors),
+    ):
+        # Of two routes at a path the first answers, but the last would be in the OpenAPI document.
+        own = {route.path for route in product.view.routes if isinstance(route, APIRoute)}
+        shared_routes.routes = [
+            route for route in shared_routes.routes if not (isinstance(route, APIRoute) and route.path in own)
+        ]
+        app.include_router(shared_routes)
     return app
 
 

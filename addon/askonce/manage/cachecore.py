@@ -82,7 +82,13 @@ def cachecore(
         raise HTTPException(404, f"there is nothing at /admin/{rest}")
 
     return ProductRoutes(
-        name="cachecore", title="Cachecore", routes=routes, view=view, render=render, owns=("/v1/invalidate",)
+        name="cachecore",
+        title="Cachecore",
+        routes=routes,
+        view=view,
+        render=render,
+        errors=_ERRORS,
+        owns=("/v1/invalidate",),
     )
 
 

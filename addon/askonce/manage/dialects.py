@@ -69,6 +69,8 @@ class ProductRoutes:
     view: APIRouter = field(default_factory=APIRouter)
     """In its view alone, and there before everything else: what the root serves as the union of several products."""
     render: Render = render_plainly
+    errors: Mapping[int | str, dict[str, Any]]
+    """The same for the OpenAPI document."""
     owns: tuple[str, ...] = ()
     """Paths at the root, each with all below it, where errors are the product's."""
     families: tuple[str, ...] = ()
@@ -76,5 +78,6 @@ class ProductRoutes:
     max_body: int | None = None
     """Bytes of a request's body; None for what holds everywhere."""
 
-    def owns_path(self, path: str) -> bool:
-        return any(path == own or path.startswith(own + "/") for own in self.owns)
+    def owned(self, path: str) -> str:
+        """The longest of `owns` that a path at the root is at or below; empty where there is none."""
+        return max((own for own in self.owns if path == own or path.startswith(own + "/")), key=len, default="")

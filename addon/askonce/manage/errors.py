@@ -71,9 +71,11 @@ def install(app: FastAPI, faults: Faults, render_for: Callable[[Scope], Render])
 
 
 def _allowed(app: FastAPI, request: Request) -> str:
-    """The methods of every route at this path; the router itself names those of the first one only."""
-    route = request.scope.get("route")
-    operations = app.openapi()["paths"].get(route.path, {}) if route else {}
+    """The methods of every route at this path; the router itself names those of the first one only, and that may be
+    one for any key."""
+    route, paths = request.scope.get("route"), app.openapi()["paths"]
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    operations = paths.get(path) or (paths.get(route.path, {}) if route else {})
     return ", ".join(sorted(method.upper() for method in operations))
 
 

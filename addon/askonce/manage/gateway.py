@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Response, Security
 from fastapi.params import Depends
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from starlette.types import Scope
@@ -21,7 +21,7 @@ from askonce.apikeys import ApiKeys
 from askonce.cache import Filter
 from askonce.gateway import Users, code_of, problem
 from askonce.manage.dialects import ProductRoutes, Shared
-from askonce.manage.metrics import CONTENT_TYPE, Exposition
+from askonce.manage.metrics import CONTENT_TYPE, IN_DOCUMENT, Exposition
 
 __all__ = ["gateway"]
 
@@ -154,6 +154,7 @@ def gateway(shared: Shared, keys: ApiKeys, users: Users, providers: Providers) -
         routes=_routes(shared, keys, users, providers),
         view=_view(shared, keys, providers),
         render=render,
+        errors=_ERRORS,
         owns=("/stats", "/admin/reload-config", "/admin/cache"),
         families=("gateway_",),
     )
@@ -260,7 +261,7 @@ def _view(shared: Shared, keys: ApiKeys, providers: Providers) -> APIRouter:
             version=shared.version,
         )
 
-    @routes.get("/metrics", response_class=PlainTextResponse)
+    @routes.get("/metrics", response_class=Response, responses=IN_DOCUMENT)
     async def gateway_metrics() -> Response:
         """Prometheus' text format: gateway_*."""
         return Response(exposition.render(), headers={"content-type": CONTENT_TYPE})

@@ -59,6 +59,7 @@ def langcache(
         title="LangCache",
         routes=_router(shelves, spec, accounting, token),
         render=render,
+        errors=_ERRORS,
         owns=("/v1/caches",),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from resource import getpagesize
+from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -16,10 +17,13 @@ from prometheus_client.registry import Collector
 from askonce.accounting import BUCKETS, Accounting, Tally
 from askonce.cache import Cache
 
-__all__ = ["CONTENT_TYPE", "Exposition", "resident_kilobytes"]
+__all__ = ["CONTENT_TYPE", "IN_DOCUMENT", "Exposition", "resident_kilobytes"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format. OpenMetrics is not offered: Semcache's counters have names that it forbids."""
+
+IN_DOCUMENT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+"""What the OpenAPI document says of it; a `response_class` would be taken for that of errors as well."""
 
 _LE = [*map(str, BUCKETS), "+Inf"]
 

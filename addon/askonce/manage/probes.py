@@ -4,19 +4,19 @@ The rule: each response is the union of what the products that claim its path do
 finds its fields; which field is whose stands beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from fastapi import APIRouter, Response
 from fastapi.params import Depends
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from askonce.accounting import Stats, Totals
 from askonce.manage.dialects import Shared
 from askonce.manage.errors import RESPONSES
-from askonce.manage.metrics import CONTENT_TYPE, Exposition
+from askonce.manage.metrics import CONTENT_TYPE, IN_DOCUMENT, Exposition
 
 __all__ = ["health", "metrics", "statistics"]
 
@@ -120,9 +120,12 @@ class RootStats(Stats, PromptCacheStats):
     """Our own statistics and PromptCache's."""
 
 
-def health(shared: Shared) -> APIRouter:
-    """The health trio, which is always open."""
-    routes = APIRouter(responses=RESPONSES)
+type Responses = Mapping[int | str, dict[str, Any]]
+
+
+def health(shared: Shared, errors: Responses = RESPONSES) -> APIRouter:
+    """The health trio, which is always open. `errors` are the shapes of what may go wrong."""
+    routes = APIRouter(responses={**errors})
     accounting = shared.accounting
 
     @routes.get("/health", tags=["health"], name="health")
@@ -162,12 +165,17 @@ def health(shared: Shared) -> APIRouter:
     return routes
 
 
-def metrics(shared: Shared, families: Sequence[str] = (), protected: Sequence[Depends] | None = None) -> APIRouter:
+def metrics(
+    shared: Shared,
+    families: Sequence[str] = (),
+    protected: Sequence[Depends] | None = None,
+    errors: Responses = RESPONSES,
+) -> APIRouter:
     """`/metrics`, of all families or of those whose names begin so; `protected` in place of the shared one."""
-    routes = APIRouter(responses=RESPONSES, dependencies=shared.protected if protected is None else protected)
+    routes = APIRouter(responses={**errors}, dependencies=shared.protected if protected is None else protected)
     exposition = Exposition(shared.accounting, shared.cache, shared.version, families)
 
-    @routes.get("/metrics", tags=["statistics"], response_class=PlainTextResponse, name="metrics")
+    @routes.get("/metrics", tags=["statistics"], response_class=Response, responses=IN_DOCUMENT, name="metrics")
     async def expose() -> Response:
         """Prometheus' text format: askonce_*, promptcache_*, semcache_*, gateway_*, process_*."""
         return Response(exposition.render(), headers={"content-type": CONTENT_TYPE})

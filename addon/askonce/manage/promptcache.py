@@ -20,6 +20,9 @@ from askonce.products.promptcache_state import PromptCacheState, Warm, WarmEntry
 __all__ = ["routes"]
 
 
+_UNIT: dict[str, Any] = {"minimum": 0, "maximum": 1}
+
+
 class Current(BaseModel):
     """How it is set now."""
 
@@ -37,15 +40,18 @@ class Change(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    high_threshold: float | None = Field(default=None, examples=[0.85], description="0 to 1, above low_threshold.")
-    low_threshold: float | None = Field(default=None, examples=[0.40], description="0 to 1.")
+    # What PromptCache refuses in words of its own is said in the schema alone: pydantic would refuse it in others.
+    high_threshold: float | None = Field(
+        default=None, examples=[0.85], description="Above low_threshold.", json_schema_extra=_UNIT
+    )
+    low_threshold: float | None = Field(default=None, examples=[0.40], json_schema_extra=_UNIT)
     enable_gray_zone_verifier: bool | None = None
 
 
 class Provider(BaseModel):
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra={"required": ["provider"]})
 
-    provider: str = Field(default="", examples=["mistral"], description="Required.")
+    provider: str = Field(default="", examples=["mistral"], description="One of `available_providers`.")
 
 
 class Providers(BaseModel):
@@ -72,9 +78,9 @@ class WarmItem(BaseModel):
 
 
 class Items(BaseModel):
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra={"required": ["entries"]})
 
-    entries: list[WarmItem] = Field(default_factory=list, description="At least one.")
+    entries: list[WarmItem] = Field(default_factory=list, json_schema_extra={"minItems": 1})
 
 
 class Outcome(BaseModel):
@@ -160,6 +166,7 @@ def routes(shared: Shared, state: PromptCacheState, warm: Warm) -> ProductRoutes
         routes=own,
         view=view,
         render=_render,
+        errors=RESPONSES,
         owns=("/v1/config", "/v1/cache/warm"),
         families=("promptcache_",),
     )

@@ -29,8 +29,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"content": _TEXT, "description": "The request was refused; nothing was changed."},
     "5XX": {"content": _TEXT, "description": "The request could not be carried out."},
 }
+_BYTES = "application/octet-stream"
 _FOUND: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}, "description": "What was put."},
+    200: {"content": {_BYTES: {"schema": {"type": "string"}}}, "description": "What was put; empty once it is."},
     404: {"description": "Nothing was put under this key, or one near it."},
 }
 
@@ -62,9 +63,11 @@ def routes(
             counted.outcome = "exact" if same else "semantic" if found else "miss"
         if not found:
             return Response(status_code=404)
-        return Response(found[0].item.value, media_type="application/octet-stream")
+        return Response(found[0].item.value, media_type=_BYTES)
 
-    @own.put("/semcache/v1/put", dependencies=guarded, responses=_FOUND, openapi_extra=_body(Pair))
+    @own.put(
+        "/semcache/v1/put", dependencies=guarded, response_class=Response, responses=_FOUND, openapi_extra=_body(Pair)
+    )
     async def semcache_put(request: Request) -> Response:
         """Keep a text under a key, in place of what has nearly the same one. Without `data`, read it."""
         pair = await _read(request, Pair)
@@ -73,9 +76,11 @@ def routes(
         replaces = _cosine(spec().overwrite_threshold)
         with shared.accounting.store_request("semcache", "put"):
             await shelves.put(_shelf(request), pair.key, _utf8(pair.data), ttl=spec().ttl, replaces=replaces)
-        return Response()
+        return Response(media_type=_BYTES)
 
-    @own.post("/semcache/v1/get", dependencies=guarded, responses=_FOUND, openapi_extra=_body(Key))
+    @own.post(
+        "/semcache/v1/get", dependencies=guarded, response_class=Response, responses=_FOUND, openapi_extra=_body(Key)
+    )
     async def semcache_get(request: Request) -> Response:
         """The text that was put under this key, or one near it."""
         return await read(request, (await _read(request, Key)).key)
@@ -108,6 +113,7 @@ def routes(
         routes=own,
         view=view,
         render=_render,
+        errors=_ERRORS,
         owns=("/semcache", "/admin", "/dashboard-metrics", "/static", "/chat/completions", "/v1/messages"),
         families=("semcache_",),
         max_body=spec().max_request,

@@ -32,7 +32,10 @@ class Views:
         view = self.of(scope)
         if view.name:
             return self._products.get(view.name)
-        return next((product for product in self._products.values() if product.owns_path(scope["path"])), None)
+        # The nearest owner: /admin is Semcache's page, and /admin/cache the gateway's.
+        owners = [(product.owned(scope["path"]), product) for product in self._products.values()]
+        owned, owner = max(owners, key=lambda pair: len(pair[0]), default=("", None))
+        return owner if owned else None
 
     def render_for(self, scope: Scope) -> Render:
         """The shape of an error."""

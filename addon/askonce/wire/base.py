@@ -6,11 +6,11 @@ A wire format is a stateless object. `read` may only raise `Unreadable`; `assemb
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from askonce.call import Answer, Call, Reply, Request
 
-__all__ = ["ReadOptions", "Replay", "WireFormat"]
+__all__ = ["Divisible", "ReadOptions", "Replay", "WireFormat"]
 
 Find = Callable[[Any], list[tuple[tuple[str | int, ...], Any]]]
 """A compiled JSONPath: JSON value -> the (path, value) pairs that match, in document order."""
@@ -53,3 +53,20 @@ class WireFormat(Protocol):
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
         """Render `answer` the way `call` asked for it: JSON, or the provider's own sequence of events."""
+
+
+@runtime_checkable
+class Divisible(WireFormat, Protocol):
+    """A wire format whose calls may be several in one (`Call.items`), each answered as if it had been asked alone."""
+
+    def only(self, body: bytes, wanted: Sequence[int]) -> bytes:
+        """The request body `body`, asking for these of its items alone and for all else as it did."""
+
+    def divide(self, answer: Answer, call: Call) -> list[Answer]:
+        """What `assemble` returned as the answer to each of `call.items`; their usage adds up to the whole's.
+
+        Raises `Unstorable` where they do not fit.
+        """
+
+    def join(self, answers: Sequence[Answer]) -> Answer:
+        """The answers to items as the answer to them all, in this order. Never fails on what `divide` returned."""

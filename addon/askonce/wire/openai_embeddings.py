@@ -1,10 +1,10 @@
 """OpenAI's embeddings (`POST …/embeddings`).
 
-One rule: only the very same input is answered, and one call is one answer. A batch is kept under `history` as it
-came, and a single text is the prompt, so that the texts of a batch can later be looked up one by one as what a call
-with that text alone would have asked. Source: OpenAI's API reference.
+One rule: only the very same input is answered, and each input is a call of its own. A batch is those calls in one: its
+answer is divided into theirs, and theirs are joined to its. Source: OpenAI's API reference.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -14,10 +14,12 @@ from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object, zeroed
+from askonce.wire.tokens import count
 
 __all__ = ["OpenAIEmbeddings"]
 
 _PARTS: dict[str, Part] = dict.fromkeys(("encoding_format", "dimensions", "output_dimension", "output_dtype"), "format")
+_EXACT = "an embedding is of its very text"
 
 
 class OpenAIEmbeddings:
@@ -31,23 +33,27 @@ class OpenAIEmbeddings:
         model = reading.string(body, "model")
         body.pop("model", None)
         inputs = _inputs(body)
-        parts: dict[Part, Any] = {}
-        text = elsewhere
-        if text is None and len(inputs) == 1 and isinstance(inputs[0], str):
-            text = inputs[0]
-        else:
-            parts["history"] = inputs
-        parts |= by_part(body, _PARTS)
-        parts["model"] = model
-        if text is None:
-            text = "\n".join(item for item in inputs if isinstance(item, str))
+        parts: dict[Part, Any] = {**by_part(body, _PARTS), "model": model}
+        if elsewhere is not None:
+            return self._call(elsewhere, parts | {"history": inputs})
+        items = [
+            self._call(item, parts) if isinstance(item, str) else self._call("", parts | {"history": [item]})
+            for item in inputs
+        ]
+        if len(items) == 1:
+            return items[0]
+        text = "\n".join(item for item in inputs if isinstance(item, str))
+        return self._call(text, parts | {"history": inputs}, tuple(items))
+
+    def _call(self, text: str, parts: dict[Part, Any], items: tuple[Call, ...] = ()) -> Call:
         return Call(
             wire=self.name,
             prompt=text,
             parts=parts,
-            model=model,
-            exact_only="an embedding is of its very text",
+            model=parts["model"],
+            exact_only=_EXACT,
             turns=(Turn("user", text),),
+            items=items,
         )
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
@@ -58,7 +64,7 @@ class OpenAIEmbeddings:
         data = record.get("data")
         if not isinstance(data, list) or not all(isinstance(item, dict) and item.get("embedding") for item in data):
             raise Unstorable("data: expected a list of embeddings")
-        wanted = len(call.parts.get("history", [None]))
+        wanted = len(call.items) or len(call.parts.get("history", [None]))
         if len(data) != wanted:
             raise Unstorable(f"{len(data)} embeddings for {wanted} inputs")
         return Answer(body, "application/json", Usage(count_of(record.get("usage"), "prompt_tokens")))
@@ -74,6 +80,40 @@ class OpenAIEmbeddings:
             body = orjson.dumps(final)
         return Reply(body, "application/json")
 
+    # Batches
+
+    def only(self, body: bytes, wanted: Sequence[int]) -> bytes:
+        request = load_object(body)
+        return orjson.dumps(request | {"input": [request["input"][index] for index in wanted]})
+
+    def divide(self, answer: Answer, call: Call) -> list[Answer]:
+        final: JsonObject = orjson.loads(answer.body)
+        indexes = [embedding.get("index", at) for at, embedding in enumerate(final["data"])]
+        if any(type(index) is not int for index in indexes) or sorted(indexes) != list(range(len(call.items))):
+            raise Unstorable("the embeddings' indexes are not those of the inputs")
+        placed = dict(zip(indexes, final["data"], strict=True))
+        data = [placed[at] for at in range(len(call.items))]
+        weights = [_tokens(item) for item in call.items]
+        shares = _shares(final.get("usage"), weights)
+        return [
+            Answer(
+                orjson.dumps(final | {"data": [embedding | {"index": 0}]} | ({"usage": share} if share else {})),
+                usage=Usage(count_of(share, "prompt_tokens")),
+            )
+            for embedding, share in zip(data, shares, strict=True)
+        ]
+
+    def join(self, answers: Sequence[Answer]) -> Answer:
+        finals: list[JsonObject] = [orjson.loads(answer.body) for answer in answers]
+        whole = finals[0] | {"data": [final["data"][0] | {"index": index} for index, final in enumerate(finals)]}
+        if usage := _sum([final.get("usage") for final in finals]):
+            whole["usage"] = usage
+        return Answer(
+            orjson.dumps(whole),
+            usage=Usage(sum(answer.usage.input_tokens for answer in answers)),
+            headers=answers[0].headers,
+        )
+
 
 def _inputs(body: JsonObject) -> list[Any]:
     """What to embed: texts, or lists of tokens."""
@@ -88,3 +128,30 @@ def _inputs(body: JsonObject) -> list[Any]:
         if not isinstance(item, str) and not (isinstance(item, list) and all(type(token) is int for token in item)):
             raise Unreadable(f"input[{index}]: {reading.kind(item)}, expected a string or a list of tokens")
     return asked
+
+
+def _tokens(call: Call) -> int:
+    """How many tokens an input weighs among the others of its batch, at least one."""
+    return max(1, len(call.parts["history"][0]) if "history" in call.parts else count(call.prompt, call.model))
+
+
+def _shares(usage: Any, weights: Sequence[int]) -> list[Any]:
+    """What was used for all, shared out by weight: each count's shares are whole and add up to it."""
+    if isinstance(usage, dict):
+        shared = {key: _shares(value, weights) for key, value in usage.items()}
+        return [{key: values[index] for key, values in shared.items()} for index in range(len(weights))]
+    if type(usage) is not int:
+        return [usage] * len(weights)
+    total, so_far, shares = sum(weights), 0, list[Any]()
+    for weight in weights:
+        shares.append(usage * (so_far + weight) // total - usage * so_far // total)
+        so_far += weight
+    return shares
+
+
+def _sum(usages: Sequence[Any]) -> Any:
+    """Counts added up; what is no count is the first one's."""
+    first = usages[0]
+    if isinstance(first, dict):
+        return {key: _sum([usage.get(key) for usage in usages if isinstance(usage, dict)]) for key in first}
+    return sum(usage for usage in usages if type(usage) is int) if type(first) is int else first

@@ -55,6 +55,7 @@ def product(name: Any) -> Any:
             routes=own,
             view=view,
             render=render,
+            errors={},
             owns=(f"/v1/{name}",),
             families=(f"{name}_",),
             max_body=10 if name == "semcache" else None,

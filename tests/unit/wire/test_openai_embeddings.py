@@ -6,17 +6,21 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 
 from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
 from askonce.patterns import parse_jsonpath
 from askonce.wire import wire_format
-from askonce.wire.base import ReadOptions, Replay
+from askonce.wire.base import Divisible, ReadOptions, Replay
 
 Json = dict[str, Any]
 
 EMBEDDINGS = wire_format("openai-embeddings")
+assert isinstance(EMBEDDINGS, Divisible)
 MODEL = "text-embedding-3-small"
+INPUTS = st.lists(st.text() | st.lists(st.integers(0, 100_000), min_size=1, max_size=5), min_size=2, max_size=6)
 
 
 def read(body: Json, options: ReadOptions = ReadOptions()) -> Call:  # noqa: B008 - frozen
@@ -145,3 +149,78 @@ def test_a_batch_has_an_embedding_for_each_input() -> None:
     assert EMBEDDINGS.assemble(answer([1.0], [2.0]), "", ask("a", "b")).usage == Usage(2)
     with pytest.raises(Unstorable, match="1 embeddings for 2 inputs"):
         EMBEDDINGS.assemble(answer([1.0]), "", ask("a", "b"))
+
+
+# Batches, input by input
+
+
+@given(INPUTS, st.sampled_from([{}, {"dimensions": 8, "encoding_format": "base64", "user": "u"}]))
+def test_an_input_of_a_batch_is_the_call_that_asks_it_alone(inputs: list[Any], fields: Json) -> None:
+    call = read({"model": MODEL, "input": inputs, **fields})
+    assert call.items == tuple(read({"model": MODEL, "input": [one], **fields}) for one in inputs)
+    assert not any(item.items for item in call.items)
+
+
+def test_one_input_is_no_batch_nor_one_whose_prompt_is_elsewhere() -> None:
+    for call in (ask("a"), ask(["a"]), ask([1, 2]), ask([[1, 2]])):
+        assert call.items == ()
+    elsewhere = ReadOptions(parse_jsonpath("$.task"))
+    assert read({"model": MODEL, "input": ["a", "b"], "task": "t"}, elsewhere).items == ()
+
+
+@given(INPUTS, st.data())
+def test_only_what_is_wanted_is_asked_and_all_else_as_it_was(inputs: list[Any], data: st.DataObject) -> None:
+    body = {"dimensions": 8, "input": inputs, "model": MODEL, "x": {"y": [1.5, None]}}
+    wanted = data.draw(st.lists(st.integers(0, len(inputs) - 1), unique=True, min_size=1).map(sorted))
+    assert orjson.loads(EMBEDDINGS.only(orjson.dumps(body), wanted)) == body | {"input": [inputs[at] for at in wanted]}
+
+
+@given(INPUTS, st.integers(0, 1000))
+def test_a_divided_answer_joins_to_itself(inputs: list[Any], used: int) -> None:
+    call = read({"model": MODEL, "input": inputs})
+    vectors = [[float(number), -0.5] for number in range(len(inputs))]
+    whole = orjson.loads(answer(*vectors)) | {"usage": {"prompt_tokens": used, "total_tokens": used, "unit": "token"}}
+    parts = EMBEDDINGS.divide(EMBEDDINGS.assemble(orjson.dumps(whole), "", call), call)
+    for vector, part, item in zip(vectors, parts, call.items, strict=True):
+        assert orjson.loads(part.body)["data"] == [{"object": "embedding", "index": 0, "embedding": vector}]
+        assert EMBEDDINGS.assemble(part.body, part.content_type, item) == part
+    joined = EMBEDDINGS.join(parts)
+    assert orjson.loads(joined.body) == whole
+    assert joined.usage == Usage(used)
+
+
+def test_usage_is_shared_out_by_the_length_of_the_inputs() -> None:
+    call = ask([1, 2, 3], [4])
+    parts = EMBEDDINGS.divide(EMBEDDINGS.assemble(answer([1.0], [2.0]).replace(b":2", b":8"), "", call), call)
+    assert [part.usage for part in parts] == [Usage(6), Usage(2)]
+
+
+def test_answers_in_another_order_go_by_their_index() -> None:
+    body = orjson.loads(answer([1.0], [2.0]))
+    body["data"].reverse()
+    call = ask("a", "b")
+    first, second = EMBEDDINGS.divide(EMBEDDINGS.assemble(orjson.dumps(body), "", call), call)
+    assert b"[1.0]" in first.body
+    assert b"[2.0]" in second.body
+    for item in body["data"]:
+        del item["index"]
+    first, second = EMBEDDINGS.divide(EMBEDDINGS.assemble(orjson.dumps(body), "", call), call)
+    assert b"[2.0]" in first.body  # nothing but its place tells
+
+
+@pytest.mark.parametrize("index", [1, 2, -1, None, "0", [0]])
+def test_indexes_that_are_not_those_of_the_inputs(index: Any) -> None:
+    body = orjson.loads(answer([1.0], [2.0]))
+    body["data"][0]["index"] = index
+    call = ask("a", "b")
+    with pytest.raises(Unstorable, match="index"):
+        EMBEDDINGS.divide(EMBEDDINGS.assemble(orjson.dumps(body), "", call), call)
+
+
+def test_without_usage_nothing_is_made_up() -> None:
+    body = orjson.loads(answer([1.0], [2.0]))
+    del body["usage"]
+    call = ask("a", "b")
+    parts = EMBEDDINGS.divide(EMBEDDINGS.assemble(orjson.dumps(body), "", call), call)
+    assert [orjson.loads(part.body).keys() for part in parts] == [{"object", "data", "model"}] * 2
+    assert orjson.loads(EMBEDDINGS.join(parts).body) == body
