@@ -13,7 +13,7 @@ from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 
 __all__ = ["Decision", "Neighbour", "Policy", "Stored", "decide"]
 
-BEYOND_DOUBT = 0.25
+BEYOND_DOUBT = 0.75
 """The share of the allowed error below which the nearest entry is served without a look at the others."""
 
 

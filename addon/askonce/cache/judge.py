@@ -64,7 +64,7 @@ class TrainedJudge:
     SAME = 0.995
     """The probability where two prompts are the same words but for courtesies: what a person would call the same."""
     REWORDED = 0.986
-    """The least probability of a plain rewording (`rewording.py`); docs/judge.md has the counts."""
+    """The probability of a plain rewording (`rewording.py`); docs/judge.md has the counts."""
 
     def __init__(self, trees: Trees, knots: Vector, probabilities: Vector, words: WordVectors) -> None:
         """`knots` and `probabilities`: the calibration, linear between the trees' scores at the knots."""
@@ -85,7 +85,6 @@ class TrainedJudge:
     def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
         judgements: list[Judgement | None] = []
         rows: list[list[float]] = []
-        floors: list[float] = []
         for candidate in candidates:
             compared = difference(prompt, candidate.prompt)
             if compared is None:
@@ -97,16 +96,17 @@ class TrainedJudge:
                 judgements.append(Judgement(self.SAME))
             elif found:
                 judgements.append(Judgement(0.0, str(found)))
+            elif reworded(pair):
+                judgements.append(Judgement(self.REWORDED))
             else:
                 judgements.append(None)
                 rows.append(features(self._sketch(compared[0]), self._sketch(compared[1]), pair))
-                floors.append(self.REWORDED if reworded(pair) else 0.0)
-        chances = iter(self._chances(rows, floors) if rows else [])
+        chances = iter(self._chances(rows) if rows else [])
         return [judgement or Judgement(next(chances)) for judgement in judgements]
 
-    def _chances(self, rows: list[list[float]], floors: list[float]) -> list[float]:
+    def _chances(self, rows: list[list[float]]) -> list[float]:
         scores = self._trees(np.array(rows, dtype=np.float32))
-        chances: list[float] = np.maximum(np.interp(scores, self._knots, self._probabilities), floors).tolist()
+        chances: list[float] = np.interp(scores, self._knots, self._probabilities).tolist()
         return chances
 
     def _make_sketch(self, prompt: str) -> Sketch:

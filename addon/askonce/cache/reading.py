@@ -241,7 +241,23 @@ class Reading:
 @lru_cache(maxsize=16384)
 def read(prompt: str) -> Reading:
     """Reads one prompt, a few tens of microseconds for a line; remembered."""
-    return _Reader(prompt).reading()
+    return _Reader(_THANKS.sub("", _GREETING.sub("", prompt)) or prompt).reading()
+
+
+_GREETING = re.compile(
+    r"""^\s*(?:
+    (?:hi|hello|hey|dear\ \w+|good\ (?:morning|evening|afternoon|day))(?:\ (?:there|all|everyone|everybody|team))?
+        (?:\s*[,.!:\n]+\s*|\ +(?=(?:what|which|who|when|where|why|how|can|could|do|does|is|are|i|please)\b))
+    |(?:quick|just\ a|one|another)\ (?:quick\ )?question\s*[,.!:\n-]+\s*)+""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Only what stands apart: "hello" in "hello world" is no greeting."""
+_THANKS = re.compile(
+    r"""(?:(?<=[.,!?;:\n])\s*(?:please|cheers|thx|(?:many\ thanks|thanks|thank\ you)
+    (?:\ (?:a\ lot|so\ much|very\ much|in\ advance|for\ your\ help))*)\s*[.!]*\s*)+$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Only what stands apart: "thanks" in "how do I say thanks?" is what is asked."""
 
 
 class _Reader:
@@ -598,14 +614,11 @@ def _participle(word: str) -> bool:
 
 
 _OPENINGS = re.compile(
-    r"""^(?:(?:hi|hello|hey|dear|good\ (?:morning|evening|afternoon|day)|please|kindly|so|well|okay|just\ curious|quick\ question
+    r"""^(?:(?:please|kindly|so|well|okay|just\ curious
     |i\ have\ a\ question|i\ (?:was|am)\ (?:just\ )?wondering(?:\ if)?|i\ (?:would|want)\ (?:like\ )?to\ know
     |(?:can|could|would)\ (?:you|someone|anyone|anybody|somebody)\ (?:please\ )?(?:tell|help)\ me
     |do(?:es)?\ (?:you|anyone|anybody|someone)\ know|please\ tell\ me)\ )+""",
     re.VERBOSE,
-)
-_CLOSINGS = re.compile(
-    r"(?: (?:please|thanks|thank you|thanks in advance|thank you in advance|please help|help me|exactly))+$"
 )
 _HOW = re.compile(
     r"""^(?:how\ (?:to|(?:do|can|could|would|does|might|may)\ (?:i|you|we|one|someone|somebody|a\ person))
@@ -616,7 +629,7 @@ _HOW = re.compile(
 
 
 def _core(tokens: tuple[str, ...]) -> tuple[str, ...]:
-    text = _CLOSINGS.sub("", _OPENINGS.sub("", " ".join(tokens) + " ").strip())
+    text = _OPENINGS.sub("", " ".join(tokens) + " ").strip()
     return tuple(_HOW.sub("how to ", text + " ").split())
 
 

@@ -22,6 +22,11 @@ way ways method methods steps best possible's""".split()
     | FILLERS
 )
 """Function words of which each side may have its own."""
+_COURTESIES = frozenset("please kindly thanks thank hello hi hey sorry cheers".split())
+_MENTIONS = frozenset(
+    "say said spell spelled mean means meaning word phrase pronounce write translate called sing".split()
+)
+"""What makes a courtesy the subject."""
 _WAYS = frozenset("way ways method methods steps".split())
 _PLACED = frozenset("in from about".split())
 """Prepositions that may be traded for a compound ("hikes in Rome", "Rome hikes"), but not beside "is" ("is it in Rome")."""
@@ -49,6 +54,8 @@ def reworded(pair: Pair) -> bool:
     if any(times_a[s] != times_b[s] for s in a.stems & b.stems):
         return False
     unshared = a.token_set ^ b.token_set
+    if a.token_set & _MENTIONS and unshared & _COURTESIES:
+        return False  # "how do you say please", "how do you say thank you"
     own = {t for t in unshared if t in FUNCTION_WORDS}
     placed = own & _PLACED
     if placed and (a.question == "yes/no" or len(placed) > 1):

@@ -21,6 +21,8 @@ SAME = [
     ("What is the capital of France?", "Tell me what the capital of France is."),
     ("How do I sort a list in Python?", "What is the way to sort a Python list?"),
     ("How do I reset my password?", "Hi! How can I reset my password? Thanks."),
+    ("How do I reset my password?", "Hello there, how do I reset my password? Thanks a lot!"),
+    ("How do I reset my password?", "Quick question: how do I reset my password, please?"),
     ("What is the difference between TCP and UDP?", "Explain the difference between UDP and TCP"),
 ]
 DIFFERENT = [
@@ -32,6 +34,9 @@ DIFFERENT = [
     ("What is a barometer?", "What does a barometer do?"),
     ("Does Anna like Ben?", "Is Anna liked by Ben?"),
     ("Who wrote Hamlet?", "What is Hamlet?"),
+    ("How do you say please in Czech?", "How do you say thank you in Czech?"),
+    ("How do I say thanks?", "How do I say please?"),
+    ("What is hello world?", "What is world?"),
 ]
 
 
