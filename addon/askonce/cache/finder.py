@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from askonce.cache.decision import Policy, decide
-from askonce.cache.difference import LONGEST
+from askonce.cache.difference import LONG, LONGEST
 from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
 from askonce.cache.index import Index
@@ -25,9 +25,6 @@ __all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", 
 
 CANDIDATES = 5
 """Nearest entries that the judge is shown."""
-SHORT = 1_000
-"""Characters up to which looking for another wording in memory is done at once, on the event loop: a thread would hold
-the interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
 LOADING = "embedder loading"
 EMBEDDER_FAILED = "embedder failed"
 
@@ -89,6 +86,18 @@ class Finder:
         now = self._clock()
         return None if _unfit(entry, policy, now) else _exact(entry, now)
 
+    def same(self, identity: Identity, policy: Policy) -> Lookup:
+        """A hit on the same call, from memory or disk, or why what is there cannot serve. Raises StoreError."""
+        id = self._store.keys.get(identity.exact)
+        entry = None if id is None else self._memory.get(id) or self._store.get(identity.key)
+        if entry is None:
+            return Lookup("miss")
+        now = self._clock()
+        if reason := _unfit(entry, policy, now):
+            return Lookup("miss", reason=reason)
+        self._memory.add(entry)
+        return _exact(entry, now)
+
     def find(
         self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None, *, loading: bool
     ) -> Lookup:
@@ -97,17 +106,12 @@ class Finder:
         Raises StoreError.
         """
         now = self._clock()
-        reason = ""
-        id = self._store.keys.get(identity.exact)
-        if id is not None:
-            entry = self._memory.get(id) or self._store.get(identity.key)
-            if entry:
-                reason = _unfit(entry, policy, now)
-                if not reason:
-                    self._memory.add(entry)
-                    return _exact(entry, now)
+        same = self.same(identity, policy)
+        if same.entry:
+            return same
         if not policy.semantic:
-            return Lookup("miss", reason=reason or "no entry")
+            return replace(same, reason=same.reason or "no entry")
+        reason = same.reason
         if embedder is None:
             if call.exact_only or not self._store.change(identity.partition):
                 return Lookup("miss", reason=reason or call.exact_only or "no entry")
@@ -120,7 +124,11 @@ class Finder:
         return replace(found, reason=reason) if reason and not found.entry else found
 
     def find_at_once(self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None) -> Lookup | None:
-        """What `find` would say, where memory holds all that it takes and it is quick; None says nothing."""
+        """What `find` would say, where memory holds all that it takes and the prompt is short; None says nothing.
+
+        On the event loop: a thread would hold the interpreter's lock for as long, and handing over and back costs a
+        miss half a millisecond.
+        """
         if self._store.keys.get(identity.exact) is not None:  # `from_memory` did not find it, or it does not fit
             return None
         if not policy.semantic:
@@ -129,7 +137,7 @@ class Finder:
             return None
         if unlike := exact_only(call):
             return Lookup("miss", reason=unlike)
-        if len(call.prompt) > SHORT or not is_local(embedder):
+        if len(call.prompt) > LONG or not is_local(embedder):
             return None
         index = self._indexes.loaded(identity.partition, embedder)
         if index is None:
