@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from askonce.cache.decision import Policy, decide
-from askonce.cache.difference import LONGEST
+from askonce.cache.difference import LONG, LONGEST
 from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
 from askonce.cache.index import Index
@@ -26,9 +26,6 @@ __all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", 
 
 AROUND = 12
 """Nearest entries whose answers are asked whether they agree."""
-SHORT = 1_000
-"""Characters up to which looking for another wording in memory is done at once, on the event loop: a thread would hold
-the interpreter's lock for as long, and handing over and back costs a miss half a millisecond."""
 LOADING = "embedder loading"
 EMBEDDER_FAILED = "embedder failed"
 
@@ -136,7 +133,11 @@ class Finder:
         return replace(found, reason=reason) if reason and not found.entry else found
 
     def find_at_once(self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None) -> Lookup | None:
-        """What `find` would say, where memory holds all that it takes and it is quick; None says nothing."""
+        """What `find` would say, where memory holds all that it takes and the prompt is short; None says nothing.
+
+        On the event loop: a thread would hold the interpreter's lock for as long, and handing over and back costs a
+        miss half a millisecond.
+        """
         if self._store.keys.get(identity.exact) is not None:  # `from_memory` did not find it, or it does not fit
             return None
         if not policy.semantic:
@@ -145,7 +146,7 @@ class Finder:
             return None
         if unlike := exact_only(call):
             return Lookup("miss", reason=unlike)
-        if len(call.prompt) > SHORT or not is_local(embedder):
+        if len(call.prompt) > LONG or not is_local(embedder):
             return None
         index = self._indexes.loaded(identity.partition, embedder)
         if index is None:
