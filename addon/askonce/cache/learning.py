@@ -34,6 +34,8 @@ class Weighed:
     """See `consensus`."""
     probability: float
     """That its answer is right, as low as it may be."""
+    comparable: bool = False
+    """Its answer is of the sort that evidence is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +70,31 @@ class Pool:
         self._accounts: dict[float, Account] = {}
 
     def weigh(self, judged: float, entry: int, kin: int, cosine: float, around: Sequence[tuple[int, float]]) -> Weighed:
-        """What is left of a judge's probability in view of the evidence. Without any: the probability."""
+        """What is left of a judge's probability in view of the evidence. Without any: the probability.
+
+        `kin` is the entry's; where it says that the answer is of a sort that is not compared, evidence makes it less
+        probable or nothing.
+        """
         if not (self._own.count or self._whole.count) or not judged:
-            return Weighed(logit(judged), consensus(kin, cosine, around), judged)
+            return Weighed(logit(judged), consensus(kin, cosine, around), judged, kin > 0)
         score, agreement = logit(judged), consensus(kin, cosine, around)
-        if self._own.count >= OWN:
+        if self._own.count >= OWN and kin > 0:
             bound = self._own.bound(score, agreement)
         else:
             bound = min(self._own.bound(score, agreement), self._whole.bound(score, agreement), score)
-        bound += self._learning.offset(entry)
+        own = self._learning.offset(entry)
+        bound += own if kin > 0 else min(own, 0.0)
         # Cutting a score to what a judge can mean must not make it less without a reason.
-        return Weighed(score, agreement, judged if bound == score else probability(bound))
+        return Weighed(score, agreement, judged if bound == score else probability(bound), kin > 0)
 
-    def serves(self, weighed: float, max_error: float) -> bool:
-        """Whether what is right with this probability may be served."""
-        if weighed >= 1 - max_error:
+    def serves(self, weighed: Weighed, max_error: float) -> bool:
+        """Whether it may be served: on its own, or because others that were served make room for it."""
+        if weighed.probability >= 1 - max_error:
             return True
-        if self._own.count < OWN:
-            return False
         account = self._accounts.get(max_error)
-        return account is not None and account.allows(1 - weighed, max_error, self._own.limit(max_error))
+        if account is None or self._own.count < OWN or not weighed.comparable:
+            return False
+        return account.allows(1 - weighed.probability, max_error, self._own.limit(max_error))
 
     def decided(self, weighed: Weighed, max_error: float, *, served: bool) -> None:
         """Count a decision."""
