@@ -104,13 +104,21 @@ class Pool:
             if served:
                 account.add(1 - weighed.probability)
 
-    def observe(self, score: float, agreement: float, right: bool) -> None:
-        """Learn; the caller holds the lock."""
-        self._own.observe(score, agreement, right)
+    def observe(self, observation: Observation) -> None:
+        """Learn; the caller holds the lock, as for the two that follow."""
+        self._own.observe(observation.score, observation.agreement, observation.right)
 
-    def expected(self, score: float, agreement: float) -> float:
-        """The probability without pessimism."""
-        return probability(self._own.expected(score, agreement))
+    def take(self, observation: Observation) -> None:
+        """Count; `fit` once all are counted."""
+        self._own.take(observation.score, observation.agreement, observation.right)
+
+    def fit(self) -> None:
+        """Learn from what was counted."""
+        self._own.fit()
+
+    def expected(self, observation: Observation) -> float:
+        """The probability that it comes out right, without pessimism."""
+        return probability(self._own.expected(observation.score, observation.agreement))
 
 
 class Learning:
@@ -122,8 +130,15 @@ class Learning:
         self._pools: OrderedDict[bytes, Pool] = OrderedDict()
         self._entries: dict[int, list[float]] = {}
         self._refused = set(refused)
-        for observation in observations:
-            self.learn(observation)
+        known = list(observations)
+        for observation in known:
+            self.pool(observation.partition).take(observation)
+            self._whole.take(observation.score, observation.agreement, observation.right)
+        self._whole.fit()
+        for pool in self._pools.values():
+            pool.fit()
+        for observation in known:
+            self._record(observation)
 
     def pool(self, partition: bytes) -> Pool:
         """The pool of a partition, which is now the last to be forgotten."""
@@ -140,14 +155,16 @@ class Learning:
     def learn(self, observation: Observation) -> None:
         """Take one observation in."""
         with self.lock:
-            pool = self.pool(observation.partition)
-            expected = pool.expected(observation.score, observation.agreement)
+            self._record(observation)
+            self.pool(observation.partition).observe(observation)
+            self._whole.observe(observation.score, observation.agreement, observation.right)
+
+    def _record(self, observation: Observation) -> None:
+        if observation.entry:
+            expected = self.pool(observation.partition).expected(observation)
             record = self._entries.setdefault(observation.entry, [0.0, 0.0])
             record[0] += observation.right - expected
             record[1] += expected * (1 - expected)
-            pool.observe(observation.score, observation.agreement, observation.right)
-            self._whole.observe(observation.score, observation.agreement, observation.right)
-            self._entries.pop(0, None)
 
     def offset(self, entry: int) -> float:
         """An entry's own logit: what its record adds to what is expected of it."""
