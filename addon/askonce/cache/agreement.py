@@ -1,19 +1,16 @@
 """Whether two answers say the same: what turns a provider's fresh answer into a label for the neighbour's stored one.
 
-The one rule here: models word the same answer in many ways, so what is not plain is unknown. Nothing is learned from
-the unknown.
+The one rule here: models word the same answer in many ways, so what is not plain is unknown. And of long answers only
+the equal ones are plain: whoever learned from those would hear of right ones alone, so only short answers teach.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, Literal
 
 import orjson
-
-from askonce.cache.guards import Pair, objection
-from askonce.cache.reading import read
 
 __all__ = ["LARGEST", "Verdict", "compare", "kin", "kin_of", "text_of"]
 
@@ -23,10 +20,6 @@ LARGEST = 65_536
 """Bytes of an answer; larger ones are not compared."""
 SHORT = 8
 """Words of an answer whose wording is its content: a class, a name, a number, yes or no."""
-SAME = 0.97
-"""The cosine of two answers of a few sentences that say the same, where nothing objects."""
-LONGEST = 400
-"""Characters of an answer that an embedding still tells from others."""
 _TEXTS = frozenset({"text", "content", "response", "output_text", "completion", "refusal", "arguments", "answer"})
 _VARYING = frozenset({"id", "created", "created_at", "usage", "system_fingerprint", "model", "timings"})
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -84,21 +77,18 @@ def kin_of(body: bytes) -> int:
     return kin(text_of(body)) if len(body) <= LARGEST else 0
 
 
-def compare(one: str, other: str, cosine: Callable[[str, str], float | None]) -> Verdict:
-    """Whether two answers say the same. `cosine` embeds both and is asked only where that could decide."""
+def compare(one: str, other: str) -> Verdict:
+    """Whether two answers say the same."""
     a, b = _plain(one), _plain(other)
     if not a or not b:
         return "unknown"
     if a == b:
         return "same"
-    if sorted(_NUMBER.findall(a)) != sorted(_NUMBER.findall(b)):
-        return "different" if _short(a) and _short(b) else "unknown"
-    if _short(a) and _short(b):
-        return _compare_short(a, b)
-    if max(len(one), len(other)) > LONGEST or objection(Pair(read(one), read(other))):
+    if not (_short(a) and _short(b)):
         return "unknown"
-    near = cosine(one, other)
-    return "same" if near is not None and near >= SAME else "unknown"
+    if sorted(_NUMBER.findall(a)) != sorted(_NUMBER.findall(b)):
+        return "different"
+    return _compare_short(a, b)
 
 
 def _compare_short(a: str, b: str) -> Verdict:

@@ -234,9 +234,7 @@ class Cache:
             vector = None
         elif vector is None:
             vector, _ = await self._run(self._finder.embed, call.prompt, embedder)
-        lesson = await self._run(
-            self._learner.compare, identity.partition, call.prompt, answer, found, self._embeds(embedder)
-        )
+        lesson = await self._run(self._learner.compare, identity.partition, call.prompt, answer, found)
         now = self._clock()
         entry = Entry(
             key=identity.key,
@@ -269,9 +267,6 @@ class Cache:
         self._counts["stored"] += 1
         await self._run(self._learner.learn, lesson)
         return kept
-
-    def _embeds(self, embedder: Embedder | None) -> Callable[[str], Vector | None]:
-        return lambda text: self._finder.embed(text, embedder)[0] if embedder else None
 
     async def feedback(self, decision: str, *, right: bool) -> str:
         """What somebody says of a semantic hit, by its name (`Lookup.decision`): a wrong one is never served again.

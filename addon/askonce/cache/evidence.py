@@ -106,6 +106,12 @@ class Posterior:
 
     def observe(self, score: float, agreement: float, right: bool) -> None:
         """Learn from one more candidate."""
+        self.take(score, agreement, right)
+        if self.count >= self._next:
+            self.fit()
+
+    def take(self, score: float, agreement: float, right: bool) -> None:
+        """Count one more candidate; `fit` once all are counted."""
         cell = self._cells.setdefault(_cell(score, agreement), [0.0, 0.0, 0.0])
         cell[0 if right else 1] += 1
         self.count += 1
@@ -114,9 +120,6 @@ class Posterior:
             for counts in self._cells.values():
                 counts[:] = [value / 2 for value in counts]
             self._next = 0.0
-        if self.count >= self._next:
-            self.fit()
-            self._next = self.count + max(1.0, self.count // 20)
 
     def seen(self, score: float, agreement: float) -> None:
         """Count a candidate that was decided about, served or not."""
@@ -178,6 +181,7 @@ class Posterior:
 
     def fit(self) -> None:
         """Find the posterior's mode and its curvature there, by Newton's method."""
+        self._next = self.count + max(1.0, self.count // 20)
         cells = [(place, counts) for place, counts in self._cells.items() if counts[0] + counts[1]]
         if not cells:
             return

@@ -10,20 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from askonce.cache.agreement import LARGEST, Verdict, compare, kin, text_of
-from askonce.cache.entry import Entry, StoreError
+from askonce.cache.agreement import LARGEST, compare, kin, text_of
+from askonce.cache.entry import StoreError
 from askonce.cache.finder import Lookup
-from askonce.cache.judge import Vector
 from askonce.cache.learning import Learning, Observation, Source, Weighed, pair
 from askonce.cache.store import Store
 from askonce.call import Answer
 
-__all__ = ["Learner", "Lesson"]
+__all__ = ["Learner", "Lesson", "remembered"]
 
 SERVED = 4_096
 """Semantic hits that feedback may still be about."""
 
-Embed = Callable[[str], Vector | None]
 Report = Callable[[str, str, Exception], None]
 
 
@@ -57,7 +55,7 @@ class Learner:
 
     # What the provider said
 
-    def compare(self, partition: bytes, prompt: str, answer: Answer, found: Lookup | None, embed: Embed) -> Lesson:
+    def compare(self, partition: bytes, prompt: str, answer: Answer, found: Lookup | None) -> Lesson:
         """Compare a fresh answer with that of the nearest entry that its lookup found, served or not."""
         try:
             if len(answer.body) > LARGEST:
@@ -67,10 +65,13 @@ class Learner:
             nearest = found.nearest if found and found.outcome != "exact" else None
             if found is None or nearest is None:
                 return Lesson(own)
-            verdict = _verdict(text, own, nearest, embed)
-            if verdict == "same" and nearest.kin:
+            if own != nearest.kin and len(nearest.answer.body) > LARGEST:
+                return Lesson(own)
+            verdict = "same" if own == nearest.kin else compare(text, text_of(nearest.answer.body))
+            teaches = own > 0 and nearest.kin > 0
+            if verdict == "same" and teaches:
                 own = nearest.kin
-            if verdict == "unknown" or found.weighed is None:
+            if verdict == "unknown" or not teaches or found.weighed is None:
                 return Lesson(own)
             right, audited = verdict == "same", found.outcome == "semantic"
             observation = self._observation(partition, nearest.id, found.weighed, right, "audit" if audited else "miss")
@@ -136,16 +137,3 @@ def remembered(store: Store, report: Report) -> Learning:
     except StoreError as error:
         report("evidence", "what was learned could not be read, so learning starts anew", error)
         return Learning()
-
-
-def _verdict(text: str, own: int, entry: Entry, embed: Embed) -> Verdict:
-    if own and own == entry.kin:
-        return "same"
-    if len(entry.answer.body) > LARGEST:
-        return "unknown"
-
-    def cosine(one: str, other: str) -> float | None:
-        a, b = embed(one), embed(other)
-        return None if a is None or b is None else float(a @ b)
-
-    return compare(text, text_of(entry.answer.body), cosine)

@@ -34,6 +34,8 @@ class Weighed:
     """See `consensus`."""
     probability: float
     """That its answer is right, as low as it may be."""
+    comparable: bool = False
+    """Its answer is of the sort that evidence is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +70,31 @@ class Pool:
         self._accounts: dict[float, Account] = {}
 
     def weigh(self, judged: float, entry: int, kin: int, cosine: float, around: Sequence[tuple[int, float]]) -> Weighed:
-        """What is left of a judge's probability in view of the evidence. Without any: the probability."""
+        """What is left of a judge's probability in view of the evidence. Without any: the probability.
+
+        `kin` is the entry's; where it says that the answer is of a sort that is not compared, evidence makes it less
+        probable or nothing.
+        """
         if not (self._own.count or self._whole.count) or not judged:
-            return Weighed(logit(judged), consensus(kin, cosine, around), judged)
+            return Weighed(logit(judged), consensus(kin, cosine, around), judged, kin > 0)
         score, agreement = logit(judged), consensus(kin, cosine, around)
-        if self._own.count >= OWN:
+        if self._own.count >= OWN and kin > 0:
             bound = self._own.bound(score, agreement)
         else:
             bound = min(self._own.bound(score, agreement), self._whole.bound(score, agreement), score)
-        bound += self._learning.offset(entry)
+        own = self._learning.offset(entry)
+        bound += own if kin > 0 else min(own, 0.0)
         # Cutting a score to what a judge can mean must not make it less without a reason.
-        return Weighed(score, agreement, judged if bound == score else probability(bound))
+        return Weighed(score, agreement, judged if bound == score else probability(bound), kin > 0)
 
-    def serves(self, weighed: float, max_error: float) -> bool:
-        """Whether what is right with this probability may be served."""
-        if weighed >= 1 - max_error:
+    def serves(self, weighed: Weighed, max_error: float) -> bool:
+        """Whether it may be served: on its own, or because others that were served make room for it."""
+        if weighed.probability >= 1 - max_error:
             return True
-        if self._own.count < OWN:
-            return False
         account = self._accounts.get(max_error)
-        return account is not None and account.allows(1 - weighed, max_error, self._own.limit(max_error))
+        if account is None or self._own.count < OWN or not weighed.comparable:
+            return False
+        return account.allows(1 - weighed.probability, max_error, self._own.limit(max_error))
 
     def decided(self, weighed: Weighed, max_error: float, *, served: bool) -> None:
         """Count a decision."""
@@ -97,13 +104,21 @@ class Pool:
             if served:
                 account.add(1 - weighed.probability)
 
-    def observe(self, score: float, agreement: float, right: bool) -> None:
-        """Learn; the caller holds the lock."""
-        self._own.observe(score, agreement, right)
+    def observe(self, observation: Observation) -> None:
+        """Learn; the caller holds the lock, as for the two that follow."""
+        self._own.observe(observation.score, observation.agreement, observation.right)
 
-    def expected(self, score: float, agreement: float) -> float:
-        """The probability without pessimism."""
-        return probability(self._own.expected(score, agreement))
+    def take(self, observation: Observation) -> None:
+        """Count; `fit` once all are counted."""
+        self._own.take(observation.score, observation.agreement, observation.right)
+
+    def fit(self) -> None:
+        """Learn from what was counted."""
+        self._own.fit()
+
+    def expected(self, observation: Observation) -> float:
+        """The probability that it comes out right, without pessimism."""
+        return probability(self._own.expected(observation.score, observation.agreement))
 
 
 class Learning:
@@ -115,8 +130,15 @@ class Learning:
         self._pools: OrderedDict[bytes, Pool] = OrderedDict()
         self._entries: dict[int, list[float]] = {}
         self._refused = set(refused)
-        for observation in observations:
-            self.learn(observation)
+        known = list(observations)
+        for observation in known:
+            self.pool(observation.partition).take(observation)
+            self._whole.take(observation.score, observation.agreement, observation.right)
+        self._whole.fit()
+        for pool in self._pools.values():
+            pool.fit()
+        for observation in known:
+            self._record(observation)
 
     def pool(self, partition: bytes) -> Pool:
         """The pool of a partition, which is now the last to be forgotten."""
@@ -133,14 +155,16 @@ class Learning:
     def learn(self, observation: Observation) -> None:
         """Take one observation in."""
         with self.lock:
-            pool = self.pool(observation.partition)
-            expected = pool.expected(observation.score, observation.agreement)
+            self._record(observation)
+            self.pool(observation.partition).observe(observation)
+            self._whole.observe(observation.score, observation.agreement, observation.right)
+
+    def _record(self, observation: Observation) -> None:
+        if observation.entry:
+            expected = self.pool(observation.partition).expected(observation)
             record = self._entries.setdefault(observation.entry, [0.0, 0.0])
             record[0] += observation.right - expected
             record[1] += expected * (1 - expected)
-            pool.observe(observation.score, observation.agreement, observation.right)
-            self._whole.observe(observation.score, observation.agreement, observation.right)
-            self._entries.pop(0, None)
 
     def offset(self, entry: int) -> float:
         """An entry's own logit: what its record adds to what is expected of it."""

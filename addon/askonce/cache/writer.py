@@ -33,7 +33,7 @@ TIDY_SECONDS = 2.0
 """How long hits may wait to be written."""
 PURGE_SECONDS = 30.0
 """How often expired entries are deleted."""
-OBSERVATIONS = 20_000
+OBSERVATIONS = 10_000
 """Kept, the latest."""
 
 _INSERT = f"INSERT INTO entry ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"

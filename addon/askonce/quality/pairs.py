@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from askonce.cache import Cache, Embedder, Judge, Policy
 from askonce.quality.labelled import Pair
 from askonce.quality.metrics import Decisions
-from askonce.quality.trial import Known, Question, Watch, keep, opened, unwatched
+from askonce.quality.trial import BLANK, Known, Question, Watch, keep, opened, unwatched
 
 __all__ = ["THRESHOLDS", "Asked", "asking", "cosines", "decide_pairs", "known", "plain"]
 
@@ -39,6 +39,9 @@ class Asked:
         step, seconds = watch(phase, len(chosen)), 0.0
         served, scores, reasons = [], [], []
         for number in chosen:
+            # A partition in use has its index in memory; to ask nothing has it read before the clock starts.
+            nothing = Question.of(self._cache, BLANK, str(number))
+            await self._cache.lookup(nothing.call, nothing.identity, policy)
             start = time.perf_counter()
             asked = Question.of(self._cache, self._pairs[number].b, str(number))
             found = await self._cache.lookup(asked.call, asked.identity, policy)

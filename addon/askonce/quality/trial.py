@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from askonce.cache import Cache, Embedder, Identity, Judge, Limits, Lookup
 from askonce.call import Answer, Call
 
-__all__ = ["HOST", "Known", "Question", "Watch", "keep", "opened", "unwatched"]
+__all__ = ["BLANK", "HOST", "Known", "Question", "Watch", "keep", "opened", "unwatched"]
 
 HOST = "quality.invalid"
 FOREVER = 1e9
 BATCH = 256
+BLANK = " "
+"""Asks nothing."""
 
 Watch = Callable[[str, int], Callable[[], None]]
 """watch("embedding", 500) -> what to call after each of 500 steps."""
@@ -39,7 +41,7 @@ class Known:
         """Raises what the embedder raises."""
         self._embedder = embedder
         self.name, self.dimension, self.limit = embedder.name, embedder.dimension, embedder.limit
-        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._vectors = {BLANK: np.zeros(embedder.dimension, dtype=np.float32)}
         distinct = list(dict.fromkeys(texts))
         step = watch("embedding", len(distinct))
         start = time.perf_counter()

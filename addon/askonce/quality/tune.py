@@ -1,4 +1,4 @@
-"""The operating point for questions like the user's own: the loosest `max_error` that the labels support.
+"""The operating point for questions like the user's own: the `max_error` that serves most, as far as labels support it.
 
 One rule: nothing is called safe because it looked so on the pairs that it was chosen on. Pairs are split by question;
 one half chooses, under a bound that allows for the number of choices, and the other half, never looked at before,
@@ -19,9 +19,9 @@ from askonce.quality.metrics import Decisions, labels_of
 from askonce.quality.pairs import asking
 from askonce.quality.trial import Known, Watch, unwatched
 
-__all__ = ["CHOICES", "Point", "Tuned", "split", "tune"]
+__all__ = ["CHOICES", "Point", "Tuned", "choices", "split", "tune"]
 
-CHOICES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3)
+CHOICES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 """Values of `max_error` to choose from; more would have to be paid for with a wider bound."""
 
 
@@ -65,6 +65,15 @@ class Tuned:
         return self.check is not None and self.check.bound <= self.target
 
 
+def choices(target: float) -> tuple[float, ...]:
+    """The values up to the target.
+
+    None above it, however well the judge does: with time a cache learns to serve as much as `max_error` allows, and
+    would then use up what it was given.
+    """
+    return *(value for value in CHOICES if value < target), target
+
+
 def split(pairs: Sequence[Pair]) -> NDArray[np.bool_]:
     """Which pairs choose; the others check. By a hash of the group, so that a question is on one side only."""
     sides = [hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()[0] % 2 == 0 for group in groups(pairs)]
@@ -80,14 +89,15 @@ async def tune(
     confidence: float = 0.95,
     watch: Watch = unwatched,
 ) -> Tuned:
-    """Choose among `CHOICES` what serves most, with at most `target` of it wrong."""
+    """Choose among `choices` what serves most, with at most `target` of it wrong."""
     chooses, labels = split(pairs), labels_of(pairs)
     fit, rest = np.flatnonzero(chooses).tolist(), np.flatnonzero(~chooses).tolist()
     # Bonferroni: each of the bounds must hold at once, since the best of them is taken.
-    strict = 1 - (1 - confidence) / len(CHOICES)
+    values = choices(target)
+    strict = 1 - (1 - confidence) / len(values)
     tried = []
     async with asking(pairs, embedder, judge, watch) as asked:
-        for max_error in CHOICES:
+        for max_error in values:
             decisions = await asked.decide(Policy(max_error=max_error), fit, watch, f"max_error {max_error}")
             tried.append(_point(max_error, decisions, labels[fit], strict))
         good = [point for point in tried if point.served and point.bound <= target]

@@ -9,7 +9,7 @@ import pytest
 
 from askonce.cache import Candidate, Judgement, Lookup, Policy, StoreError, Vector
 from askonce.cache.evidence import probability
-from askonce.cache.learning import OWN, Learning, Observation, pair
+from askonce.cache.learning import OWN, Learning, Observation, Weighed, pair
 
 ASKED = "How do I sort a list in Python?"
 REWORDED = "What is the way to sort a Python list?"
@@ -31,16 +31,16 @@ def seen(right: bool, *, partition: bytes = HERE, entry: int = 0, score: float =
     return Observation(partition, entry, score, 0.0, right, "miss", 0.0)
 
 
-def judged(learning: Learning, partition: bytes = HERE, said: float = 0.97, entry: int = 0) -> float:
-    return learning.pool(partition).weigh(said, entry, 0, 1.0, [(0, 1.0)]).probability
+def judged(learning: Learning, partition: bytes = HERE, said: float = 0.97, entry: int = 0, kin: int = 5) -> float:
+    return learning.pool(partition).weigh(said, entry, kin, 1.0, [(kin, 1.0)]).probability
 
 
 def test_without_evidence_the_judges_word_counts_to_the_last_digit() -> None:
     pool = Learning().pool(HERE)
     for said in (0.0, 0.001, 0.98, 0.9999, 1.0):
         assert pool.weigh(said, 1, 5, 1.0, [(5, 1.0), (5, 0.9)]).probability == said
-    assert pool.serves(0.98, 0.02)
-    assert not pool.serves(0.9799, 0.02)
+    assert pool.serves(Weighed(3.9, 0.0, 0.98, True), 0.02)
+    assert not pool.serves(Weighed(3.9, 0.0, 0.9799, True), 0.02)
 
 
 def test_only_its_own_evidence_makes_a_partition_bolder() -> None:
@@ -68,20 +68,29 @@ def test_safe_answers_make_room_for_others_but_only_with_evidence() -> None:
         score = chance.choice((1.0, 3.0, 7.0))
         learning.learn(seen(chance.random() < {1.0: 0.5, 3.0: 0.97, 7.0: 0.9999}[score], score=score))
     pool = learning.pool(HERE)
-    unsure = pool.weigh(probability(3.1), 0, 0, 1.0, [(0, 1.0)])
+    unsure = pool.weigh(probability(3.1), 0, 5, 1.0, [(5, 1.0)])
     assert 0.9 < unsure.probability < 0.98
-    assert not pool.serves(unsure.probability, 0.02)
+    assert not pool.serves(unsure, 0.02)
     for _ in range(3_000):
-        pool.decided(pool.weigh(1.0, 0, 0, 1.0, [(0, 1.0)]), 0.02, served=True)
+        pool.decided(pool.weigh(1.0, 0, 5, 1.0, [(5, 1.0)]), 0.02, served=True)
     learning.learn(seen(True, score=7.0))
     pool._own.fit()
-    assert pool.serves(unsure.probability, 0.02)
-    assert not pool.serves(0.6, 0.02)
+    assert pool.serves(unsure, 0.02)
+    assert not pool.serves(replace(unsure, probability=0.6), 0.02)
+    assert not pool.serves(replace(unsure, comparable=False), 0.02)
     for _ in range(2_000):
-        if pool.serves(unsure.probability, 0.02):
+        if pool.serves(unsure, 0.02):
             pool.decided(unsure, 0.02, served=True)
     account = pool._accounts[0.02]
     assert account.served > 3_000 and account.wrong <= 0.02 * account.served
+
+
+def test_answers_that_cannot_be_told_apart_are_never_trusted_more_than_the_judge_does() -> None:
+    learning = Learning([seen(True) for _ in range(OWN)])
+    assert judged(learning, kin=5) > 0.98
+    assert judged(learning, kin=0) == judged(learning, kin=-5) == 0.97
+    learning = Learning([seen(False) for _ in range(OWN)])
+    assert judged(learning, kin=-5) < 0.9
 
 
 async def test_a_near_miss_is_compared_and_learned_from(bench: Any) -> None:
@@ -98,7 +107,10 @@ async def test_a_near_miss_is_compared_and_learned_from(bench: Any) -> None:
     assert other.kin == stored.kin > 0
 
 
-@pytest.mark.parametrize(("body", "count"), [(b"list.sort", 1), (b"x" * 70_000, 0), (b"sorted() or list.sort()", 0)])
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [(b"list.sort", 1), (b"x" * 70_000, 0), (b"sorted() or list.sort()", 0), (b"You may call it " * 9, 0)],
+)
 async def test_what_is_not_plain_teaches_nothing(bench: Any, body: bytes, count: int) -> None:
     bench.judge = Says(0.9)
     await bench.restart()

@@ -55,6 +55,15 @@ def test_delete_forgets(askonce: Askonce, data: dict[str, str]) -> None:
     assert (again.code, again.err) == (1, "askonce: Entry not found\n")
 
 
+def test_wrong_says_what_is_never_served_again(askonce: Askonce, data: dict[str, str]) -> None:
+    said = askonce("cache", "wrong", data[FRANCE], "--prompt", "What is France's capital?")
+    assert (said.code, said.out) == (0, "never served to that again\n")
+    noted = json.loads(askonce("cache", "wrong", data[FRANCE], "--prompt", "What is France's capital?", "--json").out)
+    assert (noted["right"], noted["learned"]) == (False, False)
+    unknown = askonce("cache", "wrong", data[FRANCE])
+    assert (unknown.code, unknown.err) == (1, "askonce: No hit on it is remembered: say the prompt\n")
+
+
 def test_clear_asks_first(askonce: Askonce, data: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     refused = askonce("cache", "clear")
     assert refused.code == 1

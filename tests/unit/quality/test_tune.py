@@ -7,7 +7,7 @@ from askonce.quality import bounds
 from askonce.quality.labelled import Pair
 from askonce.quality.pairs import known
 from askonce.quality.report import rules_lines, tune_report
-from askonce.quality.tune import CHOICES, Point, Tuned, split, tune
+from askonce.quality.tune import CHOICES, Point, Tuned, choices, split, tune
 
 UPSTREAMS = "upstreams: [{name: x, hosts: [h.example], paths: [/v1], wire: generic, prompt: $.q}]\n"
 
@@ -27,22 +27,28 @@ def test_a_question_is_on_one_side_only() -> None:
 
 async def test_the_loosest_value_that_the_labels_support(words: Words, cosine: Cosine) -> None:
     pairs = questions(700, 300)
-    tuned = await tune(pairs, known(words, pairs), cosine, target=0.03)
-    assert [point.max_error for point in tuned.tried] == list(CHOICES)
+    tuned = await tune(pairs, known(words, pairs), cosine, target=0.25)
+    assert [point.max_error for point in tuned.tried] == [*CHOICES, 0.25]
     assert tuned.chosen is not None
     assert tuned.check is not None
-    # From 0.2 on the wrong ones would be served; all below serve the same, so the strictest of them is taken.
+    # From 0.2 on the wrong ones are served; all below serve the same, so the strictest of them is taken.
     assert tuned.chosen.max_error == CHOICES[0]
     assert (tuned.chosen.wrong, tuned.check.wrong) == (0, 0)
     assert tuned.chosen.served + tuned.check.served == 700
     assert tuned.chosen.pairs + tuned.check.pairs == 1000
-    assert tuned.chosen.bound == bounds.upper(0, tuned.chosen.served, 1 - 0.05 / len(CHOICES))
+    assert tuned.chosen.bound == bounds.upper(0, tuned.chosen.served, 1 - 0.05 / 10)
     assert tuned.check.bound == bounds.upper(0, tuned.check.served, 0.95)
     loose = next(point for point in tuned.tried if point.max_error == 0.2)
     assert loose.wrong > 0
-    assert loose.bound > 0.03
+    assert loose.bound > 0.25
     assert (tuned.holds, tuned.is_shown) == (True, True)
     assert rules_lines(tuned) == "defaults:\n  max_error: 0.001\n"
+
+
+def test_nothing_above_the_target_is_tried() -> None:
+    assert choices(0.02) == (0.001, 0.002, 0.005, 0.01, 0.02)
+    assert choices(0.015) == (0.001, 0.002, 0.005, 0.01, 0.015)
+    assert choices(0.0005) == (0.0005,)
 
 
 async def test_few_pairs_prove_nothing(words: Words, cosine: Cosine) -> None:

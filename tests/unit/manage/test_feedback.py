@@ -1,0 +1,69 @@
+"""What people say of a hit, over the management API."""
+
+import pytest
+
+from askonce.cache import Policy
+from askonce.call import Call, Turn
+
+ASKED = "How do I sort a list in Python?"
+REWORDED = "What is the way to sort a Python list?"
+
+
+@pytest.fixture
+def ask(cache):
+    async def ask(prompt):
+        call = Call("openai-chat", prompt, {"model": "gpt-4o"}, model="gpt-4o", turns=(Turn("user", prompt),))
+        identity = cache.identify(call, host="api.openai.com", scope="key")
+        return await cache.lookup(call, identity, Policy())
+
+    return ask
+
+
+async def test_a_hit_said_to_be_wrong_is_not_served_to_that_question_again(client, remember, ask):
+    await remember(ASKED)
+    found = await ask(REWORDED)
+    said = await client.post("/v1/feedback", json={"decision": found.decision, "right": False})
+    assert (said.status_code, said.json()) == (200, {"decision": found.decision, "right": False, "learned": True})
+    assert (await ask(REWORDED)).reason == "said to be wrong"
+    assert (await ask(ASKED)).outcome == "exact"
+
+
+async def test_a_hit_said_to_be_right_is_served_again(client, remember, ask):
+    await remember(ASKED)
+    found = await ask(REWORDED)
+    said = await client.post("/v1/feedback", json={"decision": found.decision.upper(), "right": True})
+    assert said.json() == {"decision": found.decision, "right": True, "learned": True}
+    assert (await ask(REWORDED)).outcome == "semantic"
+
+
+async def test_a_hit_is_named_by_its_key_too(client, remember, ask):
+    entry = await remember(ASKED)
+    unknown = await client.post("/v1/feedback", json={"key": entry.key, "right": False})
+    assert (unknown.status_code, unknown.json()) == (404, {"error": "No hit on it is remembered: say the prompt"})
+    found = await ask(REWORDED)
+    said = await client.post("/v1/feedback", json={"key": entry.key, "right": False})
+    assert said.json() == {"decision": found.decision, "right": False, "learned": True}
+
+
+async def test_a_key_and_a_prompt_need_no_hit(client, remember, ask):
+    entry = await remember(ASKED)
+    said = await client.post("/v1/feedback", json={"key": entry.key, "prompt": REWORDED, "right": False})
+    assert (said.status_code, said.json()["learned"]) == (200, False)
+    assert (await ask(REWORDED)).reason == "said to be wrong"
+    gone = await client.post("/v1/feedback", json={"key": "00" * 16, "prompt": REWORDED, "right": False})
+    assert (gone.status_code, gone.json()) == (404, {"error": "Entry not found"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"right": True},
+        {"key": "00" * 16},
+        {"key": "00" * 16, "decision": "00" * 16, "right": True},
+        {"decision": "00" * 16, "prompt": "x", "right": True},
+        {"decision": "xyz", "right": True},
+        {"decision": "00" * 16, "right": True, "more": 1},
+    ],
+)
+async def test_what_names_no_hit_or_two_is_refused(client, body):
+    assert (await client.post("/v1/feedback", json=body)).status_code == 400
