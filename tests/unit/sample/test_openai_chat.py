@@ -1,4 +1,4 @@
-"""OpenAI's chat completions as its own SDK, and Mistral's, understand them."""
+"""OpenAI's chat completions as its own SDK understands them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from mistralai.client import Mistral
 from pydantic import BaseModel
 
 from askonce.sample import SampleProvider
@@ -174,14 +173,3 @@ def test_azure(provider: SampleProvider) -> None:
         answer = client.chat.completions.create(model="gpt-4o-mini", messages=FRANCE)
     assert answer.choices[0].message.content == "The capital of France is Paris."
     assert provider.control.paths == {"/openai/deployments/gpt-4o-mini/chat/completions": 1}
-
-
-def test_mistral(provider: SampleProvider) -> None:
-    with Mistral(api_key="k", server_url=provider.url) as client:
-        whole = client.chat.complete(model="mistral-small-latest", messages=FRANCE)
-        assert (
-            whole and whole.choices[0].message and whole.choices[0].message.content == "The capital of France is Paris."
-        )
-        with client.chat.stream(model="mistral-small-latest", messages=FRANCE) as stream:
-            deltas = [event.data.choices[0].delta.content for event in stream]
-    assert "".join(str(delta) for delta in deltas if isinstance(delta, str)) == "The capital of France is Paris."
