@@ -1,7 +1,7 @@
 """`python -m tests.fuzz --cases 100000`: many random calls through the addon, none of which may go wrong.
 
-Case n of seed s is always the same call after the same ones before it: `--seed s --skip` and the number that a failure
-prints lead back to it.
+Case n of a seed is always the same call after the same ones before it; a failure prints both, and `--first` spares the
+rounds before.
 """
 
 from __future__ import annotations

@@ -102,9 +102,9 @@ def _chat(rng: random.Random) -> Json:
         ]
     stream = {"stream": True} | rng.choice(({}, {"stream_options": {"include_usage": True}}))
     return body | rng.choice(({}, {"stream": False}, stream)) | _more(
-        rng, temperature=(0, 0.7, 1), n=(1, 2), seed=(1, 2), stop=("\n", ["a", "b"]), user=("me", "you"), top_p=(1, 0.5),
-        metadata=({"a": "b"}, {}), response_format=({"type": "json_object"}, {"type": "text"}), max_tokens=(2, 500),
-        logprobs=(True, False), logit_bias=({"50256": -100}, {"50256": 100}),
+        rng, temperature=(0, 0.7, 1), n=(1, 2), seed=(1, 2), stop=("\n", ["a", "b"]), user=("me", "you"),
+        top_p=(1, 0.5), metadata=({"a": "b"}, {}), response_format=({"type": "json_object"}, {"type": "text"}),
+        max_tokens=(2, 500), logprobs=(True, False), logit_bias=({"50256": -100}, {"50256": 100}),
     )  # fmt: skip
 
 
@@ -128,9 +128,7 @@ def _embeddings(rng: random.Random) -> Json:
     several = [rng.choice((*QUESTIONS, "")) for _ in range(rng.randint(1, 4))]
     tokens = [[rng.randrange(9)] for _ in range(rng.randint(1, 3))]
     body = {"model": "text-embedding-3-small", "input": rng.choice((one, several, several, tokens))}
-    return (
-        body | {"dimensions": 2} | _more(rng, encoding_format=("float", "base64"), user=("me", "you"))
-    )
+    return body | {"dimensions": 2} | _more(rng, encoding_format=("float", "base64"), user=("me", "you"))
 
 
 def _anthropic(rng: random.Random) -> Json:
@@ -185,15 +183,15 @@ def _ollama(rng: random.Random) -> Json:
     if rng.random() < 0.2:
         messages[-1]["images"] = [IMAGE]
     return {"model": "llama3.2", "messages": messages} | _more(
-        rng, stream=(True, False), options=({"temperature": 0}, {"seed": 1}), format=("json", SCHEMA), think=(True, False),
-        tools=([{"type": "function", "function": FUNCTION}], []), keep_alive=("5m", 0),
+        rng, stream=(True, False), options=({"temperature": 0}, {"seed": 1}), format=("json", SCHEMA),
+        think=(True, False), tools=([{"type": "function", "function": FUNCTION}], []), keep_alive=("5m", 0),
     )  # fmt: skip
 
 
 def _generate(rng: random.Random) -> Json:
     return {"model": "llama3.2", "prompt": rng.choice(QUESTIONS)} | _more(
-        rng, stream=(True, False), system=("Be brief.", "Be rude."), options=({"seed": 1}, {"seed": 2}), raw=(True, False),
-        context=([1, 2], [3]), suffix=("x", "y"), template=("a", "b"),
+        rng, stream=(True, False), system=("Be brief.", "Be rude."), options=({"seed": 1}, {"seed": 2}),
+        raw=(True, False), context=([1, 2], [3]), suffix=("x", "y"), template=("a", "b"),
     )  # fmt: skip
 
 

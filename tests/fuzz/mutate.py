@@ -8,13 +8,15 @@ from __future__ import annotations
 import copy
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 1.0, 2.5, 1e300, 2**53, 2**63, 2**64 + 1, "", " ", "text", "user", "assistant", "tool", "é",
-    "\u0000", "\n", "\ud83c\udf19", [], {}, [[]], [{}], {"type": "text", "text": "x"}, [1, 2], "1", [None], {"a": {"b": []}},
+    None, True, False, 0, 1, -1, 1.0, 2.5, 1e300, 2**53, 2**63, 2**64 + 1, "", " ", "text", "user", "assistant",
+    "tool", "é", "\u0000", "\n", "\ud83c\udf19", [], {}, [[]], [{}], {"type": "text", "text": "x"}, [1, 2], "1",
+    [None], {"a": {"b": []}},
 )  # fmt: skip
 NAMES = (
     "type",
@@ -32,8 +34,10 @@ NAMES = (
     "name",
     "id",
 )
-TOKENS = (b"{", b"}", b"[", b"]", b'"', b":", b",", b"\\", b"null", b"true", b"1e999", b"\xff", b"\x00", b"\n\n", b"data: ",
-          b"data: [DONE]\n\n", b"event: error\n", b"\\ud800", b"\r\n", b"-", b"NaN", b'"model":"gpt-4o",')  # fmt: skip
+TOKENS = (
+    b"{", b"}", b"[", b"]", b'"', b":", b",", b"\\", b"null", b"true", b"1e999", b"\xff", b"\x00", b"\n\n", b"data: ",
+    b"data: [DONE]\n\n", b"event: error\n", b"\\ud800", b"\r\n", b"-", b"NaN", b'"model":"gpt-4o",',
+)  # fmt: skip
 
 
 def cut(data: bytes, rng: random.Random) -> bytes:
@@ -59,6 +63,14 @@ def bent(data: bytes, rng: random.Random) -> bytes:
             case _:
                 work[at : at + size] = bytes(rng.randrange(256) for _ in range(rng.randrange(3)))
     return bytes(work)
+
+
+def reworded(body: bytes, texts: Sequence[str], rng: random.Random) -> bytes:
+    """One of the texts in another's place."""
+    new = orjson.dumps(rng.choice(texts))
+    for text in texts:
+        body = body.replace(orjson.dumps(text), new)
+    return body
 
 
 def _spots(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -109,7 +121,7 @@ def _shuffled(value: Any, rng: random.Random) -> Any:
 
 
 def rewritten(body: bytes, wire: str, rng: random.Random) -> bytes:
-    """The same request, written in another way: order of keys, white space, escapes, `stream`, what the rule ignores."""
+    """The same request in other bytes: order of keys, white space, escapes, `stream`, what the rule ignores."""
     value = _shuffled(json.loads(body), rng)
     if wire not in ("gemini", "generic", "openai-embeddings"):
         value["stream"] = rng.random() < 0.5

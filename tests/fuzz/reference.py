@@ -65,11 +65,28 @@ def meant(sent: Sent) -> Any:
         query = [pair for pair in query if pair[0] != "alt"]
     if sent.wire == "gemini":
         value = _gemini(value)
+    for name in ("messages", "input"):
+        if isinstance(turns := value.get(name), list) and sent.wire != "generic":
+            value[name] = [
+                turn | {"content": _content(turn["content"])} if _has_content(turn) else turn for turn in turns
+            ]
     if sent.wire == "openai-embeddings":
         asked = value.get("input")
         if isinstance(asked, list) and len(asked) == 1 and isinstance(asked[0], str | list):
             value["input"] = asked[0]
     return {"path": path, "query": query, "body": value}
+
+
+def _has_content(turn: Any) -> bool:
+    return isinstance(turn, dict) and "content" in turn
+
+
+def _content(content: Any) -> Any:
+    """A message's content; one text and nothing more is its text."""
+    match content:
+        case [{"type": "text" | "input_text", "text": str(text), **more}] if not more:
+            return text
+    return content
 
 
 def _gemini(value: Any, name: str = "") -> Any:
@@ -111,19 +128,11 @@ def differences(one: Any, other: Any, at: tuple[Any, ...] = ()) -> list[tuple[An
         return [
             path for index, pair in enumerate(zip(one, other, strict=True)) for path in differences(*pair, (*at, index))
         ]
-    return [] if type(one) is type(other) and one == other or _equal_numbers(one, other) else [at]
+    return [] if (type(one) is type(other) and one == other) or _equal_numbers(one, other) else [at]
 
 
 def _equal_numbers(one: Any, other: Any) -> bool:
     return isinstance(one, int | float) and isinstance(other, int | float) and one == other
-
-
-PROMPTS: dict[str, tuple[str, ...]] = {
-    "openai-completions": ("prompt",),
-    "openai-responses": ("input",),
-    "gemini": ("contents",),
-    "generic": ("query",),
-}
 
 
 def is_prompt(sent: Sent, path: tuple[Any, ...]) -> bool:

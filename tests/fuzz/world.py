@@ -30,31 +30,32 @@ with warnings.catch_warnings():
     import wordllama  # noqa: F401
     from mitmproxy import flow as flows
     from mitmproxy import http
-    from mitmproxy.net import encoding
     from mitmproxy.addons import proxyserver
+    from mitmproxy.net import encoding
     from mitmproxy.test import taddons, tflow, tutils
 
     from askonce import addon
     from askonce.addon import Askonce
 
-from askonce.settings import Settings
 from tests.fuzz import corpus, mutate, reference
 from tests.fuzz.corpus import Sent
 
+from askonce.settings import Settings
+
 WIRES = sorted({kind.wire for kind in corpus.KINDS})
-_RULE = '  - {{name: {match}-{wire}, hosts: [{host}.{wire}.example.com], paths: ["/**"], wire: {wire}, match: {match}{more}}}'
-RULES = "\n".join(
-    [
-        "version: 1",
-        "upstreams:",
-        *[
-            _RULE.format(match=match, wire=wire, host=host, more=more + ", ignore: [$.user]")
-            for wire in WIRES
-            for match, host in (("exact", "exact"), ("semantic", "near"))
-            for more in [", prompt: $.query" if wire == "generic" else ""]
-        ],
-        "",
-    ]
+_RULE = '{{name: {name}, hosts: [{host}], paths: ["/**"], wire: {wire}, match: {match}, ignore: [$.user]{more}}}'
+RULES = "version: 1\nupstreams:\n" + "".join(
+    "  - "
+    + _RULE.format(
+        name=f"{match}-{wire}",
+        host=f"{name}.{wire}.example.com",
+        wire=wire,
+        match=match,
+        more=", prompt: $.query" if wire == "generic" else "",
+    )
+    + "\n"
+    for wire in WIRES
+    for match, name in (("exact", "exact"), ("semantic", "near"))
 )
 FORESEEN = ("unreadable ", "completing a batch", "asking for a batch again")
 """Faults that say what a caller or a provider did wrong, and how the call went on."""
@@ -117,9 +118,11 @@ class World:
                 return sent, True
         else:
             sent = corpus.request(rng, semantic=rng.random() < 0.25)
-        how = rng.choice(("as it is", "changed", "changed", "bent", "cut", "headers", "coded"))
+        how = rng.choice(("as it is", "reworded", "changed", "changed", "bent", "cut", "headers", "coded"))
         self.outcomes[f"request: {how}"] += 1
         match how:
+            case "reworded":
+                sent.body = mutate.reworded(sent.body, corpus.QUESTIONS, rng)
             case "changed":
                 sent.body = mutate.changed(sent.body, rng)
             case "bent":

@@ -70,7 +70,8 @@ class Gemini:
         found = cut_prompt(body, options)
         body = _camel(body)
         contents = [
-            _content(item, f"contents[{index}]") for index, item in enumerate(_listed(body.pop("contents", None), "contents"))
+            _content(item, f"contents[{index}]")
+            for index, item in enumerate(_listed(body.pop("contents", None), "contents"))
         ]
         if not contents:
             raise Unreadable("contents: expected a list that is not empty")
