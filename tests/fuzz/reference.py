@@ -65,6 +65,8 @@ def meant(sent: Sent) -> Any:
         query = [pair for pair in query if pair[0] != "alt"]
     if sent.wire == "gemini":
         value = _gemini(value)
+    if sent.wire == "openai-responses" and isinstance(value.get("input"), str):
+        value["input"] = [{"role": "user", "content": value["input"]}]
     for name in ("messages", "input"):
         if isinstance(turns := value.get(name), list) and sent.wire != "generic":
             value[name] = [
@@ -143,9 +145,7 @@ def is_prompt(sent: Sent, path: tuple[Any, ...]) -> bool:
             return sent.wire in ("openai-completions", "ollama") and "messages" not in body
         case ("body", "query"):
             return sent.wire == "generic"
-        case ("body", "input"):
-            return sent.wire == "openai-responses" and isinstance(body["input"], str)
         case ("body", ("messages" | "input" | "contents") as name, int(index), *rest):
-            last = index == len(body[name]) - 1
+            last = isinstance(body[name], str) or index == len(body[name]) - 1
             return last and rest[:1] in (["content"], ["parts"]) and (len(rest) == 1 or rest[-1] == "text")
     return False
