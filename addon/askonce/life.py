@@ -507,6 +507,8 @@ class Life:
         """The provider's answer; those to the items that were asked, where the call is a batch."""
         assert exchange.call
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+        if not content_type.isascii():
+            raise Unstorable("a content type that is no text")
         batch = exchange.batch
         asked = batch.asked if batch else exchange.call
         whole = exchange.rule.wire.assemble(body, content_type, asked)
@@ -652,7 +654,7 @@ def _repeatable(headers: Headers) -> tuple[tuple[str, str], ...]:
     return tuple(
         (name, "" if name in _REQUEST_IDS else value)
         for name, value in ((name.lower(), value) for name, value in headers)
-        if name not in _NOT_REPEATED and not name.startswith(_NOT_REPEATED_PREFIXES)
+        if name not in _NOT_REPEATED and not name.startswith(_NOT_REPEATED_PREFIXES) and value.isascii()
     )
 
 

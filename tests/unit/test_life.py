@@ -359,6 +359,14 @@ async def test_headers_of_one_answer_are_not_repeated_with_another(bench: Bench)
     assert (first["x-cache"], first["age"]) == ("HIT", "0")
 
 
+@pytest.mark.parametrize(("name", "kept"), [("openai-version", True), ("content-type", False)])
+async def test_headers_that_are_no_text_are_not_repeated(bench: Bench, name: str, kept: bool) -> None:
+    exchange, _ = await bench.enter()
+    await bench.answer(exchange, headers=((name, "\udcff"),))
+    assert (bench.accounting.stats()["stored"], bench.accounting.faults()) == (int(kept), {})
+    assert "openai-version" not in await bench.call()
+
+
 # Faults
 
 

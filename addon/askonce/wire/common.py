@@ -46,6 +46,9 @@ __all__ = [
 
 type JsonObject = dict[str, Any]
 
+_MOST = 2**53
+"""More is no count of tokens, and no integer that JSON and SQLite can be trusted with."""
+
 # Why a call may only be answered by an identical one.
 MEDIA = "media in the last message"
 NOT_THE_USER = "last message is not from the user"
@@ -221,10 +224,11 @@ def encode_final(final: JsonObject) -> bytes:
 
 
 def count_of(holder: Any, *names: str) -> int:
-    """The sum of the token counts under `names`; 0 for what is missing or no number."""
+    """The sum of the token counts under `names`; 0 for what is missing or cannot be a count."""
     if not isinstance(holder, dict):
         return 0
-    return sum([int(number(holder.get(name)) or 0) for name in names])
+    counts = [number(holder.get(name)) or 0 for name in names]
+    return sum([int(count) for count in counts if 0 <= count <= _MOST])
 
 
 def zeroed(usage: Any) -> Any:

@@ -70,7 +70,8 @@ class Gemini:
         found = cut_prompt(body, options)
         body = _camel(body)
         contents = [
-            _content(item, f"contents[{index}]") for index, item in enumerate(_listed(body.pop("contents", None)))
+            _content(item, f"contents[{index}]")
+            for index, item in enumerate(_listed(body.pop("contents", None), "contents"))
         ]
         if not contents:
             raise Unreadable("contents: expected a list that is not empty")
@@ -173,11 +174,13 @@ def _camel(fields: JsonObject) -> JsonObject:
     return camel
 
 
-def _listed(value: Any) -> list[Any]:
-    """The provider takes a single object where a list is meant."""
+def _listed(value: Any, where: str) -> list[Any]:
+    """The provider takes a single object where a list is meant, and null for none."""
     if isinstance(value, dict):
         return [value]
-    return value if isinstance(value, list) else []
+    if not isinstance(value, list | None):
+        raise Unreadable(f"{where}: expected a list")
+    return value or []
 
 
 def _content(value: Any, where: str) -> JsonObject:
@@ -188,7 +191,7 @@ def _content(value: Any, where: str) -> JsonObject:
     if not isinstance(role, str):
         raise Unreadable(f"{where}.role: expected a string")
     content["role"] = role
-    parts = _listed(content.get("parts"))
+    parts = _listed(content.get("parts"), f"{where}.parts")
     for index, part in enumerate(parts):
         if not isinstance(part, dict):
             raise Unreadable(f"{where}.parts[{index}]: expected an object")

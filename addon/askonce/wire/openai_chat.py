@@ -13,7 +13,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Unreadable, Unstora
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object, plain_text
+from askonce.wire.common import JsonObject, assembling, by_part, count_of, cut_prompt, drop, load_object, plain_text
 from askonce.wire.openai_deltas import Chunks, fold
 
 __all__ = ["OpenAIChat"]
@@ -75,16 +75,17 @@ class OpenAIChat:
         )
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
-        record = answers.load_record(body, content_type)
-        if isinstance(record, list):
-            final, ended = fold(record)
-            _refuse_cut_off(final, ended, call)
-            data = orjson.dumps(final)
-        else:
-            answers.refuse_error(record)
-            final, data = record, body
-        _refuse_bad(final)
-        return Answer(data, "application/json", _usage(final, call))
+        with assembling(self.name):
+            record = answers.load_record(body, content_type)
+            if isinstance(record, list):
+                final, ended = fold(record)
+                _refuse_cut_off(final, ended, call)
+                data = orjson.dumps(final)
+            else:
+                answers.refuse_error(record)
+                final, data = record, body
+            _refuse_bad(final)
+            return Answer(data, "application/json", _usage(final, call))
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
         final: JsonObject = orjson.loads(answer.body)

@@ -13,7 +13,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object
+from askonce.wire.common import JsonObject, assembling, by_part, count_of, cut_prompt, drop, load_object
 from askonce.wire.openai_deltas import collect
 from askonce.wire.sse import Event
 from askonce.wire.tokens import pieces
@@ -61,21 +61,22 @@ class OpenAICompletions:
         )
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
-        record = answers.load_record(body, content_type)
-        if isinstance(record, list):
-            final, ended = _fold(record)
-            if not ended and call.include_usage and not final.get("usage"):
-                raise Unstorable("the stream ends without [DONE]")
-            body = orjson.dumps(final)
-        else:
-            answers.refuse_error(record)
-            final = record
-        _refuse_bad(final)
-        if isinstance(used := final.get("usage"), dict):
-            usage = Usage(count_of(used, "prompt_tokens"), count_of(used, "completion_tokens"))
-        else:
-            usage = answers.estimate(call, "".join(choice["text"] for choice in final["choices"]))
-        return Answer(body, "application/json", usage)
+        with assembling(self.name):
+            record = answers.load_record(body, content_type)
+            if isinstance(record, list):
+                final, ended = _fold(record)
+                if not ended and call.include_usage and not final.get("usage"):
+                    raise Unstorable("the stream ends without [DONE]")
+                body = orjson.dumps(final)
+            else:
+                answers.refuse_error(record)
+                final = record
+            _refuse_bad(final)
+            if isinstance(used := final.get("usage"), dict):
+                usage = Usage(count_of(used, "prompt_tokens"), count_of(used, "completion_tokens"))
+            else:
+                usage = answers.estimate(call, "".join(choice["text"] for choice in final["choices"]))
+            return Answer(body, "application/json", usage)
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
         final: JsonObject = orjson.loads(answer.body)

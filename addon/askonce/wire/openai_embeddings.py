@@ -13,7 +13,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object, zeroed
+from askonce.wire.common import JsonObject, assembling, by_part, count_of, cut_prompt, drop, load_object, zeroed
 from askonce.wire.tokens import count
 
 __all__ = ["OpenAIEmbeddings"]
@@ -57,17 +57,18 @@ class OpenAIEmbeddings:
         )
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
-        record = answers.load_record(body, content_type)
-        if isinstance(record, list):
-            raise Unstorable("a stream, expected an object")
-        answers.refuse_error(record)
-        data = record.get("data")
-        if not isinstance(data, list) or not all(isinstance(item, dict) and item.get("embedding") for item in data):
-            raise Unstorable("data: expected a list of embeddings")
-        wanted = len(call.items) or len(call.parts.get("history", [None]))
-        if len(data) != wanted:
-            raise Unstorable(f"{len(data)} embeddings for {wanted} inputs")
-        return Answer(body, "application/json", Usage(count_of(record.get("usage"), "prompt_tokens")))
+        with assembling(self.name):
+            record = answers.load_record(body, content_type)
+            if isinstance(record, list):
+                raise Unstorable("a stream, expected an object")
+            answers.refuse_error(record)
+            data = record.get("data")
+            if not isinstance(data, list) or not all(isinstance(item, dict) and item.get("embedding") for item in data):
+                raise Unstorable("data: expected a list of embeddings")
+            wanted = len(call.items) or len(call.parts.get("history", [None]))
+            if len(data) != wanted:
+                raise Unstorable(f"{len(data)} embeddings for {wanted} inputs")
+            return Answer(body, "application/json", Usage(count_of(record.get("usage"), "prompt_tokens")))
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
         body = answer.body  # OpenAI's has neither an identifier nor a time; Mistral's has an identifier

@@ -15,7 +15,17 @@ from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object, plain_text, zeroed
+from askonce.wire.common import (
+    JsonObject,
+    assembling,
+    by_part,
+    count_of,
+    cut_prompt,
+    drop,
+    load_object,
+    plain_text,
+    zeroed,
+)
 from askonce.wire.openai_events import events_of
 
 __all__ = ["OpenAIResponses"]
@@ -74,16 +84,17 @@ class OpenAIResponses:
         )
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
-        record = answers.load_record(body, content_type)
-        if isinstance(record, list):
-            final = _completed(record)
-            body = orjson.dumps(final)
-        else:
-            final = record
-        _refuse_bad(final)
-        used = final.get("usage")
-        usage = Usage(count_of(used, "input_tokens"), count_of(used, "output_tokens"))
-        return Answer(body, "application/json", usage)
+        with assembling(self.name):
+            record = answers.load_record(body, content_type)
+            if isinstance(record, list):
+                final = _completed(record)
+                body = orjson.dumps(final)
+            else:
+                final = record
+            _refuse_bad(final)
+            used = final.get("usage")
+            usage = Usage(count_of(used, "input_tokens"), count_of(used, "output_tokens"))
+            return Answer(body, "application/json", usage)
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
         final: JsonObject = orjson.loads(answer.body)

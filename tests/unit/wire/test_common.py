@@ -130,3 +130,9 @@ def test_small_values() -> None:
     )
     assert [common.same_number(value) for value in (1.0, 1.5, True, "1")] == [1, 1.5, True, "1"]
     assert common.by_part({"a": 1.0, "b": 2}, {"a": "tools"}) == {"tools": {"a": 1}, "other": {"b": 2}}
+
+
+@pytest.mark.parametrize("said", [None, "7", True, -1, 2**64, 1e300, [7]])
+def test_what_is_no_count_of_tokens_counts_for_nothing(said: object) -> None:
+    assert common.count_of({"input": said, "cached": 2.0}, "input", "cached", "missing") == 2
+    assert common.count_of(said, "input") == 0

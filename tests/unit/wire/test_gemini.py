@@ -202,6 +202,8 @@ def test_the_rule_may_say_where_the_prompt_is() -> None:
         (ONCE, "", b"{}"),
         (ONCE, "", b'{"contents":[]}'),
         (ONCE, "", b'{"contents":["x"]}'),
+        (ONCE, "", b'{"contents":"x"}'),
+        (ONCE, "", b'{"contents":[{"parts":"x"}]}'),
         (ONCE, "", b'{"contents":[{"parts":["x"]}]}'),
         (ONCE, "", b'{"contents":[{"parts":[{"text":1}]}]}'),
         (ONCE, "", b'{"contents":[{"role":1,"parts":[{"text":"x"}]}]}'),

@@ -585,6 +585,7 @@ def without(choice: Json, *names: str) -> Json:
         (changed({"finish_reason": "length"}), "finish_reason length"),
         (changed({"finish_reason": "content_filter"}), "content_filter"),
         (changed({"finish_reason": None}), "no finish_reason"),
+        (changed({"finish_reason": ["stop"]}), "not a whole openai-chat answer: TypeError"),
         (changed({"message": {"role": "assistant", "content": ""}}), "empty answer"),
         (STREAM[:-60].rpartition(b"data: ")[0].rpartition(b"data: ")[0], "no finish_reason"),
         (STREAM.replace(b"stop", b"length"), "finish_reason length"),

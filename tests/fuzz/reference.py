@@ -1,0 +1,151 @@
+"""When two requests are the same: slow, plain, and written without a look at how Askonce does it.
+
+One rule: two requests are the same if every value in them is, but for what says how to reply or who asks on whose
+behalf. What the wire formats take for equal besides is listed here, so that whoever adds to it has to say so.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+from tests.fuzz.corpus import Sent
+
+HOW = {"stream", "stream_options"}
+"""How to reply."""
+IGNORED = {"user"}
+"""What the rules of the fuzzed proxy ignore."""
+WHO = {"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"}
+
+
+class Unreadable(Exception):
+    """No JSON object, or one that says something twice."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise Unreadable
+    return dict(pairs)
+
+
+def _refuse(word: str) -> Any:
+    raise Unreadable(word)
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body.decode(), object_pairs_hook=_pairs, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable from error
+    if not isinstance(value, dict):
+        raise Unreadable
+    return value
+
+
+def plain(value: Any) -> Any:
+    """A value that compares as JSON does: true is not 1, and 1.0 is."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return ("bool", value) if isinstance(value, bool) else value
+
+
+def meant(sent: Sent) -> Any:
+    """What a request asks, as a value to compare."""
+    body = parse(sent.body)
+    how = HOW if sent.wire not in ("generic", "gemini", "openai-embeddings") else set()
+    how = how | {"keep_alive"} if sent.wire == "ollama" else how  # how long the model stays in memory
+    value = {key: plain(item) for key, item in body.items() if key not in how | IGNORED}
+    query = sorted(parse_qsl(sent.query, keep_blank_values=True))
+    path = sent.path
+    if sent.wire == "gemini":
+        path = path.replace("streamGenerate", "generate")
+        query = [pair for pair in query if pair[0] != "alt"]
+    if sent.wire == "gemini":
+        value = _gemini(value)
+    if sent.wire == "openai-responses" and isinstance(value.get("input"), str):
+        value["input"] = [{"role": "user", "content": value["input"]}]
+    for name in ("messages", "input"):
+        if isinstance(turns := value.get(name), list) and sent.wire != "generic":
+            value[name] = [
+                turn | {"content": _content(turn["content"])} if _has_content(turn) else turn for turn in turns
+            ]
+    if sent.wire == "openai-embeddings":
+        asked = value.get("input")
+        if isinstance(asked, list) and len(asked) == 1 and isinstance(asked[0], str | list):
+            value["input"] = asked[0]
+    return {"path": path, "query": query, "body": value}
+
+
+def _has_content(turn: Any) -> bool:
+    return isinstance(turn, dict) and "content" in turn
+
+
+def _content(content: Any) -> Any:
+    """A message's content; one text and nothing more is its text."""
+    match content:
+        case [{"type": "text" | "input_text", "text": str(text), **more}] if not more:
+            return text
+    return content
+
+
+def _gemini(value: Any, name: str = "") -> Any:
+    """Google's JSON is written protocol buffers: null, and an object with nothing in it, are what is not there; one
+    object may stand for a list of one; and the role that is left out is the user's."""
+    if isinstance(value, list):
+        return [_gemini(item, name) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _gemini(item, key) for key, item in value.items()}
+    if name in ("contents", "systemInstruction") and isinstance(found.get("parts"), dict):
+        found["parts"] = [found["parts"]]
+    if name == "contents":
+        found["role"] = found.get("role") or "user"
+    if isinstance(found.get("contents"), dict):
+        found["contents"] = [found["contents"]]
+    if found.get("generationConfig", 0) in ({}, None):
+        del found["generationConfig"]
+    return found
+
+
+def who(sent: Sent) -> Any:
+    """On whose behalf, and in which namespace."""
+    told = [(name.lower(), value) for name, value in sent.headers]
+    namespace = [value.strip() for name, value in told if name == "x-cache-namespace" and value.strip()]
+    return sent.host, sorted((name, value) for name, value in told if name in WHO and value), namespace
+
+
+def differences(one: Any, other: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths at which two values differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = [*one, *(key for key in other if key not in one)]
+        return [
+            path
+            for key in keys
+            for path in (differences(one[key], other[key], (*at, key)) if key in one and key in other else [(*at, key)])
+        ]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [
+            path for index, pair in enumerate(zip(one, other, strict=True)) for path in differences(*pair, (*at, index))
+        ]
+    return [] if (type(one) is type(other) and one == other) or _equal_numbers(one, other) else [at]
+
+
+def _equal_numbers(one: Any, other: Any) -> bool:
+    return isinstance(one, int | float) and isinstance(other, int | float) and one == other
+
+
+def is_prompt(sent: Sent, path: tuple[Any, ...]) -> bool:
+    """Whether a path leads into the text of the last message, which alone may be worded differently."""
+    body = parse(sent.body)
+    match path:
+        case ("body", "prompt"):
+            return sent.wire in ("openai-completions", "ollama") and "messages" not in body
+        case ("body", "query"):
+            return sent.wire == "generic"
+        case ("body", ("messages" | "input" | "contents") as name, int(index), *rest):
+            last = isinstance(body[name], str) or index == len(body[name]) - 1
+            return last and rest[:1] in (["content"], ["parts"]) and (len(rest) == 1 or rest[-1] == "text")
+    return False

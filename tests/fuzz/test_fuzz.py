@@ -1,0 +1,96 @@
+"""A sample of what `python -m tests.fuzz` runs at length, and proof that it would find what it looks for."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mitmproxy import http
+from tests.fuzz import corpus, mutate, reference
+from tests.fuzz.__main__ import run
+
+from askonce import convert
+from askonce.call import Call, Request, Unreadable
+from askonce.patterns import parse_jsonpath
+from askonce.visit import Recorder
+from askonce.wire import wire_format
+from askonce.wire.base import ReadOptions
+from askonce.wire.openai_embeddings import OpenAIEmbeddings
+
+CASES = 1500
+
+
+async def test_a_sample_of_cases() -> None:
+    outcomes, failed = await run(CASES, seed=7)
+    assert failed == 0
+    for outcome in ("kept", "hit: exact", "hit: reworded", "hit: embeddings", "asked in part", "refused"):
+        assert outcomes[outcome], outcome
+    assert outcomes["request: rewritten"] > CASES / 100
+
+
+FAULTS: dict[str, tuple[Any, str, Any]] = {
+    "the credential does not count": ("askonce.life", "_scope", lambda *_: "everybody"),
+    "the path does not count": ("askonce.life", "_endpoint", lambda *_: ""),
+    "one space more reaches the provider": (
+        convert,
+        "strip_directives",
+        lambda request: setattr(request, "raw_content", b" " + (request.raw_content or b"")),
+    ),
+    "the app loses a byte": (Recorder, "__call__", lambda recorder, data: data[1:] or []),
+    "embeddings are joined in another order": (
+        OpenAIEmbeddings,
+        "join",
+        lambda wire, answers, whole=OpenAIEmbeddings.join: whole(wire, answers[::-1]),
+    ),
+    "a fault of our own": (convert, "decoded", lambda *_: 1 / 0),
+    "a hook that raises": (http.Request, "is_http10", property(lambda request: 1 / 0)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder, name, replaced = FAULTS[fault]
+    if isinstance(holder, str):
+        monkeypatch.setattr(f"{holder}.{name}", replaced)
+    else:
+        monkeypatch.setattr(holder, name, replaced)
+    _, failed = await run(CASES, seed=7, failures=1)
+    assert failed == 1
+
+
+def read(sent: corpus.Sent) -> Call | None:
+    prompt = parse_jsonpath("$.query") if sent.wire == "generic" else None
+    request = Request("POST", sent.host, sent.path, sent.query, {"accept": "*/*"}, sent.body)
+    try:
+        return wire_format(sent.wire).read(request, ReadOptions(prompt, (parse_jsonpath("$.user"),)))
+    except Unreadable:
+        return None
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_two_requests_that_read_alike_are_the_same(rng: random.Random) -> None:
+    one = corpus.request(rng, semantic=False)
+    other = corpus.Sent(one.wire, one.host, one.path, one.query, one.headers, one.body)
+    for _ in range(rng.randint(1, 3)):
+        one, other = other, one
+        one.body = rng.choice((mutate.changed, mutate.bent))(one.body, rng) or one.body
+        first, second = read(one), read(other)
+        if first and second and (first.prompt, first.parts) == (second.prompt, second.parts):
+            assert reference.differences(reference.meant(one), reference.meant(other)) == []
+        if first is None:
+            return
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_a_request_in_other_bytes_reads_alike(rng: random.Random) -> None:
+    sent = corpus.request(rng, semantic=False)
+    first = read(sent)
+    sent.body = mutate.rewritten(sent.body, sent.wire, rng)
+    second = read(sent)
+    assert first and second
+    assert (first.prompt, first.parts, first.items) == (second.prompt, second.parts, second.items)
