@@ -27,11 +27,17 @@ _CHAT = {
     },
     "examples": [{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "What is the capital of France?"}]}],
 }
+_EVENT = {
+    "description": "One event of the stream.",
+    "type": "object",
+    "required": ["data"],
+    "properties": {"data": {"type": "string"}, "event": {"type": "string"}},
+}
 _ANSWER: dict[str, Any] = {
     "description": "The provider's answer, or one that it gave before, whole or as a stream.",
     "content": {
         "application/json": {"schema": {"type": "object"}},
-        "text/event-stream": {"schema": {"type": "string"}},
+        "text/event-stream": {"schema": _EVENT},
     },
 }
 

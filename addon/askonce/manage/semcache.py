@@ -19,7 +19,6 @@ from askonce.cache import Shelves
 from askonce.manage.calls import describe_call
 from askonce.manage.dashboard import Dashboard, Figures
 from askonce.manage.dialects import ProductRoutes, Shared
-from askonce.products.semcache import GENERIC
 from askonce.products.semcache_config import SemcacheSpec
 
 __all__ = ["routes"]
@@ -110,7 +109,8 @@ def routes(
     anthropic = "Ask, in Anthropic's wire format."
     describe_call(own, "/v1/messages", "semcache_messages", summary=anthropic, headers=optional)
     other = "Ask, in any wire format."
-    describe_call(own, GENERIC, "semcache_generic", summary=other, body={"type": "object"}, headers=required)
+    generic = "/semcache/v1/chat/completions"
+    describe_call(own, generic, "semcache_generic", summary=other, body={"type": "object"}, headers=required)
 
     @view.get("/", tags=["Semcache"], response_class=PlainTextResponse)
     async def semcache_alive() -> PlainTextResponse:

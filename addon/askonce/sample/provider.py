@@ -102,7 +102,10 @@ def _answer(request: Request, body: bytes, control: Control) -> Script:
         return _trouble(form, "key", ask.model)
     if ask.model == UNKNOWN_MODEL:
         return _trouble(form, "model", ask.model)
-    return _paced(form, ask, control)
+    try:
+        return _paced(form, ask, control)
+    except (TypeError, AttributeError, LookupError):
+        return _trouble(form, "body")  # a list where there should be a message, and so on
 
 
 def _paced(form: Format, ask: Ask, control: Control) -> Script:

@@ -139,6 +139,14 @@ def test_caller_who_leaves_is_counted(provider: SampleProvider, http: httpx.Clie
     wait_until(lambda: provider.control.left == 1)
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
+@pytest.mark.parametrize("messages", [[[None, None]], "Hi", 5, {"role": "user"}])
+def test_what_no_provider_could_make_sense_of_is_no_fault(http: httpx.Client, path: str, messages: object) -> None:
+    response = http.post(path, json={"model": "m", "messages": messages}, headers={"x-api-key": "k"})
+    assert response.status_code in (200, 400)
+    assert response.headers["content-type"].startswith("application/json")
+
+
 def test_paths_that_no_format_has(http: httpx.Client) -> None:
     assert http.get("/v1/models").json()["object"] == "list"
     assert http.get("/nothing").status_code == 404
