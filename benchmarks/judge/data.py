@@ -68,8 +68,8 @@ def banking_pairs(
 ) -> list[Row]:
     """Each of some queries beside its nearest stored texts, as a cache would meet them; one intent is one answer.
 
-    `vectors` maps a list of texts to unit vectors. `test` asks only what belongs to held-out intents, among stored texts
-    of all intents; otherwise both sides are of the other intents.
+    `vectors` maps a list of texts to unit vectors. `test` asks only what belongs to held-out intents, among stored
+    texts of all intents; otherwise both sides are of the other intents.
     """
     found = rows("banking77_stream")
     known = found if test else [row for row in found if not held_out(row["cls"])]
