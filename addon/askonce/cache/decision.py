@@ -119,7 +119,7 @@ def decide[S: Stored](
 
     def serves(item: _Judged[S]) -> bool:
         if evidence is None or item.judgement.reason:
-            return item.weighed.probability >= enough
+            return item.judgement.probability >= enough
         return evidence.serves(item.weighed, policy.max_error)
 
     # The nearest alone first: where that is beyond doubt, judging the others would be most of the work.
