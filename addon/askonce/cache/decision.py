@@ -98,15 +98,16 @@ def decide[S: Stored](
     *,
     now: float = 0.0,
     evidence: Pool | None = None,
+    around: Sequence[tuple[int, float]] = (),
 ) -> Decision[S]:
     """Decide between the nearest and their cosines, at least one, the nearest first. Raises what the judge raises.
 
-    Without `evidence` the judge's probability alone decides.
+    Without `evidence` the judge's probability alone decides. `around` are the kin and the cosine of all entries that
+    are near, the nearest first, for `consensus`.
     """
     floor = -1.0 if policy.min_similarity is None else policy.min_similarity
     if near[0][1] < floor:
         return Decision(None, *near[0], reason=f"similarity {near[0][1]:.3f} < {floor:.3f}")
-    around = [(entry.kin, cosine) for entry, cosine in near]
     near = [(entry, cosine) for entry, cosine in near[:CANDIDATES] if cosine >= floor]
     enough = 1 - policy.max_error
 
@@ -118,7 +119,7 @@ def decide[S: Stored](
 
     def serves(item: _Judged[S]) -> bool:
         if evidence is None or item.judgement.reason:
-            return item.weighed.probability >= enough
+            return item.judgement.probability >= enough
         return evidence.serves(item.weighed, policy.max_error)
 
     # The nearest alone first: where that is beyond doubt, judging the others would be most of the work.
@@ -157,8 +158,7 @@ def weigh(
 
 def _unanimous(around: Sequence[tuple[int, float]]) -> bool:
     """All that is near has one and the same answer, so that judging another candidate could not better it."""
-    first = around[0][0]
-    return first != 0 and len(around) > 1 and all(kin == first for kin, _ in around)
+    return len(around) > 1 and around[0][0] != 0 and all(kin == around[0][0] for kin, _ in around)
 
 
 def _judge[S: Stored](judge: Judge, prompt: str, vector: Vector, near: Sequence[tuple[S, float]]) -> list[Judgement]:

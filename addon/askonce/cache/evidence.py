@@ -60,7 +60,7 @@ def consensus(kin: int, cosine: float, around: Sequence[tuple[int, float]]) -> f
     `around` are the kin and the cosine of the nearest, the nearest first and the one itself among them. Equal kin is
     the same answer. Another kin is another answer only where both are positive; 0 is not known.
     """
-    if not kin:
+    if not kin or not around:
         return 0.0
     best = around[0][1]
     pro, contra = -math.exp((cosine - best) / NEARBY), 0.0
@@ -117,7 +117,7 @@ class Posterior:
         self.count += 1
         if self.count > WINDOW:
             self.count /= 2
-            for counts in self._cells.values():
+            for counts in list(self._cells.values()):
                 counts[:] = [value / 2 for value in counts]
             self._next = 0.0
 
@@ -182,7 +182,7 @@ class Posterior:
     def fit(self) -> None:
         """Find the posterior's mode and its curvature there, by Newton's method."""
         self._next = self.count + max(1.0, self.count // 20)
-        cells = [(place, counts) for place, counts in self._cells.items() if counts[0] + counts[1]]
+        cells = [(place, counts) for place, counts in list(self._cells.items()) if counts[0] + counts[1]]
         if not cells:
             return
         points = [(score * STEP, agreement * STEP) for (score, agreement), _ in cells]

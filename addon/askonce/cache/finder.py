@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from askonce.cache.decision import Policy, decide
+from askonce.cache.decision import CANDIDATES, Policy, decide
 from askonce.cache.difference import LONG, LONGEST
 from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
@@ -175,9 +175,12 @@ class Finder:
         vector, fault = self.embed(prompt, embedder)
         if vector is None:
             return Lookup("miss", reason=fault)
+        nearest = index.nearest(vector, AROUND)
+        kins = self._store.kins
+        around = [(kins.get(id, 0), cosine) for id, cosine in nearest]
         near = [
             (entry, cosine)
-            for entry, cosine in self._entries(index.nearest(vector, AROUND), from_disk)
+            for entry, cosine in self._entries(nearest[:CANDIDATES], from_disk)
             if not _unfit(entry, policy, now) and entry.vector is not None
         ]
         kept = [pair for pair in near if not self._learning.refuses(partition, prompt, pair[0].key)]
@@ -188,7 +191,7 @@ class Finder:
         if not near:
             return Lookup("miss", reason="no entry", vector=vector)
         try:
-            decision = decide(self._judge, prompt, vector, near, policy, now=now, evidence=pool)
+            decision = decide(self._judge, prompt, vector, near, policy, now=now, evidence=pool, around=around)
         except Exception as error:
             self._report("judge", "the judge failed, so answers to reworded questions are not reused", error)
             return Lookup("miss", None, near[0][1], reason="judge failed", nearest=near[0][0], vector=vector)

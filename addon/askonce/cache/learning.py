@@ -5,7 +5,6 @@ never less, so that no caller loosens what another is served.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -18,7 +17,7 @@ __all__ = ["Learning", "Observation", "Pool", "Source", "Weighed", "pair"]
 OWN = 50
 """Observations from which on a partition's own evidence decides."""
 PARTITIONS = 4096
-"""Partitions whose evidence is held; the ones used last."""
+"""Partitions whose evidence is held."""
 
 Source = Literal["miss", "audit", "feedback"]
 """How it came out: the provider's answer to a near miss, a check of a served answer, or somebody said so."""
@@ -68,6 +67,11 @@ class Pool:
     def __init__(self, partition: bytes, own: Posterior, whole: Posterior, learning: "Learning") -> None:
         self.partition, self._own, self._whole, self._learning = partition, own, whole, learning
         self._accounts: dict[float, Account] = {}
+
+    @property
+    def count(self) -> float:
+        """Observations."""
+        return self._own.count
 
     def weigh(self, judged: float, entry: int, kin: int, cosine: float, around: Sequence[tuple[int, float]]) -> Weighed:
         """What is left of a judge's probability in view of the evidence. Without any: the probability.
@@ -127,7 +131,7 @@ class Learning:
     def __init__(self, observations: Iterable[Observation] = (), refused: Iterable[bytes] = ()) -> None:
         self.lock = threading.RLock()
         self._whole = Posterior()
-        self._pools: OrderedDict[bytes, Pool] = OrderedDict()
+        self._pools: dict[bytes, Pool] = {}
         self._entries: dict[int, list[float]] = {}
         self._refused = set(refused)
         known = list(observations)
@@ -141,16 +145,20 @@ class Learning:
             self._record(observation)
 
     def pool(self, partition: bytes) -> Pool:
-        """The pool of a partition, which is now the last to be forgotten."""
-        with self.lock:
-            found = self._pools.get(partition)
-            if found is None:
-                found = self._pools[partition] = Pool(partition, Posterior(), self._whole, self)
+        """The pool of a partition."""
+        found = self._pools.get(partition)  # without the lock: every hit comes by here
+        if found is None:
+            with self.lock:
+                found = self._pools.setdefault(partition, Pool(partition, Posterior(), self._whole, self))
                 if len(self._pools) > PARTITIONS:
-                    self._pools.popitem(last=False)
-            else:
-                self._pools.move_to_end(partition)
-            return found
+                    self._forget_pools()
+        return found
+
+    def _forget_pools(self) -> None:
+        """Make room: first goes what was learned least from, the older before the newer."""
+        order = sorted(self._pools.items(), key=lambda item: item[1].count)
+        for partition, _ in order[: PARTITIONS // 4]:
+            del self._pools[partition]
 
     def learn(self, observation: Observation) -> None:
         """Take one observation in."""

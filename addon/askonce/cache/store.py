@@ -100,6 +100,11 @@ class Store:
         """Exact key -> id of every entry, as of the last commit."""
         return self._writer.keys
 
+    @property
+    def kins(self) -> Mapping[int, int]:
+        """Id -> kin of every entry whose answer can be compared, as of the last commit."""
+        return self._writer.kins
+
     def __len__(self) -> int:
         return len(self._writer.keys)
 

@@ -189,6 +189,7 @@ class Writer:
         read = connection.execute
         self._number: int = read("SELECT value FROM meta WHERE name = 'change'").fetchone()[0]
         self.keys: dict[bytes, int] = dict(read("SELECT key, id FROM entry").fetchall())
+        self.kins: dict[int, int] = dict(read("SELECT id, kin FROM entry WHERE kin != 0").fetchall())
         self.size: int = read("SELECT ifnull(sum(bytes), 0) FROM usage").fetchone()[0]
         self.partitions: int = read("SELECT count(*) FROM partition").fetchone()[0]
         self.evicted = 0
@@ -300,7 +301,9 @@ class Writer:
         self.evicted += transaction.evicted
         added = {change.added.id: bytes.fromhex(change.added.key) for change in transaction.changes if change.added}
         self.keys.update({key: id for id, key in added.items()})
+        self.kins.update({c.added.id: c.added.kin for c in transaction.changes if c.added and c.added.kin})
         for key, id in transaction.gone:
+            self.kins.pop(id, None)
             if self.keys.get(key) == id:
                 del self.keys[key]
         with self.using:

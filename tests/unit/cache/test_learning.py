@@ -204,3 +204,12 @@ def test_old_observations_make_room(bench: Any, monkeypatch: pytest.MonkeyPatch)
     done[-1].result()
     kept = store.observations()
     assert (len(kept), kept[-1].score) == (300, 511.0)
+
+
+def test_where_partitions_are_too_many_those_that_taught_least_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("askonce.cache.learning.PARTITIONS", 8)
+    learning = Learning([seen(True) for _ in range(OWN)])
+    for number in range(100):
+        learning.pool(number.to_bytes(16))
+    assert judged(learning) > 0.98
+    assert len(learning._pools) <= 8

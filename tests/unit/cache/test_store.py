@@ -389,6 +389,16 @@ def test_a_newer_schema_is_refused_and_left_alone(store: Store, open_store: Open
     assert store.path.read_bytes() == before
 
 
+def test_the_kins_of_the_entries_are_known_without_the_disk(store: Store, open_store: Open) -> None:
+    kept = [store.put(entry(n, kin=n - 1)).result() for n in (1, 2, 3)]
+    assert dict(store.kins) == {kept[1].id: 1, kept[2].id: 2}
+    again = store.put(entry(2, kin=9)).result()
+    store.delete(kept[2].key).result()
+    assert dict(store.kins) == {again.id: 9}
+    store.close()
+    assert dict(open_store().kins) == {again.id: 9}
+
+
 def aside(store: Store) -> list[str]:
     return [path.name for path in store.path.parent.glob("*.corrupt-*") if not path.name.endswith(("-wal", "-shm"))]
 

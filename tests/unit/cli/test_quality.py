@@ -78,6 +78,16 @@ def test_pairs_as_a_table(askonce: Askonce, pairs: Path) -> None:
     assert lines[14].startswith("not served because of: ")
 
 
+def test_progress_is_for_terminals_and_never_on_stdout(
+    askonce: Askonce, pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # stderr is taken for a terminal
+    done = askonce("eval", "pairs", pairs, "--json")
+    assert json.loads(done.out)["pairs"] == 6
+    for phase in ("embedding", "remembering", "deciding"):
+        assert phase in done.err
+
+
 def test_the_rules_say_what_is_measured(askonce: Askonce, pairs: Path, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(UPSTREAMS + "defaults: {max_error: 0.003}\n")
     assert json.loads(askonce("eval", "pairs", pairs, "--json").out)["max_error"] == 0.003

@@ -18,6 +18,7 @@ PROTECTED = [
     ("GET", "/v1/cache/export"),
     ("POST", "/v1/cache/import"),
     ("GET", "/v1/why"),
+    ("POST", "/v1/feedback"),
     ("GET", "/v1/cache/0011"),
     ("DELETE", "/v1/cache"),
     ("DELETE", "/v1/cache/0011"),
