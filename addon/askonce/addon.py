@@ -21,8 +21,8 @@ from askonce import collapse, convert, streams
 from askonce.bridge import AsgiBridge
 from askonce.call import Reply, Request
 from askonce.config import ConfigError
+from askonce.exchange import Exchange
 from askonce.flights import Ending
-from askonce.life import Exchange
 from askonce.products.base import Passage
 from askonce.rules import Rule
 from askonce.runtime import Runtime

@@ -96,9 +96,9 @@ def miss(console: Console, *, calls: int = 300) -> dict[str, float]:
     """Seconds to the first byte that Askonce adds to a streamed miss, beside the direct call, call by call."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="askonce-bench-")))
-        provider = stack.enter_context(SampleProvider(pace=Pace(0.002, 0.001)))
-        ours = stack.enter_context(_askonce(folder, provider.url))
-        direct = http.client.HTTPConnection("127.0.0.1", provider.port)
+        provider = stack.enter_context(_provider(Pace(0.002, 0.001)))
+        ours = stack.enter_context(_askonce(folder, provider))
+        direct = http.client.HTTPConnection(provider.removeprefix("http://"))
         proxied = _connect(ours)
         pairs = [
             (_first_byte(direct, body), _first_byte(proxied, body))
@@ -209,6 +209,19 @@ def _decisions(side: Side) -> dict[str, int]:
         outcomes: dict[str, int] = orjson.loads(response.read())["outcomes"]
     connection.close()
     return outcomes
+
+
+@contextmanager
+def _provider(pace: Pace) -> Iterator[str]:
+    """The address of a sample provider in a process of its own: in ours the client would wait for its interpreter."""
+    command = [sys.executable, "-m", "askonce.sample", "--first-token", str(pace.first_token)]
+    command += ["--per-token", str(pace.per_token)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from mitmproxy.net import encoding
 
 from askonce.bridge import Fields
 from askonce.call import Reply, Request, Unstorable
-from askonce.life import Exchange, is_for_askonce
+from askonce.dressing import is_for_askonce
+from askonce.exchange import Exchange
 from askonce.products.base import Passage, Translator
 from askonce.signatures import signed_headers
 

@@ -1,37 +1,36 @@
 """The life of one call, without mitmproxy: read, identify, look up, reply; or let it pass, and remember the answer.
 
 One rule: nothing here raises to the caller. A fault is reported once and the call goes to the provider as if Askonce
-were not there. An `Exchange` is the state of one call on its way; only `Life` changes it.
+were not there.
 """
 
 import asyncio
-import math
-import random
 import time
-from base64 import b64encode
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
 
-from askonce.accounting import Accounting, CallRecord, Outcome
+from askonce import dressing
+from askonce.accounting import Accounting
 from askonce.batches import Batch
 from askonce.broadcast import Broadcast, Follower
-from askonce.cache import FOREVER, Asked, Cache, Identity, Lookup, Nearest, Policy, StoreError, credential
-from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
-from askonce.directives import OURS, Directives, cache_status, detail, read_directives
+from askonce.cache import FOREVER, Asked, Cache, Identity, Lookup, Nearest, Policy, StoreError
+from askonce.call import Answer, Call, Reply, Request, Unstorable, Usage
+from askonce.dressing import Headers, fresh_id
+from askonce.exchange import Exchange
 from askonce.faults import Faults
 from askonce.flights import Ending, Flights
+from askonce.reader import Reader
 from askonce.refresh import Refresh, Refreshes
 from askonce.refusals import failure, refusal, strict_message
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
 from askonce.signatures import is_signed
 from askonce.terms import PLAIN, Terms
-from askonce.wire.base import Divisible, Replay
+from askonce.wire.base import Replay
 
-__all__ = ["Exchange", "Life"]
+__all__ = ["Life"]
 
-Headers = Iterable[tuple[str, str]]
 type Again = Callable[[Rule, Request], Awaitable[Reply]]
 """Asks a provider, by way of the proxy and past the cache. Raises OSError or httpx.HTTPError where it cannot."""
 
@@ -42,117 +41,12 @@ class Compute(Protocol):
     async def __call__[R](self, function: Callable[[], R], /) -> R: ...
 
 
-_LETTERS = bytes.maketrans(b"+/", b"aB")
-_QUERY_OF_CALLER = frozenset({"key", "api_key", "api-key", "access_token", "alt"})
-_READINGS, _READ_AGAIN = 1024, 16384
-"""Readings kept, and the bytes of the longest request that is kept for it: an app that repeats itself repeats every
-byte, and reading and identifying is half of what Askonce does for an exact hit."""
 _AT_ONCE = 256
 """Items of a batch that are handed to the store together."""
 _AUDITED = 64
 """Checks whose answers are awaited; of one that failed nothing is heard."""
 _DEFAULT_TEMPERATURE = 1.0
 """What providers use where a request names none."""
-_NOT_REPEATED = frozenset(
-    """
-    age alt-svc cache-control cache-status connection content-encoding content-length content-type date etag expires
-    keep-alive last-modified nel proxy-authenticate report-to server-timing set-cookie strict-transport-security te
-    trailer transfer-encoding upgrade vary via openai-organization openai-project openai-processing-ms
-    """.split()  # noqa: SIM905  # reads better than thirty quoted names
-)
-_NOT_REPEATED_PREFIXES = (
-    "x-cache",
-    "x-similarity-",
-    "x-ratelimit-",
-    "anthropic-ratelimit-",
-    "x-envoy-",
-    "cf-",
-    "x-amz-",
-    "x-ms-",
-    "apim-",
-)
-_REQUEST_IDS = frozenset({"x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "x-correlation-id"})
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a request says, before anything is looked up."""
-
-    rule: Rule
-    directives: Directives
-    call: Call | None = None
-    identity: Identity | None = None
-    items: Sequence[Identity] = ()
-    bypass: str = ""
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One call on its way through Askonce."""
-
-    rule: Rule
-    request: Request
-    started: float
-    """`time.perf_counter` when the request was whole."""
-    terms: Terms = PLAIN
-    """What a product asks besides."""
-    directives: Directives = field(default_factory=Directives)
-    call: Call | None = None
-    """None where the request could not be read."""
-    identity: Identity | None = None
-    lookup: Lookup | None = None
-    bypass: str = ""
-    """Why the cache is left out; empty where it is not."""
-    batch: Batch | None = None
-    """Where the call is several in one."""
-    may_divide: bool = False
-    """The provider can be asked for a part of the batch."""
-    asks: bytes | None = None
-    """The body to send in place of the caller's: it asks for those items of the batch alone that are not known."""
-    leads: bool = False
-    """Identical calls wait for this one's answer."""
-    may_follow: bool = False
-    """Another call's response can be passed on to this one while it comes."""
-    follower: Follower | None = None
-    """Where that response comes from, once one was found."""
-    replied: bool = False
-    """Askonce has answered; the provider was not asked."""
-    status: int = 0
-    decided: float | None = None
-    """Seconds that the decision took."""
-    unkept: str = ""
-    """Why the provider's answer was not kept; empty where it was, or none came."""
-
-    @property
-    def outcome(self) -> Outcome:
-        if self.bypass or not self.directives.read:
-            return "bypass"
-        return self.lookup.outcome if self.lookup else "miss"
-
-    @property
-    def why(self) -> str:
-        """Why it was not answered from the cache, in a few words from a fixed list; empty for a hit."""
-        if self.bypass or not self.directives.read:
-            return self.bypass or "no-cache"
-        if self.follower and self.replied:
-            return "collapsed"
-        return self.lookup.reason if self.lookup else ""
-
-    @property
-    def kept_key(self) -> str:
-        """The key under which the answer is kept; of a batch, that of the first item that was asked."""
-        asked = self.batch.identities[self.batch.wanted[0]] if self.batch else self.identity
-        return asked.key if asked else ""
-
-    @property
-    def is_recorded(self) -> bool:
-        """The provider's answer is to be read along and kept."""
-        return self.is_to_be_kept and 200 <= self.status < 300
-
-    @property
-    def is_to_be_kept(self) -> bool:
-        """An answer is to be kept if it is good."""
-        return self.call is not None and not self.bypass and self.directives.write
 
 
 class Life:
@@ -189,57 +83,16 @@ class Life:
         """By rule; at 1 the next hit is checked."""
         self._audited = dict[bytes, Lookup]()
         """Exact key -> the hit that is being checked."""
-        self._readings = dict[tuple[str, Hashable], Reading]()
+        self._reader = Reader(cache, faults, mode=mode, lasting=lasting)
         self._clock = clock
 
     def begin(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
         """Read and identify a call whose body is whole. With terms of its own, `request.raw` is None."""
-        started = time.perf_counter()
-        place = (rule.name, request.raw)
-        reading = self._readings.get(place) if request.raw is not None else None
-        if reading is None or reading.rule is not rule:
-            reading = self._read(rule, request, terms)
-            if request.raw is not None and len(request.body) <= _READ_AGAIN:
-                if len(self._readings) >= _READINGS:
-                    self._readings.clear()
-                self._readings[place] = reading
-        exchange = Exchange(
-            rule, request, started, terms, reading.directives, reading.call, reading.identity, bypass=reading.bypass
-        )
-        if reading.items and reading.call and isinstance(rule.wire, Divisible):
-            exchange.batch = Batch(rule.wire, reading.call, reading.items)
-        return exchange
+        return self._reader.read(rule, request, terms)
 
     def pass_by(self, rule: Rule, request: Request, why: str) -> Exchange:
         """A call that is none to answer, a WebSocket or gRPC: it is counted, and nothing of it is read."""
         return Exchange(rule, request, time.perf_counter(), bypass=why)
-
-    def _read(self, rule: Rule, request: Request, terms: Terms) -> Reading:
-        directives = read_directives(request.headers)
-        if self._mode == "record":
-            directives = replace(directives, read=False)
-        if rule.behaviour.match == "off":
-            return Reading(rule, directives, bypass="rule")
-        if not (directives.read or directives.write):
-            return Reading(rule, directives, bypass="no-store")
-        if terms.bypass:
-            return Reading(rule, directives, bypass=terms.bypass)
-        if rule.behaviour.scope == "credential" and not self._lasting and is_signed(request.headers):
-            return Reading(rule, directives, bypass="signed")
-        try:
-            call = rule.wire.read(request, rule.read)
-            host = request.host + _endpoint(call, request)
-            scope = _scope("shared" if self._lasting else rule.behaviour.scope, request, terms)
-            identity, *items = self.cache.identify_each(
-                (call, *call.items), host=host, scope=scope, namespace=directives.namespace
-            )
-            return Reading(rule, directives, call, identity, items)
-        except Unreadable as error:
-            self._faults.report(f"unreadable {rule.name} request", error, "it is forwarded as it is, and not cached")
-            return Reading(rule, directives, bypass="unreadable")
-        except Exception as error:  # fail open
-            self._faults.report(f"reading a {rule.name} request", error, "it is forwarded as it is, and not cached")
-            return Reading(rule, directives, bypass="fault")
 
     def recall(self, exchange: Exchange) -> Reply | None:
         """The reply to an identical call that is still in memory; microseconds, no waiting."""
@@ -393,14 +246,7 @@ class Life:
         exchange.status = status
         if not 200 <= status < 300:
             exchange.unkept = f"status {status}"
-        if exchange.bypass:
-            return (("cache-status", cache_status("fwd=bypass", detail(exchange.bypass))),)
-        why = ("fwd=stale" if exchange.why == "expired" else "fwd=miss") if exchange.directives.read else "fwd=request"
-        why = why if exchange.asks is None else "fwd=partial"
-        stored = ("stored",) if exchange.is_recorded else ()
-        similarity = exchange.lookup.similarity if exchange.lookup else None
-        near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()
-        return (("cache-status", cache_status(why, *stored)), ("x-cache", "MISS"), *near)
+        return dressing.of_miss(exchange)
 
     async def complete(self, exchange: Exchange, headers: Headers, body: Callable[[], bytes]) -> Reply:
         """The reply to a batch of which the provider was asked only a part: its answer, and what was known.
@@ -442,12 +288,7 @@ class Life:
 
     def collapsed(self, exchange: Exchange, broadcast: Broadcast) -> Reply:
         """The head of the reply to a call that follows another's response."""
-        headers = {name.lower(): value for name, value in broadcast.headers()}
-        coding = [(name, headers[name]) for name in ("content-encoding",) if name in headers]
-        why = "fwd=stale" if exchange.why == "expired" else "fwd=miss"
-        said = (("cache-status", cache_status(why, "collapsed")), ("x-cache", "MISS"))
-        renewed = _renewed(_repeatable(broadcast.headers()))
-        return Reply(b"", headers.get("content-type", ""), broadcast.status, (*coding, *renewed, *said))
+        return dressing.collapsed(exchange, broadcast)
 
     async def remember(
         self, exchange: Exchange, headers: Headers, body: Callable[[], bytes], otherwise: Ending = "unstorable"
@@ -515,7 +356,7 @@ class Life:
         answers = batch.wire.divide(whole, asked) if batch else [whole]
         if any(len(answer.body) > exchange.rule.behaviour.max_answer for answer in answers):
             raise Unstorable("larger than max_answer")
-        repeatable = _repeatable(headers)
+        repeatable = dressing.repeatable(headers)
         return [replace(answer, headers=repeatable) for answer in answers]
 
     def land(self, exchange: Exchange, ending: Ending) -> None:
@@ -529,37 +370,9 @@ class Life:
     ) -> None:
         """Count a call that is over, and let those go on who wait for it."""
         self.land(exchange, "failed" if exchange.status == 0 else "unstorable")
-        lookup, call = exchange.lookup, exchange.call
-        entry = lookup.entry if lookup and lookup.outcome != "miss" else None
-        usage = usage or (entry.answer.usage if entry else Usage())
         seconds = time.perf_counter() - exchange.started if seconds is None else seconds
-        price = self.rules.price(call.model) if entry and call else None
-        record = CallRecord(
-            outcome=exchange.outcome,
-            detail="stale" if lookup and lookup.stale else exchange.why,
-            upstream=exchange.rule.name,
-            wire=exchange.rule.wire.name,
-            model=call.model if call else "",
-            status=exchange.status,
-            seconds=seconds,
-            decision_seconds=exchange.decided,
-            similarity=lookup.similarity if lookup else None,
-            usage=usage,
-            seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
-            money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else 0,
-            stored=stored,
-            key=entry.key if entry else exchange.kept_key if stored else "",
-            forwarded=not exchange.replied,
-            method=exchange.request.method,
-            endpoint=exchange.rule.endpoint,
-            unkept=exchange.unkept
-            or ("cut off, or far over max_answer" if exchange.is_recorded and not (stored or exchange.replied) else ""),
-            asked=exchange.identity.key if exchange.identity else "",
-            parts=exchange.identity.parts if exchange.identity else {},
-            nearest=lookup.nearest.key if lookup and lookup.nearest else "",
-            probability=lookup.probability if lookup else None,
-            owner=exchange.terms.owner,
-        )
+        price = self.rules.price(exchange.call.model) if exchange.served and exchange.call else None
+        record = exchange.record(usage, price, stored, seconds)
         self.accounting.record(record)
         try:
             exchange.terms.over(record)
@@ -589,78 +402,13 @@ class Life:
         )
         exchange.replied, exchange.status = True, reply.status
         exchange.decided = time.perf_counter() - exchange.started
-        age, left = max(0, int(now - entry.created)), math.floor(entry.expires - now)
-        saved = entry.answer.usage
-        similarity = f"{1.0 if lookup.similarity is None else lookup.similarity:.4f}"
-        said = (
-            *reply.headers,
-            *_renewed(entry.answer.headers),
-            (
-                "cache-status",
-                cache_status("hit", f"ttl={left}", "detail=stale" if lookup.stale else f"detail={lookup.outcome}"),
-            ),
-            ("age", str(age)),
-            ("x-cache", "HIT"),
-            ("x-cache-key", entry.key),
-            ("x-cache-age", str(age)),
-            ("x-cache-similarity", similarity),
-            ("x-similarity-score", similarity),
-            ("x-cache-tokens-saved", f"input={saved.input_tokens}, output={saved.output_tokens}"),
-            *((("x-cache-decision", lookup.decision),) if lookup.decision else ()),
-        )
-        return Reply(reply.body, reply.content_type, reply.status, said)
+        return dressing.of_hit(reply, lookup, entry, now)
 
     def _forward(self, exchange: Exchange, error: Exception) -> None:
         exchange.lookup = None
         if exchange.batch:
             exchange.batch.forget()
         self._faults.report("looking up an answer", error, "the call goes to the provider")
-
-
-def fresh_id(prefix: str) -> str:
-    """A new identifier such as OpenAI's: the prefix and 29 letters and digits."""
-    # random.choices takes three times as long.
-    return prefix + b64encode(random.randbytes(22))[:29].translate(_LETTERS).decode()
-
-
-def is_for_askonce(name: str) -> bool:
-    """Whether a request header (lower case) is taken out before the provider sees the call."""
-    return name in OURS
-
-
-def _endpoint(call: Call, request: Request) -> str:
-    """Path and query as far as they can change the answer."""
-    path = call.endpoint or request.path
-    query = "&".join(
-        sorted(part for part in request.query.split("&") if part and part.partition("=")[0] not in _QUERY_OF_CALLER)
-    )
-    return f"{path}?{query}" if query else path
-
-
-def _scope(scope: str, request: Request, terms: Terms) -> str:
-    kind: Literal["credential", "shared", "header"] | str
-    kind, _, name = scope.partition(":")
-    if kind == "shared":
-        who = "shared"
-    elif kind == "header":
-        who = f"header:{name}:{request.headers.get(name.lower(), '')}"
-    else:
-        who = "credential:" + credential(request.headers, request.query)
-    return f"{len(terms.scope)}:{terms.scope}:{who}" if terms.scope else who
-
-
-def _repeatable(headers: Headers) -> tuple[tuple[str, str], ...]:
-    """The provider's response headers that a replay repeats; names in lower case."""
-    return tuple(
-        (name, "" if name in _REQUEST_IDS else value)
-        for name, value in ((name.lower(), value) for name, value in headers)
-        if name not in _NOT_REPEATED and not name.startswith(_NOT_REPEATED_PREFIXES) and value.isascii()
-    )
-
-
-def _renewed(headers: Headers) -> Headers:
-    """Repeated response headers, each reply with request ids of its own."""
-    return ((name, f"req_{random.getrandbits(128):032x}" if name in _REQUEST_IDS else value) for name, value in headers)
 
 
 def _join(exchange: Exchange, call: Call, broadcast: Broadcast) -> Follower | None:

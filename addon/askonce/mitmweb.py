@@ -11,7 +11,7 @@ from mitmproxy.tools.web.master import WebMaster
 from mitmproxy.utils import asyncio_utils
 
 from askonce.addon import Askonce
-from askonce.life import Exchange
+from askonce.exchange import Exchange
 
 __all__ = ["Conversation", "Inspector", "make_web_master"]
 

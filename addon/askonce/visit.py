@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass
 
 from askonce.broadcast import Broadcast, Ending
-from askonce.life import Exchange
+from askonce.exchange import Exchange
 from askonce.products.base import Passage, Translator
 from askonce.rules import Rule
 

@@ -13,8 +13,9 @@ from askonce.cache import Cache
 from askonce.cache.judge import default_judge
 from askonce.call import Reply, Request
 from askonce.config import parse
+from askonce.exchange import Exchange
 from askonce.faults import Faults
-from askonce.life import Exchange, Life
+from askonce.life import Life
 from askonce.rules import Rule, Rules
 
 RULES = """\

@@ -16,8 +16,10 @@ from askonce.cache.judge import default_judge
 from askonce.call import Reply, Request, Unstorable
 from askonce.config import parse
 from askonce.directives import OURS
+from askonce.dressing import fresh_id, is_for_askonce
+from askonce.exchange import Exchange
 from askonce.faults import Faults
-from askonce.life import Exchange, Life, fresh_id, is_for_askonce
+from askonce.life import Life
 from askonce.rules import Rule, Rules
 
 RULES = """\

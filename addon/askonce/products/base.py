@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from askonce.call import Reply, Request
-from askonce.life import Exchange
+from askonce.exchange import Exchange
 from askonce.rules import Rule, Rules
 from askonce.terms import PLAIN, Terms
 from askonce.views import ViewName

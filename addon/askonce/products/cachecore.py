@@ -12,7 +12,7 @@ import orjson
 
 from askonce.cache import Entry, Lookup, Policy
 from askonce.call import Call, Reply, Request
-from askonce.life import Exchange
+from askonce.exchange import Exchange
 from askonce.products.base import Headers, Passage
 from askonce.products.cachecore_config import CachecoreSpec
 from askonce.products.cachecore_deps import POLICY, Dependencies, DepsError, Underway, declared, labels, read_deps

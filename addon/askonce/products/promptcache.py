@@ -12,7 +12,7 @@ import orjson
 
 from askonce.cache import Cache, Identity, Lookup, Policy
 from askonce.call import Call, Reply, Request
-from askonce.life import Exchange
+from askonce.exchange import Exchange
 from askonce.products import promptcache_claude as claude
 from askonce.products.base import Headers, Passage
 from askonce.products.keys import with_key

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from askonce.call import Reply, Request
-from askonce.life import fresh_id
+from askonce.dressing import fresh_id
 from askonce.patterns import parse_jsonpath
 from askonce.products.base import Passage
 from askonce.products.keys import bearer_token, with_key

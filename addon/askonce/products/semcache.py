@@ -14,7 +14,7 @@ import orjson
 
 from askonce.cache import Policy
 from askonce.call import Answer, Call, Reply, Request
-from askonce.life import Exchange
+from askonce.exchange import Exchange
 from askonce.patterns import Find, parse_jsonpath
 from askonce.products.base import Headers, Passage
 from askonce.products.destinations import Destination, DestinationError, ForbiddenDestination, find_destination

@@ -19,7 +19,7 @@ from askonce.cache import Cache, Candidate, Entry, Judgement, Lookup, Policy, Ve
 from askonce.cache.embed import WordLlamaEmbedder
 from askonce.call import Answer, Call, Reply, Request, Turn, Unstorable
 from askonce.config import parse
-from askonce.life import Exchange
+from askonce.exchange import Exchange
 from askonce.products.base import Passage
 from askonce.products.cachecore import Cachecore
 from askonce.products.cachecore_config import CachecoreSpec

@@ -294,7 +294,7 @@ def test_a_key_in_the_rules_comes_first(make: Callable[..., World]) -> None:
 
 def partition(passage: Passage) -> bytes:
     call = passage.rule.wire.read(passage.request, passage.rule.read)
-    from askonce.life import _endpoint, _scope
+    from askonce.reader import _endpoint, _scope
 
     scope = _scope(passage.rule.behaviour.scope, passage.request, passage.terms)
     host = passage.request.host + _endpoint(call, passage.request)

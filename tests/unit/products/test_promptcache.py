@@ -13,7 +13,7 @@ import pytest
 from askonce.cache import Cache, Candidate, Entry, Judgement, Lookup, Policy, Vector
 from askonce.call import Answer, Call, Reply, Request
 from askonce.config import parse
-from askonce.life import Exchange
+from askonce.exchange import Exchange
 from askonce.products.base import Passage
 from askonce.products.promptcache import PromptCache, PromptCacheTerms
 from askonce.products.promptcache_config import PromptCacheSpec
