@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from askonce.cache import Cache, Candidate, Entry, Judgement, Lookup, Policy, Vector
+from askonce.cache.difference import LONGEST
 from askonce.call import Answer, Call, Reply, Request
 from askonce.config import parse
 from askonce.exchange import Exchange
@@ -400,7 +401,7 @@ async def test_an_entry_whose_embedding_fails_is_not_kept_and_the_others_are(cac
     warm = Warmer(cache, world.state, lambda: world.rules)
     [first] = await warm([WarmEntry("One?", completion("1"))], "")
     embedder.broken = True
-    too_long = "x" * 200  # served to identical calls alone, so that it needs no vector
+    too_long = "x" * (LONGEST + 1)  # served to identical calls alone, so that it needs no vector
     outcomes = await warm([WarmEntry("One?", completion("2")), WarmEntry(too_long, completion("3"))], "")
     assert [outcome.error for outcome in outcomes] == ["embedding failed: embedder failed", ""]
     assert outcomes[0].key == first.key
