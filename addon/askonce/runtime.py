@@ -61,12 +61,6 @@ class Runtime:
         config = load(settings.rules)
         self.rules = Rules(config)
         self._token = settings.token or config.manage.token
-        if self._token is None:
-            logger.warning(
-                "no management token: whoever reaches %s may see, change and clear what is remembered; "
-                "set ASKONCE_TOKEN or manage.token to a secret",
-                settings.listen,
-            )
         self.accounting = Accounting()
         self.faults = Faults(self.accounting.fault)
         self._cassette = (
@@ -112,6 +106,12 @@ class Runtime:
             max_bytes=self._limits.max_bytes,
             index_bytes=self._limits.index_bytes,
         )
+        if self._token is None:  # said of a start that can be
+            logger.warning(
+                "no management token: whoever reaches %s may see, change and clear what is remembered; "
+                "set ASKONCE_TOKEN or manage.token to a secret",
+                settings.listen,
+            )
         self._workers = Workers(2, "askonce-compute")
         refresher = Refresher(settings.url, settings.certs / "mitmproxy-ca-cert.pem", config.manage.host)
         self.life = Life(

@@ -31,6 +31,8 @@ NOW = 1_800_000_000.0
 QUESTIONS = (
     "What is the capital of France?",
     "Tell me what the capital of France is.",
+    "what's the capital of France",
+    "Please tell me: What is the capital of France?",
     "What is the capital of Germany?",
     "How many miles are 10 km?",
     "How many km are 10 miles?",

@@ -65,6 +65,8 @@ def meant(sent: Sent) -> Any:
         query = [pair for pair in query if pair[0] != "alt"]
     if sent.wire == "gemini":
         value = _gemini(value)
+    if sent.wire == "ollama" and value.get("options", 0) in ({}, None):
+        del value["options"]  # no options are none
     if sent.wire == "openai-responses" and isinstance(value.get("input"), str):
         value["input"] = [{"role": "user", "content": value["input"]}]
     for name in ("messages", "input"):
@@ -92,8 +94,8 @@ def _content(content: Any) -> Any:
 
 
 def _gemini(value: Any, name: str = "") -> Any:
-    """Google's JSON is written protocol buffers: null, and an object with nothing in it, are what is not there; one
-    object may stand for a list of one; and the role that is left out is the user's."""
+    """Google's JSON is written protocol buffers: null, an empty list and an object with nothing in it are what is not
+    there; one object may stand for a list of one; and the role that is left out is the user's."""
     if isinstance(value, list):
         return [_gemini(item, name) for item in value]
     if not isinstance(value, dict):
@@ -101,6 +103,8 @@ def _gemini(value: Any, name: str = "") -> Any:
     found = {key: _gemini(item, key) for key, item in value.items()}
     if name in ("contents", "systemInstruction") and isinstance(found.get("parts"), dict):
         found["parts"] = [found["parts"]]
+    if name in ("contents", "systemInstruction") and not found.get("parts", [()]):
+        del found["parts"]
     if name == "contents":
         found["role"] = found.get("role") or "user"
     if isinstance(found.get("contents"), dict):

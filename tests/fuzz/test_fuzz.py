@@ -32,8 +32,8 @@ async def test_a_sample_of_cases() -> None:
 
 
 FAULTS: dict[str, tuple[Any, str, Any]] = {
-    "the credential does not count": ("askonce.life", "_scope", lambda *_: "everybody"),
-    "the path does not count": ("askonce.life", "_endpoint", lambda *_: ""),
+    "the credential does not count": ("askonce.reader", "_scope", lambda *_: "everybody"),
+    "the path does not count": ("askonce.reader", "_endpoint", lambda *_: ""),
     "one space more reaches the provider": (
         convert,
         "strip_directives",

@@ -142,19 +142,19 @@ async def test_only_what_is_not_known_is_asked(bench: Bench) -> None:
 
 
 async def test_every_input_is_kept_by_itself(bench: Bench) -> None:
-    miss = await bench.call(["a", "bb", [7, 8, 9]])
+    miss = await bench.call(["a", "bb", "ccc"])
     assert status(miss) == "askonce; fwd=miss; stored"
     assert await bench.cache.count() == 3
     used = 0
-    for asked in ("a", ["bb"], [7, 8, 9], [[7, 8, 9], "a"], ["bb", "bb", "a"]):
+    for asked in ("a", ["bb"], "ccc", ["ccc", "a"], ["bb", "bb", "a"]):
         hit = await bench.call(asked)
         assert status(hit) == "askonce; hit; ttl=3600; detail=exact"
-        inputs = [asked] if isinstance(asked, str) or isinstance(asked[0], int) else asked
+        inputs = [asked] if isinstance(asked, str) else asked
         vectors, counted = told(hit)
         assert vectors == [vector(one) for one in inputs]
         used += counted if len(inputs) == 1 else 0
     assert used == told(miss)[1]  # shared out among them
-    again = await bench.call(["a", "bb", [7, 8, 9]])
+    again = await bench.call(["a", "bb", "ccc"])
     assert orjson.loads(again.body) == orjson.loads(miss.body)
     assert dict(again.headers)["openai-version"] == "2020-10-01"
     assert len(bench.asked) == 1

@@ -38,7 +38,7 @@ def is_local(embedder: Embedder) -> bool:
 
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows at length 1; zero rows stay zero rather than become NaN."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]  # half of what linalg.norm takes for one row
     scaled: NDArray[np.float32] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return scaled
 

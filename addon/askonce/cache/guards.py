@@ -5,7 +5,7 @@ Guards are symmetric but for the sides' order in their reasons: which prompt was
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
@@ -136,18 +136,16 @@ def _numbers(pair: Pair) -> Objection | None:
     a, b = pair.a, pair.b
     if not a.numbers and not b.numbers:
         return None
-    only_a = Counter(n.value for n in a.numbers)
-    only_b = Counter(n.value for n in b.numbers)
-    if only_a != only_b:
-        only_a, only_b = only_a - only_b, only_b - only_a
+    only_a, only_b = _left_over([n.value for n in a.numbers], [n.value for n in b.numbers])
+    if only_a or only_b:
         for extra, words in ((only_a, b.token_set), (only_b, a.token_set)):
-            if "one" in words or "once" in words:
-                extra.pop(Fraction(1), None)
+            if 1 in extra and ("one" in words or "once" in words):
+                extra[:] = [value for value in extra if value != 1]
         if only_a or only_b:
             dated = any(
                 n.unit in ("date", "time") for n in (*a.numbers, *b.numbers) if n.value in only_a or n.value in only_b
             )
-            return _sides("date" if dated else "number", list(only_a), list(only_b))
+            return _sides("date" if dated else "number", set(only_a), set(only_b))
     named = {n.value: n.unit for n in a.numbers if n.unit}
     for number in b.numbers:
         if number.unit and named.get(number.value, number.unit) != number.unit:
@@ -158,6 +156,26 @@ def _numbers(pair: Pair) -> Objection | None:
         if counted[x] != counted[y] and counted[x] == other.get(y) and counted[y] == other.get(x):
             return _sides("order", f"{_plain(x)} {counted[x]}", f"{_plain(x)} {other[x]}")
     return None
+
+
+_FEW = 64
+"""Comparisons that cost less than counting does."""
+
+
+def _left_over[V: Hashable](a: list[V], b: list[V]) -> tuple[list[V], list[V]]:
+    """What each has more than the other, however often."""
+    if a == b:
+        return [], []
+    if len(a) * len(b) > _FEW:
+        more_a, more_b = Counter(a), Counter(b)
+        return list((more_a - more_b).elements()), list((more_b - more_a).elements())
+    only_a, only_b = list[V](), list(b)  # comparing a few fractions costs less than hashing them
+    for value in a:
+        if value in only_b:
+            only_b.remove(value)
+        else:
+            only_a.append(value)
+    return only_a, only_b
 
 
 def _symbols(pair: Pair) -> Objection | None:

@@ -56,7 +56,7 @@ def describe_call(
     `headers` tells by name whether one is required."""
 
     async def answered_elsewhere() -> None:
-        raise HTTPException(503, "This call is for the proxy, and there is none in front of this application")
+        raise HTTPException(404, "Not Found")  # the proxy answers the calls that it takes; this one it left
 
     routes.add_api_route(
         path,

@@ -99,7 +99,7 @@ class Gemini:
                 parts.setdefault("format" if name in _FORMAT else "sampling", {})[name] = same_number(value)
         elif config is not None:
             parts["sampling"] = config
-        if system:
+        if system is not None:
             parts["system"] = system
         history = contents
         if from_user and last["parts"] == [{"text": ""}] and len(last) == 2:

@@ -66,7 +66,8 @@ class Ollama:
         model = body.pop("model", None)
         if not isinstance(model, str) or not model:
             raise Unreadable("model: expected a name")
-        config = body.pop("options", None) or {}
+        config = body.pop("options", None)
+        config = {} if config is None else config
         if not isinstance(config, dict):
             raise Unreadable("options: expected an object")
         if request.path.endswith("/api/chat"):

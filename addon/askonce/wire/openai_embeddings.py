@@ -128,6 +128,8 @@ def _inputs(body: JsonObject) -> list[Any]:
     for index, item in enumerate(asked):
         if not isinstance(item, str) and not (isinstance(item, list) and all(type(token) is int for token in item)):
             raise Unreadable(f"input[{index}]: {reading.kind(item)}, expected a string or a list of tokens")
+        if type(item) is not type(asked[0]):
+            raise Unreadable(f"input[{index}]: {reading.kind(item)} among others, expected all of one kind")
     return asked
 
 

@@ -402,3 +402,10 @@ def test_no_beginning_of_a_stream_is_stored() -> None:
         for end in range(len(body) - len(end_mark)):
             with pytest.raises(Unstorable):
                 WIRE.assemble(body[:end], "", call)
+
+
+@pytest.mark.parametrize("wrong", [[], "", 0, False])
+def test_a_system_instruction_that_is_none_is_not_the_same_as_no_system_instruction(wrong: Any) -> None:
+    """The provider refuses it, which an answer to the call without it would hide."""
+    assert identity(read(say({"text": "a"}) | {"systemInstruction": wrong})) != identity(read(say({"text": "a"})))
+    assert identity(read(say({"text": "a"}) | {"systemInstruction": None})) == identity(read(say({"text": "a"})))

@@ -303,3 +303,10 @@ def test_no_beginning_of_a_stream_is_stored() -> None:
         for end in range(len(body) - 1):
             with pytest.raises(Unstorable):
                 WIRE.assemble(body[:end], "application/x-ndjson", STREAMED)
+
+
+@pytest.mark.parametrize("wrong", [[], "", 0, False])
+def test_options_that_are_none_cannot_be_read(wrong: Any) -> None:
+    with pytest.raises(Unreadable, match=r"^options: expected an object$"):
+        read(CHAT | {"options": wrong})
+    assert identity(read(CHAT | {"options": {}})) == identity(read(CHAT | {"options": None})) == identity(read(CHAT))

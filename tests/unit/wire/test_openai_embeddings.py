@@ -20,7 +20,8 @@ Json = dict[str, Any]
 EMBEDDINGS = wire_format("openai-embeddings")
 assert isinstance(EMBEDDINGS, Divisible)
 MODEL = "text-embedding-3-small"
-INPUTS = st.lists(st.text() | st.lists(st.integers(0, 100_000), min_size=1, max_size=5), min_size=2, max_size=6)
+TOKENS = st.lists(st.integers(0, 100_000), min_size=1, max_size=5)
+INPUTS = st.lists(st.text(), min_size=2, max_size=6) | st.lists(TOKENS, min_size=2, max_size=6)
 
 
 def read(body: Json, options: ReadOptions = ReadOptions()) -> Call:  # noqa: B008 - frozen
@@ -224,3 +225,9 @@ def test_without_usage_nothing_is_made_up() -> None:
     parts = EMBEDDINGS.divide(EMBEDDINGS.assemble(orjson.dumps(body), "", call), call)
     assert [orjson.loads(part.body).keys() for part in parts] == [{"object", "data", "model"}] * 2
     assert orjson.loads(EMBEDDINGS.join(parts).body) == body
+
+
+def test_texts_among_tokens_are_no_batch() -> None:
+    """Providers refuse it, so that joining the answers to its items would be an answer that nobody gives."""
+    with pytest.raises(Unreadable, match=r"^input\[1\]: a list among others, expected all of one kind$"):
+        ask("a", [7, 8])
