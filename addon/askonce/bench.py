@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import orjson
 from rich.console import Console
@@ -36,6 +37,11 @@ _ROUNDS, _CALLS, _CLIENTS = 7, 600, 4
 _CANNED = """\
 from mitmproxy import http
 def request(flow): flow.response = http.Response.make(200, {body!r}, {{"content-type": "application/json"}})
+"""
+_STREAMING = """\
+from mitmproxy import http
+def requestheaders(flow): flow.request.scheme, flow.request.host, flow.request.port = "http", {host!r}, {port}
+def responseheaders(flow): flow.response.stream = True
 """
 _FILLER = "Answer in one short sentence. " * 60
 """A system prompt that makes a call about 2 kB long, like an app's."""
@@ -64,7 +70,7 @@ def hit(console: Console, *, rounds: int = _ROUNDS, calls: int = _CALLS) -> dict
         ours = stack.enter_context(_askonce(folder, provider.url))
         question = "What is the capital of France?"
         answer = _ask(ours, [_body(question)])[0]
-        stock = stack.enter_context(_mitmdump(folder, answer))
+        stock = stack.enter_context(_mitmdump(folder, _CANNED.format(body=answer)))
         exact: Callable[[int], bytes] = lambda _: _body(question)  # noqa: E731
         wordings = _wordings()
         _ask(ours, [_body(question)] * 50)
@@ -93,27 +99,31 @@ def hit(console: Console, *, rounds: int = _ROUNDS, calls: int = _CALLS) -> dict
 
 
 def miss(console: Console, *, calls: int = 300) -> dict[str, float]:
-    """Seconds to the first byte that Askonce adds to a streamed miss, beside the direct call, call by call."""
+    """Seconds to the first byte that Askonce adds to a streamed miss, beside the direct call, call by call; and what
+    stock mitmdump adds that only passes the call on."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="askonce-bench-")))
         provider = stack.enter_context(_provider(Pace(0.002, 0.001)))
         ours = stack.enter_context(_askonce(folder, provider))
-        direct = http.client.HTTPConnection(provider.removeprefix("http://"))
-        proxied = _connect(ours)
-        pairs = [
-            (_first_byte(direct, body), _first_byte(proxied, body))
+        place = urlsplit(provider)
+        stock = stack.enter_context(_mitmdump(folder, _STREAMING.format(host=place.hostname, port=place.port)))
+        direct = http.client.HTTPConnection(place.netloc)
+        proxied, passed = _connect(ours), _connect(stock)
+        rows = [
+            (_first_byte(direct, body), _first_byte(proxied, body), _first_byte(passed, body))
             for number in track(range(calls + 20), "asking", console=console, transient=True)
             for body in [_body(f"Is {number} a prime number?", stream=True)]
         ][20:]
-        direct.close()
-        proxied.close()
+        for connection in (direct, proxied, passed):
+            connection.close()
     table = Table(title=f"Time to the first byte of a streamed miss, {calls} calls in turns")
     for heading in ("", "p50 ms", "p99 ms"):
         table.add_column(heading, justify="right" if heading else "left")
     sides = {
-        "direct": [before for before, _ in pairs],
-        "through Askonce": [after for _, after in pairs],
-        "added": [after - before for before, after in pairs],
+        "direct": [row[0] for row in rows],
+        "through Askonce": [row[1] for row in rows],
+        "added": [row[1] - row[0] for row in rows],
+        "added by stock mitmdump": [row[2] - row[0] for row in rows],
     }
     measured: dict[str, float] = {}
     for name, seconds in sides.items():
@@ -241,10 +251,10 @@ def _askonce(folder: Path, upstream: str) -> Iterator[Side]:
 
 
 @contextmanager
-def _mitmdump(folder: Path, answer: bytes) -> Iterator[Side]:
-    """Stock mitmdump with a canned response; `-q` spares it the cost of printing flows."""
-    script, confdir, port = folder / "canned.py", folder / "stock", _free_port()
-    script.write_text(_CANNED.format(body=answer))
+def _mitmdump(folder: Path, addon: str) -> Iterator[Side]:
+    """Stock mitmdump with an addon of a few lines; `-q` spares it the cost of printing flows."""
+    script, confdir, port = folder / "stock.py", folder / "stock", _free_port()
+    script.write_text(addon)
     command = [sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()", "-q"]
     command += ["-s", str(script), "-p", str(port), "--listen-host", "127.0.0.1", "--set", f"confdir={confdir}"]
     command += ["--set", "connection_strategy=lazy"]
