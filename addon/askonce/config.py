@@ -114,6 +114,19 @@ class RuleSpec(Section):
         return defaults.model_copy(update=own)
 
 
+class VerifierSpec(Section):
+    """An LLM that is asked about near misses. Whoever runs it sees both questions."""
+
+    url: str = Field(pattern=r"^https?://[^/\s]+")
+    """The base URL of a chat completions endpoint: `https://api.openai.com/v1`."""
+    model: str = Field(min_length=1)
+    key: str | None = None
+    timeout: Duration = 2.0
+    """How long it may take; after that the call is a miss."""
+    above: float = Field(default=0.5, ge=0, lt=1)
+    """The probability, by the judge, from which it is asked."""
+
+
 class CacheSpec(Section):
     """Limits of what is kept; the least recently used goes first."""
 
@@ -167,6 +180,7 @@ class Config(Section):
     defaults: Behaviour = Behaviour()
     upstreams: tuple[RuleSpec, ...] = Field(min_length=1)
     embedder: str = "wordllama"
+    verifier: VerifierSpec | None = None
     cache: CacheSpec = CacheSpec()
     manage: ManageSpec = ManageSpec()
     products: ProductsSpec = ProductsSpec()

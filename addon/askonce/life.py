@@ -41,6 +41,8 @@ class Compute(Protocol):
     async def __call__[R](self, function: Callable[[], R], /) -> R: ...
 
 
+Settle = Callable[[Call, Identity, Lookup], Awaitable[Lookup]]
+"""The last word on a lookup that did not find the same call."""
 _AT_ONCE = 256
 """Items of a batch that are handed to the store together."""
 _AUDITED = 64
@@ -64,11 +66,13 @@ class Life:
         lasting: bool = False,
         refresh: Refresh | None = None,
         again: Again | None = None,
+        gray_zone: Settle | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`lasting`: answers are for everybody and have no end, as in a cassette.
 
         Without `refresh` no answer is served stale, without `again` no batch is asked in part.
+        `gray_zone` has the last word on misses.
         """
         self.rules = rules
         self.cache = cache
@@ -78,7 +82,7 @@ class Life:
         self._mode, self._lasting = mode, lasting
         self._flights = Flights()
         self._refreshes = Refreshes(refresh, self._flights, faults)
-        self._again = again
+        self._again, self._gray_zone = again, gray_zone
         self._audits_due = dict[str, float]()
         """By rule; at 1 the next hit is checked."""
         self._audited = dict[bytes, Lookup]()
@@ -149,7 +153,7 @@ class Life:
         while True:
             found = await self._find(exchange, call, identity, policy)
             if found.outcome != "exact":
-                found = await exchange.terms.settle(call, found)
+                found = await self._settle(exchange, call, identity, found)
             exchange.lookup = self._admitted(exchange, found)
             request = exchange.terms.again or exchange.request
             if exchange.lookup.stale and not self._refreshes.begin(exchange.rule, request, exchange.lookup, identity):
@@ -169,6 +173,13 @@ class Life:
                 return None
             if flown == "unstorable":
                 return None
+
+    async def _settle(self, exchange: Exchange, call: Call, identity: Identity, found: Lookup) -> Lookup:
+        """The last word on a lookup that did not find the same call."""
+        found = await exchange.terms.settle(call, identity, found)
+        if found.outcome == "miss" and self._gray_zone and not exchange.terms.verifies:
+            return await self._gray_zone(call, identity, found)
+        return found
 
     async def _overtaken(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Reply | None:
         """The reply to a call whose answer was kept while it was being looked for: there was nobody to wait for any

@@ -25,6 +25,7 @@ from askonce.cassette import Cassette
 from askonce.config import Config, ConfigError, load
 from askonce.faults import Faults
 from askonce.gateway import Users
+from askonce.grayzone import GrayZone, asking
 from askonce.life import Life
 from askonce.manage import create_app, promptcache, semcache
 from askonce.manage.cachecore import cachecore
@@ -38,12 +39,12 @@ from askonce.products.promptcache import PromptCache
 from askonce.products.promptcache_state import PromptCacheState
 from askonce.products.registry import Products
 from askonce.products.semcache import Semcache
-from askonce.products.verifier import Verifier
 from askonce.products.warming import Warmer
 from askonce.rates import Rates
 from askonce.refresh import Refresher
 from askonce.rules import Rules
 from askonce.settings import Settings
+from askonce.verifier import Verifier
 from askonce.warming import LikeWarmer
 from askonce.wire import tokens
 from askonce.workers import Workers
@@ -124,6 +125,7 @@ class Runtime:
             lasting=self._cassette is not None,
             refresh=refresher,
             again=refresher.reply,
+            gray_zone=GrayZone(self.cache, self._verifier, lambda: self.rules.config.verifier),
         )
         self._dashboard = Dashboard(self.accounting, self.cache)
         self._sampler: asyncio.Task[None] | None = None
@@ -182,9 +184,11 @@ class Runtime:
 
     async def warm_up(self) -> None:
         """Wait until everything that loads in the background is there."""
+        config = self.rules.config
         await self.cache.ready()
-        if asking := self._promptcache.verifier:
-            await self._verifier.prepare(asking)
+        for asked in (self._promptcache.verifier, config.verifier and asking(config.verifier)):
+            if asked:
+                await self._verifier.prepare(asked)
         if self._cassette:
             await self.cache.restore(self._cassette.records)
             self._is_loaded = True

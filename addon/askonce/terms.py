@@ -7,7 +7,7 @@ product's section in rules.yaml says so.
 from collections.abc import Mapping
 
 from askonce.accounting import CallRecord
-from askonce.cache import Entry, Lookup, Policy
+from askonce.cache import Entry, Identity, Lookup, Policy
 from askonce.call import Call, Request
 
 __all__ = ["PLAIN", "Terms"]
@@ -28,6 +28,8 @@ class Terms:
     labels: Mapping[str, str] = {}
     """Under which the kept answer can be found and deleted besides its key; see `Filter.labels`."""
 
+    verifies: bool = False
+    """`settle` asks a verifier itself, so that none is asked besides."""
     again: Request | None = None
     """The request as it came to our own address, its host being ours: how a stale answer is fetched anew. Without it
     none is served."""
@@ -36,7 +38,7 @@ class Terms:
         """What this call accepts, out of what its rule and its own headers allow."""
         return policy
 
-    async def settle(self, call: Call, lookup: Lookup) -> Lookup:
+    async def settle(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
         """The last word on a lookup that did not find the same call: a semantic hit, or a miss that says what came
         near."""
         return lookup

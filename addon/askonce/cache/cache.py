@@ -172,8 +172,7 @@ class Cache:
             found = Lookup("miss", reason="deleted meanwhile", vector=found.vector, embedder=found.embedder)
         if found.entry:
             if found.outcome == "semantic":
-                decision = self._learner.served(identity.partition, call.prompt, found)
-                found = replace(found, decision=decision.hex())
+                return self._semantic(found, call, identity)
             return self._hit(found)
         self._counts["miss"] += 1
         return found
@@ -200,10 +199,14 @@ class Cache:
         """Whether it was not deleted or replaced meanwhile."""
         return self._store.keys.get(bytes.fromhex(entry.key)) == entry.id
 
-    def served(self, found: Lookup) -> Lookup:
-        """Count a hit that was not decided here; `found` itself."""
+    def served(self, found: Lookup, call: Call, identity: Identity) -> Lookup:
+        """Count a semantic hit that somebody else made of a miss; `found` with the name for feedback."""
         self._counts["miss"] -= 1
-        return self._hit(found)
+        return self._semantic(found, call, identity)
+
+    def _semantic(self, found: Lookup, call: Call, identity: Identity) -> Lookup:
+        decision = self._learner.served(identity.partition, call.prompt, found)
+        return self._hit(replace(found, decision=decision.hex()))
 
     async def remember(
         self,

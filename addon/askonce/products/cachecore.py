@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import orjson
 
-from askonce.cache import Entry, Lookup, Policy
+from askonce.cache import Entry, Identity, Lookup, Policy
 from askonce.call import Call, Reply, Request
 from askonce.exchange import Exchange
 from askonce.products.base import Headers, Passage
@@ -50,7 +50,7 @@ class CachecoreTerms(Terms):
     def policy(self, policy: Policy) -> Policy:
         return policy if self._threshold is None else replace(policy, min_similarity=self._threshold)
 
-    async def settle(self, call: Call, lookup: Lookup) -> Lookup:
+    async def settle(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
         if lookup.stale:  # only the very same call may have a stale answer
             return replace(lookup, outcome="miss", entry=None, stale=False, reason="expired")
         return lookup

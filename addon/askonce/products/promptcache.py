@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from askonce.cache import Cache, Identity, Lookup, Policy
+from askonce.cache import Cache, Entry, Identity, Lookup, Policy
 from askonce.call import Call, Reply, Request
 from askonce.exchange import Exchange
 from askonce.products import promptcache_claude as claude
@@ -18,9 +18,9 @@ from askonce.products.base import Headers, Passage
 from askonce.products.keys import with_key
 from askonce.products.promptcache_state import ChatProvider, PromptCacheState
 from askonce.products.translate import Untranslatable
-from askonce.products.verifier import Verifier
 from askonce.rules import Rules
 from askonce.terms import Terms
+from askonce.verifier import Verifier
 from askonce.views import ViewName
 
 __all__ = ["PATH", "WARM_SCOPE", "PromptCache"]
@@ -40,6 +40,8 @@ _MAX_ID = 128
 class PromptCacheTerms(Terms):
     """The two thresholds, the gray zone between them, and the answers that the cache was warmed with."""
 
+    verifies = True
+
     def __init__(self, cache: Cache, state: PromptCacheState, verifier: Verifier, place: str, namespace: str) -> None:
         """`place` is the provider's host and path."""
         self._cache, self._state, self._verifier = cache, state, verifier
@@ -50,16 +52,17 @@ class PromptCacheTerms(Terms):
         self._policy = policy
         return policy
 
-    async def settle(self, call: Call, lookup: Lookup) -> Lookup:
-        found = await self._decide(call, lookup)
+    async def settle(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
+        found = await self._decide(call, identity, lookup)
         if found.entry:
             return found
-        warm = await self._cache.lookup(call, self._warm(call), self._policy)
+        shared = self._warm(call)
+        warm = await self._cache.lookup(call, shared, self._policy)
         if warm.outcome != "exact":
-            warm = await self._decide(call, warm)
+            warm = await self._decide(call, shared, warm)
         return warm if warm.entry else found
 
-    async def _decide(self, call: Call, lookup: Lookup) -> Lookup:
+    async def _decide(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
         near, cosine = lookup.entry or lookup.nearest, lookup.similarity
         if near is None or cosine is None:
             return lookup
@@ -70,13 +73,15 @@ class PromptCacheTerms(Terms):
             if sure:
                 return lookup
             if self._state.spec.decided_by == "thresholds":
-                return self._cache.served(replace(lookup, outcome="semantic", entry=near, reason=""))
+                return self._served(call, identity, lookup, near)
         if not sure and not lookup.probability:
             return lookup  # a guard objects, or the judge failed: no verifier is to overrule that
         if await self._verified(call.prompt, near.prompt):
-            found = replace(lookup, outcome="semantic", entry=near, reason="")
-            return found if sure else self._cache.served(found)
+            return lookup if sure else self._served(call, identity, lookup, near)
         return _refused(lookup, f"similarity {cosine:.3f} < {thresholds.high:.3f}") if sure else lookup
+
+    def _served(self, call: Call, identity: Identity, lookup: Lookup, entry: Entry) -> Lookup:
+        return self._cache.served(replace(lookup, outcome="semantic", entry=entry, reason=""), call, identity)
 
     async def _verified(self, one: str, other: str) -> bool:
         asking = self._state.verifier

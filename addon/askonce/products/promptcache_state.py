@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from askonce.cache import Cache, Embedder
 from askonce.cache.embed import OpenAIEmbedder, find_embedder
 from askonce.products.promptcache_config import PromptCacheSpec, ProviderSpec
-from askonce.products.verifier import Asking
+from askonce.verifier import Asking
 
 __all__ = ["ChatProvider", "PromptCacheState", "Thresholds", "Warm", "WarmEntry", "Warmed"]
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.cache import Cache, Candidate, Entry, Judgement, Lookup, Policy, Vector
+from askonce.cache import Cache, Candidate, Entry, Identity, Judgement, Lookup, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
 from askonce.call import Answer, Call, Reply, Request, Turn, Unstorable
 from askonce.config import parse
@@ -360,10 +360,10 @@ def test_headers_of_a_call_around_the_cache(world: World) -> None:
 
 async def test_only_the_same_call_has_a_stale_answer(world: World) -> None:
     terms = world.passage(x_cachecore_token=token()).terms
-    call = Call("openai-chat", "Hi", {})
+    call, identity = Call("openai-chat", "Hi", {}), Identity(b"p", b"e", {})
     fresh, stale = Lookup("semantic", entry(), 0.9), Lookup("semantic", entry(), 0.9, stale=True)
-    assert await terms.settle(call, fresh) is fresh
-    settled = await terms.settle(call, stale)
+    assert await terms.settle(call, identity, fresh) is fresh
+    settled = await terms.settle(call, identity, stale)
     assert (settled.outcome, settled.entry, settled.stale, settled.reason) == ("miss", None, False, "expired")
 
 

@@ -19,9 +19,9 @@ from askonce.products.base import Passage
 from askonce.products.promptcache import PromptCache, PromptCacheTerms
 from askonce.products.promptcache_config import PromptCacheSpec
 from askonce.products.promptcache_state import PromptCacheState, Thresholds, WarmEntry
-from askonce.products.verifier import Asking, Verifier
 from askonce.products.warming import Warmer
 from askonce.rules import Rules
+from askonce.verifier import Asking, Verifier
 
 UPSTREAMS = """\
 version: 1
@@ -295,7 +295,8 @@ async def test_the_two_thresholds(
     world = World(cache, section, openai="o-key")
     world.verifier.verdict = verdict
     terms = PromptCacheTerms(cache, world.state, world.verifier, "api.openai.com/v1/chat/completions", "")
-    settled = await terms.settle(Call("openai-chat", "asked", {}), found)
+    call = Call("openai-chat", "asked", {})
+    settled = await terms.settle(call, cache.identify(call, host="h", scope="s"), found)
     assert (settled.outcome, len(world.verifier.pairs)) == (outcome, asked)
     assert (settled.entry is not None) == (outcome == "semantic")
     assert world.verifier.pairs in ([], [("asked", "stored")])
@@ -305,7 +306,8 @@ async def test_without_a_key_to_ask_with_the_zone_is_a_miss(cache: Cache) -> Non
     world = World(cache)
     assert world.state.verifier is None
     terms = PromptCacheTerms(cache, world.state, world.verifier, "place", "")
-    assert (await terms.settle(Call("openai-chat", "asked", {}), near(0.5))).outcome == "miss"
+    call = Call("openai-chat", "asked", {})
+    assert (await terms.settle(call, cache.identify(call, host="h", scope="s"), near(0.5))).outcome == "miss"
     assert world.verifier.pairs == []
 
 

@@ -23,9 +23,9 @@ from askonce.products.gateway import Gateway
 from askonce.products.promptcache import PromptCache
 from askonce.products.promptcache_state import PromptCacheState
 from askonce.products.semcache import Semcache
-from askonce.products.verifier import Verifier
 from askonce.rates import Rates
 from askonce.rules import Rules
+from askonce.verifier import Verifier
 
 STRICT = "scope: credential"
 LOOSE = """scope: shared, ignore: [$.model, "$.messages[?@.role == 'system']"]"""

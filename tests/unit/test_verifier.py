@@ -2,65 +2,24 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
+from tests.unit.verdicts import Endpoint, serving
 
 from askonce.accounting import Accounting
 from askonce.faults import Faults
-from askonce.products.verifier import Asking, Verifier
+from askonce.verifier import Asking, Verifier
 
 ONE, OTHER = "What is the capital of France?", 'Tell me "the capital" of France'
 
 
-class Endpoint(ThreadingHTTPServer):
-    """Says what it is told to."""
-
-    said: Any = "YES"
-    status = 200
-    delay = 0.0
-
-    def __init__(self) -> None:
-        self.asked = list[dict[str, Any]]()
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        endpoint = self.server
-        assert isinstance(endpoint, Endpoint)
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        endpoint.asked.append(body | {"key": self.headers["authorization"], "path": self.path})
-        time.sleep(endpoint.delay)
-        message = {"role": "assistant", "content": endpoint.said}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        answer = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-        data = json.dumps(answer if endpoint.status == 200 else {"error": {"message": f"no: {ONE}"}}).encode()
-        self.send_response(endpoint.status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None: ...
-
-
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    with Endpoint() as server:
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    with serving() as server:
+        server.error = f"no: {ONE}"
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
