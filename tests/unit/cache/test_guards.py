@@ -78,3 +78,9 @@ def test_a_prompt_does_not_contradict_itself(text: str) -> None:
 def test_a_reason_names_both_sides() -> None:
     assert str(objections("Is it 5 km?", "Is it 7 km?")[0]) == "number: 5 / 7"
     assert str(objections("Is it safe?", "Is it not safe?")[0]) == "negation: - / not"
+
+
+def test_thousands_of_digits_are_no_amount() -> None:
+    long = "9" * 5000
+    assert objections(f"Is {long} prime?", f"Is {long} prime?") == []
+    assert [found.guard for found in objections(f"Is {long} prime?", f"Is {long}9 prime?")] == ["id"]
