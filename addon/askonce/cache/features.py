@@ -7,6 +7,7 @@ the shipped parameters carry it too, and a mismatch is refused when they are loa
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +183,12 @@ class Sketch:
     units: NDArray[np.float32]
     lengths: NDArray[np.float32]
     stems: NDArray[np.int64]
-    content: NDArray[np.bool_]
+    weights: tuple[float, ...]
+    """`lengths`, as Python's own numbers: for some ten words numpy's calls cost more than its arithmetic saves."""
+    weight: float
+    """Their sum."""
+    heavy: tuple[tuple[int, float], ...]
+    """Place and length of each content word."""
     broken: frozenset[str]
     """Words of several tokens, which may be typing errors."""
     vector: NDArray[np.float32]
@@ -212,7 +218,9 @@ def sketch(reading: Reading, words: WordVectors) -> Sketch:
         units=units,
         lengths=lengths,
         stems=np.array(sequence, dtype=np.int64),
-        content=content,
+        weights=tuple(lengths.tolist()),
+        weight=float(lengths.sum()),
+        heavy=tuple((at, word.length) for at, word in enumerate(known) if word.content),
         broken=frozenset(stem(token) for token, word in zip(tokens, known, strict=True) if not word.whole),
         vector=_unit(lengths @ units),
         subject=_unit((lengths * content) @ units),
@@ -237,8 +245,8 @@ def features(one: Sketch, other: Sketch, pair: Pair) -> list[float]:
     if pair.only_a and pair.only_b:
         _meet_synonyms(partners, one, other, pair)
     best_a, best_b = partners.max(axis=1), partners.max(axis=0)
-    left, worst_a = _aligned(best_a, one)
-    right, worst_b = _aligned(best_b, other)
+    left, worst_a = _aligned(best_a.tolist(), one)
+    right, worst_b = _aligned(best_b.tolist(), other)
     row = [float(one.vector @ other.vector), float(one.subject @ other.subject)]
     for x, y in zip(left, right, strict=True):
         row += (x, y) if x < y else (y, x)
@@ -294,20 +302,25 @@ def _mistyped(x: str, y: str, broken_x: frozenset[str], broken_y: frozenset[str]
     return x[at + 1 :] == y[at:] if len(x) > len(y) else y[at + 1 :] == x[at:]
 
 
-def _aligned(best: NDArray[np.float32], side: Sketch) -> tuple[list[float], float]:
+def _aligned(best: list[float], side: Sketch) -> tuple[list[float], float]:
     """How well the words of one side are partnered on the other, by `_ALIGNED`; and the worst word's partner."""
-    weight = side.lengths
-    mean, low = float(best @ weight / weight.sum()), float(best.min())
-    some, heavy = best[side.content], weight[side.content]
-    if not len(some):
+    mean, low = sum(map(mul, best, side.weights)) / (side.weight or 1.0), min(best)
+    if not side.heavy:
         return [mean, low, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0], -1.0
-    loss = (1 - some) * heavy
-    worst = int(loss.argmax())
-    ranked = sorted(some.tolist())
-    total, all_heavy = float(loss.sum()), float(heavy.sum())
+    ranked = []
+    total, all_heavy, most, worst = 0.0, 0.0, -1.0, 0.0
+    for at, weight in side.heavy:
+        partner = best[at]
+        loss = (1 - partner) * weight
+        if loss > most:
+            most, worst = loss, partner
+        total += loss
+        all_heavy += weight
+        ranked.append(partner)
+    ranked.sort()
     second = ranked[1] if len(ranked) > 1 else 1.0
     missing = float(sum(partner < 0.85 for partner in ranked))
-    return [mean, low, 1 - total / all_heavy, ranked[0], second, float(loss[worst]), total, missing], float(some[worst])
+    return [mean, low, 1 - total / (all_heavy or 1.0), ranked[0], second, most, total, missing], worst
 
 
 def _residues(one: Sketch, other: Sketch, free_a: NDArray[np.bool_], free_b: NDArray[np.bool_]) -> list[float]:

@@ -5,7 +5,7 @@ branch, and the first leaf left in a tree is where the row arrives. Parameters a
 is unpickled.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ class Trees:
     """(trees, LEAVES)."""
     start: float
     """What the sum begins with."""
+    _tests: tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.uint16]] = field(init=False, repr=False)
+    """The same, test by test: numpy reduces the outer axis several times as fast as the inner."""
 
     def __post_init__(self) -> None:
         tests = (len(self.values), LEAVES - 1)
@@ -39,11 +41,14 @@ class Trees:
             raise ValueError(f"trees: arrays of tests {self.features.shape}, expected {tests}")
         if self.values.shape != (tests[0], LEAVES):
             raise ValueError(f"trees: array of leaves {self.values.shape}, expected {(tests[0], LEAVES)}")
+        features, thresholds, masks = (np.ascontiguousarray(a.T) for a in (self.features, self.thresholds, self.masks))
+        object.__setattr__(self, "_tests", (features.astype(np.intp), thresholds, masks))
 
     def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """The sum of each row of (n, features)."""
-        failed = rows[:, self.features] > self.thresholds
-        left = np.bitwise_and.reduce(np.where(failed, self.masks, np.uint16(0xFFFF)), axis=2)
+        features, thresholds, masks = self._tests
+        failed = rows.take(features, axis=1) > thresholds
+        left = np.bitwise_and.reduce(np.where(failed, masks, np.uint16(0xFFFF)), axis=1)
         leaves = _FIRST_BIT[left]
         reached = self.values[np.arange(len(self.values)), leaves]
         total: NDArray[np.float64] = reached.sum(axis=1, dtype=np.float64) + self.start
