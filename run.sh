@@ -109,31 +109,6 @@ take_lock() {
     trap 'exit 143' TERM HUP
 }
 
-set_up() { # run | test; what is set up for tests can run as well
-    local made
-    [ -x "$venv/bin/python" ] && [ -r "$venv/stamp" ] || return 1
-    made=$(<"$venv/stamp")
-    [ "$made" = "$(stamp test)" ] || [ "$made" = "$(stamp "$1")" ]
-}
-
-# Only one at a time; the lock is a link to the number of the process that holds it, so that a dead one can be told.
-take_lock() {
-    local owner waited=
-    until ln -s "$$" "$lock" 2>/dev/null && { [ -z "$waited" ] || [ "$(readlink "$lock")" = "$$" ]; }; do
-        owner=$(readlink "$lock") || continue
-        if [ "$owner" != "$$" ] && ! kill -0 "$owner" 2>/dev/null; then
-            rm -f "$lock"
-            continue
-        fi
-        if [ -z "$waited" ]; then say "waiting for another set-up (process $owner)"; fi
-        waited=yes
-        sleep 0.2
-    done
-    trap 'rm -f "$lock"' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
-}
-
 set_up() { # run | test
     local begin=$SECONDS python groups="--group build" quiet=
     take_lock

@@ -43,17 +43,6 @@ products:
     return start_module_proxy(rules=rules, environment={"ASKONCE_TOKEN": TOKEN})
 
 
-def schemathesis(proxy: Proxy, place: str, folder: Path, *arguments: str, seconds: float) -> None:
-    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run"]
-    command += [f"{proxy.url}{place}/openapi.json", "--no-color", "--continue-on-failure", *arguments]
-    environment = {**os.environ, "ASKONCE_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(HERE)}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds, check=False
-    )
-    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
-    assert "No failures" in done.stdout or "passed" in done.stdout, done.stdout
-
-
 @pytest.mark.timeout(300 + 60 * EXAMPLES)
 @pytest.mark.parametrize("place", PLACES, ids=[place.strip("/") or "root" for place in PLACES])
 def test_every_response_is_one_that_the_document_allows(served: Proxy, tmp_path: Path, place: str) -> None:
