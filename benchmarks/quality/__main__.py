@@ -94,7 +94,7 @@ def show(claims: list[Claim], console: Console) -> None:
     for claim in claims:
         verdict = "pass" if claim.passed else "FAIL"
         console.print(f"{verdict}  {claim.subject}: {claim.claim}: {claim.measured}", markup=False)
-    console.print("----  the claim of a deep judge (22 % of qqp at 5 % wrong): none ships, nothing is claimed")
+    console.print("----  the claim of a deep judge (22 % of qqp at 5 % wrong): none ships, see docs/judge.md for why")
     console.print(f"\n{sum(claim.passed for claim in claims)} of {len(claims)} claims hold")
 
 
