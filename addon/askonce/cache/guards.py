@@ -4,10 +4,12 @@ A guard objects only to a contradiction that it can name, with both sides; whate
 Guards are symmetric but for the sides' order in their reasons: which prompt was asked first never matters.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations
 
 from askonce.cache.lexicon import (
@@ -24,7 +26,7 @@ from askonce.cache.lexicon import (
 )
 from askonce.cache.reading import Reading, Word, read
 
-__all__ = ["GUARDS", "Objection", "Pair", "objection", "objections"]
+__all__ = ["GUARDS", "Objection", "Pair", "objection", "objections", "renumbered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,26 @@ def objection(pair: Pair) -> Objection | None:
         if found is not None:
             return found
     return None
+
+
+def renumbered(left: str, right: str) -> Objection | None:
+    """The number guard's objection where two prompts are one text around other whole numbers, as an app makes them of a
+    template; without reading either, which takes ten times as long. None says nothing."""
+    (one, a), (other, b) = _template(left), _template(right)
+    if one != other or a == b:
+        return None
+    only_a, only_b = _left_over(list(a), list(b))
+    return _sides("number", set(only_a), set(only_b)) if only_a and only_b else None
+
+
+@lru_cache(maxsize=16384)
+def _template(prompt: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What stands around the whole numbers that stand alone, and these."""
+    parts = _WHOLE.split(prompt)
+    return tuple(parts[::2]), tuple(number.lstrip("0") or "0" for number in parts[1::2])
+
+
+_WHOLE = re.compile(r"(?<!\S)([0-9]+)(?=[\s?!;]|[.,](?:\s|$)|$)")
 
 
 def objections(left: str, right: str) -> list[Objection]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from askonce.cache.difference import difference
 from askonce.cache.features import NAMES, Sketch, features, sketch
-from askonce.cache.guards import Pair, objection
+from askonce.cache.guards import Pair, objection, renumbered
 from askonce.cache.reading import read
 from askonce.cache.rewording import reworded
 from askonce.cache.trees import Trees
@@ -86,6 +86,9 @@ class TrainedJudge:
         judgements: list[Judgement | None] = []
         rows: list[list[float]] = []
         for candidate in candidates:
+            if other := renumbered(prompt, candidate.prompt):
+                judgements.append(Judgement(0.0, str(other)))
+                continue
             compared = difference(prompt, candidate.prompt)
             if compared is None:
                 judgements.append(Judgement(0.0, "text: differs in more than the question"))

@@ -1,8 +1,10 @@
 """What the guards object to, and what they leave to the judge."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from askonce.cache.guards import Pair, objection, objections
+from askonce.cache.guards import Pair, objection, objections, renumbered
 from askonce.cache.reading import read
 
 CONTRADICTIONS = [
@@ -84,3 +86,33 @@ def test_thousands_of_digits_are_no_amount() -> None:
     long = "9" * 5000
     assert objections(f"Is {long} prime?", f"Is {long} prime?") == []
     assert [found.guard for found in objections(f"Is {long} prime?", f"Is {long}9 prime?")] == ["id"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        ("Is 311 a prime number?", "Is 305 a prime number?", "number: 311 / 305"),
+        ("Sum 1 and 2, then 3.", "Sum 1 and 5, then 3.", "number: 2 / 5"),
+        ("Is 311 a prime number?", "Is 0311 a prime number?", None),
+        ("What is 3 plus 5?", "What is 5 plus 3?", None),
+        ("Is 311 a prime number?", "Is 305 prime?", None),
+        ("Is 311 prime?", "Is three hundred and eleven prime?", None),
+        ("Room 5.0 or 6.50?", "Room 5 or 6.5?", None),
+        ("Sell 1,000 of them", "Sell 2,000 of them", None),
+        ("Is 311 prime?", "Is 311 prime?", None),
+    ],
+)
+def test_one_text_around_other_numbers_is_told_without_reading_it(one: str, other: str, found: str | None) -> None:
+    said = renumbered(one, other)
+    assert (str(said) if said else None) == found
+
+
+@given(
+    st.sampled_from(["Is {} a prime number?", "Order {}; refund {}", "In {} days, or {}?", "{} {} {}"]),
+    st.lists(st.integers(0, 10**6), min_size=3, max_size=3),
+    st.lists(st.integers(0, 10**6), min_size=3, max_size=3),
+)
+def test_the_number_guard_says_the_same_once_it_has_read_them(template: str, one: list[int], other: list[int]) -> None:
+    left, right = template.format(*one), template.format(*other)
+    found = renumbered(left, right)
+    assert found is None or str(found) in map(str, objections(left, right))

@@ -86,7 +86,7 @@ def test_long_prompts_are_judged_by_what_differs(judge: TrainedJudge) -> None:
     assert same >= SERVED
     assert chance(judge, text + "How much revenue did we make?", text + "How much profit did we make?") < SERVED
     asked = text + "How can I keep the books faster?"
-    changed = judge.judge(asked, NOWHERE, [Candidate(asked.replace("1998", "1999"), NOWHERE, 0.99)])[0]
+    changed = judge.judge(asked, NOWHERE, [Candidate(asked.replace("shop", "school"), NOWHERE, 0.99)])[0]
     assert changed.probability == 0.0 and changed.reason == "text: differs in more than the question"
 
 
