@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -63,20 +64,21 @@ def run(console: Console) -> int:
     seen: list[Seen] = []
     with tempfile.TemporaryDirectory(prefix="askonce-demo-") as name, SampleProvider() as provider:
         folder = Path(name)
-        settings = Settings.from_env(
-            listen="127.0.0.1:0",
+        start = partial(
+            Settings.from_env,
             rules=_rules(folder, provider.url),
             data=folder / "data",
             certs=folder / "certs",
             environ={},
         )
-        with console.status("starting Askonce") as status:
-            for asked in (STEPS[:-1], STEPS[-1:]):
-                with borrowed(settings) as proxy:
-                    status.update("asking")
-                    with _app(proxy) as app:
-                        seen += [_ask(app, proxy, question) for _, question in asked]
-                status.update("restarting Askonce")
+        with console.status("starting Askonce") as status, ExitStack() as stack:
+            with borrowed(start(listen="127.0.0.1:0")) as proxy:
+                status.update("asking")
+                app = stack.enter_context(_app(proxy))
+                seen += [_ask(app, proxy, question) for _, question in STEPS[:-1]]
+            status.update("restarting Askonce")
+            with borrowed(start(listen=f"127.0.0.1:{proxy.listen_port}")) as proxy:
+                seen += [_ask(app, proxy, question) for _, question in STEPS[-1:]]
         calls = provider.control.stats()["calls"]
     for (label, question), call in zip(STEPS, seen, strict=True):
         colour = _COLOURS.get(call.outcome, "red")
