@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from askonce.quality.labelled import Pair, groups
+
 __all__ = ["SHARED", "Row", "banking_pairs", "held_out", "pairs", "present", "rows"]
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -47,20 +49,10 @@ def held_out(group: str) -> bool:
 
 def pairs(name: str) -> list[Row]:
     """A set of pairs, with the component of each."""
-    found = rows(name)
-    parent: dict[str, str] = {}
-
-    def root(text: str) -> str:
-        parent.setdefault(text, text)
-        while parent[text] != text:
-            parent[text] = parent[parent[text]]
-            text = parent[text]
-        return text
-
-    for row in found:
-        left, right = root(row["a"]), root(row["b"])
-        parent[max(left, right)] = min(left, right)
-    return [Row(row["a"], row["b"], row["label"], row.get("cat", name), root(row["a"])) for row in found]
+    found = [Pair(row["a"], row["b"], row["label"], row.get("cat", name)) for row in rows(name)]
+    return [
+        Row(pair.a, pair.b, pair.label, pair.category, group) for pair, group in zip(found, groups(found), strict=True)
+    ]
 
 
 def banking_pairs(

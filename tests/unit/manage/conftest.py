@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from askonce.accounting import Accounting
-from askonce.cache import Cache, Candidate, Embedder, Entry, Judgement, Limits, Vector, load_embedder
+from askonce.cache import Cache, Candidate, Embedder, Entry, Judgement, Limits, Shelves, Vector, load_embedder
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.manage import create_app
 
@@ -27,6 +27,25 @@ async def cache(tmp_path: Path, embedder: Embedder) -> AsyncIterator[Cache]:
     cache = Cache.open(tmp_path, embedder=embedder, judge=CosineJudge())
     yield cache
     await cache.close()
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def shelves(tmp_path: Path, cache: Cache, clock: Clock) -> AsyncIterator[Shelves]:
+    shelves = Shelves(tmp_path / "shelves", cache.embed, clock=clock)
+    yield shelves
+    await shelves.close()
 
 
 @pytest.fixture

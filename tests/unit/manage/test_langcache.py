@@ -1,11 +1,11 @@
 """LangCache's document, endpoint by endpoint; what its SDKs make of it is in the conformance tests."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.unit.manage.conftest import Clock
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Shelves
@@ -19,25 +19,6 @@ OLD_SDK, NEW_SDK = "speakeasy-sdk/python 0.11.1 2.755.9 langcache", "speakeasy-s
 NPM_SDK = "speakeasy-sdk/typescript 0.11.1 2.760.2 @redis-ai/langcache"
 
 Langcache = Callable[..., httpx.AsyncClient]
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def shelves(tmp_path: Path, cache: Cache, clock: Clock) -> AsyncIterator[Shelves]:
-    shelves = Shelves(tmp_path / "shelves", cache.embed, clock=clock)
-    yield shelves
-    await shelves.close()
 
 
 @pytest.fixture

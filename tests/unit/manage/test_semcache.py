@@ -1,11 +1,11 @@
 """Semcache's put and get, its dashboard and its errors, without a socket."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.unit.manage.conftest import Clock
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.cache import Cache, Shelves, StoreError
@@ -19,25 +19,6 @@ PUT, GET = "/semcache/v1/put", "/semcache/v1/get"
 PLAIN = "text/plain; charset=utf-8"
 Serve = Callable[..., httpx.AsyncClient]
 BOTH = pytest.mark.parametrize("prefix", ["", "/semcache-app"])
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def shelves(tmp_path: Path, cache: Cache, clock: Clock) -> AsyncIterator[Shelves]:
-    shelves = Shelves(tmp_path / "shelves", cache.embed, clock=clock)
-    yield shelves
-    await shelves.close()
 
 
 @pytest.fixture
