@@ -107,23 +107,18 @@ def miss(console: Console, *, calls: int = 300) -> dict[str, float]:
         ours = stack.enter_context(_askonce(folder, provider))
         place = urlsplit(provider)
         stock = stack.enter_context(_mitmdump(folder, _STREAMING.format(host=place.hostname, port=place.port)))
-        direct = http.client.HTTPConnection(place.netloc)
-        proxied, passed = _connect(ours), _connect(stock)
-        rows = [
-            (_first_byte(direct, body), _first_byte(proxied, body), _first_byte(passed, body))
-            for number in track(range(calls + 20), "asking", console=console, transient=True)
-            for body in [_body(f"Is {number} a prime number?", stream=True)]
-        ][20:]
-        for connection in (direct, proxied, passed):
-            connection.close()
-    table = Table(title=f"Time to the first byte of a streamed miss, {calls} calls in turns")
+        added = {
+            name: _beside_direct(place.netloc, side, calls, console)
+            for name, side in (("ours", ours), ("stock", stock))
+        }
+    table = Table(title=f"Time to the first byte of a streamed miss, {calls} calls in turns with the direct one")
     for heading in ("", "p50 ms", "p99 ms"):
         table.add_column(heading, justify="right" if heading else "left")
     sides = {
-        "direct": [row[0] for row in rows],
-        "through Askonce": [row[1] for row in rows],
-        "added": [row[1] - row[0] for row in rows],
-        "added by stock mitmdump": [row[2] - row[0] for row in rows],
+        "direct": [direct for direct, _ in added["ours"]],
+        "through Askonce": [proxied for _, proxied in added["ours"]],
+        "added": [proxied - direct for direct, proxied in added["ours"]],
+        "added by stock mitmdump": [proxied - direct for direct, proxied in added["stock"]],
     }
     measured: dict[str, float] = {}
     for name, seconds in sides.items():
@@ -132,6 +127,21 @@ def miss(console: Console, *, calls: int = 300) -> dict[str, float]:
         table.add_row(name, f"{cuts[49] * 1e3:.2f}", f"{cuts[98] * 1e3:.2f}")
     console.print(table)
     return measured
+
+
+def _beside_direct(provider: str, side: Side, calls: int, console: Console) -> list[tuple[float, float]]:
+    """Seconds to the first byte of `calls` streamed misses, each of them directly and through a proxy.
+
+    One proxy at a time: a second one in the same turns would take the processor's caches from the first."""
+    direct, proxied = http.client.HTTPConnection(provider), _connect(side)
+    rows = [
+        (_first_byte(direct, body), _first_byte(proxied, body))
+        for number in track(range(calls + 20), "asking", console=console, transient=True)
+        for body in [_body(f"Is {number} a prime number?", stream=True)]
+    ][20:]
+    for connection in (direct, proxied):
+        connection.close()
+    return rows
 
 
 def _body(question: str, *, stream: bool = False) -> bytes:

@@ -101,11 +101,17 @@ class Refreshes:
 
 
 class Refresher:
-    """Sends requests through the proxy at `proxy_url`, whose certificate authority is in `ca_cert`."""
+    """Sends requests through the proxy at `proxy_url`, whose certificate authority is in `ca_cert`.
+
+    Connections are kept: a new one costs a TLS handshake on both of its ends, which is ten times the call. Nothing else
+    is: beneath an httpx client, whose cookies would go from one caller to the next, this is its transport alone.
+    """
 
     def __init__(self, proxy_url: str, ca_cert: Path, own_host: str = "") -> None:
         """`own_host` is the proxy's reserved host, for calls by way of a product."""
         self._proxy_url, self._ca_cert, self._own_host = proxy_url, ca_cert, own_host
+        self._transports = dict[bytes, httpx.AsyncHTTPTransport]()
+        """By the authority's certificate: a change of the rules may make a new one while calls are under way."""
 
     async def __call__(self, rule: Rule, request: Request) -> None:
         """Ask once, and read the answer to its end. Raises httpx.HTTPError or OSError where there was none."""
@@ -119,6 +125,12 @@ class Refresher:
             body = await response.aread()
         headers = [(name, value) for name, value in response.headers.items() if name not in _FRAMING]
         return Reply(body, response.headers.get("content-type", ""), response.status_code, tuple(headers))
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        for transport in self._transports.values():
+            await transport.aclose()
+        self._transports.clear()
 
     @contextlib.asynccontextmanager
     async def _response(self, rule: Rule, request: Request) -> AsyncIterator[httpx.Response]:
@@ -134,15 +146,22 @@ class Refresher:
             for name, value in request.headers.items()
             if name not in _FRAMING
         ]
-        # Read anew each time: a change of the rules may have made a new authority.
-        trusted = ssl.create_default_context(cafile=str(self._ca_cert))
-        async with (
-            httpx.AsyncClient(proxy=self._proxy_url, verify=trusted, trust_env=False, timeout=_TIMEOUT) as client,
-            client.stream(
-                request.method, url, headers=[*headers, (b"cache-control", b"no-cache")], content=request.body
-            ) as response,
-        ):
+        again = httpx.Request(
+            request.method,
+            url,
+            headers=[*headers, (b"cache-control", b"no-cache")],
+            content=request.body,
+            extensions={"timeout": _TIMEOUT.as_dict()},
+        )
+        async with contextlib.aclosing(await self._transport().handle_async_request(again)) as response:
             yield response
+
+    def _transport(self) -> httpx.AsyncHTTPTransport:
+        authority = self._ca_cert.read_bytes()
+        if authority not in self._transports:
+            trusted = ssl.create_default_context(cadata=authority.decode())
+            self._transports[authority] = httpx.AsyncHTTPTransport(verify=trusted, proxy=httpx.Proxy(self._proxy_url))
+        return self._transports[authority]
 
 
 def _query(request: Request) -> str:

@@ -26,6 +26,7 @@ from askonce.config import Config, ConfigError, load
 from askonce.faults import Faults
 from askonce.gateway import Users
 from askonce.grayzone import GrayZone, asking
+from askonce.hugepages import use_huge_pages
 from askonce.life import Life
 from askonce.manage import create_app, promptcache, semcache
 from askonce.manage.cachecore import cachecore
@@ -114,7 +115,9 @@ class Runtime:
                 settings.listen,
             )
         self._workers = Workers(2, "askonce-compute")
-        refresher = Refresher(settings.url, settings.certs / "mitmproxy-ca-cert.pem", config.manage.host)
+        self._refresher = refresher = Refresher(
+            settings.url, settings.certs / "mitmproxy-ca-cert.pem", config.manage.host
+        )
         self.life = Life(
             rules=self.rules,
             cache=self.cache,
@@ -193,6 +196,8 @@ class Runtime:
             await self.cache.restore(self._cassette.records)
             self._is_loaded = True
         self.not_ready = "stopping" if self._closing.is_set() else None
+        if not self._closing.is_set():
+            await self._workers.run(use_huge_pages)
 
     def watch(self, reload: Callable[[], Awaitable[None]]) -> None:
         """Call `reload` whenever the rules file changes; mistakes are logged and the old rules stay."""
@@ -257,6 +262,7 @@ class Runtime:
         await self._verifier.close()
         await self.shelves.close()
         await self.life.close()
+        await self._refresher.close()
         await self._save()
         await self.cache.close()
         if self._folder:

@@ -1,6 +1,7 @@
 """Texts to unit vectors. The one rule: vectors carry their embedder's name, and two names never mix."""
 
 import logging
+import math
 import os
 import ssl
 from collections.abc import Callable, Sequence
@@ -38,7 +39,11 @@ def is_local(embedder: Embedder) -> bool:
 
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows at length 1; zero rows stay zero rather than become NaN."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]  # half of what linalg.norm takes for one row
+    if len(rows) == 1:  # a call's prompt: numpy's calls are most of the cost, and these are the fewest
+        row = rows[0]
+        length = math.sqrt(row @ row)
+        return rows / length if length else rows
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
     scaled: NDArray[np.float32] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return scaled
 
@@ -65,7 +70,7 @@ class WordLlamaEmbedder:
             text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text to the tokenizer
             tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
             if tokens:
-                self._table[tokens].sum(axis=0, out=sums[row])
+                np.add.reduce(self._table.take(tokens, axis=0), axis=0, out=sums[row])
         return unit(sums)
 
 

@@ -127,9 +127,7 @@ class Finder:
         if unlike:
             return Lookup("miss", reason=reason or unlike)
         index = self._indexes.get(identity.partition, embedder)
-        found = replace(
-            self._reworded(call.prompt, identity.partition, index, policy, embedder, now), embedder=embedder.name
-        )
+        found = self._reworded(call.prompt, identity.partition, index, policy, embedder, now)
         return replace(found, reason=reason) if reason and not found.entry else found
 
     def find_at_once(self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None) -> Lookup | None:
@@ -151,13 +149,11 @@ class Finder:
         index = self._indexes.loaded(identity.partition, embedder)
         if index is None:
             return None
+        now = self._clock()
         try:
-            found = self._reworded(
-                call.prompt, identity.partition, index, policy, embedder, self._clock(), from_disk=False
-            )
+            return self._reworded(call.prompt, identity.partition, index, policy, embedder, now, from_disk=False)
         except _OnDisk:
             return None
-        return replace(found, embedder=embedder.name)
 
     def _reworded(
         self,
@@ -175,6 +171,11 @@ class Finder:
         vector, fault = self.embed(prompt, embedder)
         if vector is None:
             return Lookup("miss", reason=fault)
+
+        def missed(reason: str, nearest: tuple[Entry | None, float | None] = (None, None)) -> Lookup:
+            entry, cosine = nearest
+            return Lookup("miss", None, cosine, reason=reason, nearest=entry, vector=vector, embedder=embedder.name)
+
         nearest = index.nearest(vector, AROUND)
         kins = self._store.kins
         around = [(kins.get(id, 0), cosine) for id, cosine in nearest]
@@ -185,16 +186,16 @@ class Finder:
         ]
         kept = [pair for pair in near if not self._learning.refuses(partition, prompt, pair[0].key)]
         if near and not kept:
-            return Lookup("miss", None, near[0][1], reason="said to be wrong", nearest=near[0][0], vector=vector)
+            return missed("said to be wrong", near[0])
         near = kept
         pool = self._learning.pool(partition)
         if not near:
-            return Lookup("miss", reason="no entry", vector=vector)
+            return missed("no entry")
         try:
             decision = decide(self._judge, prompt, vector, near, policy, now=now, evidence=pool, around=around)
         except Exception as error:
             self._report("judge", "the judge failed, so answers to reworded questions are not reused", error)
-            return Lookup("miss", None, near[0][1], reason="judge failed", nearest=near[0][0], vector=vector)
+            return missed("judge failed", near[0])
         served = decision.served
         if decision.weighed:
             pool.decided(decision.weighed, policy.max_error, served=served is not None)
@@ -208,6 +209,7 @@ class Finder:
             served is not None and now >= served.expires,
             decision.weighed,
             vector=vector,
+            embedder=embedder.name,
         )
 
     def _entries(self, near: Sequence[tuple[int, float]], from_disk: bool) -> Found:

@@ -198,18 +198,18 @@ class Index:
         cosines = rows[start:used] @ vector
         if dead:
             cosines[ids[start:used] < 0] = -2.0
+        found: NDArray[np.int64] | None = None
         if len(cosines) > k:
             near = np.argpartition(cosines, -k)[-k:]
             found, cosines = near + start, cosines[near]
-        else:
-            found = np.arange(start, used)
         if block:
             front = block.search(vector, k + min(dead, SPARE))
             front = front[front < start]  # a graph may have grown since
-            found = np.concatenate((front, found))
+            found = np.concatenate((front, np.arange(start, used) if found is None else found))
             cosines = np.concatenate((rows[front] @ vector, cosines))
-        order = np.argsort(-cosines, kind="stable")
-        pairs = zip(ids[found[order]].tolist(), cosines[order].tolist(), strict=True)
+        named = ids[:used] if found is None else ids[found]
+        # A dozen at most, which Python sorts in the time that numpy takes to be called.
+        pairs = sorted(zip(named.tolist(), cosines.tolist(), strict=True), key=lambda pair: -pair[1])
         return [(id, min(1.0, max(-1.0, cosine))) for id, cosine in pairs if id >= 0][:k]
 
     def _nearest_among(self, vector: Vector, k: int, among: Sequence[int]) -> list[tuple[int, float]]:
