@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from askonce.cache import Cache, Candidate, Identity, Judgement, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
 from askonce.cache.index import Index
-from askonce.cache.judge import default_judge
+from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn
 
 POLICY = Policy()
@@ -72,7 +72,7 @@ async def measure_async(name: str, work: Callable[[int], Awaitable[object]], cou
 
 
 async def calls(directory: Path, embedder: WordLlamaEmbedder) -> None:
-    cache = Cache.open(directory, embedder=embedder, judge=default_judge())
+    cache = Cache.open(directory, embedder=embedder, judge=load_judge())
 
     def identify(asked: Call) -> Identity:
         return cache.identify(asked, host="api.openai.com", scope="Bearer sk-0123456789")
@@ -121,7 +121,7 @@ async def calls(directory: Path, embedder: WordLlamaEmbedder) -> None:
     await cache.close()
 
     start = time.perf_counter()
-    cache = Cache.open(directory, embedder=embedder, judge=default_judge())
+    cache = Cache.open(directory, embedder=embedder, judge=load_judge())
     print(f"{'open, 1,000 entries':<58} {(time.perf_counter() - start) * 1e3:13.4f} ms")
     await measure_async("lookup, exact, from disk", lambda n: cache.lookup(asked[n], identities[n], POLICY), 900)
     await cache.close()

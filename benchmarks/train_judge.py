@@ -100,10 +100,9 @@ def measured(found: Sequence[Row]) -> Table:
     )
 
 
-def noise(table: Table) -> float:
-    """The share of labels that call one question two, at least (95 % confidence), seen where both are the same."""
-    same = table.y[table.verdicts == SAME]
-    wrong = int((same == 0).sum())
+def noise(same: Sequence[int]) -> float:
+    """The share of labels that call one question two, at least (95 % confidence), seen in those of `same` questions."""
+    wrong = sum(1 for label in same if not label)
     return float(beta.ppf(0.05, wrong, len(same) - wrong + 1)) if wrong else 0.0
 
 
@@ -175,7 +174,7 @@ def main() -> None:
     say(f"{sum(len(t.y) for t in tables.values()):,} pairs read")
     for verdict, name in ((SAME, "the same words"), (REWORDED, "plain rewording"), (GUARDED, "a guard objects")):
         say(f"{name}: {alike({source: t.y[t.verdicts == verdict] for source, t in tables.items()})}")
-    missed = noise(tables["qqp"])
+    missed = noise(tables["qqp"].y[tables["qqp"].verdicts == SAME].tolist())
     say(f"labels of qqp that call one question two: at least {missed:.1%}")
 
     kept = {name: t.verdicts != GUARDED for name, t in tables.items()}

@@ -180,6 +180,7 @@ class Config(Section):
     defaults: Behaviour = Behaviour()
     upstreams: tuple[RuleSpec, ...] = Field(min_length=1)
     embedder: str = "wordllama"
+    judge: Literal["trees", "deep"] = "trees"
     verifier: VerifierSpec | None = None
     cache: CacheSpec = CacheSpec()
     manage: ManageSpec = ManageSpec()

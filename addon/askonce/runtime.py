@@ -20,7 +20,7 @@ from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.apikeys import ApiKeys
 from askonce.cache import Cache, Entry, Limits, Shelves, StoreError
-from askonce.cache.judge import default_judge
+from askonce.cache.judge import load_judge
 from askonce.cassette import Cassette
 from askonce.config import Config, ConfigError, load
 from askonce.faults import Faults
@@ -76,7 +76,7 @@ class Runtime:
         self.cache = Cache.open(
             data,
             embedder=config.embedder,
-            judge=default_judge(),
+            judge=load_judge(config.judge),
             limits=self._limits,
         )
         tls = _verification(settings)
@@ -234,7 +234,7 @@ class Runtime:
             raise
         if config == self.rules.config:
             return False
-        fixed = [name for name in ("embedder", "cache", "manage") if _differs(config, self.rules.config, name)]
+        fixed = [name for name in ("embedder", "judge", "cache", "manage") if _differs(config, self.rules.config, name)]
         if fixed:
             logger.warning("a change of %s takes effect at the next start", ", ".join(fixed))
         rules = Rules(config)

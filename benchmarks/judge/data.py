@@ -15,7 +15,7 @@ import numpy as np
 
 from askonce.quality.labelled import Pair, groups
 
-__all__ = ["SHARED", "Row", "banking_pairs", "held_out", "pairs", "present", "rows"]
+__all__ = ["SHARED", "Row", "banking_pairs", "calibrates", "held_out", "pairs", "present", "rows"]
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -45,6 +45,12 @@ def rows(name: str) -> list[dict[str, Any]]:
 def held_out(group: str) -> bool:
     """Whether a group is kept for measuring: one in four, by its hash."""
     return hashlib.sha256(group.encode()).digest()[0] % 4 == 0
+
+
+def calibrates(group: str) -> bool:
+    """Whether a group that no training saw is what the deep judge is calibrated with, and so not measured with either:
+    one in four of them."""
+    return held_out(group) and hashlib.sha256(group.encode()).digest()[1] % 4 == 0
 
 
 def pairs(name: str) -> list[Row]:

@@ -10,7 +10,7 @@ import pytest
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache
-from askonce.cache.judge import default_judge
+from askonce.cache.judge import load_judge
 from askonce.call import Reply, Request
 from askonce.config import parse
 from askonce.exchange import Exchange
@@ -114,7 +114,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     made: list[Bench] = []
-    cache = Cache.open(tmp_path, embedder=Nothing(), judge=default_judge(), clock=lambda: made[0].now)
+    cache = Cache.open(tmp_path, embedder=Nothing(), judge=load_judge(), clock=lambda: made[0].now)
     made.append(Bench(cache))
     yield made[0]
     await cache.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from askonce.cache import Cache, load_embedder
-from askonce.cache.judge import default_judge
+from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn
 from askonce.cassette import Cassette, CassetteError
 
@@ -19,7 +19,7 @@ def files(folder: Path) -> list[str]:
 async def play(cassette: Cassette, *prompts: str) -> None:
     """One run: what the file holds is taken in, answers to `prompts` are recorded, and all is saved."""
     with cassette.open_folder() as folder:
-        cache = Cache.open(Path(folder), embedder=EMBEDDER, judge=default_judge(), clock=lambda: 1_800_000_000.7)
+        cache = Cache.open(Path(folder), embedder=EMBEDDER, judge=load_judge(), clock=lambda: 1_800_000_000.7)
         assert await cache.restore(cassette.records) == len(cassette.records)
         for prompt in prompts:
             call = Call("openai-chat", prompt, {"model": "m"}, model="m", turns=(Turn("user", prompt),))

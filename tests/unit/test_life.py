@@ -12,7 +12,7 @@ import pytest
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Embedder, load_embedder
-from askonce.cache.judge import default_judge
+from askonce.cache.judge import load_judge
 from askonce.call import Reply, Request, Unstorable
 from askonce.config import parse
 from askonce.directives import OURS
@@ -142,7 +142,7 @@ def embedder() -> Embedder:
 @pytest.fixture
 async def bench(tmp_path: Path, embedder: Embedder) -> AsyncIterator[Bench]:
     clock = Clock()
-    cache = Cache.open(tmp_path, embedder=embedder, judge=default_judge(), clock=clock)
+    cache = Cache.open(tmp_path, embedder=embedder, judge=load_judge(), clock=clock)
     yield Bench(cache, clock)
     await cache.close()
 

@@ -15,7 +15,7 @@ import pytest
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.cache import Cache, Embedder, load_embedder
-from askonce.cache.judge import default_judge
+from askonce.cache.judge import load_judge
 from askonce.call import Reply, Request
 from askonce.config import parse
 from askonce.exchange import Exchange
@@ -77,7 +77,7 @@ class Bench:
         text = "version: 1\nupstreams:\n  - {name: chat, hosts: [api.example.com], paths: [/v1/chat], wire: openai-chat"
         rules = Rules(parse(f"{text}, {settings}}}\n" if settings else f"{text}}}\n"))
         self.cache = self.cache or Cache.open(
-            self.folder, embedder=_embedder(), judge=default_judge(), clock=lambda: self.now
+            self.folder, embedder=_embedder(), judge=load_judge(), clock=lambda: self.now
         )
 
         async def compute(function: Callable[[], Any]) -> Any:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from askonce.cache import Cache, Entry, Policy, load_embedder
-from askonce.cache.judge import default_judge
+from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.config import parse
 from askonce.rules import Rules
@@ -89,7 +89,7 @@ FINALS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 async def cache(tmp_path: Path) -> AsyncIterator[Cache]:
-    cache = Cache.open(tmp_path / "data", embedder=EMBEDDER, judge=default_judge(), clock=lambda: 1_800_000_000.0)
+    cache = Cache.open(tmp_path / "data", embedder=EMBEDDER, judge=load_judge(), clock=lambda: 1_800_000_000.0)
     yield cache
     await cache.close()
 

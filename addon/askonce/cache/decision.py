@@ -4,7 +4,7 @@ The one rule here: nothing but values in and out. No disk, no index, no embedder
 vectors is told exactly what a call would be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Protocol
@@ -99,11 +99,13 @@ def decide[S: Stored](
     now: float = 0.0,
     evidence: Pool | None = None,
     around: Sequence[tuple[int, float]] = (),
+    look_closer: Callable[[str, str, Judgement], Judgement] | None = None,
 ) -> Decision[S]:
     """Decide between the nearest and their cosines, at least one, the nearest first. Raises what the judge raises.
 
     Without `evidence` the judge's probability alone decides. `around` are the kin and the cosine of all entries that
-    are near, the nearest first, for `consensus`.
+    are near, the nearest first, for `consensus`. Where none is served, the most probable is looked at more closely: see
+    `Closer.look_closer`.
     """
     floor = -1.0 if policy.min_similarity is None else policy.min_similarity
     if near[0][1] < floor:
@@ -111,11 +113,12 @@ def decide[S: Stored](
     near = [(entry, cosine) for entry, cosine in near[:CANDIDATES] if cosine >= floor]
     enough = 1 - policy.max_error
 
+    def weighed(entry: S, cosine: float, judgement: Judgement) -> _Judged[S]:
+        return _Judged(entry, cosine, judgement, weigh(evidence, judgement.probability, entry, cosine, around))
+
     def judged(some: Sequence[tuple[S, float]]) -> list[_Judged[S]]:
-        return [
-            _Judged(entry, cosine, judgement, weigh(evidence, judgement.probability, entry, cosine, around))
-            for (entry, cosine), judgement in zip(some, _judge(judge, prompt, vector, some), strict=True)
-        ]
+        judgements = _judge(judge, prompt, vector, some)
+        return [weighed(*pair, judgement) for pair, judgement in zip(some, judgements, strict=True)]
 
     def serves(item: _Judged[S]) -> bool:
         if evidence is None or item.judgement.reason:
@@ -129,10 +132,13 @@ def decide[S: Stored](
     if not fresh or not (sure or (_unanimous(around) and serves(found[0]))):
         found += judged(near[1:])
     good = [item for item in found if serves(item)]
+    best = max(found, key=lambda item: item.weighed.probability)
+    if look_closer and not good and not best.judgement.reason:
+        best = weighed(best.entry, best.cosine, look_closer(prompt, best.entry.prompt, best.judgement))
+        good = [best] if serves(best) else []
     if good:
         best = max(good, key=lambda item: (now < item.entry.expires, item.weighed.probability))
         return Decision(best.entry, best.entry, best.cosine, best.weighed.probability, "", best.weighed)
-    best = max(found, key=lambda item: item.weighed.probability)
     chance = best.weighed.probability
     refused = best.judgement.reason
     reason = refused or f"probability {chance:.2f} < {enough:.2f}"

@@ -16,7 +16,7 @@ from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
 from askonce.cache.index import Index
 from askonce.cache.indexes import Indexes
-from askonce.cache.judge import Judge, Vector
+from askonce.cache.judge import Closer, Judge, Judgement, Vector
 from askonce.cache.learning import Learning, Weighed
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
@@ -61,8 +61,8 @@ class Lookup:
     """Whose vector that is."""
 
 
-class _OnDisk(Exception):
-    """What is needed is not in memory."""
+class _NotAtOnce(Exception):
+    """What is needed is not in memory, or takes long."""
 
 
 class Finder:
@@ -82,6 +82,7 @@ class Finder:
     ) -> None:
         self._store, self._memory, self._indexes, self._judge = store, memory, indexes, judge
         self._learning = learning
+        self._closer = judge if isinstance(judge, Closer) else None
         self._clock, self._report = clock, report
 
     def from_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
@@ -151,8 +152,8 @@ class Finder:
             return None
         now = self._clock()
         try:
-            return self._reworded(call.prompt, identity.partition, index, policy, embedder, now, from_disk=False)
-        except _OnDisk:
+            return self._reworded(call.prompt, identity.partition, index, policy, embedder, now, at_once=True)
+        except _NotAtOnce:
             return None
 
     def _reworded(
@@ -164,7 +165,7 @@ class Finder:
         embedder: Embedder,
         now: float,
         *,
-        from_disk: bool = True,
+        at_once: bool = False,
     ) -> Lookup:
         if not len(index):
             return Lookup("miss", reason="no entry")
@@ -181,7 +182,7 @@ class Finder:
         around = [(kins.get(id, 0), cosine) for id, cosine in nearest]
         near = [
             (entry, cosine)
-            for entry, cosine in self._entries(nearest[:CANDIDATES], from_disk)
+            for entry, cosine in self._entries(nearest[:CANDIDATES], at_once=at_once)
             if not _unfit(entry, policy, now) and entry.vector is not None
         ]
         kept = [pair for pair in near if not self._learning.refuses(partition, prompt, pair[0].key)]
@@ -192,7 +193,19 @@ class Finder:
         if not near:
             return missed("no entry")
         try:
-            decision = decide(self._judge, prompt, vector, near, policy, now=now, evidence=pool, around=around)
+            decision = decide(
+                self._judge,
+                prompt,
+                vector,
+                near,
+                policy,
+                now=now,
+                evidence=pool,
+                around=around,
+                look_closer=self._no_time if at_once else self._closer.look_closer if self._closer else None,
+            )
+        except _NotAtOnce:
+            raise
         except Exception as error:
             self._report("judge", "the judge failed, so answers to reworded questions are not reused", error)
             return missed("judge failed", near[0])
@@ -212,14 +225,20 @@ class Finder:
             embedder=embedder.name,
         )
 
-    def _entries(self, near: Sequence[tuple[int, float]], from_disk: bool) -> Found:
-        """The entries of (id, cosine) pairs that are still there, in their order. Raises _OnDisk where it may not
+    def _no_time(self, _prompt: str, _candidate: str, judgement: Judgement) -> Judgement:
+        """In place of a closer look, on the event loop. Raises _NotAtOnce where one is due."""
+        if self._closer and self._closer.doubts(judgement):
+            raise _NotAtOnce
+        return judgement
+
+    def _entries(self, near: Sequence[tuple[int, float]], *, at_once: bool) -> Found:
+        """The entries of (id, cosine) pairs that are still there, in their order. Raises _NotAtOnce where it may not
         read those that memory does not hold."""
         found = {id: entry for id, _ in near if (entry := self._memory.get(id))}
         missing = [id for id, _ in near if id not in found]
         if missing:
-            if not from_disk:
-                raise _OnDisk
+            if at_once:
+                raise _NotAtOnce
             for entry in self._store.get_many(missing):
                 found[entry.id] = entry
                 self._memory.add(entry)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from askonce.cache.rewording import reworded
 from askonce.cache.trees import Trees
 from askonce.cache.words import WordVectors, word_vectors
 
-__all__ = ["PARAMETERS", "Candidate", "Judge", "Judgement", "TrainedJudge", "Vector", "default_judge"]
+__all__ = ["PARAMETERS", "Candidate", "Closer", "Judge", "Judgement", "TrainedJudge", "Vector", "load_judge"]
 
 Vector = NDArray[np.float32]
 """A unit vector of the embedder's dimension."""
@@ -49,10 +49,21 @@ class Judgement:
 
 
 class Judge(Protocol):
-    """Decides whether two prompts ask the same. Called off the event loop; must be thread-safe and deterministic."""
+    """Decides whether two prompts ask the same, in a millisecond. Must be thread-safe and deterministic."""
 
     def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
         """One judgement per candidate, in order. Raising counts as a miss."""
+
+
+@runtime_checkable
+class Closer(Protocol):
+    """A judge that can take a closer look, which takes milliseconds."""
+
+    def doubts(self, judgement: Judgement) -> bool:
+        """Whether a closer look could change this judgement."""
+
+    def look_closer(self, prompt: str, candidate: str, judgement: Judgement) -> Judgement:
+        """A better judgement of one candidate than `judge` gave at once, or the same. Never on the event loop."""
 
 
 class TrainedJudge:
@@ -116,6 +127,20 @@ class TrainedJudge:
         return sketch(read(prompt), self._words)
 
 
-def default_judge() -> Judge:
-    """The judge that ships. It shares nothing with the embedder, whichever that is."""
-    return TrainedJudge.load()
+def load_judge(name: str = "trees") -> Judge:
+    """The judge of this name: "trees", or "deep", which takes a closer look at what those leave in doubt.
+
+    Neither shares anything with the embedder, whichever that is. ValueError for another name, or where what it needs
+    is missing.
+    """
+    if name not in ("trees", "deep"):
+        raise ValueError(f'unknown judge "{name}"; there are: trees, deep')
+    trees = TrainedJudge.load()
+    if name == "trees":
+        return trees
+    from askonce.cache.deep import DeepJudge
+
+    try:
+        return DeepJudge.load(trees)
+    except ImportError as error:
+        raise ValueError(f'judge: deep needs onnxruntime ({error}): pip install "askonce[deep]"') from error

@@ -78,7 +78,7 @@ def _own_management(settings: Settings) -> Iterator[Ask]:
 
     from askonce.accounting import Accounting
     from askonce.cache import Cache, Limits
-    from askonce.cache.judge import default_judge
+    from askonce.cache.judge import load_judge
     from askonce.config import load
     from askonce.manage import create_app
     from askonce.rules import Rules
@@ -90,7 +90,7 @@ def _own_management(settings: Settings) -> Iterator[Ask]:
     rules = Rules(config)
     limits = Limits(config.cache.max_entries, config.cache.max_bytes)
     with asyncio.Runner() as runner:
-        cache = Cache.open(settings.data, embedder=config.embedder, judge=default_judge(), limits=limits)
+        cache = Cache.open(settings.data, embedder=config.embedder, judge=load_judge(config.judge), limits=limits)
         app = create_app(
             cache,
             Accounting(),

@@ -49,7 +49,7 @@ def pairs(
     import asyncio
 
     from askonce.cache import Policy
-    from askonce.cache.judge import default_judge
+    from askonce.cache.judge import load_judge
     from askonce.cli.output import print_json
     from askonce.cli.quality_tables import show_pairs, watching
     from askonce.quality.labelled import read_pairs
@@ -64,7 +64,9 @@ def pairs(
     bound = config.defaults.max_error if max_error is None else max_error
     own, *others = (_embedder(name) for name in (config.embedder, *(embedder or ())))
     with watching() as watch:
-        decided = asyncio.run(contest(found, own, default_judge(), Policy(max_error=bound), beside=others, watch=watch))
+        decided = asyncio.run(
+            contest(found, own, load_judge(config.judge), Policy(max_error=bound), beside=others, watch=watch)
+        )
     report = {"file": str(file), **pairs_report(found, decided, own.name, bound)}
     if plot:
         coverage_plot(plot, decided, labels_of(found), f"{file.name}: {len(found):,} pairs")
@@ -88,7 +90,7 @@ def stream(
     """Ask a cache that starts empty in random order: lines of {"text": …, "cls": …}, where one class is one answer."""
     import asyncio
 
-    from askonce.cache.judge import default_judge
+    from askonce.cache.judge import load_judge
     from askonce.cli.output import print_json
     from askonce.cli.quality_tables import show_stream, watching
     from askonce.quality.labelled import read_stream
@@ -101,7 +103,7 @@ def stream(
     seeds = list(dict.fromkeys(seed or (0,)))
     with watching() as watch:
         audit = config.defaults.audit
-        asked = stream_report(found, own, default_judge(), bounds, seeds=seeds, audit=audit, watch=watch)
+        asked = stream_report(found, own, load_judge(config.judge), bounds, seeds=seeds, audit=audit, watch=watch)
         report = asyncio.run(asked)
     report = {"file": str(file), **report}
     if as_json:
@@ -125,7 +127,7 @@ def tune(
     """Find the max_error for questions like those of FILE (as for `eval pairs`), and print the lines for rules.yaml."""
     import asyncio
 
-    from askonce.cache.judge import default_judge
+    from askonce.cache.judge import load_judge
     from askonce.cli.output import print_json
     from askonce.cli.quality_tables import show_tuned, watching
     from askonce.quality.labelled import read_pairs
@@ -138,7 +140,9 @@ def tune(
     own = _embedder(config.embedder)
     with watching() as watch:
         vectors = known(own, found, watch)
-        tuned = asyncio.run(run(found, vectors, default_judge(), target=target, confidence=confidence, watch=watch))
+        tuned = asyncio.run(
+            run(found, vectors, load_judge(config.judge), target=target, confidence=confidence, watch=watch)
+        )
     if as_json:
         print_json(tune_report(tuned))
     else:

@@ -20,7 +20,7 @@ from askonce.cache import Cache, Candidate, Entry, Filter, Judgement, Limits, Po
 from askonce.cache import index as index_module
 from askonce.cache import indexes as indexes_module
 from askonce.cache.difference import LONGEST
-from askonce.cache.judge import default_judge
+from askonce.cache.judge import load_judge
 from askonce.call import Answer
 
 ASKED = "How do I sort a list in Python?"
@@ -63,7 +63,7 @@ async def test_a_refused_candidate_is_told(bench: Any) -> None:
 
 
 async def test_the_shipping_judge_says_what_spoke_against_it(bench: Any) -> None:
-    bench.judge = default_judge()
+    bench.judge = load_judge()
     await bench.restart()
     await bench.remember("How do I convert 10 miles to km?")
     found = await bench.ask("How do I convert 10 km to miles?")

@@ -112,3 +112,34 @@ def test_an_objection_that_leaves_a_chance_is_not_overruled_by_evidence() -> Non
     found = [(Neighbour("a", HERE, kin=7), 0.9)]
     decision = decide(Doubting(), "?", HERE, found, TWO, evidence=learned(500, 0).pool(b"p"), around=[(7, 0.9)] * 12)
     assert (decision.served, decision.reason) == (None, "number: 5 / 7")
+
+
+class Look:
+    """A closer look whose verdict is known; keeps what it was shown."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+        self.shown: list[tuple[str, str, float]] = []
+
+    def __call__(self, prompt: str, candidate: str, judgement: Judgement) -> Judgement:
+        self.shown.append((prompt, candidate, judgement.probability))
+        return Judgement(self.probability)
+
+
+def test_the_most_probable_is_looked_at_more_closely_where_none_is_served() -> None:
+    look = Look(0.99)
+    decision = decide(Table(a=0.5, b=0.7, c=0.6), "?", HERE, near(a=0.9, b=0.8, c=0.7), TWO, look_closer=look)
+    assert decision.served and (decision.served.prompt, decision.probability) == ("b", 0.99)
+    assert look.shown == [("?", "b", 0.7)]
+
+
+def test_a_closer_look_that_finds_nothing_says_what_it_found() -> None:
+    decision = decide(Table(a=0.5, b=0.7), "?", HERE, near(a=0.9, b=0.8), TWO, look_closer=Look(0.3))
+    assert (decision.served, decision.nearest.prompt, decision.reason) == (None, "b", "probability 0.30 < 0.98")
+
+
+@pytest.mark.parametrize("table", [Table(a=0.99), Table(a=0.0)])
+def test_what_is_served_or_refused_is_not_looked_at(table: Table) -> None:
+    look = Look(0.99)
+    decide(table, "?", HERE, near(a=0.9), TWO, look_closer=look)
+    assert look.shown == []

@@ -15,7 +15,7 @@ from hypercorn.config import Config
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.cache import Cache, Limits
-from askonce.cache.judge import default_judge
+from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.cli import main
 from askonce.manage import create_app
@@ -89,7 +89,7 @@ def remember(cache: Cache, prompt: str, model: str = "gpt-4o") -> str:
 @pytest.fixture
 def data(tmp_path: Path) -> dict[str, str]:
     """prompt -> key of what the folder ./data holds."""
-    cache = Cache.open(tmp_path / "data", judge=default_judge())
+    cache = Cache.open(tmp_path / "data", judge=load_judge())
     keys = {prompt: remember(cache, prompt) for prompt in ("What is the capital of France?", "Name a prime.")}
     keys["[bold]red\x1b[31m\nline"] = remember(cache, "[bold]red\x1b[31m\nline", "o3")
     asyncio.run(cache.close())
@@ -105,7 +105,7 @@ def running(tmp_path: Path) -> Iterator[Callable[..., str]]:
 
 @contextmanager
 def _served(folder: Path, token: str | None) -> Iterator[str]:
-    cache = Cache.open(folder, judge=default_judge())
+    cache = Cache.open(folder, judge=load_judge())
     remember(cache, "What is the capital of France?")
     accounting = Accounting()
     accounting.record(RECORD)

@@ -1,0 +1,133 @@
+"""The deep judge: what it looks at, what it leaves alone, and what it makes of questions that it has not seen."""
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from askonce.cache import Candidate, Judgement, Policy
+from askonce.cache.deep import PARAMETERS, DeepJudge
+from askonce.cache.judge import Closer, load_judge
+
+NOTHING = np.zeros(0, np.float32)
+GUITAR = ("How do I learn to play the guitar?", "What is the best way to learn guitar?")
+PANCAKES = ("How do I make pancakes?", "How are pancakes made?")
+HAMLET = ("Who wrote Hamlet?", "Who is the main character of Hamlet?")
+DOUBTED = Judgement(0.8)
+
+
+@pytest.fixture(scope="module")
+def judge() -> DeepJudge:
+    found = load_judge("deep")
+    assert isinstance(found, DeepJudge)
+    return found
+
+
+def looked(judge: DeepJudge, one: str, other: str) -> tuple[float, float]:
+    """What the trees say, and what both say."""
+    (quick,) = judge.judge(other, NOTHING, [Candidate(one, NOTHING, 0.9)])
+    return quick.probability, judge.look_closer(other, one, quick).probability
+
+
+def test_it_knows_paraphrases_that_the_trees_doubt(judge: DeepJudge) -> None:
+    for pair in (GUITAR, PANCAKES):
+        quick, both = looked(judge, *pair)
+        assert both > quick + 0.1, pair
+    assert looked(judge, *HAMLET)[1] < 0.7, "two questions about one play"
+
+
+@pytest.mark.parametrize(
+    "judgement",
+    [
+        Judgement(0.0, "number: 5 / 7"),
+        Judgement(0.8, "number: 5 / 7"),
+        Judgement(0.1),
+        Judgement(0.99),
+        Judgement(0.995),
+    ],
+)
+def test_what_is_not_in_doubt_is_left_as_it_is(judge: DeepJudge, judgement: Judgement) -> None:
+    assert not judge.doubts(judgement)
+    assert judge.look_closer(*GUITAR, judgement) is judgement
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I learn the " + "very " * 60 + "old guitar?", GUITAR[1]),
+        ("Notes of today. " * 40 + GUITAR[0], "Other notes of yesterday. " * 40 + GUITAR[1]),
+    ],
+)
+def test_what_is_too_long_to_be_read_is_left_as_it_is(judge: DeepJudge, one: str, other: str) -> None:
+    assert judge.look_closer(other, one, DOUBTED) is DOUBTED
+
+
+def test_it_is_the_difference_of_long_prompts_that_is_looked_at(judge: DeepJudge) -> None:
+    document = "The guitar has six strings. It is older than the piano. " * 20
+    long = judge.look_closer(document + PANCAKES[1], document + PANCAKES[0], DOUBTED)
+    assert long == judge.look_closer(PANCAKES[1], PANCAKES[0], DOUBTED) != DOUBTED
+
+
+@pytest.mark.parametrize("text", ["", "?", "\ud800 alone", "日本の首都はどこですか", "a\x00b", "🎸🎸🎸"])
+def test_any_text_is_a_text(judge: DeepJudge, text: str) -> None:
+    found = judge.look_closer(text, GUITAR[0], DOUBTED)
+    assert 0 < found.probability <= DeepJudge.HIGHEST
+
+
+def test_no_score_says_more_than_could_be_shown(judge: DeepJudge) -> None:
+    sure = DeepJudge(judge, lambda one, other: 50.0, 1.0, 0.0)  # type: ignore[arg-type]
+    assert sure.look_closer(*GUITAR, DOUBTED).probability == DeepJudge.HIGHEST
+
+
+def test_threads_share_it(judge: DeepJudge) -> None:
+    alone = looked(judge, *GUITAR)
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(lambda _: looked(judge, *GUITAR), range(64))) == {alone}
+
+
+def test_it_is_small() -> None:
+    assert sum(file.stat().st_size for file in PARAMETERS.iterdir()) < 25_000_000
+
+
+def test_only_the_deep_one_can_look_closer() -> None:
+    assert not isinstance(load_judge(), Closer)
+
+
+def test_without_onnxruntime_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ValueError, match=r'judge: deep needs onnxruntime .*pip install "askonce\[deep\]"'):
+        load_judge("deep")
+
+
+def test_there_are_two() -> None:
+    with pytest.raises(ValueError, match='unknown judge "oracle"; there are: trees, deep'):
+        load_judge("oracle")
+
+
+class Watched(DeepJudge):
+    """Keeps the names of the threads in which a closer look was taken."""
+
+    def __init__(self, judge: DeepJudge) -> None:
+        self.__dict__ |= judge.__dict__
+        self.threads: list[str] = []
+
+    def look_closer(self, prompt: str, candidate: str, judgement: Judgement) -> Judgement:
+        self.threads.append(threading.current_thread().name)
+        return super().look_closer(prompt, candidate, judgement)
+
+
+async def test_a_call_is_answered_by_it_and_never_on_the_event_loop(bench: Any, judge: DeepJudge) -> None:
+    bench.judge = watched = Watched(judge)
+    await bench.restart()
+    entry = await bench.remember(GUITAR[0])
+    policy = Policy(max_error=0.15)
+    for _ in range(2):  # the second time everything is in memory
+        found = await bench.ask(GUITAR[1], policy)
+        assert (found.outcome, found.entry) == ("semantic", entry)
+    assert len(watched.threads) == 2 and threading.main_thread().name not in watched.threads
+    missed = await bench.ask("Who painted the Mona Lisa?", policy)
+    assert missed.outcome == "miss"
+    assert len(watched.threads) == 2, "what the trees are sure of is not looked at"
