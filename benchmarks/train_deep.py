@@ -25,12 +25,12 @@ from benchmarks.train_judge import noise
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from askonce.cache.deep import PARAMETERS, DeepJudge, Transformer
 from askonce.cache.embed import load_embedder
 from askonce.cache.evidence import logit
-from askonce.cache.guards import Pair
 from askonce.cache.judge import Candidate, Judge, load_judge
-from askonce.cache.reading import read
+from askonce.cache.judge.deep import PARAMETERS, DeepJudge, Transformer
+from askonce.cache.judge.guards import Pair
+from askonce.cache.judge.reading import read
 
 WEIGHTS = {"qqp": 1.0, "banking77": 0.5, "made": 0.7, "changed": 0.5}
 """Of one pair in the loss."""

@@ -23,13 +23,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 
 from askonce.cache.embed import load_embedder
-from askonce.cache.features import NAMES, features, sketch
-from askonce.cache.guards import Pair, objection
-from askonce.cache.judge import PARAMETERS
-from askonce.cache.reading import read
-from askonce.cache.rewording import reworded
-from askonce.cache.trees import LEAVES
-from askonce.cache.words import word_vectors
+from askonce.cache.judge.features import NAMES, features, sketch
+from askonce.cache.judge.guards import Pair, objection
+from askonce.cache.judge.reading import read
+from askonce.cache.judge.rewording import reworded
+from askonce.cache.judge.trained import PARAMETERS
+from askonce.cache.judge.trees import LEAVES
+from askonce.cache.judge.words import word_vectors
 
 WEIGHTS = {"qqp": 1.0, "banking77": 0.15, "made": 0.1, "changed": 0.03}
 """Of one pair in training: what people labelled counts more than what was made."""
@@ -107,7 +107,7 @@ def noise(same: Sequence[int]) -> float:
 
 
 def flattened(model: HistGradientBoostingClassifier) -> dict[str, NDArray[np.generic]]:
-    """The arrays of `askonce.cache.trees.Trees`."""
+    """The arrays of `askonce.cache.judge.trees.Trees`."""
     trees = [iteration[0].nodes for iteration in model._predictors]
     tests = (len(trees), LEAVES - 1)
     feature, mask = np.zeros(tests, np.int16), np.full(tests, 0xFFFF, np.uint16)

@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.judge.data import calibrates, held_out, pairs, rows
 
-from askonce.cache import guards
-from askonce.cache.reading import read
+from askonce.cache.judge import guards
+from askonce.cache.judge.reading import read
 from askonce.quality.labelled import Pair, Query
 from askonce.quality.metrics import coverage, labels_of, recall_within
 from askonce.quality.report import Contest

@@ -18,10 +18,10 @@ import orjson
 
 from askonce.cache.embed import Embedder
 from askonce.cache.entry import Entry, Filter, StoreError
-from askonce.cache.guards import Pair, objection
 from askonce.cache.indexes import Indexes
 from askonce.cache.judge import Vector
-from askonce.cache.reading import read
+from askonce.cache.judge.guards import Pair, objection
+from askonce.cache.judge.reading import read
 from askonce.cache.store import Store
 from askonce.cache.transfer import FOREVER
 from askonce.call import Answer

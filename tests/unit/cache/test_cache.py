@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from askonce.cache import Cache, Candidate, Entry, Filter, Judgement, Limits, Policy, StoreError, Vector
 from askonce.cache import index as index_module
 from askonce.cache import indexes as indexes_module
-from askonce.cache.difference import LONGEST
 from askonce.cache.judge import load_judge
+from askonce.cache.judge.difference import LONGEST
 from askonce.call import Answer
 
 ASKED = "How do I sort a list in Python?"

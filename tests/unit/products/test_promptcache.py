@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from askonce.cache import Cache, Candidate, Entry, Judgement, Lookup, Policy, Vector
-from askonce.cache.difference import LONGEST
+from askonce.cache.judge.difference import LONGEST
 from askonce.call import Answer, Call, Reply, Request
 from askonce.config import parse
 from askonce.exchange import Exchange

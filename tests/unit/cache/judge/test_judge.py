@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.cache.difference import LONG
-from askonce.cache.judge import PARAMETERS, Candidate, TrainedJudge
+from askonce.cache.judge import Candidate
+from askonce.cache.judge.difference import LONG
+from askonce.cache.judge.trained import PARAMETERS, TrainedJudge
 
 NOWHERE = np.zeros(256, dtype=np.float32)
 SERVED = 0.98

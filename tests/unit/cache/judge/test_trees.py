@@ -5,7 +5,7 @@ import pytest
 from benchmarks.train_judge import flattened
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from askonce.cache.trees import LEAVES, Trees
+from askonce.cache.judge.trees import LEAVES, Trees
 
 
 def test_they_agree_with_what_grew_them() -> None:

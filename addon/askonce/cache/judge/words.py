@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from askonce.cache.embed import _load_wordllama
-from askonce.cache.lexicon import FUNCTION_WORDS, stem
+from askonce.cache.judge.lexicon import FUNCTION_WORDS, stem
 
 __all__ = ["WordVector", "WordVectors", "word_vectors"]
 

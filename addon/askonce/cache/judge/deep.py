@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from askonce.cache.difference import difference
 from askonce.cache.evidence import logit
-from askonce.cache.judge import Candidate, Judge, Judgement, TrainedJudge, Vector
+from askonce.cache.judge.base import Candidate, Judge, Judgement, Vector
+from askonce.cache.judge.difference import difference
+from askonce.cache.judge.trained import TrainedJudge
 
 __all__ = ["PARAMETERS", "DeepJudge", "Transformer"]
 

@@ -12,10 +12,10 @@ from operator import mul
 import numpy as np
 from numpy.typing import NDArray
 
-from askonce.cache.guards import Pair
-from askonce.cache.lexicon import FILLERS, are_synonyms, stem
-from askonce.cache.reading import Reading
-from askonce.cache.words import WordVectors
+from askonce.cache.judge.guards import Pair
+from askonce.cache.judge.lexicon import FILLERS, are_synonyms, stem
+from askonce.cache.judge.reading import Reading
+from askonce.cache.judge.words import WordVectors
 
 __all__ = ["NAMES", "Sketch", "features", "sketch"]
 

@@ -7,9 +7,9 @@ pairs that are equal word for word, so the judge takes them for the same; whatev
 
 from collections import Counter
 
-from askonce.cache.guards import Pair
-from askonce.cache.lexicon import FILLERS, FUNCTION_WORDS, are_synonyms, stem
-from askonce.cache.reading import Reading
+from askonce.cache.judge.guards import Pair
+from askonce.cache.judge.lexicon import FILLERS, FUNCTION_WORDS, are_synonyms, stem
+from askonce.cache.judge.reading import Reading
 
 __all__ = ["reworded"]
 

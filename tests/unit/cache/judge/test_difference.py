@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.cache.difference import LONG, difference
+from askonce.cache.judge.difference import LONG, difference
 
 REPORT = (
     "The plant in Lyon made 400 tons of glass. Output rose in spring, then fell. Two ovens were replaced in May. " * 6

@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
 
-from askonce.cache.lexicon import (
+from askonce.cache.judge.lexicon import (
     ACTIONS,
     ANTONYMS,
     BASES,
@@ -24,7 +24,7 @@ from askonce.cache.lexicon import (
     are_synonyms,
     stem,
 )
-from askonce.cache.reading import Reading, Word, read
+from askonce.cache.judge.reading import Reading, Word, read
 
 __all__ = ["GUARDS", "Objection", "Pair", "objection", "objections", "renumbered"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from askonce.cache.lexicon import (
+from askonce.cache.judge.lexicon import (
     FILLERS,
     FOREIGN,
     FUNCTION_WORDS,

@@ -1,69 +1,25 @@
-"""Whether one answer serves two prompts: the seam through which judges come, and the judge that ships.
-
-A judge sees only text and vectors of prompts in the same partition; everything that must be equal already is.
-"""
+"""The judge that ships: guards, plain rewordings, and boosted trees for the rest."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from askonce.cache.difference import difference
-from askonce.cache.features import NAMES, Sketch, features, sketch
-from askonce.cache.guards import Pair, objection, renumbered
-from askonce.cache.reading import read
-from askonce.cache.rewording import reworded
-from askonce.cache.trees import Trees
-from askonce.cache.words import WordVectors, word_vectors
+from askonce.cache.judge.base import Candidate, Judgement, Vector
+from askonce.cache.judge.difference import difference
+from askonce.cache.judge.features import NAMES, Sketch, features, sketch
+from askonce.cache.judge.guards import Pair, objection, renumbered
+from askonce.cache.judge.reading import read
+from askonce.cache.judge.rewording import reworded
+from askonce.cache.judge.trees import Trees
+from askonce.cache.judge.words import WordVectors, word_vectors
 
-__all__ = ["PARAMETERS", "Candidate", "Closer", "Judge", "Judgement", "TrainedJudge", "Vector", "load_judge"]
-
-Vector = NDArray[np.float32]
-"""A unit vector of the embedder's dimension."""
+__all__ = ["PARAMETERS", "TrainedJudge"]
 
 PARAMETERS = Path(__file__).parent / "params" / "judge.npz"
 """The parameters that ship; docs/judge.md is their card."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A stored prompt near the asked one."""
-
-    prompt: str
-    vector: Vector
-    cosine: float
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The probability that the candidate's answer serves the asked prompt, and what spoke against it."""
-
-    probability: float
-    reason: str = ""
-    """The guard that refused ("number: 5 / 7"), or empty."""
-
-
-class Judge(Protocol):
-    """Decides whether two prompts ask the same, in a millisecond. Must be thread-safe and deterministic."""
-
-    def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
-        """One judgement per candidate, in order. Raising counts as a miss."""
-
-
-@runtime_checkable
-class Closer(Protocol):
-    """A judge that can take a closer look, which takes milliseconds."""
-
-    def doubts(self, judgement: Judgement) -> bool:
-        """Whether a closer look could change this judgement."""
-
-    def look_closer(self, prompt: str, candidate: str, judgement: Judgement) -> Judgement:
-        """A better judgement of one candidate than `judge` gave at once, or the same. Never on the event loop."""
 
 
 class TrainedJudge:
@@ -125,22 +81,3 @@ class TrainedJudge:
 
     def _make_sketch(self, prompt: str) -> Sketch:
         return sketch(read(prompt), self._words)
-
-
-def load_judge(name: str = "trees") -> Judge:
-    """The judge of this name: "trees", or "deep", which takes a closer look at what those leave in doubt.
-
-    Neither shares anything with the embedder, whichever that is. ValueError for another name, or where what it needs
-    is missing.
-    """
-    if name not in ("trees", "deep"):
-        raise ValueError(f'unknown judge "{name}"; there are: trees, deep')
-    trees = TrainedJudge.load()
-    if name == "trees":
-        return trees
-    from askonce.cache.deep import DeepJudge
-
-    try:
-        return DeepJudge.load(trees)
-    except ImportError as error:
-        raise ValueError(f'judge: deep needs onnxruntime ({error}): pip install "askonce[deep]"') from error

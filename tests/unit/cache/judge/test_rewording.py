@@ -2,9 +2,9 @@
 
 import pytest
 
-from askonce.cache.guards import Pair
-from askonce.cache.reading import read
-from askonce.cache.rewording import reworded
+from askonce.cache.judge.guards import Pair
+from askonce.cache.judge.reading import read
+from askonce.cache.judge.rewording import reworded
 
 ONE = [
     ("What is the capital of France?", "Tell me the capital city of France."),

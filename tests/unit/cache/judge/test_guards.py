@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.cache.guards import Pair, objection, objections, renumbered
-from askonce.cache.reading import read
+from askonce.cache.judge.guards import Pair, objection, objections, renumbered
+from askonce.cache.judge.reading import read
 
 CONTRADICTIONS = [
     ("number", "What is 5% of 80?", "What is 7% of 80?"),

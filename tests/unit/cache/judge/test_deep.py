@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from askonce.cache import Candidate, Judgement, Policy
-from askonce.cache.deep import PARAMETERS, DeepJudge
 from askonce.cache.judge import Closer, load_judge
+from askonce.cache.judge.deep import PARAMETERS, DeepJudge
 
 NOTHING = np.zeros(0, np.float32)
 GUITAR = ("How do I learn to play the guitar?", "What is the best way to learn guitar?")

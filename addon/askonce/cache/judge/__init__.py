@@ -1,0 +1,29 @@
+"""Whether one answer serves two prompts: how prompts are read and compared, and the judges.
+
+From text to verdict: `reading` (with `lexicon`), `difference`, `guards`, `rewording`, `features` (with `words`),
+`trees`; put together in `trained`, and looked at more closely in `deep`.
+"""
+
+from askonce.cache.judge.base import Candidate, Closer, Judge, Judgement, Vector
+from askonce.cache.judge.trained import TrainedJudge
+
+__all__ = ["Candidate", "Closer", "Judge", "Judgement", "Vector", "load_judge"]
+
+
+def load_judge(name: str = "trees") -> Judge:
+    """The judge of this name: "trees", or "deep", which takes a closer look at what those leave in doubt.
+
+    Neither shares anything with the embedder, whichever that is. ValueError for another name, or where what it needs
+    is missing.
+    """
+    if name not in ("trees", "deep"):
+        raise ValueError(f'unknown judge "{name}"; there are: trees, deep')
+    trees = TrainedJudge.load()
+    if name == "trees":
+        return trees
+    from askonce.cache.judge.deep import DeepJudge
+
+    try:
+        return DeepJudge.load(trees)
+    except ImportError as error:
+        raise ValueError(f'judge: deep needs onnxruntime ({error}): pip install "askonce[deep]"') from error
