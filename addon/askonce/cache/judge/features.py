@@ -272,9 +272,9 @@ def features(one: Sketch, other: Sketch, pair: Pair) -> list[float]:
         row += (x, y) if x < y else (y, x)
     names = set(a.names), set(b.names)
     row += (len(names[0] - b.token_set) + len(names[1] - a.token_set), len(names[0] & names[1]))
-    roles = {w.stem: w.role for w in a.words}
-    row.append(sum(roles.get(w.stem, w.role) != w.role for w in b.words))
-    row += (len(a.negated) + len(b.negated), len(a.numbers), a.scopes != b.scopes, a.lead != b.lead)
+    row.append(_roles_differ(a, b))
+    numbers = max(len(a.numbers), len(b.numbers))
+    row += (len(a.negated) + len(b.negated), numbers, a.scopes != b.scopes, a.lead != b.lead)
     flags = [0.0] * len(_GROUPS)
     for group in one.groups ^ other.groups:
         flags[group] = 1.0
@@ -343,9 +343,15 @@ def _overlap(a: frozenset[object], b: frozenset[object]) -> tuple[float, float]:
     return common / (len(a) + len(b) - common or 1), common / (min(len(a), len(b)) or 1)
 
 
+def _roles_differ(a: Reading, b: Reading) -> int:
+    """Common words whose roles differ, each in the role that it has first."""
+    mine, theirs = ({word.stem: word.role for word in reversed(side.words)} for side in (a, b))
+    return sum(theirs.get(stem, role) != role for stem, role in mine.items())
+
+
 def _inversions(x: Sequence[int], y: Sequence[int]) -> float:
-    """The share of pairs of common words that stand the other way round."""
-    place = {word: index for index, word in enumerate(y)}
+    """The share of pairs of common words that stand the other way round, each where it stands first."""
+    place = {word: index for index, word in enumerate(dict.fromkeys(y))}
     places = [place[word] for word in dict.fromkeys(x) if word in place]
     pairs = len(places) * (len(places) - 1) // 2
     if not pairs or places == sorted(places):
