@@ -242,6 +242,7 @@ def features(one: Sketch, other: Sketch, pair: Pair) -> list[float]:
     """The row of numbers named by `NAMES` for the two prompts of `pair`."""
     partners = one.units @ other.units.T
     np.maximum(partners, one.stems[:, None] == other.stems, out=partners)
+    np.minimum(partners, 1.0, out=partners)  # rounding, which depends on whose side is first, is no likeness
     if pair.only_a and pair.only_b:
         _meet_synonyms(partners, one, other, pair)
     best_a, best_b = partners.max(axis=1), partners.max(axis=0)
