@@ -77,9 +77,13 @@ class Askonce:
     async def running(self) -> None:
         ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), connection_strategy="lazy")
         self.runtime.watch(self.reload)
-        asyncio_utils.create_task(self.runtime.warm_up(), name="warm up", keep_ref=True)
+        asyncio_utils.create_task(self._warm_up(), name="warm up", keep_ref=True)
         with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    async def _warm_up(self) -> None:
+        await self.runtime.warm_up()
+        await self.runtime.settle()
 
     def _on_hangup(self) -> None:
         asyncio_utils.create_task(self._reload_quietly(), name="reload", keep_ref=True)

@@ -54,6 +54,10 @@ __all__ = ["Runtime"]
 
 logger = logging.getLogger("askonce")
 
+_SETTLED = 2.0
+"""Seconds of being ready after which a proxy is taken for one that stays: its first calls, and one that serves a single
+command, are not made to wait for what pays later."""
+
 
 class Runtime:
     """The long-lived half of Askonce. Raises ConfigError, StoreError or OSError where it cannot start."""
@@ -196,6 +200,11 @@ class Runtime:
             await self.cache.restore(self._cassette.records)
             self._is_loaded = True
         self.not_ready = "stopping" if self._closing.is_set() else None
+
+    async def settle(self) -> None:
+        """Do what pays for a proxy that stays, once this one has stayed a while."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), _SETTLED)
         if not self._closing.is_set():
             await self._workers.run(use_huge_pages)
 

@@ -10,6 +10,7 @@ import pytest
 
 from askonce import trust
 from askonce.cache import StoreError
+from askonce.cache.judge.deep import DeepJudge
 from askonce.config import ConfigError
 from askonce.runtime import Runtime
 from askonce.settings import Settings
@@ -80,9 +81,33 @@ async def test_it_is_ready_once_everything_is_loaded_and_not_while_it_stops(sett
     await runtime.close()
 
 
+async def test_what_pays_for_a_proxy_that_stays_is_not_done_for_one_that_stops(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = list[str]()
+    monkeypatch.setattr("askonce.runtime._SETTLED", 0.05)
+    monkeypatch.setattr("askonce.runtime.use_huge_pages", lambda: done.append("huge pages"))
+    await runtime.settle()
+    assert done == ["huge pages"]
+    monkeypatch.setattr("askonce.runtime._SETTLED", 60)
+    settling = asyncio.ensure_future(runtime.settle())
+    await asyncio.sleep(0)
+    runtime._closing.set()
+    await asyncio.wait_for(settling, 5)
+    assert done == ["huge pages"]
+
+
+async def test_the_judge_that_rules_yaml_names_is_the_one_that_is_asked(settings: Settings) -> None:
+    settings.rules.write_text(rules("api.openai.com") + "judge: deep\n")
+    runtime = Runtime(settings)
+    assert isinstance(runtime.cache._finder._judge, DeepJudge)
+    await runtime.close()
+
+
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
+        (rules("api.openai.com") + "judge: oracle\n", "judge: .*'trees' or 'deep'"),
         ("version: 1\nupstreams: []\n", r"rules\.yaml:2: upstreams: expected at least one"),
         (rules("api.openai.com") + "embedder: word2vec\n", "word2vec.*wordllama"),
     ],
