@@ -10,7 +10,7 @@ import logging
 import signal
 import sys
 
-from mitmproxy import master, options
+from mitmproxy import exceptions, master, options
 from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
 
 from askonce import dispatch, trust
@@ -54,7 +54,7 @@ def serve(settings: Settings, *, web: bool = False) -> int:
     try:
         trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
         return asyncio.run(_serve(settings, web))
-    except (ConfigError, StoreError, trust.TrustError, OSError, ValueError) as error:
+    except (ConfigError, StoreError, trust.TrustError, exceptions.OptionsError, OSError, ValueError) as error:
         print(f"askonce: {error}", file=sys.stderr)  # noqa: T201
         return 1
 

@@ -181,3 +181,12 @@ def test_an_embedder_that_does_not_exist(askonce: Askonce, pairs: Path) -> None:
         2,
         'askonce: unknown embedder "word2vec"; there are: wordllama, openai:<model>@<base_url>\n',
     )
+
+
+def test_a_judge_that_cannot_be_had(askonce: Askonce, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    rules = pairs.with_name("deep.yaml")
+    rules.write_text("version: 1\nupstreams: [{name: a, hosts: [a.test], paths: [/v1], wire: generic}]\njudge: deep\n")
+    done = askonce("eval", "pairs", pairs, "--rules", rules)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("askonce: judge: deep needs onnxruntime") and done.err.count("\n") == 1

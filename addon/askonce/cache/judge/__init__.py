@@ -7,17 +7,21 @@ From text to verdict: `reading` (with `lexicon`), `difference`, `guards`, `rewor
 from askonce.cache.judge.base import Candidate, Closer, Judge, Judgement, Vector
 from askonce.cache.judge.trained import TrainedJudge
 
-__all__ = ["Candidate", "Closer", "Judge", "Judgement", "Vector", "load_judge"]
+__all__ = ["Candidate", "Closer", "Judge", "JudgeError", "Judgement", "Vector", "load_judge"]
+
+
+class JudgeError(ValueError):
+    """There is no such judge, or what it needs is missing; the message says which there are, or how to get it."""
 
 
 def load_judge(name: str = "trees") -> Judge:
     """The judge of this name: "trees", or "deep", which takes a closer look at what those leave in doubt.
 
-    Neither shares anything with the embedder, whichever that is. ValueError for another name, or where what it needs
-    is missing.
+    Neither shares anything with the embedder, whichever that is. Raises JudgeError for another name, or where what it
+    needs is missing.
     """
     if name not in ("trees", "deep"):
-        raise ValueError(f'unknown judge "{name}"; there are: trees, deep')
+        raise JudgeError(f'unknown judge "{name}"; there are: trees, deep')
     trees = TrainedJudge.load()
     if name == "trees":
         return trees
@@ -26,4 +30,4 @@ def load_judge(name: str = "trees") -> Judge:
     try:
         return DeepJudge.load(trees)
     except ImportError as error:
-        raise ValueError(f'judge: deep needs onnxruntime ({error}): pip install "askonce[deep]"') from error
+        raise JudgeError(f'judge: deep needs onnxruntime ({error}): pip install "askonce[deep]"') from error
