@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from askonce import trust
 from askonce.cache import StoreError
@@ -95,6 +96,10 @@ async def test_what_pays_for_a_proxy_that_stays_is_not_done_for_one_that_stops(
     runtime._closing.set()
     await asyncio.wait_for(settling, 5)
     assert done == ["huge pages"]
+
+
+async def test_no_lookup_waits_for_a_second_core(runtime: Runtime) -> None:
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
 
 
 async def test_the_judge_that_rules_yaml_names_is_the_one_that_is_asked(settings: Settings) -> None:
