@@ -1,7 +1,8 @@
 """What the judge knows of a pair of prompts: a fixed row of numbers over their words, vectors and readings.
 
-Every feature is symmetric in the two prompts and cheap: a pair costs a few small numpy calls. `NAMES` fixes the order;
-the shipped parameters carry it too, and a mismatch is refused when they are loaded.
+A pair costs a few small numpy calls. A few features depend on which prompt is first (a word that stands twice,
+rounding), so the judge asks in the texts' own order. `NAMES` fixes the order of the numbers; the shipped parameters
+carry it too, and a mismatch is refused when they are loaded.
 """
 
 from collections.abc import Sequence
@@ -242,7 +243,6 @@ def features(one: Sketch, other: Sketch, pair: Pair) -> list[float]:
     """The row of numbers named by `NAMES` for the two prompts of `pair`."""
     partners = one.units @ other.units.T
     np.maximum(partners, one.stems[:, None] == other.stems, out=partners)
-    np.minimum(partners, 1.0, out=partners)  # rounding, which depends on whose side is first, is no likeness
     if pair.only_a and pair.only_b:
         _meet_synonyms(partners, one, other, pair)
     best_a, best_b = partners.max(axis=1), partners.max(axis=0)
@@ -273,9 +273,9 @@ def features(one: Sketch, other: Sketch, pair: Pair) -> list[float]:
         row += (x, y) if x < y else (y, x)
     names = set(a.names), set(b.names)
     row += (len(names[0] - b.token_set) + len(names[1] - a.token_set), len(names[0] & names[1]))
-    row.append(_roles_differ(a, b))
-    numbers = max(len(a.numbers), len(b.numbers))
-    row += (len(a.negated) + len(b.negated), numbers, a.scopes != b.scopes, a.lead != b.lead)
+    roles = {w.stem: w.role for w in a.words}
+    row.append(sum(roles.get(w.stem, w.role) != w.role for w in b.words))
+    row += (len(a.negated) + len(b.negated), len(a.numbers), a.scopes != b.scopes, a.lead != b.lead)
     flags = [0.0] * len(_GROUPS)
     for group in one.groups ^ other.groups:
         flags[group] = 1.0
@@ -344,15 +344,9 @@ def _overlap(a: frozenset[object], b: frozenset[object]) -> tuple[float, float]:
     return common / (len(a) + len(b) - common or 1), common / (min(len(a), len(b)) or 1)
 
 
-def _roles_differ(a: Reading, b: Reading) -> int:
-    """Common words whose roles differ, each in the role that it has first."""
-    mine, theirs = ({word.stem: word.role for word in reversed(side.words)} for side in (a, b))
-    return sum(theirs.get(stem, role) != role for stem, role in mine.items())
-
-
 def _inversions(x: Sequence[int], y: Sequence[int]) -> float:
-    """The share of pairs of common words that stand the other way round, each where it stands first."""
-    place = {word: index for index, word in enumerate(dict.fromkeys(y))}
+    """The share of pairs of common words that stand the other way round."""
+    place = {word: index for index, word in enumerate(y)}
     places = [place[word] for word in dict.fromkeys(x) if word in place]
     pairs = len(places) * (len(places) - 1) // 2
     if not pairs or places == sorted(places):
