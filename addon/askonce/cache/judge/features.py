@@ -1,8 +1,8 @@
 """What the judge knows of a pair of prompts: a fixed row of numbers over their words, vectors and readings.
 
-A pair costs a few small numpy calls. A few features depend on which prompt is first (a word that stands twice,
-rounding), so the judge asks in the texts' own order. `NAMES` fixes the order of the numbers; the shipped parameters
-carry it too, and a mismatch is refused when they are loaded.
+A pair costs a few small numpy calls. The prompt that is asked comes first, as in training: of a word that stands twice,
+and of numbers, some features tell the two apart. `NAMES` fixes the order of the features; the shipped parameters carry
+it too, and a mismatch is refused when they are loaded.
 """
 
 from collections.abc import Sequence

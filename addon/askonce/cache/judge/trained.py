@@ -70,9 +70,7 @@ class TrainedJudge:
                 judgements.append(Judgement(self.REWORDED))
             else:
                 judgements.append(None)
-                first, second = sorted(compared)  # one order, so that both sides are judged alike to the last bit
-                pair = pair if first == compared[0] else Pair(pair.b, pair.a)
-                rows.append(features(self._sketch(first), self._sketch(second), pair))
+                rows.append(features(self._sketch(compared[0]), self._sketch(compared[1]), pair))
         chances = iter(self._chances(rows) if rows else [])
         return [judgement or Judgement(next(chances)) for judgement in judgements]
 
