@@ -262,6 +262,8 @@ class Decision(TypedDict):
 class Stats(Summary):
     """Everything since the process started."""
 
+    in_flight: int
+    """Calls that have come in and are not over: not counted yet, nor their answers kept."""
     since: str
     uptime_seconds: float
     upstreams: dict[str, Summary]
@@ -298,7 +300,7 @@ def _printable(text: str) -> str:
 
 
 class Accounting:
-    """Counts finished calls. Safe to use from any thread."""
+    """Counts calls. Safe to use from any thread."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -310,6 +312,22 @@ class Accounting:
         self._faults = Counter[str]()
         self._latest: deque[tuple[float, CallRecord]] = deque(maxlen=_LATEST)
         self._failing: dict[str, bool] = {}
+        self._in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that began and have not ended: none of them is recorded yet."""
+        return self._in_flight
+
+    def begin(self) -> None:
+        """A call has come in."""
+        with self._lock:
+            self._in_flight += 1
+
+    def end(self) -> None:
+        """A call is over, its answer kept and all of it recorded."""
+        with self._lock:
+            self._in_flight -= 1
 
     def record(self, call: CallRecord) -> None:
         """Count a finished call."""
@@ -422,6 +440,7 @@ class Accounting:
             latest = [_decision(moment, call) for moment, call in reversed(self._latest)]
         return {
             **_summary(self.sums(lambda labels: labels.outcome)),
+            "in_flight": self.in_flight,
             "since": rfc3339(self._started),
             "uptime_seconds": self.uptime,
             "upstreams": self._summaries(lambda labels: labels.upstream),

@@ -54,6 +54,8 @@ class Exchange:
     """Seconds that the decision took."""
     unkept: str = ""
     """Why the provider's answer was not kept; empty where it was, or none came."""
+    is_over: bool = False
+    """It is counted."""
 
     @property
     def outcome(self) -> Outcome:

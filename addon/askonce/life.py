@@ -91,11 +91,17 @@ class Life:
         self._clock = clock
 
     def begin(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
-        """Read and identify a call whose body is whole. With terms of its own, `request.raw` is None."""
-        return self._reader.read(rule, request, terms)
+        """Read and identify a call whose body is whole. With terms of its own, `request.raw` is None.
+
+        Whoever begins one accounts for it in the end.
+        """
+        exchange = self._reader.read(rule, request, terms)
+        self.accounting.begin()
+        return exchange
 
     def pass_by(self, rule: Rule, request: Request, why: str) -> Exchange:
         """A call that is none to answer, a WebSocket or gRPC: it is counted, and nothing of it is read."""
+        self.accounting.begin()
         return Exchange(rule, request, time.perf_counter(), bypass=why)
 
     def recall(self, exchange: Exchange) -> Reply | None:
@@ -379,7 +385,10 @@ class Life:
     def account(
         self, exchange: Exchange, *, usage: Usage | None = None, stored: bool = False, seconds: float | None = None
     ) -> None:
-        """Count a call that is over, and let those go on who wait for it."""
+        """Count a call that is over, once, and let those go on who wait for it."""
+        if exchange.is_over:
+            return
+        exchange.is_over = True
         self.land(exchange, "failed" if exchange.status == 0 else "unstorable")
         seconds = time.perf_counter() - exchange.started if seconds is None else seconds
         price = self.rules.price(exchange.call.model) if exchange.served and exchange.call else None
@@ -389,6 +398,7 @@ class Life:
             exchange.terms.over(record)
         except Exception as error:  # fail open: the call is over
             self._faults.report("counting a product's call", error, "the call was answered")
+        self.accounting.end()
 
     def _policy(self, exchange: Exchange) -> Policy:
         behaviour, call = exchange.rule.behaviour, exchange.call

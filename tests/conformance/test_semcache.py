@@ -6,7 +6,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -56,12 +56,6 @@ def housed(start_module_proxy: StartProxy, _provider: Provider, tmp_path_factory
 
 def chat(question: str, **more: Any) -> dict[str, Any]:
     return {"model": "gpt-4o", "messages": [{"role": "user", "content": question}], **more}
-
-
-def settled(proxy: Proxy) -> Callable[[], None]:
-    """Call what is returned to wait until one more call is over, and its answer kept."""
-    before = proxy.get("/v1/stats")["calls"]
-    return lambda: proxy.settle(before + 1)
 
 
 def post(http: httpx.Client, path: str, body: Any, **headers: str) -> httpx.Response:
@@ -188,12 +182,11 @@ def test_with_a_token_put_and_get_need_it_unless_the_rules_say_otherwise(
 def test_openai_sdk_without_v1(proxy: Proxy, provider: Provider, base: str, api_key: str) -> None:
     with openai.OpenAI(base_url=proxy.url + base, api_key=api_key, max_retries=0) as sdk:
         for expected in (None, "hit"):
-            done = settled(proxy)
             raw = sdk.chat.completions.with_raw_response.create(**chat(FRANCE))
             assert raw.parse().choices[0].message.content == PARIS
             assert raw.headers.get("x-cache-status") == expected
             assert raw.headers["content-type"] == "application/json"
-            done()
+            proxy.settle()
         reworded = sdk.chat.completions.with_raw_response.create(**chat(REWORDED))
         assert reworded.headers["x-cache-status"] == "hit"
         streamed = list(sdk.chat.completions.create(**chat(FRANCE), stream=True))
@@ -207,18 +200,16 @@ def test_anthropic_sdk(proxy: Proxy, provider: Provider, base: str, api_key: str
     asked["messages"] = [{"role": "user", "content": FRANCE}]
     with anthropic.Anthropic(base_url=proxy.url + base, api_key=api_key, max_retries=0) as sdk:
         for expected in (None, "hit"):
-            done = settled(proxy)
             raw = sdk.messages.with_raw_response.create(**asked)
             assert raw.parse().content[0].text == PARIS  # type: ignore[union-attr]
             assert raw.headers.get("x-cache-status") == expected
-            done()
+            proxy.settle()
     assert (provider.calls(), provider.last()["host"]) == (1, "api.anthropic.com")
 
 
 def test_the_two_formats_share_nothing(http: httpx.Client, proxy: Proxy, provider: Provider) -> None:
-    done = settled(proxy)
     post(http, "/chat/completions", chat(FRANCE)).raise_for_status()
-    done()
+    proxy.settle()
     answer = post(http, "/v1/messages", chat(FRANCE, max_tokens=9)).raise_for_status().json()
     assert (answer["type"], provider.calls()) == ("message", 2)
 
@@ -377,18 +368,16 @@ def test_the_wire_formats_own_prompt_may_be_reworded(
     http: httpx.Client, proxy: Proxy, provider: Provider, header: str
 ) -> None:
     path = {header: "$.messages[-1].content"}
-    done = settled(proxy)
     post(http, "/chat/completions", chat(FRANCE), **path).raise_for_status()
-    done()
+    proxy.settle()
     assert post(http, "/chat/completions", chat(REWORDED), **path).headers["x-cache-status"] == "hit"
     assert provider.calls() == 1
 
 
 @pytest.mark.parametrize("path", ["$.messages[0].content", "$.messages[*].role", "$.model", "$..content"])
 def test_a_callers_path_never_loosens(http: httpx.Client, proxy: Proxy, provider: Provider, path: str) -> None:
-    done = settled(proxy)
     post(http, "/chat/completions", two(FRANCE, "And of Germany?"), x_llm_prompt=path).raise_for_status()
-    done()
+    proxy.settle()
     for other in (
         two(REWORDED, "And of Germany?"),
         two(FRANCE, "And of Italy?"),
@@ -404,9 +393,8 @@ def test_a_callers_path_never_loosens(http: httpx.Client, proxy: Proxy, provider
 def test_a_callers_path_elsewhere_allows_only_the_same_call(
     http: httpx.Client, proxy: Proxy, provider: Provider
 ) -> None:
-    done = settled(proxy)
     post(http, "/chat/completions", chat(FRANCE)).raise_for_status()
-    done()
+    proxy.settle()
     assert "x-cache-status" in post(http, "/chat/completions", chat(REWORDED)).headers
     assert "x-cache-status" in post(http, "/chat/completions", chat(FRANCE), x_llm_prompt="$.model").headers
     assert "x-cache-status" not in post(http, "/chat/completions", chat(REWORDED), x_llm_prompt="$.model").headers
@@ -450,10 +438,9 @@ def test_the_generic_endpoint_answers_again(housed: Proxy, provider: Provider, b
             for expected in (None, "hit"):
                 if expected is None:
                     provider.script('{"answer": "Paris"}')
-                done = settled(housed)
                 response = post(http, GENERIC, asked, x_llm_proxy_prompt=path, **headers)
                 assert (response.json(), response.headers.get("x-cache-status")) == ({"answer": "Paris"}, expected)
-                done()
+                housed.settle()
             assert provider.calls() == before + 1
             provider.script('{"answer": "asked again"}')
             again = post(http, GENERIC, asked | {"query": REWORDED}, x_llm_proxy_prompt=path, **headers)
@@ -466,9 +453,8 @@ def test_where_the_rule_names_no_prompt_only_the_same_body_is_answered(
 ) -> None:
     """The caller's path is good enough to say where the prompt is, not to say what may be reworded."""
     headers = {"x_llm_proxy_upstream": OPENAI, "x_llm_proxy_prompt": "$.messages[0].content"}
-    done = settled(proxy)
     post(http, GENERIC, two(FRANCE, "Is that so?"), **headers).raise_for_status()
-    done()
+    proxy.settle()
     assert "x-cache-status" not in post(http, GENERIC, two(REWORDED, "Is that so?"), **headers).headers
     assert "x-cache-status" in post(http, GENERIC, two(FRANCE, "Is that so?"), **headers).headers
 
@@ -528,9 +514,8 @@ def test_metrics_count_a_hit_and_a_miss(http: httpx.Client, proxy: Proxy, provid
 
     hits, misses = counted()
     for _ in range(2):
-        done = settled(proxy)
         post(http, "/chat/completions", chat(FRANCE)).raise_for_status()
-        done()
+        proxy.settle()
     assert counted() == (hits + 1, misses + 1)
     names = {line.split()[2] for line in http.get("/metrics").text.splitlines() if line.startswith("# TYPE")}
     assert {"semcache_chat_completion_http_requests", "semcache_cache_size", "semcache_memory_usage"} <= names

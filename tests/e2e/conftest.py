@@ -193,11 +193,11 @@ class Proxy:
         """A JSON document of the management API, on the proxy's own port."""
         return self._manage.get(path).raise_for_status().json()
 
-    def settle(self, accounted: int) -> None:
-        """Wait until this many calls since the process started are over: counted, and stored where they are to be."""
+    def settle(self) -> None:
+        """Wait until no call is in flight: those that were answered are counted, and stored where they are to be."""
         end = time.monotonic() + STOP_SECONDS
-        while (calls := self.get("/v1/stats")["calls"]) < accounted:
-            assert time.monotonic() < end, f"{calls} calls are over, not {accounted}"
+        while calls := self.get("/v1/stats")["in_flight"]:
+            assert time.monotonic() < end, f"{calls} calls are still in flight"
             time.sleep(0.01)
 
     def log(self) -> str:

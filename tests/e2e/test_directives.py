@@ -41,7 +41,6 @@ def status(response: httpx.Response) -> dict[str, object]:
 
 
 def test_each_directive_in_turn(proxy: Proxy, provider: Provider, app: httpx.Client) -> None:
-    accounted = proxy.get("/v1/stats")["calls"]
     refused = ask(app, "only-if-cached")
     assert (refused.status_code, refused.headers["x-should-retry"]) == (504, "false")
     assert status(refused) == {"fwd": http_sf.Token("miss"), "detail": http_sf.Token("only-if-cached")}
@@ -50,7 +49,7 @@ def test_each_directive_in_turn(proxy: Proxy, provider: Provider, app: httpx.Cli
 
     assert status(ask(app, "no-store")) == {"fwd": http_sf.Token("bypass"), "detail": http_sf.Token("no-store")}
     assert status(ask(app)) == {"fwd": http_sf.Token("miss"), "stored": True}
-    proxy.settle(accounted + 3)
+    proxy.settle()
     assert provider.calls() == 2
 
     for control in ("", "only-if-cached", "max-age=60", "min-fresh=60", "max-stale", "max-age=60, only-if-cached"):
@@ -61,7 +60,7 @@ def test_each_directive_in_turn(proxy: Proxy, provider: Provider, app: httpx.Cli
     assert provider.calls() == 2
 
     assert status(ask(app, "min-fresh=9999999", question=FRANCE)) == {"fwd": http_sf.Token("miss"), "stored": True}
-    proxy.settle(accounted + 10)
+    proxy.settle()
     assert status(ask(app, "no-cache")) == {"fwd": http_sf.Token("request"), "stored": True}
     assert provider.calls() == 4
 
@@ -73,11 +72,10 @@ def test_none_of_it_reaches_the_provider(provider: Provider, app: httpx.Client) 
 
 
 def test_namespaces_share_nothing(proxy: Proxy, provider: Provider, app: httpx.Client) -> None:
-    accounted = proxy.get("/v1/stats")["calls"]
     ask(app, x_cache_namespace="blue")
     ask(app, x_cache_namespace="red")
     ask(app)
-    proxy.settle(accounted + 3)
+    proxy.settle()
     assert provider.calls() == 3
     assert "hit" in status(ask(app, x_cache_namespace="blue"))
     assert provider.calls() == 3
@@ -86,12 +84,11 @@ def test_namespaces_share_nothing(proxy: Proxy, provider: Provider, app: httpx.C
 def test_what_the_provider_says_to_http_caches_neither_hinders_nor_stays(
     proxy: Proxy, provider: Provider, app: httpx.Client
 ) -> None:
-    accounted = proxy.get("/v1/stats")["calls"]
     choice = '{"index": 0, "message": {"role": "assistant", "content": "Lutetia."}, "finish_reason": "stop"}'
     headers = {"content-type": "application/json", "cache-control": "no-cache, no-store, private", "age": "7"}
     provider.script(f'{{"id": "chatcmpl-1", "object": "chat.completion", "choices": [{choice}]}}', headers=headers)
     assert ask(app).headers["cache-control"] == headers["cache-control"]
-    proxy.settle(accounted + 1)
+    proxy.settle()
     hit = ask(app)
     assert (hit.headers.get("cache-control"), hit.headers["age"]) == (None, "0")
     assert provider.calls() == 1

@@ -128,7 +128,7 @@ def cassette(start_proxy: StartProxy, provider: Provider, tmp_path: Path) -> Pat
     path = tmp_path / "cassette.jsonl"
     proxy = start_proxy(arguments=["--mode", "record", "--cassette", str(path)])
     assert told(ask(proxy, call(FRANCE, temperature=0), call(GERMANY, temperature=0))) == [PARIS, BERLIN]
-    proxy.settle(2)
+    proxy.settle()
     proxy.stop()
     provider.reset()
     return path
@@ -176,7 +176,7 @@ def test_replay_answers_what_is_known_and_records_the_rest(
     known = ask(proxy, call(FRANCE, temperature=0), call("Please, what is the capital of France?", temperature=0))
     assert (told(known), provider.calls()) == ([PARIS, PARIS], 0)
     ask(proxy, call("Who wrote Hamlet?", temperature=0))
-    proxy.settle(3)
+    proxy.settle()
     proxy.stop()
     assert provider.calls() == 1
     after = recorded(cassette)
@@ -196,7 +196,7 @@ def test_record_asks_again_and_leaves_alone_what_was_not_asked(
     provider.script('{"error": {"message": "overloaded"}}', status=503)
     again, failed = ask(proxy, call(FRANCE, temperature=0), call("Who wrote Hamlet?"))
     assert (told([again]), failed.status_code) == (["Lutetia."], 503)
-    proxy.settle(2)
+    proxy.settle()
     proxy.stop()
     after = recorded(cassette)
     assert [prompt for prompt in after if after[prompt] != before[prompt]] == [FRANCE]
@@ -205,7 +205,7 @@ def test_record_asks_again_and_leaves_alone_what_was_not_asked(
 def test_without_a_cassette_the_data_folder_is_played(start_proxy: StartProxy, provider: Provider) -> None:
     proxy = start_proxy()
     ask(proxy, call(FRANCE))
-    proxy.settle(1)
+    proxy.settle()
     proxy.stop()
     strict = start_proxy(arguments=["--mode", "strict", "--data", str(proxy.data)])
     assert told(ask(strict, call(FRANCE))) == [PARIS]

@@ -76,10 +76,9 @@ def until(provider: Provider, calls: int) -> None:
 def test_served_once_more_and_refreshed_with_the_callers_own_request(
     stale: Proxy, provider: Provider, app: httpx.Client, api_key: str
 ) -> None:
-    accounted = stale.get("/v1/stats")["calls"]
     ask(app)
     first: dict[str, Any] = provider.last()
-    stale.settle(accounted + 1)
+    stale.settle()
     assert said(ask(app)) == PARIS and provider.calls() == 1
     time.sleep(TTL + 0.2)
 
@@ -105,23 +104,21 @@ def test_served_once_more_and_refreshed_with_the_callers_own_request(
 def test_a_refresh_that_fails_leaves_the_next_call_to_the_provider(
     stale: Proxy, provider: Provider, app: httpx.Client
 ) -> None:
-    accounted = stale.get("/v1/stats")["calls"]
     ask(app)
-    stale.settle(accounted + 1)
+    stale.settle()
     time.sleep(TTL + 0.2)
     provider.script('{"error": {"message": "overloaded"}}', status=503)
     assert said(ask(app)) == PARIS
     until(provider, 2)
-    stale.settle(accounted + 3)
+    stale.settle()
     later = ask(app)
     assert (said(later), later.headers["cache-status"]) == (PARIS, "askonce; fwd=stale; stored")
     assert provider.calls() == 3
 
 
 def test_who_wants_a_fresh_answer_gets_one(stale: Proxy, provider: Provider, app: httpx.Client) -> None:
-    accounted = stale.get("/v1/stats")["calls"]
     ask(app)
-    stale.settle(accounted + 1)
+    stale.settle()
     time.sleep(TTL + 0.2)
     assert ask(app, **{"cache-control": "only-if-cached"}).status_code == 504
     fresh = ask(app, **{"cache-control": "max-age=600"})
@@ -131,9 +128,8 @@ def test_who_wants_a_fresh_answer_gets_one(stale: Proxy, provider: Provider, app
 
 def test_without_the_setting_nothing_stale_is_served(stale: Proxy, provider: Provider, app: httpx.Client) -> None:
     url = "https://api.groq.com/openai/v1/chat/completions"
-    accounted = stale.get("/v1/stats")["calls"]
     ask(app, url)
-    stale.settle(accounted + 1)
+    stale.settle()
     time.sleep(TTL + 0.2)
     later = ask(app, url, **{"cache-control": "max-stale=999"})
     assert later.headers["cache-status"] == "askonce; fwd=stale; stored"

@@ -48,6 +48,7 @@ def test_nothing_recorded_yet():
         "seconds_saved": 0.0,
         "usd_saved": 0.0,
         "avg_seconds": 0.0,
+        "in_flight": 0,
         "since": "2027-01-15T08:00:00Z",
         "uptime_seconds": 0.0,
         "upstreams": {},

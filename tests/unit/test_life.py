@@ -283,6 +283,22 @@ async def test_directives(bench: Bench) -> None:
         bench.life.account(exchange)
 
 
+async def test_a_call_is_in_flight_until_it_is_counted_and_kept(bench: Bench) -> None:
+    def read() -> bytes:
+        assert bench.accounting.in_flight == 2
+        return PARIS
+
+    exchange, _ = await bench.enter()
+    other, _ = await bench.enter("Who wrote Hamlet?")
+    assert bench.accounting.in_flight == 2
+    await bench.answer(exchange, read=read)
+    assert bench.accounting.in_flight == 1
+    for _ in range(2):  # mitmproxy may say twice that a call is over
+        bench.life.account(other)
+    stats = bench.accounting.stats()
+    assert (stats["in_flight"], stats["calls"], stats["stored"]) == (0, 2, 1)
+
+
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_headers_for_askonce(name: str) -> None:
     assert is_for_askonce(name)

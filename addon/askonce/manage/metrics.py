@@ -67,6 +67,7 @@ class Exposition(Collector):
             "wire",
             "outcome",
         )
+        yield _gauge("askonce_requests_in_flight", "Calls that are not over yet", [((), table.in_flight)])
         yield _histogram(
             "askonce_request_seconds",
             "From a call's last byte to its answer's last byte",

@@ -130,6 +130,7 @@ async def test_metrics_hold_the_families_of_all_products(client, calls, remember
     assert value("askonce_build_info", version="1.2.3") == 1
     assert value("askonce_requests_total", outcome="exact", **chat) == 2
     assert value("askonce_requests_total", outcome="bypass", **chat) == 1
+    assert value("askonce_requests_in_flight") == 0
     assert value("askonce_request_seconds_sum", upstream="openai-chat", outcome="exact") == pytest.approx(0.4)
     assert value("askonce_request_seconds_bucket", upstream="openai-chat", outcome="exact", le="0.1") == 0
     assert value("askonce_request_seconds_bucket", upstream="openai-chat", outcome="exact", le="0.25") == 2
