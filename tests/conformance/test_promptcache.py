@@ -267,7 +267,7 @@ def test_the_management_token_goes_to_no_provider(http: httpx.Client, provider: 
 
 def town() -> str:
     """A place that nobody else asks for: verdicts are remembered."""
-    return "".join([*random.choices("bdfgklmnprst", k=3), "ville"]).title()
+    return "".join([*random.choices("bdfgklmnprst", k=9), "ville"]).title()
 
 
 def verdict(provider: Provider, said: str) -> None:
@@ -315,18 +315,20 @@ def test_a_verifier_that_fails_is_a_miss_and_is_asked_again(
 ) -> None:
     gray(http)
     city = town()
-    ask(http, f"What is the weather like in {city}?")
+    asked, reworded = f"What is the weather like in {city}?", f"What's the weather like in {city}?"
+    ask(http, asked)
     if trouble == "refused":
         provider.script('{"error": {"message": "Incorrect API key provided: ' + OPERATOR + '"}}', status=401)
     elif trouble == "broken":
         provider.script("nothing of the kind")
     else:
         provider.script((2.0, "{}"))
-    assert ask(http, f"What's the weather like in {city}?", max_tokens=99).headers["x-cache"] == "MISS"
-    ask(http, f"What is the weather like in {city}?", max_tokens=99)
+    assert (ask(http, reworded).headers["x-cache"], provider.calls()) == ("MISS", 3)
+    ask(http, asked, max_tokens=99)  # the same pair, where neither is stored
     verdict(provider, "YES")
-    assert ask(http, f"What's the weather like in {city}?").headers["x-cache"] == "HIT"
+    assert ask(http, reworded, max_tokens=99).headers["x-cache"] == "HIT"
     log = keyed.log()
+    assert log.count("gray zone verifier") == 1
     for secret in (OPERATOR, TOKEN, FRANCE, city, "weather"):
         assert secret not in log
 
