@@ -15,11 +15,12 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.judge.data import Row, banking_pairs, calibrates, held_out, pairs, rows
+from benchmarks.judge.data import Row, banking_pairs, calibrates, held_out, pairs, rows, same_words
 from benchmarks.judge.generate import changed, generate
 from benchmarks.train_judge import noise
 from numpy.typing import NDArray
@@ -29,8 +30,6 @@ from askonce.cache.embed import load_embedder
 from askonce.cache.evidence import logit
 from askonce.cache.judge import Candidate, Judge, load_judge
 from askonce.cache.judge.deep import PARAMETERS, DeepJudge, Transformer
-from askonce.cache.judge.guards import Pair
-from askonce.cache.judge.reading import read
 
 WEIGHTS = {"qqp": 1.0, "banking77": 0.5, "made": 0.7, "changed": 0.5}
 """Of one pair in the loss."""
@@ -69,9 +68,10 @@ def train(data: Sequence[tuple[str, str, int, float]]) -> tuple[Any, Any]:
     network = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, attn_implementation="eager")
     network.to(device).train()
     batches = []
-    for first in range(0, len(data), 40 * BATCH):  # texts of one length share a batch
-        near = sorted(data[first : first + 40 * BATCH], key=lambda row: len(row[0]) + len(row[1]))
-        batches += dice.sample(some := [near[at : at + BATCH] for at in range(0, len(near), BATCH)], len(some))
+    for some in batched(data, 40 * BATCH):  # texts of one length share a batch
+        near = list(batched(sorted(some, key=lambda row: len(row[0]) + len(row[1])), BATCH))
+        dice.shuffle(near)
+        batches += near
     body = [weight for name, weight in network.named_parameters() if "classifier" not in name]
     groups = [{"params": body}, {"params": network.classifier.parameters(), "lr": HEAD_RATE}]
     optimizer, steps = torch.optim.AdamW(groups, lr=RATE, weight_decay=0.01), len(batches)
@@ -148,7 +148,7 @@ def calibrate(out: Path) -> None:
     question two are made good for, as in the trees' calibration."""
     quick, look = load_judge(), Transformer(out)
     seen = pairs("qqp_pairs")
-    missed = noise([row.label for row in seen if not held_out(row.group) and Pair(read(row.a), read(row.b)).same])
+    missed = noise([row.label for row in seen if not held_out(row.group) and same_words(row.a, row.b)])
     made = [pair for pair in generate(7, 12_000) if held_out(pair.kind)]
     sources = {
         "qqp": (missed, *odds([row for row in seen if calibrates(row.group)], quick, look)),

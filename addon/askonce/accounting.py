@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Literal, NamedTuple, TypedDict
 
 from askonce.call import Usage
+from askonce.text import encodable
 
 __all__ = [
     "BUCKETS",
@@ -290,13 +291,12 @@ class _Bounded:
         if label is None:
             if len(self._known) >= self._limit:
                 return "other"
-            label = self._known[text] = _printable(text)
+            label = self._known[text] = _label(text)
         return label
 
 
-def _printable(text: str) -> str:
-    # A lone surrogate, which JSON allows in a model's name, cannot be encoded again.
-    return text[:_MAX_LABEL].encode(errors="replace").decode()
+def _label(text: str) -> str:
+    return encodable(text[:_MAX_LABEL])
 
 
 class Accounting:
@@ -491,9 +491,9 @@ def _decision(moment: float, call: CallRecord) -> Decision:
     return {
         "time": rfc3339(moment),
         "outcome": call.outcome,
-        "detail": _printable(call.detail),
+        "detail": _label(call.detail),
         "upstream": call.upstream,
-        "model": _printable(call.model),
+        "model": _label(call.model),
         "status": call.status,
         "seconds": call.seconds,
         "similarity": call.similarity,

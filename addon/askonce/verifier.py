@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from askonce.faults import Faults
+from askonce.text import encodable
 
 __all__ = ["Asking", "Verifier"]
 
@@ -121,7 +122,7 @@ class Verifier:
 
 
 def _quoted(text: str) -> str:
-    return orjson.dumps(text.encode(errors="replace").decode()).decode()
+    return orjson.dumps(encodable(text)).decode()
 
 
 def _digest(texts: list[str]) -> bytes:

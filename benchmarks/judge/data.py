@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from askonce.cache.judge import guards
+from askonce.cache.judge.reading import read
 from askonce.quality.labelled import Pair, groups
 
-__all__ = ["SHARED", "Row", "banking_pairs", "calibrates", "held_out", "pairs", "present", "rows"]
+__all__ = ["SHARED", "Row", "banking_pairs", "calibrates", "held_out", "pairs", "present", "rows", "same_words"]
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -51,6 +53,11 @@ def calibrates(group: str) -> bool:
     """Whether a group that no training saw is what the deep judge is calibrated with, and so not measured with either:
     one in four of them."""
     return held_out(group) and hashlib.sha256(group.encode()).digest()[1] % 4 == 0
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two questions are the same words, but for courtesies."""
+    return guards.Pair(read(one), read(other)).same
 
 
 def pairs(name: str) -> list[Row]:

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.judge.data import calibrates, held_out, pairs, rows
+from benchmarks.judge.data import calibrates, held_out, pairs, rows, same_words
 
-from askonce.cache.judge import guards
-from askonce.cache.judge.reading import read
 from askonce.quality.labelled import Pair, Query
 from askonce.quality.metrics import coverage, labels_of, recall_within
 from askonce.quality.report import Contest
@@ -78,7 +76,7 @@ def coverage_claim(subject: str, report: Mapping[str, Any], judge: str) -> Claim
 def noise_note(subject: str, found: Contest, pairs: Sequence[Pair], known: Sequence[Pair]) -> str:
     """What 5 % wrong comes to under labels that call questions of the same words two, and the coverage there: no claim,
     since it takes the labels' mistakes among those to be as frequent among all that are alike."""
-    same = [pair.label for pair in known if says_the_same(pair)]
+    same = [pair.label for pair in known if same_words(pair.a, pair.b)]
     if not same:
         return f"{subject}: no two questions of the same words"
     wrong = 1 - sum(same) / len(same)
@@ -88,11 +86,6 @@ def noise_note(subject: str, found: Contest, pairs: Sequence[Pair], known: Seque
         f"{subject}: {wrong:.1%} of {len(same)} pairs of the same words are labelled different; "
         f"5 % wrong beside that is {bound:.1%} by the labels, and the coverage there is {covered:.1%}"
     )
-
-
-def says_the_same(pair: Pair) -> bool:
-    """Whether both questions are the same words, but for courtesies."""
-    return guards.Pair(read(pair.a), read(pair.b)).same
 
 
 def stream_claims(subject: str, report: Mapping[str, Any]) -> Iterable[Claim]:

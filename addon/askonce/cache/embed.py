@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from askonce.text import encodable
+
 __all__ = ["Embedder", "OpenAIEmbedder", "WordLlamaEmbedder", "find_embedder", "is_local", "load_embedder"]
 
 
@@ -67,8 +69,7 @@ class WordLlamaEmbedder:
         # WordLlama.embed does the same in twice the time, and divides by zero for a text without tokens.
         sums = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
-            text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text to the tokenizer
-            tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
+            tokens = self._tokenizer.encode(encodable(text), add_special_tokens=False).ids
             if tokens:
                 np.add.reduce(self._table.take(tokens, axis=0), axis=0, out=sums[row])
         return unit(sums)

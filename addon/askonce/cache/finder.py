@@ -202,7 +202,7 @@ class Finder:
                 now=now,
                 evidence=pool,
                 around=around,
-                look_closer=self._no_time if at_once else self._closer.look_closer if self._closer else None,
+                look_closer=self._look_closer(at_once=at_once),
             )
         except _NotAtOnce:
             raise
@@ -225,11 +225,20 @@ class Finder:
             embedder=embedder.name,
         )
 
-    def _no_time(self, _prompt: str, _candidate: str, judgement: Judgement) -> Judgement:
-        """In place of a closer look, on the event loop. Raises _NotAtOnce where one is due."""
-        if self._closer and self._closer.doubts(judgement):
-            raise _NotAtOnce
-        return judgement
+    def _look_closer(self, *, at_once: bool) -> Callable[[str, str, Judgement], Judgement] | None:
+        """The judge's closer look; `at_once`, one that raises _NotAtOnce where there is something to look at."""
+        closer = self._closer
+        if closer is None:
+            return None
+        if not at_once:
+            return closer.look_closer
+
+        def no_time(_prompt: str, _candidate: str, judgement: Judgement) -> Judgement:
+            if closer.doubts(judgement):
+                raise _NotAtOnce
+            return judgement
+
+        return no_time
 
     def _entries(self, near: Sequence[tuple[int, float]], *, at_once: bool) -> Found:
         """The entries of (id, cosine) pairs that are still there, in their order. Raises _NotAtOnce where it may not

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from askonce.cache import Cache, Entry, Filter, Limits
 from askonce.call import Answer
 from askonce.manage.errors import RESPONSES, Problem
+from askonce.text import encodable
 
-__all__ = ["EntrySummary", "printable", "router", "summary"]
+__all__ = ["EntrySummary", "router", "summary"]
 
 _SHOWN = ("bytes", "memory_bytes", "index_bytes", "partitions", "evicted", "embedder")
 _LAST_MOMENT = 253402300799.0
@@ -202,7 +203,7 @@ def _detail(entry: Entry) -> EntryDetail:
         stale_until=_moment(entry.stale_until),
         partition=entry.partition.hex(),
         parts=dict(entry.parts),
-        turns=[Message(role=printable(turn.role), text=printable(turn.text)) for turn in entry.turns],
+        turns=[Message(role=encodable(turn.role), text=encodable(turn.text)) for turn in entry.turns],
         answer=_answer(entry.answer),
     )
 
@@ -213,9 +214,9 @@ def _fields(entry: Entry) -> dict[str, Any]:
         "upstream": entry.upstream,
         "host": entry.host,
         "wire": entry.wire,
-        "model": printable(entry.model),
-        "namespace": printable(entry.namespace),
-        "prompt": printable(entry.prompt),
+        "model": encodable(entry.model),
+        "namespace": encodable(entry.namespace),
+        "prompt": encodable(entry.prompt),
         "created": _moment(entry.created),
         "expires": _moment(entry.expires),
         "upstream_seconds": entry.upstream_seconds,
@@ -241,9 +242,3 @@ def _answer(answer: Answer) -> StoredAnswer:
 
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC)
-
-
-def printable(text: str) -> str:
-    """The text as it can be written in JSON."""
-    # A lone surrogate, which JSON allows in a string, cannot be encoded again.
-    return text.encode(errors="replace").decode()

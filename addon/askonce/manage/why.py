@@ -13,8 +13,9 @@ from pydantic import BaseModel, Field, model_validator
 from askonce.accounting import Accounting, CallRecord, Outcome, rfc3339
 from askonce.cache import Asked, Cache, Entry, Nearest
 from askonce.cache.why import differences
-from askonce.manage.entries import EntrySummary, printable, summary
+from askonce.manage.entries import EntrySummary, summary
 from askonce.manage.errors import RESPONSES
+from askonce.text import encodable
 
 __all__ = ["router"]
 
@@ -90,10 +91,10 @@ def router(cache: Cache, accounting: Accounting, *, protected: Sequence[Depends]
         return Why(
             why=_sentence(record, parts),
             call=_made(moment, record) if record else None,
-            prompt=None if asked.prompt is None else printable(asked.prompt),
+            prompt=None if asked.prompt is None else encodable(asked.prompt),
             nearest=summary(nearest.entry) if nearest else None,
             differs=[
-                Differs(part=part, stored=printable(stored), asked=printable(now))
+                Differs(part=part, stored=encodable(stored), asked=encodable(now))
                 for part, stored, now in (nearest.differs if nearest else ())
             ],
         )
@@ -167,13 +168,13 @@ def _made(moment: float, record: CallRecord) -> Made:
     return Made(
         time=rfc3339(moment),
         outcome=record.outcome,
-        detail=printable(record.detail),
+        detail=encodable(record.detail),
         upstream=record.upstream,
-        model=printable(record.model),
+        model=encodable(record.model),
         status=record.status,
         key=record.asked,
         similarity=record.similarity,
         probability=record.probability,
         stored=record.stored,
-        unkept=printable(record.unkept),
+        unkept=encodable(record.unkept),
     )

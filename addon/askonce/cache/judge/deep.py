@@ -5,17 +5,17 @@ traps. Needs onnxruntime (`pip install "askonce[deep]"`). docs/judge.md has its 
 """
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from askonce.cache.evidence import logit
+from askonce.cache.evidence import logit, probability
 from askonce.cache.judge.base import Candidate, Judge, Judgement, Vector
 from askonce.cache.judge.difference import difference
 from askonce.cache.judge.trained import TrainedJudge
+from askonce.text import encodable
 
 __all__ = ["PARAMETERS", "DeepJudge", "Transformer"]
 
@@ -45,7 +45,7 @@ class Transformer:
 
     def __call__(self, one: str, other: str) -> float | None:
         """How alike the questions are, as log odds before calibration; None where they are too long to be read."""
-        found = self._tokenizer.encode(_text(one), _text(other))
+        found = self._tokenizer.encode(encodable(one), encodable(other))
         if len(found.ids) > self.LONGEST:
             return None
         feed = {"ids": found.ids, "mask": found.attention_mask, "types": found.type_ids}
@@ -91,8 +91,4 @@ class DeepJudge:
         if score is None:
             return judgement
         odds = self._slope * (logit(judgement.probability) + score) + self._start
-        return Judgement(min(self.HIGHEST, 1 / (1 + math.exp(-odds))))
-
-
-def _text(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()  # a lone surrogate is no text to the tokenizer
+        return Judgement(min(self.HIGHEST, probability(odds)))
