@@ -148,6 +148,8 @@ run_tests() {
     check "format" "$bin/ruff" format --check .
     check "mypy" "$bin/mypy"
     check "imports" "$bin/lint-imports" --no-logo
+    # All of them wait for processes half of the time. A file's tests stay together: they share the proxies they start.
+    if [ $# -eq 0 ]; then set -- --numprocesses auto --maxprocesses 4 --dist loadfile; fi
     check "pytest" "$bin/python" -m pytest "$@"
     if [ -n "$failed" ]; then fail "failed:$failed"; fi
     say "everything passed"
