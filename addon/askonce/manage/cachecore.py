@@ -16,9 +16,9 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Scope
 
+from askonce.config.cachecore import CachecoreSpec
 from askonce.manage.calls import describe_call
 from askonce.manage.dialects import ProductRoutes
-from askonce.products.cachecore_config import CachecoreSpec
 from askonce.products.cachecore_deps import Dependencies
 from askonce.products.cachecore_problem import problem
 from askonce.products.cachecore_tokens import TokenError, read_tenant, take_token

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from askonce.accounting import Accounting, StoreRequest
 from askonce.cache import Match, Shelves, Strategy, TextError
+from askonce.config.langcache import LangCacheCacheSpec, LangCacheSpec
 from askonce.manage.dialects import ProductRoutes
 from askonce.manage.langcache_bodies import (
     ConversationSearch,
@@ -35,7 +36,6 @@ from askonce.manage.langcache_bodies import (
     tell,
 )
 from askonce.products.keys import bearer_token
-from askonce.products.langcache_config import LangCacheCacheSpec, LangCacheSpec
 from askonce.rates import Rates
 
 __all__ = ["langcache"]

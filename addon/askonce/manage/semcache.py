@@ -16,10 +16,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from askonce.cache import Shelves
+from askonce.config.semcache import SemcacheSpec
 from askonce.manage.calls import describe_call
 from askonce.manage.dashboard import Dashboard, Figures
 from askonce.manage.dialects import ProductRoutes, Shared
-from askonce.products.semcache_config import SemcacheSpec
 
 __all__ = ["routes"]
 

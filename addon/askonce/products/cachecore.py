@@ -12,9 +12,9 @@ import orjson
 
 from askonce.cache import Entry, Identity, Lookup, Policy
 from askonce.call import Call, Reply, Request
+from askonce.config.cachecore import CachecoreSpec
 from askonce.exchange import Exchange
 from askonce.products.base import Headers, Passage
-from askonce.products.cachecore_config import CachecoreSpec
 from askonce.products.cachecore_deps import POLICY, Dependencies, DepsError, Underway, declared, labels, read_deps
 from askonce.products.cachecore_problem import problem
 from askonce.products.cachecore_tokens import TOKEN_HEADER, Tenant, TokenError, read_tenant, take_token

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import jwt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from askonce.products.cachecore_config import CachecoreSpec
+from askonce.config.cachecore import CachecoreSpec
 from askonce.products.keys import bearer_token
 
 __all__ = ["TOKEN_HEADER", "Tenant", "TokenError", "read_tenant", "take_token"]

@@ -18,13 +18,13 @@ import orjson
 from askonce.accounting import Accounting, CallRecord
 from askonce.apikeys import ApiKey, ApiKeyError, ApiKeys
 from askonce.call import Reply, Request, Unreadable
+from askonce.config.gateway import GatewayProvider, GatewaySpec
 from askonce.dressing import fresh_id
 from askonce.exchange import Exchange
 from askonce.faults import Faults
 from askonce.gateway import PROBLEMS, Code, Users, code_of, problem
 from askonce.patterns import parse_jsonpath
 from askonce.products.base import Headers, Passage
-from askonce.products.gateway_config import GatewayProvider, GatewaySpec
 from askonce.products.keys import bearer_token, with_key
 from askonce.products.translate import (
     ANTHROPIC,

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from askonce.cache import Cache, Embedder
 from askonce.cache.embed import OpenAIEmbedder, find_embedder
-from askonce.products.promptcache_config import PromptCacheSpec, ProviderSpec
+from askonce.config.promptcache import PromptCacheSpec, ProviderSpec
 from askonce.verifier import Asking
 
 __all__ = ["ChatProvider", "PromptCacheState", "Thresholds", "Warm", "WarmEntry", "Warmed"]

@@ -11,9 +11,9 @@ import pytest
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Entry
 from askonce.call import Answer, Call
+from askonce.config.cachecore import CachecoreSpec
 from askonce.manage import create_app
 from askonce.manage.cachecore import cachecore
-from askonce.products.cachecore_config import CachecoreSpec
 from askonce.products.cachecore_deps import Dependencies, labels
 
 SECRET = "s" * 32

@@ -9,9 +9,9 @@ from tests.unit.manage.conftest import Clock
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Shelves
+from askonce.config.langcache import LangCacheSpec
 from askonce.manage import create_app
 from askonce.manage.langcache import langcache
-from askonce.products.langcache_config import LangCacheSpec
 
 PROMPT = "What is the capital of France?"
 REWORDED = "what's the capital city of France"

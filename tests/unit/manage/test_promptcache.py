@@ -8,8 +8,8 @@ import pytest
 
 from askonce.cache import Cache, Limits
 from askonce.config import parse
+from askonce.config.promptcache import PromptCacheSpec
 from askonce.manage import create_app, promptcache
-from askonce.products.promptcache_config import PromptCacheSpec
 from askonce.products.promptcache_state import PromptCacheState, Warmed, WarmEntry
 from askonce.products.warming import Warmer
 from askonce.rules import Rules

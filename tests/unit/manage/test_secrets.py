@@ -12,14 +12,14 @@ import pytest
 import askonce
 from askonce.apikeys import ApiKeys
 from askonce.cache import Shelves
+from askonce.config.cachecore import CachecoreSpec
+from askonce.config.langcache import LangCacheSpec
 from askonce.gateway import Users
 from askonce.manage import create_app
 from askonce.manage.cachecore import cachecore
 from askonce.manage.gateway import gateway
 from askonce.manage.langcache import langcache
-from askonce.products.cachecore_config import CachecoreSpec
 from askonce.products.cachecore_deps import Dependencies
-from askonce.products.langcache_config import LangCacheSpec
 
 SOURCES = [
     file for folder in ("manage", "products") for file in sorted((Path(askonce.__file__).parent / folder).rglob("*.py"))

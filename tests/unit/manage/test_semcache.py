@@ -9,9 +9,9 @@ from tests.unit.manage.conftest import Clock
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.cache import Cache, Shelves, StoreError
+from askonce.config.semcache import SemcacheSpec
 from askonce.manage import create_app, semcache
 from askonce.manage.dashboard import Dashboard
-from askonce.products.semcache_config import SemcacheSpec
 
 FRANCE = "What is the capital of France?"
 REWORDED = "Please, what is the capital of France?"

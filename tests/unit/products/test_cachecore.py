@@ -19,10 +19,10 @@ from askonce.cache import Cache, Candidate, Entry, Identity, Judgement, Lookup, 
 from askonce.cache.embed import WordLlamaEmbedder
 from askonce.call import Answer, Call, Reply, Request, Turn, Unstorable
 from askonce.config import parse
+from askonce.config.cachecore import CachecoreSpec
 from askonce.exchange import Exchange
 from askonce.products.base import Passage
 from askonce.products.cachecore import Cachecore
-from askonce.products.cachecore_config import CachecoreSpec
 from askonce.products.cachecore_deps import Dependencies, DepsError, read_deps
 from askonce.products.cachecore_tokens import Tenant, TokenError, read_tenant, take_token
 from askonce.rates import Rates

@@ -14,10 +14,10 @@ from askonce.cache import Cache, Candidate, Entry, Judgement, Lookup, Policy, Ve
 from askonce.cache.judge.difference import LONGEST
 from askonce.call import Answer, Call, Reply, Request
 from askonce.config import parse
+from askonce.config.promptcache import PromptCacheSpec
 from askonce.exchange import Exchange
 from askonce.products.base import Passage
 from askonce.products.promptcache import PromptCache, PromptCacheTerms
-from askonce.products.promptcache_config import PromptCacheSpec
 from askonce.products.promptcache_state import PromptCacheState, Thresholds, WarmEntry
 from askonce.products.warming import Warmer
 from askonce.rules import Rules

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from askonce.config.sections import Section
 from askonce.rates import Rate
-from askonce.sections import Section
 
 __all__ = ["GatewayProvider", "GatewaySpec"]
 

@@ -1,6 +1,6 @@
 """The types that rules.yaml is made of: durations, sizes, and the strict model that every section of it is.
 
-One rule: nothing here knows a section; `config.py` and the products' own modules put them together.
+One rule: nothing here knows a section; `document.py` and the products' own modules put them together.
 """
 
 import re

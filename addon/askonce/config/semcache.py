@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from askonce.sections import Duration, Section, Size
+from askonce.config.sections import Duration, Section, Size
 
 __all__ = ["SemcacheSpec"]
 

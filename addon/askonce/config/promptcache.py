@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from askonce.sections import Duration, Section, Size
+from askonce.config.sections import Duration, Section, Size
 
 __all__ = ["PromptCacheSpec", "ProviderSpec"]
 

@@ -54,7 +54,7 @@ def test_off_is_a_word_here(word: str) -> None:
 
 
 def test_the_shipped_rules_are_accepted() -> None:
-    config = load(Path(__file__).parents[2] / "rules.yaml")
+    config = load(Path(__file__).parents[3] / "rules.yaml")
     assert {"openai-chat", "azure-openai-chat", "groq-chat", "cerebras-chat"} <= {
         rule.name for rule in config.upstreams
     }

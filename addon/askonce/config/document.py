@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from askonce.config.cachecore import CachecoreSpec
+from askonce.config.gateway import GatewaySpec
+from askonce.config.langcache import LangCacheSpec
+from askonce.config.promptcache import PromptCacheSpec
+from askonce.config.sections import Duration, Section, Size
+from askonce.config.semcache import SemcacheSpec
 from askonce.patterns import parse_host, parse_jsonpath, parse_path
-from askonce.products.cachecore_config import CachecoreSpec
-from askonce.products.gateway_config import GatewaySpec
-from askonce.products.langcache_config import LangCacheSpec
-from askonce.products.promptcache_config import PromptCacheSpec
-from askonce.products.semcache_config import SemcacheSpec
-from askonce.sections import Duration, Section, Size
 from askonce.wire import WIRE_FORMATS
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "ProductsSpec",
     "ProviderKeys",
     "RuleSpec",
+    "VerifierSpec",
     "load",
     "parse",
 ]

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from askonce.config.sections import Duration, Section
 from askonce.rates import Rate
-from askonce.sections import Duration, Section
 
 __all__ = ["LangCacheCacheSpec", "LangCacheSpec"]
 
