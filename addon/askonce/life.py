@@ -221,6 +221,8 @@ class Life:
         found, rule = exchange.lookup, exchange.rule
         if not found or found.outcome != "semantic" or found.stale or exchange.directives.only_if_cached:
             return
+        if not found.weighed or not found.weighed.comparable:
+            return  # a call that teaches nothing, whatever the provider says
         due = self._audits_due.get(rule.name, 0.0) + rule.behaviour.audit
         if due >= 1 and self._may_ask_again(exchange) and self._refreshes.again(rule, request, identity):
             due -= 1

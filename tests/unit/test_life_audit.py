@@ -109,6 +109,14 @@ async def test_a_check_that_shows_another_answer_ends_the_pair(cache: Cache) -> 
     assert (await bench.ask(REWORDED[0])).get("x-cache-key") != served["x-cache-key"]
 
 
+async def test_what_cannot_be_compared_is_not_checked(cache: Cache) -> None:
+    bench = Bench(cache, 1)
+    bench.answer = "One way is sorted(), which returns a new list; another is the method sort(), which changes the list."
+    await bench.ask(ASKED)
+    assert "detail=semantic" in (await bench.ask(REWORDED[0]))["cache-status"]
+    assert (bench.asked, await observed(cache)) == ([ASKED], [])
+
+
 async def test_nothing_is_checked_where_it_is_off_or_the_caller_forbids_it(cache: Cache) -> None:
     bench = Bench(cache, 0)
     await bench.ask(ASKED)
