@@ -31,10 +31,8 @@ WINDOW = 10_000
 """Past so many observations the old ones count half, and half again: what is learned must be able to change."""
 FEW = 100
 """Observations before what is not safe by itself is served on the strength of the others."""
-SPENT = 0.6
-"""The share of `max_error` that is planned for; the rest is for what the curve does not know."""
-SLACK = 1.28
-"""Standard deviations of the number of wrong answers that the running account keeps free: one in ten goes over."""
+SLACK = 2.0
+"""Standard deviations of the number of wrong answers that the running account keeps free: one in forty goes over."""
 NEARBY = 0.1
 """The difference in cosine at which a neighbour's vote counts e times less."""
 FAINT = 0.1
@@ -157,7 +155,7 @@ class Posterior:
 
     def limit(self, max_error: float) -> float:
         """The largest probability of being wrong that one answer may have, so that all served together keep within
-        `SPENT` of `max_error`; 0 where too little is known. As of the last fit."""
+        `max_error`; 0 where too little is known. As of the last fit."""
         known = self._limits.get(max_error)
         if known is None:
             known = self._limits[max_error] = self._limit(max_error)
@@ -174,7 +172,7 @@ class Posterior:
         bound = terms[:, 1] + _lifts(terms) + terms @ np.array(fit.weights) - PESSIMISM * np.sqrt(variance)
         errors = 1 / (1 + np.exp(bound))
         order = np.argsort(errors)
-        fits = np.cumsum((errors * often)[order]) <= SPENT * max_error * np.cumsum(often[order])
+        fits = np.cumsum((errors * often)[order]) <= max_error * np.cumsum(often[order])
         # The most careful first, up to the first that the rest cannot carry.
         kept = len(order) if fits.all() else int(fits.argmin())
         return float(errors[order][kept - 1]) if kept else 0.0

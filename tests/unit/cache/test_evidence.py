@@ -144,7 +144,7 @@ def test_the_limit_is_that_of_the_reference() -> None:
             expected = 0.0
             for n in range(1, len(errors) + 1):
                 wrong, total = sum(e * k for e, k in errors[:n]), sum(k for _, k in errors[:n])
-                if wrong > 0.6 * max_error * total:
+                if wrong > max_error * total:
                     break
                 expected = errors[n - 1][0]
             assert fast.limit(max_error) == pytest.approx(expected, abs=1e-12)
