@@ -111,7 +111,7 @@ async def test_a_check_that_shows_another_answer_ends_the_pair(cache: Cache) -> 
 
 async def test_what_cannot_be_compared_is_not_checked(cache: Cache) -> None:
     bench = Bench(cache, 1)
-    bench.answer = "One way is sorted(), which returns a new list; another is the method sort(), which changes the list."
+    bench.answer = "One way is sorted(), which returns a new list; another is list.sort(), which changes the list."
     await bench.ask(ASKED)
     assert "detail=semantic" in (await bench.ask(REWORDED[0]))["cache-status"]
     assert (bench.asked, await observed(cache)) == ([ASKED], [])
