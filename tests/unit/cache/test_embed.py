@@ -10,9 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from askonce.cache import embed
 from askonce.cache.embed import OpenAIEmbedder, WordLlamaEmbedder, find_embedder, load_embedder
 
+WORDLLAMA = WordLlamaEmbedder()
 TEXTS = ["How do I sort a list in Python?", "Wie wird das Wetter?", "日本の首都はどこですか", "x" * 1500, "\ud800 lone"]
 
 
@@ -40,6 +44,27 @@ def test_rows_are_what_wordllama_itself_gives(wordllama: WordLlamaEmbedder) -> N
 
 def test_a_row_does_not_depend_on_its_batch(wordllama: WordLlamaEmbedder) -> None:
     np.testing.assert_array_equal(wordllama.embed(TEXTS)[1], wordllama.embed([TEXTS[1]])[0])
+
+
+ODD = st.sampled_from(
+    ["a", "word", " ", "  ", "▁", "<s>", "\n", "\t", "é", "日本", "🙂", "\ud800", "12", "5.", "x" * 40, "?"]
+)
+
+
+@given(pieces=st.lists(st.one_of(ODD, st.text(max_size=5)), max_size=12))
+@example(pieces=["a", " ", "b"] * 30)
+def test_word_by_word_the_tokens_are_those_of_the_whole_text(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    for _ in range(2):  # the second time the words are known
+        assert WORDLLAMA._tokens(text) == WORDLLAMA._encode(text)
+
+
+def test_words_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embed, "_WORDS", 3)
+    embedder = WordLlamaEmbedder()
+    for number in range(10):
+        embedder.embed([f"is {number} prime {'x' * 100}"])
+        assert 0 < len(embedder._words) <= 3
 
 
 def test_loading_leaves_the_root_logger_alone() -> None:
