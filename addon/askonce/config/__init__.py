@@ -3,32 +3,6 @@
 One rule: only what is read is checked here, and nothing that reads it is known: products and rules stand above.
 """
 
-from askonce.config.document import (
-    Behaviour,
-    CacheSpec,
-    Config,
-    ConfigError,
-    ManageSpec,
-    Price,
-    ProductsSpec,
-    ProviderKeys,
-    RuleSpec,
-    VerifierSpec,
-    load,
-    parse,
-)
+from askonce.config.document import Behaviour, Config, ConfigError, Price, RuleSpec, VerifierSpec, load, parse
 
-__all__ = [
-    "Behaviour",
-    "CacheSpec",
-    "Config",
-    "ConfigError",
-    "ManageSpec",
-    "Price",
-    "ProductsSpec",
-    "ProviderKeys",
-    "RuleSpec",
-    "VerifierSpec",
-    "load",
-    "parse",
-]
+__all__ = ["Behaviour", "Config", "ConfigError", "Price", "RuleSpec", "VerifierSpec", "load", "parse"]
