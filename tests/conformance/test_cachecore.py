@@ -14,7 +14,7 @@ import jwt
 import openai
 import pytest
 from cachecore import CacheCoreClient, CacheStatus, Dep
-from tests.e2e.conftest import REPOSITORY
+from tests.e2e.conftest import REPOSITORY, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -88,13 +88,6 @@ async def app(gateway: Proxy, base: str, api_key: str, provider: Provider) -> As
     assert provider.calls() == 0 or ["authorization", f"Bearer {OPERATOR}"] in provider.last()["headers"]
 
 
-def until_called(provider: Provider, calls: int = 1) -> None:
-    end = time.monotonic() + 10
-    while provider.calls() < calls:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 async def post(url: str, headers: dict[str, str], body: Any) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False) as http:
         return await http.post(url, headers=headers, json=body)
@@ -156,7 +149,7 @@ async def test_an_answer_overtaken_by_an_invalidation_is_not_kept(gateway: Proxy
     provider.set(first_token=0.5)
     with app.client.request_context(deps=[Dep("doc:1")]):
         asked = asyncio.create_task(settled(gateway, app))
-        await asyncio.to_thread(until_called, provider)
+        await asyncio.to_thread(until, provider.calls)
         assert (await app.client.invalidate("doc:1", "v2")).ok
         assert await asked == "MISS"
         provider.set(first_token=0)
@@ -195,7 +188,7 @@ async def test_a_stale_answer_is_served_and_fetched_anew(
         assert await settled(gateway, app) == "MISS"
         await asyncio.sleep(2.05)
         assert await app.ask() == "HIT_L1_STALE"
-        await asyncio.to_thread(until_called, provider, 2)  # in the background
+        await asyncio.to_thread(until, lambda: provider.calls() >= 2)  # in the background
         await asyncio.to_thread(gateway.settle)
         assert provider.calls() == 2
         assert await settled(gateway, app) == "HIT_L1"

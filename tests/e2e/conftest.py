@@ -235,6 +235,14 @@ def check_log(text: str) -> None:
         pytest.fail("the proxy's log shows a crash:\n" + "\n".join(found) + "\n\n" + text)
 
 
+def until(true: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.e2e.conftest import until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -68,13 +69,6 @@ def client(proxy: Proxy, api_key: str, trusting: ssl.SSLContext) -> Iterator[htt
     headers = {"authorization": f"Bearer {api_key}"}
     with httpx.Client(proxy=proxy.url, verify=trusting, headers=headers, trust_env=False, timeout=30) as client:
         yield client
-
-
-def until(true: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 # Hits

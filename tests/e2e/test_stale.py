@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.e2e.conftest import until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -66,13 +67,6 @@ def final(text: str) -> str:
     )
 
 
-def until(provider: Provider, calls: int) -> None:
-    end = time.monotonic() + 10
-    while provider.calls() < calls:
-        assert time.monotonic() < end, f"{provider.calls()} calls, not {calls}"
-        time.sleep(0.02)
-
-
 def test_served_once_more_and_refreshed_with_the_callers_own_request(
     stale: Proxy, provider: Provider, app: httpx.Client, api_key: str
 ) -> None:
@@ -109,7 +103,7 @@ def test_a_refresh_that_fails_leaves_the_next_call_to_the_provider(
     time.sleep(TTL + 0.2)
     provider.script('{"error": {"message": "overloaded"}}', status=503)
     assert said(ask(app)) == PARIS
-    until(provider, 2)
+    until(lambda: provider.calls() >= 2)
     stale.settle()
     later = ask(app)
     assert (said(later), later.headers["cache-status"]) == (PARIS, "askonce; fwd=stale; stored")
