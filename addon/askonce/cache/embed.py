@@ -21,6 +21,7 @@ _SPACE = "▁"
 _WORDS, _WORD = 20_000, 32
 """Words whose tokens are remembered, and the characters of the longest of them."""
 _PIECE = re.compile(r"[0-9][^0-9]*|[^0-9]+")
+"""What a word is cut into before each of its digits: no token holds a digit and anything else."""
 
 
 class Embedder(Protocol):
@@ -99,7 +100,7 @@ class WordLlamaEmbedder:
     def _word(self, word: str) -> list[int]:
         if len(word) > _WORD:
             return self._encode(word)
-        # No token holds a digit and anything else: a number, new as it may be, is made of pieces that are known.
+        # A number, new as it may be, is made of pieces that are known.
         first, *rest = _PIECE.findall(word)
         if rest:
             return [*self._piece(first), *(token for piece in rest for token in self._piece(piece)[1:])]
