@@ -175,7 +175,7 @@ class Askonce:
         if exchange.asks is not None:
             convert.put_body(flow.request, exchange.asks)
         if target := rule.target:
-            flow.request.scheme, flow.request.host, flow.request.port = target.scheme, target.host, target.port
+            convert.send_to(flow.request, target.scheme, target.host, target.port)
         if follower := exchange.follower:
             collapse.follow(flow, convert.start_response(life.collapsed(exchange, follower.broadcast)), follower)
 

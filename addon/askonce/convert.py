@@ -12,7 +12,7 @@ from mitmproxy.net import encoding
 
 from askonce.bridge import Fields
 from askonce.call import Reply, Request, Unstorable
-from askonce.dressing import is_for_askonce
+from askonce.directives import OURS
 from askonce.exchange import Exchange
 from askonce.products.base import Passage, Translator
 from askonce.signatures import signed_headers
@@ -28,12 +28,14 @@ __all__ = [
     "put_body",
     "read_request",
     "redirect",
+    "send_to",
     "start_response",
     "start_translation",
     "strip_directives",
 ]
 
 _FRAMING = frozenset({b"host", b"content-length", b"content-encoding", b"transfer-encoding", b"connection"})
+_OURS = frozenset(name.encode() for name in OURS)
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -57,7 +59,7 @@ def read_request(request: http.Request, host: str, client: str = "") -> Request:
 def redirect(request: http.Request, passage: Passage) -> None:
     """Make a request to our own address one to the provider."""
     sent = passage.outgoing or passage.request
-    request.scheme, request.host, request.port = passage.scheme, sent.host, passage.port
+    send_to(request, passage.scheme, sent.host, passage.port)
     request.path = f"{sent.path}?{sent.query}" if sent.query else sent.path
     kept = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in sent.headers.items()]
     request.headers = http.Headers([(name, value) for name, value in kept if name not in _FRAMING])
@@ -66,11 +68,18 @@ def redirect(request: http.Request, passage: Passage) -> None:
     request.content = sent.body
 
 
+def send_to(request: http.Request, scheme: str, host: str, port: int) -> None:
+    """Make a request one to another server."""
+    request.data.scheme, request.data.port = scheme.encode(), port
+    request.host = host  # and the Host header, which the other two would have written as well
+
+
 def strip_directives(request: http.Request) -> None:
     """Take out the headers that are meant for Askonce, but for those that the request's signature covers."""
-    signed = signed_headers(request.headers)
-    for name in [name for name in request.headers if is_for_askonce(name.lower()) and name.lower() not in signed]:
-        del request.headers[name]
+    fields = request.headers.fields
+    if not _OURS.isdisjoint([name.lower() for name, _ in fields]):
+        ours = _OURS - {name.encode() for name in signed_headers(request.headers)}
+        request.headers.fields = tuple([field for field in fields if field[0].lower() not in ours])
 
 
 def start_translation(response: http.Response, passage: Passage) -> Translator | None:

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from askonce.broadcast import Broadcast
 from askonce.cache import Entry, Lookup
 from askonce.call import Reply
-from askonce.directives import OURS, cache_status, detail
+from askonce.directives import cache_status, detail
 from askonce.exchange import Exchange
 
-__all__ = ["Headers", "collapsed", "fresh_id", "is_for_askonce", "of_hit", "of_miss", "repeatable"]
+__all__ = ["Headers", "collapsed", "fresh_id", "of_hit", "of_miss", "repeatable"]
 
 Headers = Iterable[tuple[str, str]]
 
@@ -90,11 +90,6 @@ def fresh_id(prefix: str) -> str:
     """A new identifier such as OpenAI's: the prefix and 29 letters and digits."""
     # random.choices takes three times as long.
     return prefix + b64encode(random.randbytes(22))[:29].translate(_LETTERS).decode()
-
-
-def is_for_askonce(name: str) -> bool:
-    """Whether a request header (lower case) is taken out before the provider sees the call."""
-    return name in OURS
 
 
 def repeatable(headers: Headers) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ import sys
 from mitmproxy import exceptions, master, options
 from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
 
-from askonce import dispatch, trust
+from askonce import dispatch, shortcuts, trust
 from askonce.addon import Askonce
 from askonce.cache import StoreError
 from askonce.config import ConfigError, load
@@ -34,6 +34,7 @@ class LeanMaster(master.Master):
     def __init__(self, opts: options.Options, askonce: Askonce) -> None:
         super().__init__(opts)
         dispatch.install()
+        shortcuts.install()
         self.addons = dispatch.CachedAddons(self)
         self._legacy_log_events.uninstall()  # 65 µs for every log record, seen or not
         self.addons.add(  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from askonce.accounting import CallRecord, Outcome
 from askonce.batches import Batch
 from askonce.broadcast import Follower
-from askonce.cache import Entry, Identity, Lookup
+from askonce.cache import Entry, Identity, Lookup, Policy
 from askonce.call import Call, Request, Usage
 from askonce.config import Price
 from askonce.directives import Directives
@@ -32,6 +32,8 @@ class Exchange:
     call: Call | None = None
     """None where the request could not be read."""
     identity: Identity | None = None
+    policy: Policy | None = None
+    """What the caller accepts, once it was asked for."""
     lookup: Lookup | None = None
     bypass: str = ""
     """Why the cache is left out; empty where it is not."""

@@ -155,7 +155,8 @@ class Life:
 
     async def _look_up(self, exchange: Exchange, call: Call, identity: Identity) -> Reply | None:
         fresh = self._policy(exchange)
-        policy = replace(fresh, max_stale=self._max_stale(exchange))
+        max_stale = self._max_stale(exchange)
+        policy = replace(fresh, max_stale=max_stale) if max_stale else fresh
         while True:
             found = await self._find(exchange, call, identity, policy)
             if found.outcome != "exact":
@@ -403,9 +404,11 @@ class Life:
         self.accounting.end()
 
     def _policy(self, exchange: Exchange) -> Policy:
+        if exchange.policy:
+            return exchange.policy
         behaviour, call = exchange.rule.behaviour, exchange.call
         temperature = call.temperature if call and call.temperature is not None else _DEFAULT_TEMPERATURE
-        policy = Policy(
+        allowed = Policy(
             semantic=behaviour.match == "semantic"
             and temperature <= behaviour.max_temperature
             and self._mode != "strict",
@@ -413,7 +416,8 @@ class Life:
             max_age=exchange.directives.max_age,
             min_fresh=exchange.directives.min_fresh,
         )
-        return exchange.terms.policy(policy)
+        exchange.policy = exchange.terms.policy(allowed)
+        return exchange.policy
 
     def _reply(self, exchange: Exchange) -> Reply | None:
         lookup, call = exchange.lookup, exchange.call

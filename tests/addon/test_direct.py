@@ -5,58 +5,82 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from mitmproxy import connection, http
+from mitmproxy import connection, http, options
 from mitmproxy.addons import proxyserver
-from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers.http import HttpRequestHook, HttpResponseHook
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
-from askonce.dispatch import CachedAddons, DirectHandler, _Direct
+from askonce import dispatch
+from askonce.dispatch import CachedAddons, DirectHandler
 
 Steps = Callable[[], layer.CommandGenerator[None]]
 
 
 class Top(layer.Layer):
-    """Does what a test says."""
+    """The layer below it does what a test says."""
 
-    def __init__(self, steps: Steps) -> None:
-        self._steps, self.context, self.debug, self._paused = steps, None, None, None  # type: ignore[assignment]
+    handle_event = dispatch._handle_event  # type: ignore[assignment]
 
-    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if isinstance(event, events.Start):
-            yield from self._steps()
-        elif isinstance(event, events.HookCompleted):
-            yield commands.Log(f"after {event.command.name}")
+    def __init__(self, client: connection.Client, steps: Steps, *, depth: int = 1) -> None:
+        super().__init__(context.Context(client, options.Options()))
+        self._steps = steps
+        self._below = Top(client, steps, depth=depth - 1) if depth else None
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        yield from ()
+        if self._below:
+            yield from self._below.handle_event(event)
+        elif isinstance(event, events.Start):
+            yield from self._steps()
+        else:
+            yield commands.Log(type(event).__name__)
 
 
 class Handler:
-    """Stands for a `DirectHandler` whose hooks are all over at once."""
+    """Stands for a `DirectHandler` whose hooks are all over at once, or none is."""
 
     def __init__(self, is_over: bool = True) -> None:
-        self.begun: list[str] = []
+        self.begun: list[commands.StartHook] = []
+        self.held: list[commands.SendData] = []
         self._is_over = is_over
 
     def begin(self, hook: commands.StartHook) -> bool:
-        self.begun.append(hook.name)
+        self.begun.append(hook)
         return self._is_over
 
 
-def said(steps: Steps, handler: Handler) -> list[Any]:
-    direct = _Direct(Top(steps), handler)  # type: ignore[arg-type]
-    found: list[Any] = []
-    for command in direct.handle_event(events.Start()):
+class Told:
+    """What becomes of layers' steps: what the handler is told, event by event."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, client: connection.Client) -> None:
+        self._monkeypatch, self._client = monkeypatch, client
+        self.so_far: list[Any] = []
+
+    def start(self, steps: Steps, handler: Handler) -> list[Any]:
+        self._monkeypatch.setitem(dispatch._direct, self._client.id, handler)  # type: ignore[arg-type]
+        self._top = dispatch._Joining(Top(self._client, steps), handler)  # type: ignore[arg-type]
+        return self.event(events.Start())
+
+    def event(self, event: events.Event) -> list[Any]:
+        before = len(self.so_far)
+        self.so_far.extend(map(self._short, self._top.handle_event(event)))
+        return self.so_far[before:]
+
+    @staticmethod
+    def _short(command: commands.Command) -> Any:
         match command:
             case commands.SendData():
-                found.append((command.connection, command.data))
+                return command.connection, command.data
             case commands.Log():
-                found.append(command.message)
+                return command.message
             case _:
-                found.append(type(command).__name__)
-    return found
+                return type(command).__name__
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, one: connection.Client) -> Told:
+    return Told(monkeypatch, one)
 
 
 @pytest.fixture
@@ -69,7 +93,9 @@ def other() -> connection.Server:
     return tflow.tserver_conn()
 
 
-def test_what_one_event_sends_to_one_connection_is_one_write(one: connection.Client, other: connection.Server) -> None:
+def test_what_one_event_sends_to_one_connection_is_one_write(
+    told: Told, one: connection.Client, other: connection.Server
+) -> None:
     def steps() -> layer.CommandGenerator[None]:
         yield commands.SendData(one, b"a")
         yield commands.SendData(one, b"b")
@@ -78,53 +104,71 @@ def test_what_one_event_sends_to_one_connection_is_one_write(one: connection.Cli
         yield commands.SendData(one, b"e")
         yield commands.CloseConnection(one)
 
-    assert said(steps, Handler()) == [(one, b"ab"), (other, b"c"), (one, b"de"), "CloseConnection"]
+    assert told.start(steps, Handler()) == [(one, b"ab"), (other, b"c"), (one, b"de"), "CloseConnection"]
 
 
-def test_datagrams_are_not_joined(one: connection.Client) -> None:
+def test_datagrams_are_not_joined(told: Told, one: connection.Client) -> None:
     one.transport_protocol = "udp"
 
     def steps() -> layer.CommandGenerator[None]:
         yield commands.SendData(one, b"a")
         yield commands.SendData(one, b"b")
 
-    assert said(steps, Handler()) == [(one, b"a"), (one, b"b")]
+    assert told.start(steps, Handler()) == [(one, b"a"), (one, b"b")]
 
 
-def test_what_comes_before_a_hook_is_sent_before_it(one: connection.Client) -> None:
-    handler = Handler()
-    sent_before: list[list[str]] = []
+def test_what_comes_before_a_hook_is_sent_before_it(told: Told, one: connection.Client) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Watched(Handler):
+        def begin(self, hook: commands.StartHook) -> bool:
+            seen.append((len(self.held), len(self.begun)))
+            return super().begin(hook)
+
+    handler = Watched()
 
     def steps() -> layer.CommandGenerator[None]:
         yield commands.SendData(one, b"a")
-        sent_before.append(list(handler.begun))
         yield HttpRequestHook(tflow.tflow())
         yield commands.SendData(one, b"b")
 
-    assert said(steps, handler) == [(one, b"a"), (one, b"b"), "after request"]
-    assert (handler.begun, sent_before) == (["request"], [[]])
+    assert told.start(steps, handler) == [(one, b"a"), (one, b"b")]
+    assert (seen, len(handler.begun)) == ([(0, 0)], 1)
 
 
-def test_a_hook_that_is_not_over_is_told_by_nobody_here() -> None:
+def test_a_layer_waits_for_a_hook_that_is_not_over_and_goes_on_when_it_is(told: Told, one: connection.Client) -> None:
     def steps() -> layer.CommandGenerator[None]:
+        yield commands.SendData(one, b"a")
         yield HttpRequestHook(tflow.tflow())
+        yield commands.SendData(one, b"b")
+
+    handler = Handler(is_over=False)
+    assert told.start(steps, handler) == [(one, b"a")]
+    assert told.event(events.DataReceived(one, b"meanwhile")) == []
+    (hook,) = handler.begun
+    assert told.event(events.HookCompleted(HttpRequestHook(tflow.tflow()))) == []  # another's
+    assert told.event(events.HookCompleted(hook)) == [(one, b"b"), "DataReceived", "HookCompleted"]
+    assert handler.begun == [hook]
+
+
+def test_nobody_waits_for_a_hook_that_does_not_block(told: Told) -> None:
+    def steps() -> layer.CommandGenerator[None]:
+        hook = HttpRequestHook(tflow.tflow())
+        hook.blocking = False
+        yield hook
         yield commands.Log("meanwhile")
 
-    assert said(steps, Handler(is_over=False)) == ["meanwhile"]
+    assert told.start(steps, Handler(is_over=False)) == ["meanwhile"]
 
 
-def test_what_was_to_be_sent_before_a_fault_is_sent(one: connection.Client) -> None:
+def test_what_was_to_be_sent_before_a_fault_is_sent(told: Told, one: connection.Client) -> None:
     def steps() -> layer.CommandGenerator[None]:
         yield commands.SendData(one, b"a")
         raise ZeroDivisionError
 
-    direct = _Direct(Top(steps), Handler())  # type: ignore[arg-type]
-    found: list[bytes] = []
     with pytest.raises(ZeroDivisionError):
-        for command in direct.handle_event(events.Start()):
-            assert isinstance(command, commands.SendData)
-            found.append(command.data)
-    assert found == [b"a"]
+        told.start(steps, Handler())
+    assert told.so_far == [(one, b"a")]
 
 
 # With a real handler

@@ -15,8 +15,7 @@ from askonce.cache import Cache, Embedder, load_embedder
 from askonce.cache.judge import load_judge
 from askonce.call import Reply, Request, Unstorable
 from askonce.config import parse
-from askonce.directives import OURS
-from askonce.dressing import fresh_id, is_for_askonce
+from askonce.dressing import fresh_id
 from askonce.exchange import Exchange
 from askonce.faults import Faults
 from askonce.life import Life
@@ -297,12 +296,6 @@ async def test_a_call_is_in_flight_until_it_is_counted_and_kept(bench: Bench) ->
         bench.life.account(other)
     stats = bench.accounting.stats()
     assert (stats["in_flight"], stats["calls"], stats["stored"]) == (0, 2, 1)
-
-
-@pytest.mark.parametrize("name", sorted(OURS))
-def test_headers_for_askonce(name: str) -> None:
-    assert is_for_askonce(name)
-    assert not is_for_askonce("authorization")
 
 
 # What is not kept

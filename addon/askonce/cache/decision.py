@@ -4,6 +4,8 @@ The one rule here: nothing but values in and out. No disk, no index, no embedder
 vectors is told exactly what a call would be.
 """
 
+from __future__ import annotations  # those of functions within functions would be evaluated in every call
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -114,6 +116,8 @@ def decide[S: Stored](
     enough = 1 - policy.max_error
 
     def weighed(entry: S, cosine: float, judgement: Judgement) -> _Judged[S]:
+        if judgement.reason and not judgement.probability:
+            return _Judged(entry, cosine, judgement, _REFUSED)
         return _Judged(entry, cosine, judgement, weigh(evidence, judgement.probability, entry, cosine, around))
 
     def judged(some: Sequence[tuple[S, float]]) -> list[_Judged[S]]:
@@ -151,6 +155,10 @@ class _Judged[S: Stored]:
     cosine: float
     judgement: Judgement
     weighed: Weighed
+
+
+_REFUSED = Weighed(logit(0.0), 0.0, 0.0)
+"""A guard's word: evidence has no say."""
 
 
 def weigh(

@@ -243,7 +243,7 @@ class Finder:
     def _entries(self, near: Sequence[tuple[int, float]], *, at_once: bool) -> Found:
         """The entries of (id, cosine) pairs that are still there, in their order. Raises _NotAtOnce where it may not
         read those that memory does not hold."""
-        found = {id: entry for id, _ in near if (entry := self._memory.get(id))}
+        found = self._memory.get_many([id for id, _ in near])
         missing = [id for id, _ in near if id not in found]
         if missing:
             if at_once:

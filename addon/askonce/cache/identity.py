@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from askonce.call import Call
+from askonce.call import PARTS, Call
 
 __all__ = ["Identifier", "Identity", "credential", "load_secret"]
 
@@ -31,8 +31,13 @@ class Identity:
     """16 bytes over everything but the prompt. Only calls of one partition may share answers."""
     exact: bytes
     """16 bytes over the partition and the prompt's text."""
-    parts: Mapping[str, str]
-    """Part -> 16 hex digits. Names: credential, namespace, host, wire, and those of `call.PARTS` that are present."""
+    digests: Mapping[str, bytes]
+    """16 bytes by part: credential, namespace, host, wire, and those of `call.PARTS` that are present."""
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """Part -> 16 hex digits: the first half of its digest."""
+        return {name: digest[:8].hex() for name, digest in self.digests.items()}
 
     @property
     def key(self) -> str:
@@ -64,13 +69,8 @@ class Identifier:
         }
         for name, value in call.parts.items():
             digests[name] = self._digest(_canonical(value))
-        whole = b"".join([name.encode() + b"\0" + digests[name] for name in sorted(digests)])
-        partition = self._digest(whole)
-        return Identity(
-            partition=partition,
-            exact=self.exact(partition, call.prompt),
-            parts={name: digest[:8].hex() for name, digest in digests.items()},
-        )
+        partition = self._digest(b"".join([_LABELS[name] + digests[name] for name in sorted(digests)]))
+        return Identity(partition, self.exact(partition, call.prompt), digests)
 
     def identify_each(self, calls: Iterable[Call], *, host: str, scope: str, namespace: str = "") -> list[Identity]:
         """The identity of each call; quick where they share their parts, as the texts of a batch do."""
@@ -96,6 +96,10 @@ class Identifier:
 
     def _digest(self, data: bytes) -> bytes:
         return blake2b(data, digest_size=16, key=self._secret).digest()
+
+
+_LABELS = {name: name.encode() + b"\0" for name in ("credential", "host", "namespace", "wire", *PARTS)}
+"""How a part is named where all of them are hashed."""
 
 
 def _text(text: str) -> bytes:

@@ -8,6 +8,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable, Sequence
+from math import copysign
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -200,7 +201,7 @@ class Index:
             cosines[ids[start:used] < 0] = -2.0
         found: NDArray[np.int64] | None = None
         if len(cosines) > k:
-            near = np.argpartition(cosines, -k)[-k:]
+            near = cosines.argpartition(-k)[-k:]
             found, cosines = near + start, cosines[near]
         if block:
             front = block.search(vector, k + min(dead, SPARE))
@@ -209,8 +210,9 @@ class Index:
             cosines = np.concatenate((rows[front] @ vector, cosines))
         named = ids[:used] if found is None else ids[found]
         # A dozen at most, which Python sorts in the time that numpy takes to be called.
-        pairs = sorted(zip(named.tolist(), cosines.tolist(), strict=True), key=lambda pair: -pair[1])
-        return [(id, min(1.0, max(-1.0, cosine))) for id, cosine in pairs if id >= 0][:k]
+        pairs = sorted(zip(cosines.tolist(), named.tolist(), strict=True), reverse=True)
+        # Of two unit vectors, a product may be one by a rounding too much.
+        return [(id, cos if -1.0 <= cos <= 1.0 else copysign(1.0, cos)) for cos, id in pairs if id >= 0][:k]
 
     def _nearest_among(self, vector: Vector, k: int, among: Sequence[int]) -> list[tuple[int, float]]:
         with self._lock:

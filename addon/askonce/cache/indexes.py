@@ -5,7 +5,6 @@ The one rule here: an index follows the store's numbered changes, each exactly o
 says exactly what is in it. Reading one in and following happen under one lock for that reason.
 """
 
-import contextlib
 import logging
 import threading
 from collections import OrderedDict
@@ -64,8 +63,10 @@ class Indexes:
         index = self._loaded.get(partition)
         if index is None or index.embedder != embedder.name:
             return None
-        with contextlib.suppress(KeyError):  # it may be let go at this very moment, and serves all the same
+        try:  # noqa: SIM105  # every miss comes by here
             self._loaded.move_to_end(partition)
+        except KeyError:  # let go at this very moment, it serves all the same
+            pass
         return index
 
     def follow(self, changes: Iterable[Change]) -> None:

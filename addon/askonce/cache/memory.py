@@ -24,12 +24,18 @@ class Memory:
 
     def get(self, id: int) -> Entry | None:
         """The entry, which is now the last to go."""
+        return self.get_many((id,)).get(id)
+
+    def get_many(self, ids: Iterable[int]) -> dict[int, Entry]:
+        """Those that are held, by id; they are now the last to go."""
+        found = dict[int, Entry]()
+        entries = self._entries
         with self._lock:
-            found = self._entries.get(id)
-            if found is None:
-                return None
-            self._entries.move_to_end(id)
-            return found[0]
+            for id in ids:
+                if held := entries.get(id):
+                    found[id] = held[0]
+                    entries.move_to_end(id)
+        return found
 
     def add(self, entry: Entry) -> None:
         """Hold `entry`; one that is larger than a quarter of the whole room is not held."""

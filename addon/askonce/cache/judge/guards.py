@@ -85,7 +85,9 @@ def renumbered(left: str, right: str) -> Objection | None:
     if one != other or a == b:
         return None
     only_a, only_b = _left_over(list(a), list(b))
-    return _sides("number", set(only_a), set(only_b)) if only_a and only_b else None
+    if not (only_a and only_b):
+        return None
+    return Objection("number", ", ".join(sorted(set(only_a))), ", ".join(sorted(set(only_b))))
 
 
 @lru_cache(maxsize=16384)
