@@ -9,6 +9,7 @@ mitmproxy 12.2.3.
 import asyncio
 import inspect
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import fields
 from functools import cache
@@ -151,23 +152,25 @@ def _handle_event(one: layer.Layer, event: events.Event) -> layer.CommandGenerat
     A layer pauses only where one has to be waited for."""
     handler = _direct.get(one.context.client.id)
     if handler is None or one.debug is not None:
-        return _handle_event_from_afar(one, event)
-    if one._paused is None:
-        return _run(one, handler, one._handle_event(event))
-    if isinstance(event, events.CommandCompleted) and event.command is one._paused.command:
-        return _go_on(one, handler, event)
-    one._paused_event_queue.append(event)
-    return _nothing()
-
-
-def _run(
-    one: layer.Layer, handler: DirectHandler, steps: layer.CommandGenerator[None], reply: Any = None
-) -> layer.CommandGenerator[None]:
+        yield from _handle_event_from_afar(one, event)
+        return
+    paused, reply, waiting = one._paused, None, _NOTHING
+    if paused is None:
+        steps = one._handle_event(event)
+    elif isinstance(event, events.CommandCompleted) and event.command is paused.command:
+        steps, reply, waiting = paused.generator, event.reply, one._paused_event_queue
+        one._paused = None
+    else:
+        one._paused_event_queue.append(event)
+        return
     while True:
         try:
             command = steps.send(reply)
         except StopIteration:
-            return
+            if not waiting:
+                return
+            steps, reply = one._handle_event(waiting.popleft()), None
+            continue
         reply = None
         if isinstance(command, commands.StartHook) and isinstance(command.blocking, bool):  # else of a layer below
             if handler.held:
@@ -181,19 +184,8 @@ def _run(
         yield command
 
 
-def _go_on(one: layer.Layer, handler: DirectHandler, event: events.CommandCompleted) -> layer.CommandGenerator[None]:
-    assert one._paused
-    steps, one._paused = one._paused.generator, None
-    yield from _run(one, handler, steps, event.reply)
-    while not one._paused and one._paused_event_queue:
-        yield from _run(one, handler, one._handle_event(one._paused_event_queue.popleft()))
-
-
-def _nothing() -> layer.CommandGenerator[None]:
-    yield from ()
-
-
 _handle_event_from_afar = layer.Layer.handle_event
+_NOTHING = deque[events.Event]()
 
 
 class _SendNow(commands.Command):

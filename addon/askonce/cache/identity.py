@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from askonce.call import PARTS, Call
+from askonce.call import Call
 
 __all__ = ["Identifier", "Identity", "credential", "load_secret"]
 
@@ -69,7 +69,7 @@ class Identifier:
         }
         for name, value in call.parts.items():
             digests[name] = self._digest(_canonical(value))
-        partition = self._digest(b"".join([_LABELS[name] + digests[name] for name in sorted(digests)]))
+        partition = self._digest(b"".join([name.encode() + b"\0" + digests[name] for name in sorted(digests)]))
         return Identity(partition, self.exact(partition, call.prompt), digests)
 
     def identify_each(self, calls: Iterable[Call], *, host: str, scope: str, namespace: str = "") -> list[Identity]:
@@ -96,10 +96,6 @@ class Identifier:
 
     def _digest(self, data: bytes) -> bytes:
         return blake2b(data, digest_size=16, key=self._secret).digest()
-
-
-_LABELS = {name: name.encode() + b"\0" for name in ("credential", "host", "namespace", "wire", *PARTS)}
-"""How a part is named where all of them are hashed."""
 
 
 def _text(text: str) -> bytes:
