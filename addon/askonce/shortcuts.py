@@ -32,7 +32,9 @@ def _all_of(headers: http.Headers, name: str | bytes) -> list[str]:
 
 
 def _get(headers: http.Headers, name: str | bytes, default: Any = None) -> Any:
-    return ", ".join(values) if (values := _all_of(headers, name)) else default
+    raw = (name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name).lower()
+    values = [value for key, value in headers.fields if key.lower() == raw]
+    return b", ".join(values).decode("utf-8", "surrogateescape") if values else default
 
 
 def _item(headers: http.Headers, name: str | bytes) -> str:

@@ -24,7 +24,12 @@ class Memory:
 
     def get(self, id: int) -> Entry | None:
         """The entry, which is now the last to go."""
-        return self.get_many((id,)).get(id)
+        with self._lock:
+            found = self._entries.get(id)
+            if found is None:
+                return None
+            self._entries.move_to_end(id)
+            return found[0]
 
     def get_many(self, ids: Iterable[int]) -> dict[int, Entry]:
         """Those that are held, by id; they are now the last to go."""
