@@ -32,6 +32,7 @@ def _all_of(headers: http.Headers, name: str | bytes) -> list[str]:
 
 
 def _get(headers: http.Headers, name: str | bytes, default: Any = None) -> Any:
+    # Not by way of `_all_of`: this is the one that a call does ten times.
     raw = (name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name).lower()
     values = [value for key, value in headers.fields if key.lower() == raw]
     return b", ".join(values).decode("utf-8", "surrogateescape") if values else default
