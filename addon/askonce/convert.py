@@ -9,7 +9,6 @@ from http import HTTPStatus
 
 from mitmproxy import http
 from mitmproxy.net import encoding
-from mitmproxy.net.http.url import hostport
 
 from askonce.bridge import Fields
 from askonce.call import Reply, Request, Unstorable
@@ -71,13 +70,8 @@ def redirect(request: http.Request, passage: Passage) -> None:
 
 def send_to(request: http.Request, scheme: str, host: str, port: int) -> None:
     """Make a request one to another server."""
-    data, named = request.data, hostport(scheme, host, port)
-    data.scheme, data.host, data.port = scheme.encode(), host, port
-    # Each of the request's three setters would do what follows.
-    if "Host" in data.headers:
-        data.headers["Host"] = named
-    if data.authority:
-        request.authority = named
+    request.data.scheme, request.data.port = scheme.encode(), port
+    request.host = host  # and the Host header, which the setters of the other two would have written as well
 
 
 def strip_directives(request: http.Request) -> None:

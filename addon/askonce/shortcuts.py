@@ -27,7 +27,7 @@ def _raw(text: str | bytes) -> bytes:
 
 
 def _all_of(headers: http.Headers, name: str | bytes) -> list[str]:
-    raw = (name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name).lower()
+    raw = _raw(name).lower()
     return [value.decode("utf-8", "surrogateescape") for key, value in headers.fields if key.lower() == raw]
 
 

@@ -31,13 +31,8 @@ class Identity:
     """16 bytes over everything but the prompt. Only calls of one partition may share answers."""
     exact: bytes
     """16 bytes over the partition and the prompt's text."""
-    digests: Mapping[str, bytes]
-    """16 bytes by part: credential, namespace, host, wire, and those of `call.PARTS` that are present."""
-
-    @property
-    def parts(self) -> Mapping[str, str]:
-        """Part -> 16 hex digits: the first half of its digest."""
-        return {name: digest[:8].hex() for name, digest in self.digests.items()}
+    parts: Mapping[str, str]
+    """Part -> 16 hex digits. Names: credential, namespace, host, wire, and those of `call.PARTS` that are present."""
 
     @property
     def key(self) -> str:
@@ -69,8 +64,13 @@ class Identifier:
         }
         for name, value in call.parts.items():
             digests[name] = self._digest(_canonical(value))
-        partition = self._digest(b"".join([name.encode() + b"\0" + digests[name] for name in sorted(digests)]))
-        return Identity(partition, self.exact(partition, call.prompt), digests)
+        whole = b"".join([name.encode() + b"\0" + digests[name] for name in sorted(digests)])
+        partition = self._digest(whole)
+        return Identity(
+            partition=partition,
+            exact=self.exact(partition, call.prompt),
+            parts={name: digest[:8].hex() for name, digest in digests.items()},
+        )
 
     def identify_each(self, calls: Iterable[Call], *, host: str, scope: str, namespace: str = "") -> list[Identity]:
         """The identity of each call; quick where they share their parts, as the texts of a batch do."""

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from askonce.cache import embed
 from askonce.cache.embed import OpenAIEmbedder, WordLlamaEmbedder, find_embedder, load_embedder
 
-WORDLLAMA = WordLlamaEmbedder()
 TEXTS = ["How do I sort a list in Python?", "Wie wird das Wetter?", "日本の首都はどこですか", "x" * 1500, "\ud800 lone"]
 
 
@@ -53,10 +52,10 @@ ODD = st.sampled_from(
 
 @given(pieces=st.lists(st.one_of(ODD, st.text(max_size=5)), max_size=12))
 @example(pieces=["a", " ", "b"] * 30)
-def test_word_by_word_the_tokens_are_those_of_the_whole_text(pieces: list[str]) -> None:
+def test_word_by_word_the_tokens_are_those_of_the_whole_text(wordllama: WordLlamaEmbedder, pieces: list[str]) -> None:
     text = "".join(pieces)
     for _ in range(2):  # the second time the words are known
-        assert WORDLLAMA._tokens(text) == WORDLLAMA._encode(text)
+        assert wordllama._tokens(text) == wordllama._encode(text)
 
 
 def test_words_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
