@@ -205,7 +205,7 @@ class Cache:
         return self._semantic(found, call, identity)
 
     def _semantic(self, found: Lookup, call: Call, identity: Identity) -> Lookup:
-        decision = self._learner.served(identity.partition, call.prompt, found)
+        decision = self._learner.served(identity, call.prompt, found)
         return self._hit(replace(found, decision=decision.hex()))
 
     async def remember(
@@ -237,7 +237,7 @@ class Cache:
             vector = None
         elif vector is None:
             vector, _ = await self._run(self._finder.embed, call.prompt, embedder)
-        lesson = await self._run(self._learner.compare, identity.partition, call.prompt, answer, found)
+        lesson = await self._run(self._learner.compare, identity, call.prompt, answer, found)
         now = self._clock()
         entry = Entry(
             key=identity.key,

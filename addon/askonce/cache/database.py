@@ -18,7 +18,7 @@ __all__ = ["FILE", "connect", "describe", "is_damage", "lock", "open_database", 
 logger = logging.getLogger(__name__)
 
 FILE = "askonce.db"
-VERSION = 3
+VERSION = 4
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entry (
@@ -82,9 +82,19 @@ CREATE INDEX observation_entry ON observation (entry);
 -- Pairs of an asked prompt and an entry that were said to be wrong, by a digest of both.
 CREATE TABLE refused (pair BLOB PRIMARY KEY, time REAL NOT NULL) WITHOUT ROWID;
 """
+_TENANTS = """
+-- Whose the partition is. Where no entry of it is left to tell, it stands for itself.
+ALTER TABLE observation ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
+CREATE INDEX observation_tenant ON observation (tenant);
+UPDATE observation SET tenant = ifnull((
+    SELECT json_extract(parts, '$.credential') || json_extract(parts, '$.namespace')
+    FROM vector JOIN entry USING (id) WHERE vector.partition = observation.partition LIMIT 1
+), lower(hex(partition)));
+"""
 MIGRATIONS = {
     1: "ALTER TABLE entry ADD COLUMN labels BLOB NOT NULL DEFAULT '{}';\n" + _LABELS,
     2: _KIN + _LEARNED,
+    3: _TENANTS,
 }
 """By schema, what makes the next one of it."""
 _BORN = "INSERT INTO meta VALUES ('store', lower(hex(randomblob(8)))), ('change', 0);\n"
@@ -187,7 +197,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")  # a deleted prompt is gone, not merely unlinked
         connection.execute("PRAGMA journal_size_limit = 16777216")
         if version == 0:
-            _write(connection, SCHEMA + _LABELS + _LEARNED + _BORN, VERSION)
+            _write(connection, SCHEMA + _LABELS + _LEARNED + _TENANTS + _BORN, VERSION)
         for older in range(version or VERSION, VERSION):
             _write(connection, MIGRATIONS[older], older + 1)
         # Every table and the indexes that opening relies on, touched once: damage shows here rather than in a call.

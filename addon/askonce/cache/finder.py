@@ -128,7 +128,7 @@ class Finder:
         if unlike:
             return Lookup("miss", reason=reason or unlike)
         index = self._indexes.get(identity.partition, embedder)
-        found = self._reworded(call.prompt, identity.partition, index, policy, embedder, now)
+        found = self._reworded(call.prompt, identity, index, policy, embedder, now)
         return replace(found, reason=reason) if reason and not found.entry else found
 
     def find_at_once(self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None) -> Lookup | None:
@@ -152,14 +152,14 @@ class Finder:
             return None
         now = self._clock()
         try:
-            return self._reworded(call.prompt, identity.partition, index, policy, embedder, now, at_once=True)
+            return self._reworded(call.prompt, identity, index, policy, embedder, now, at_once=True)
         except _NotAtOnce:
             return None
 
     def _reworded(
         self,
         prompt: str,
-        partition: bytes,
+        identity: Identity,
         index: Index,
         policy: Policy,
         embedder: Embedder,
@@ -185,11 +185,11 @@ class Finder:
             for entry, cosine in self._entries(nearest[:CANDIDATES], at_once=at_once)
             if not _unfit(entry, policy, now) and entry.vector is not None
         ]
-        kept = [pair for pair in near if not self._learning.refuses(partition, prompt, pair[0].key)]
+        kept = [pair for pair in near if not self._learning.refuses(identity.partition, prompt, pair[0].key)]
         if near and not kept:
             return missed("said to be wrong", near[0])
         near = kept
-        pool = self._learning.pool(partition)
+        pool = self._learning.pool(identity.partition, identity.tenant)
         if not near:
             return missed("no entry")
         try:

@@ -39,6 +39,17 @@ class Identity:
         """`exact` in hex: the name of the entry that would answer this call."""
         return self.exact.hex()
 
+    @property
+    def tenant(self) -> str:
+        """32 hex digits: who asks (half of them), in which namespace. What one of them does must not change what
+        another is served."""
+        return tenant(self.parts)
+
+
+def tenant(parts: Mapping[str, str]) -> str:
+    """Whose calls have these parts; see `Identity.tenant`."""
+    return parts["credential"] + parts["namespace"]
+
 
 class Identifier:
     """Names calls under one installation's secret. Stateless apart from it, thread-safe."""

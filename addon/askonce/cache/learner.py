@@ -13,6 +13,7 @@ from typing import Literal
 from askonce.cache.agreement import LARGEST, compare, kin, text_of
 from askonce.cache.entry import StoreError
 from askonce.cache.finder import Lookup
+from askonce.cache.identity import Identity
 from askonce.cache.learning import Learning, Observation, Source, Weighed, pair
 from askonce.cache.store import Store
 from askonce.call import Answer
@@ -38,7 +39,7 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    partition: bytes
+    identity: Identity
     key: str
     entry: int
     weighed: Weighed
@@ -55,7 +56,7 @@ class Learner:
 
     # What the provider said
 
-    def compare(self, partition: bytes, prompt: str, answer: Answer, found: Lookup | None) -> Lesson:
+    def compare(self, identity: Identity, prompt: str, answer: Answer, found: Lookup | None) -> Lesson:
         """Compare a fresh answer with that of the nearest entry that its lookup found, served or not."""
         try:
             if len(answer.body) > LARGEST:
@@ -74,9 +75,9 @@ class Learner:
             if verdict == "unknown" or not teaches or found.weighed is None:
                 return Lesson(own)
             right, audited = verdict == "same", found.outcome == "semantic"
-            observation = self._observation(partition, nearest.id, found.weighed, right, "audit" if audited else "miss")
+            observation = self._observation(identity, nearest.id, found.weighed, right, "audit" if audited else "miss")
             wrong = audited and not right
-            return Lesson(own, observation, pair(partition, prompt, nearest.key) if wrong else None)
+            return Lesson(own, observation, pair(identity.partition, prompt, nearest.key) if wrong else None)
         except Exception as error:
             self._report("agreement", "two answers could not be compared, so nothing is learned from them", error)
             return Lesson(0)
@@ -91,13 +92,13 @@ class Learner:
 
     # What people say
 
-    def served(self, partition: bytes, prompt: str, found: Lookup) -> bytes:
+    def served(self, identity: Identity, prompt: str, found: Lookup) -> bytes:
         """Remember a semantic hit; the name by which feedback finds it."""
         assert found.entry
-        name = pair(partition, prompt, found.entry.key)
+        name = pair(identity.partition, prompt, found.entry.key)
         if found.weighed:
             with self._lock:
-                self._served[name] = _Hit(partition, found.entry.key, found.entry.id, found.weighed)
+                self._served[name] = _Hit(identity, found.entry.key, found.entry.id, found.weighed)
                 self._served.move_to_end(name)
                 if len(self._served) > SERVED:
                     self._served.popitem(last=False)
@@ -121,13 +122,16 @@ class Learner:
             self._store.refuse(name, now).result()
         if hit is None:
             return "noted"
-        observation = self._observation(hit.partition, hit.entry, hit.weighed, right, "feedback")
+        observation = self._observation(hit.identity, hit.entry, hit.weighed, right, "feedback")
         self._learning.learn(observation)
         self._store.observe_answer(observation).result()
         return "learned"
 
-    def _observation(self, partition: bytes, entry: int, weighed: Weighed, right: bool, source: Source) -> Observation:
-        return Observation(partition, entry, weighed.score, weighed.agreement, right, source, self._clock())
+    def _observation(
+        self, identity: Identity, entry: int, weighed: Weighed, right: bool, source: Source
+    ) -> Observation:
+        score, agreement, now = weighed.score, weighed.agreement, self._clock()
+        return Observation(identity.partition, identity.tenant, entry, score, agreement, right, source, now)
 
 
 def remembered(store: Store, report: Report) -> Learning:

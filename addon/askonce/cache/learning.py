@@ -42,6 +42,8 @@ class Observation:
     """One candidate whose answer was compared. It holds no text."""
 
     partition: bytes
+    tenant: str
+    """Whose partition it is; see `Identity.tenant`."""
     entry: int
     """Id; 0 once the entry is gone."""
     score: float
@@ -64,8 +66,9 @@ def pair(partition: bytes, prompt: str, key: str) -> bytes:
 class Pool:
     """What one partition's decisions are made with; see `decide`."""
 
-    def __init__(self, partition: bytes, own: Posterior, whole: Posterior, learning: "Learning") -> None:
-        self.partition, self._own, self._whole, self._learning = partition, own, whole, learning
+    def __init__(self, tenant: str, own: Posterior, whole: Posterior, learning: "Learning") -> None:
+        """`own` has learned from this partition, `whole` from all of the tenant's."""
+        self.tenant, self._own, self._whole, self._learning = tenant, own, whole, learning
         self._accounts: dict[float, Account] = {}
 
     @property
@@ -110,14 +113,16 @@ class Pool:
 
     def observe(self, observation: Observation) -> None:
         """Learn; the caller holds the lock, as for the two that follow."""
-        self._own.observe(observation.score, observation.agreement, observation.right)
+        for posterior in (self._own, self._whole):
+            posterior.observe(observation.score, observation.agreement, observation.right)
 
     def take(self, observation: Observation) -> None:
         """Count; `fit` once all are counted."""
-        self._own.take(observation.score, observation.agreement, observation.right)
+        for posterior in (self._own, self._whole):
+            posterior.take(observation.score, observation.agreement, observation.right)
 
     def fit(self) -> None:
-        """Learn from what was counted."""
+        """Learn from what was counted for this partition; `Learning` has the tenant's learn."""
         self._own.fit()
 
     def expected(self, observation: Observation) -> float:
@@ -130,26 +135,27 @@ class Learning:
 
     def __init__(self, observations: Iterable[Observation] = (), refused: Iterable[bytes] = ()) -> None:
         self.lock = threading.RLock()
-        self._whole = Posterior()
+        self._tenants: dict[str, Posterior] = {}
         self._pools: dict[bytes, Pool] = {}
         self._entries: dict[int, list[float]] = {}
         self._refused = set(refused)
         known = list(observations)
         for observation in known:
-            self.pool(observation.partition).take(observation)
-            self._whole.take(observation.score, observation.agreement, observation.right)
-        self._whole.fit()
+            self.pool(observation.partition, observation.tenant).take(observation)
+        for whole in self._tenants.values():
+            whole.fit()
         for pool in self._pools.values():
             pool.fit()
         for observation in known:
             self._record(observation)
 
-    def pool(self, partition: bytes) -> Pool:
-        """The pool of a partition."""
+    def pool(self, partition: bytes, tenant: str) -> Pool:
+        """The pool of a partition of this tenant's."""
         found = self._pools.get(partition)  # without the lock: every hit comes by here
         if found is None:
             with self.lock:
-                found = self._pools.setdefault(partition, Pool(partition, Posterior(), self._whole, self))
+                whole = self._tenants.setdefault(tenant, Posterior())
+                found = self._pools.setdefault(partition, Pool(tenant, Posterior(), whole, self))
                 if len(self._pools) > PARTITIONS:
                     self._forget_pools()
         return found
@@ -159,17 +165,18 @@ class Learning:
         order = sorted(self._pools.items(), key=lambda item: item[1].count)
         for partition, _ in order[: PARTITIONS // 4]:
             del self._pools[partition]
+        known = {pool.tenant for pool in self._pools.values()}
+        self._tenants = {tenant: whole for tenant, whole in self._tenants.items() if tenant in known}
 
     def learn(self, observation: Observation) -> None:
         """Take one observation in."""
         with self.lock:
             self._record(observation)
-            self.pool(observation.partition).observe(observation)
-            self._whole.observe(observation.score, observation.agreement, observation.right)
+            self.pool(observation.partition, observation.tenant).observe(observation)
 
     def _record(self, observation: Observation) -> None:
         if observation.entry:
-            expected = self.pool(observation.partition).expected(observation)
+            expected = self.pool(observation.partition, observation.tenant).expected(observation)
             record = self._entries.setdefault(observation.entry, [0.0, 0.0])
             record[0] += observation.right - expected
             record[1] += expected * (1 - expected)

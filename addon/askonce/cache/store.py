@@ -190,8 +190,9 @@ class Store:
 
     def observations(self) -> Sequence[Observation]:
         """What was learned, the oldest first."""
-        query = "SELECT partition, entry, score, agreement, right, source, time FROM observation ORDER BY number"
-        return [Observation(p, e, s, a, bool(right), *rest) for p, e, s, a, right, *rest in self._rows(query, [])]
+        columns = "partition, tenant, entry, score, agreement, right, source, time"
+        rows = self._rows(f"SELECT {columns} FROM observation ORDER BY number", [])
+        return [Observation(p, t, e, s, a, bool(right), *rest) for p, t, e, s, a, right, *rest in rows]
 
     def refused(self) -> Sequence[bytes]:
         """The pairs that are never served again."""

@@ -37,6 +37,13 @@ OBSERVATIONS = 10_000
 """Kept, the latest."""
 
 _INSERT = f"INSERT INTO entry ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
+_OLDEST = """
+DELETE FROM observation WHERE number IN (
+    SELECT number FROM observation
+    WHERE tenant = (SELECT tenant FROM observation GROUP BY tenant ORDER BY count(*) DESC LIMIT 1)
+    ORDER BY number LIMIT ?
+)
+"""
 _AMONG = "IN (SELECT value FROM json_each(?))"
 
 
@@ -126,12 +133,16 @@ class Transaction:
         self._connection.executemany(update, [(hits, used, id) for id, (hits, used) in uses])
 
     def observe(self, observation: Observation, refused: bytes | None) -> None:
-        """Keep what came of comparing two answers, and the pair that is wrong; the oldest of too many go."""
+        """Keep what came of comparing two answers, and the pair that is wrong; of too many go the oldest of whoever has
+        most, so that nobody's evidence is pushed out by another's."""
         execute = self._connection.execute
-        insert = "INSERT INTO observation VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
+        columns = "partition, tenant, entry, score, agreement, right, source, time"
+        insert = f"INSERT INTO observation ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         number = execute(insert, astuple(observation)).lastrowid
         if number and number % 256 == 0:
-            execute("DELETE FROM observation WHERE number <= ?", (number - OBSERVATIONS,))
+            excess: int = execute("SELECT count(*) FROM observation").fetchone()[0] - OBSERVATIONS
+            while excess > 0:
+                excess -= max(1, execute(_OLDEST, (min(excess, 64),)).rowcount)
         if refused:
             self.refuse(refused, observation.time)
 

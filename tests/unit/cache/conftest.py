@@ -62,9 +62,11 @@ class Bench:
     def identify(self, call: Call, scope: str = "sk-1", namespace: str = "") -> Any:
         return self.cache.identify(call, host="api.openai.com", scope=scope, namespace=namespace)
 
-    async def ask(self, prompt: str, policy: Policy = LENIENT, scope: str = "sk-1", **parts: Any) -> Lookup:
+    async def ask(
+        self, prompt: str, policy: Policy = LENIENT, scope: str = "sk-1", namespace: str = "", **parts: Any
+    ) -> Lookup:
         call = self.call(prompt, **parts)
-        identity = self.identify(call, scope)
+        identity = self.identify(call, scope, namespace)
         return self.cache.exact(identity, policy) or await self.cache.lookup(call, identity, policy)
 
     async def remember(

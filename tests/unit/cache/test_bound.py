@@ -33,7 +33,7 @@ class World:
 def run(world: World, max_error: float, dice: random.Random) -> tuple[int, int]:
     """Questions through a cache that starts without evidence: how many were served, and how many of them wrongly."""
     learning, partition = Learning(), b"partition"
-    pool = learning.pool(partition)
+    pool = learning.pool(partition, "tenant")
     served = wrong = 0
     for _ in range(QUESTIONS):
         score = max(-5.0, min(5.3, dice.gauss(world.middle, world.width)))
@@ -47,7 +47,7 @@ def run(world: World, max_error: float, dice: random.Random) -> tuple[int, int]:
         served, wrong = served + serves, wrong + (serves and not right)
         if not serves or dice.random() < AUDIT:
             source = "audit" if serves else "miss"
-            learning.learn(Observation(partition, 0, weighed.score, weighed.agreement, right, source, 0.0))
+            learning.learn(Observation(partition, "tenant", 0, weighed.score, weighed.agreement, right, source, 0.0))
     return served, wrong
 
 

@@ -72,15 +72,15 @@ def test_a_raw_threshold_is_asked_before_the_judge() -> None:
 
 def learned(right: int, wrong: int) -> Learning:
     """Evidence of a partition in which agreeing neighbours are right, and others are not."""
-    seen = [Observation(b"p", 0, 1.0, 4.0, True, "miss", 0.0)] * right
-    return Learning(seen + [Observation(b"p", 0, 1.0, -4.0, False, "miss", 0.0)] * wrong)
+    seen = [Observation(b"p", "t", 0, 1.0, 4.0, True, "miss", 0.0)] * right
+    return Learning(seen + [Observation(b"p", "t", 0, 1.0, -4.0, False, "miss", 0.0)] * wrong)
 
 
 def test_agreeing_neighbours_serve_what_the_judge_alone_would_not() -> None:
     table = Table(a=0.9, b=0.9, c=0.9)
     found = [(Neighbour(prompt, HERE, id=n, kin=7), 0.9) for n, prompt in enumerate("abc", 1)]
     votes = [(7, 0.9)] * 12
-    pool = learned(200, 200).pool(b"p")
+    pool = learned(200, 200).pool(b"p", "t")
     assert decide(table, "?", HERE, found, TWO, evidence=pool).served is None
     table.asked.clear()
     decision = decide(table, "?", HERE, found, TWO, evidence=pool, around=votes)
@@ -92,14 +92,14 @@ def test_agreeing_neighbours_serve_what_the_judge_alone_would_not() -> None:
 
 def test_the_answer_that_most_neighbours_give_goes_before_the_nearest() -> None:
     found = [(Neighbour("a", HERE, kin=8), 0.91), (Neighbour("b", HERE, kin=7), 0.9)]
-    pool = learned(200, 200).pool(b"p")
+    pool = learned(200, 200).pool(b"p", "t")
     decision = decide(Table(a=0.9, b=0.9), "?", HERE, found, TWO, evidence=pool, around=[(8, 0.91)] + [(7, 0.9)] * 11)
     assert decision.nearest is found[1][0]
 
 
 def test_no_evidence_serves_what_a_guard_refused() -> None:
     found = [(Neighbour("a", HERE, kin=7), 0.9)]
-    pool = learned(500, 0).pool(b"p")
+    pool = learned(500, 0).pool(b"p", "t")
     decision = decide(Table(a=0.0), "?", HERE, found, TWO, evidence=pool, around=[(7, 0.9)] * 12)
     assert (decision.served, decision.reason, decision.weighed) == (None, "number: 5 / 7", None)
 
@@ -110,7 +110,9 @@ def test_an_objection_that_leaves_a_chance_is_not_overruled_by_evidence() -> Non
             return [Judgement(0.9, "number: 5 / 7")]
 
     found = [(Neighbour("a", HERE, kin=7), 0.9)]
-    decision = decide(Doubting(), "?", HERE, found, TWO, evidence=learned(500, 0).pool(b"p"), around=[(7, 0.9)] * 12)
+    decision = decide(
+        Doubting(), "?", HERE, found, TWO, evidence=learned(500, 0).pool(b"p", "t"), around=[(7, 0.9)] * 12
+    )
     assert (decision.served, decision.reason) == (None, "number: 5 / 7")
 
 

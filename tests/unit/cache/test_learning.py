@@ -1,6 +1,8 @@
 """What a cache learns: through its own door, with a judge that is wrong in a known way."""
 
+import contextlib
 import random
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +17,7 @@ ASKED = "How do I sort a list in Python?"
 REWORDED = "What is the way to sort a Python list?"
 TWO = Policy(max_error=0.02)
 HERE, THERE = b"p" * 16, b"q" * 16
+US, THEM = "us", "them"
 
 
 class Says:
@@ -27,16 +30,24 @@ class Says:
         return [Judgement(self.probability) for _ in candidates]
 
 
-def seen(right: bool, *, partition: bytes = HERE, entry: int = 0, score: float = 3.0) -> Observation:
-    return Observation(partition, entry, score, 0.0, right, "miss", 0.0)
+def seen(right: bool, *, partition: bytes = HERE, tenant: str = US, entry: int = 0, score: float = 3.0) -> Observation:
+    return Observation(partition, tenant, entry, score, 0.0, right, "miss", 0.0)
 
 
-def judged(learning: Learning, partition: bytes = HERE, said: float = 0.97, entry: int = 0, kin: int = 5) -> float:
-    return learning.pool(partition).weigh(said, entry, kin, 1.0, [(kin, 1.0)]).probability
+def judged(
+    learning: Learning,
+    partition: bytes = HERE,
+    said: float = 0.97,
+    *,
+    tenant: str = US,
+    entry: int = 0,
+    kin: int = 5,
+) -> float:
+    return learning.pool(partition, tenant).weigh(said, entry, kin, 1.0, [(kin, 1.0)]).probability
 
 
 def test_without_evidence_the_judges_word_counts_to_the_last_digit() -> None:
-    pool = Learning().pool(HERE)
+    pool = Learning().pool(HERE, US)
     for said in (0.0, 0.001, 0.98, 0.9999, 1.0):
         assert pool.weigh(said, 1, 5, 1.0, [(5, 1.0), (5, 0.9)]).probability == said
     assert pool.serves(Weighed(3.9, 0.0, 0.98, True), 0.02)
@@ -49,10 +60,62 @@ def test_only_its_own_evidence_makes_a_partition_bolder() -> None:
     assert judged(learning, THERE) == 0.97
 
 
-def test_the_evidence_of_others_makes_it_more_careful() -> None:
+def test_the_evidence_of_the_tenants_others_makes_it_more_careful() -> None:
     learning = Learning([seen(False) for _ in range(OWN)])
     assert judged(learning) < 0.9
     assert judged(learning, THERE) < 0.9
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_nobody_teaches_another_tenants_cache(right: bool) -> None:
+    taught = [seen(right, partition=THERE, tenant=THEM) for _ in range(10 * OWN)]
+    for learning in (Learning(taught), Learning()):
+        for observation in taught:
+            learning.learn(observation)
+        assert judged(learning, said=0.97) == 0.97
+        assert judged(learning, said=0.985) == 0.985
+        assert judged(learning, THERE, tenant=THEM) != 0.97
+
+
+@pytest.mark.parametrize("other", [{"namespace": "theirs"}, {"scope": "sk-2"}])
+async def test_answers_that_differ_at_every_call_cost_another_tenant_no_hit(bench: Any, other: dict[str, str]) -> None:
+    bench.judge = Says(0.985)
+    await bench.restart()
+    await bench.remember(ASKED)
+    for number in range(3 * OWN):
+        question = f"Question {'abcdefghij'[number % 10]} in other words {number}"
+        await bench.remember(question, body=b"%d" % number, found=await bench.ask(question, TWO, **other), **other)
+    assert (await bench.ask("Question a in yet other words", TWO, **other)).outcome == "miss"
+    for _ in range(2):
+        assert (await bench.ask(REWORDED, TWO)).outcome == "semantic"
+        await bench.restart()
+
+
+def test_one_tenants_observations_push_out_none_of_anothers(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("askonce.cache.writer.OBSERVATIONS", 300)
+    store = bench.cache._store
+    done = [store.observe_answer(seen(True, tenant=US)) for _ in range(100)]
+    done += [store.observe_answer(replace(seen(True, tenant=THEM), score=float(n))) for n in range(924)]
+    done[-1].result()
+    kept = store.observations()
+    assert [observation.tenant for observation in kept] == [US] * 100 + [THEM] * 200
+    assert kept[-1].score == 923.0
+
+
+async def test_observations_of_the_schema_before_are_given_their_tenant(bench: Any) -> None:
+    entry = await bench.remember(ASKED)
+    identity = bench.identify(bench.call(ASKED))
+    store = bench.cache._store
+    store.observe_answer(seen(True, partition=entry.partition, tenant="")).result()
+    store.observe_answer(seen(False, partition=THERE, tenant="")).result()
+    await bench.cache.close()
+    with contextlib.closing(sqlite3.connect(store.path)) as connection:
+        connection.executescript(
+            "DROP INDEX observation_tenant; ALTER TABLE observation DROP COLUMN tenant; PRAGMA user_version = 3;"
+        )
+    bench.open()
+    kept = bench.cache._store.observations()
+    assert [(one.tenant, one.right) for one in kept] == [(identity.tenant, True), (THERE.hex(), False)]
 
 
 def test_a_wrong_answer_weighs_on_its_entry() -> None:
@@ -67,7 +130,7 @@ def test_safe_answers_make_room_for_others_but_only_with_evidence() -> None:
     for _ in range(2_000):
         score = chance.choice((1.0, 3.0, 7.0))
         learning.learn(seen(chance.random() < {1.0: 0.5, 3.0: 0.97, 7.0: 0.9999}[score], score=score))
-    pool = learning.pool(HERE)
+    pool = learning.pool(HERE, US)
     unsure = pool.weigh(probability(3.1), 0, 5, 1.0, [(5, 1.0)])
     assert 0.9 < unsure.probability < 0.98
     assert not pool.serves(unsure, 0.02)
@@ -210,6 +273,7 @@ def test_where_partitions_are_too_many_those_that_taught_least_go(monkeypatch: p
     monkeypatch.setattr("askonce.cache.learning.PARTITIONS", 8)
     learning = Learning([seen(True) for _ in range(OWN)])
     for number in range(100):
-        learning.pool(number.to_bytes(16))
+        learning.pool(number.to_bytes(16), str(number))
     assert judged(learning) > 0.98
     assert len(learning._pools) <= 8
+    assert learning._tenants.keys() == {pool.tenant for pool in learning._pools.values()}
