@@ -105,6 +105,7 @@ class Runtime:
             ],
             self.faults,
             self._is_ours,
+            self._gateway.has_keys,
         )
         self.shelves = Shelves(
             data / "shelves",

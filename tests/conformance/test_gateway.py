@@ -93,6 +93,17 @@ def test_asked_twice_the_provider_is_asked_once(
     assert (provider.calls(), provider.connections()) == (1, 1)
 
 
+def test_once_there_are_keys_the_root_is_not_open_to_who_has_none(
+    gateway: Proxy, provider: Provider, key: str, base: str
+) -> None:
+    for headers in ({}, {"authorization": "Bearer sk-mistyped"}, {"x-api-key": "sk-mistyped"}):
+        response = httpx.post(
+            f"{base}/v1/chat/completions", json=asking("gpt-4o-mini"), headers=headers, trust_env=False
+        )
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert provider.calls() == 0
+
+
 @each_model
 def test_streams(client: openai.OpenAI, provider: Provider, model: str) -> None:
     def stream(text: str) -> tuple[str, Any]:

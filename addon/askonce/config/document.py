@@ -157,8 +157,9 @@ class ProviderKeys(Section):
 class ProductsSpec(Section):
     """What clients of the five products are offered on the reserved host and on the proxy's own port."""
 
-    default_dialect: Literal["promptcache", "semcache", "gateway", "cachecore"] = "promptcache"
-    """Whose call `/v1/chat/completions` at the root is, where nothing in it says."""
+    default_dialect: Literal["promptcache", "semcache", "gateway", "cachecore"] | None = None
+    """Whose call `/v1/chat/completions` at the root is, where nothing in it says. Without it, PromptCache's, which is
+    public, and the gateway's, which asks for a key, once keys were made (`askonce keys create`)."""
     provider_keys: ProviderKeys = ProviderKeys()
     promptcache: PromptCacheSpec = PromptCacheSpec()
     semcache: SemcacheSpec = SemcacheSpec()

@@ -84,7 +84,11 @@ def create_app(
     app = _application("Askonce", shared, views)
     app.add_middleware(Dispatch, views=views)
     app.add_middleware(
-        Guard, faults=shared.faults, render_for=views.render_for, max_body=lambda scope: _max_body(scope, views)
+        Guard,
+        faults=shared.faults,
+        render_for=views.render_for,
+        max_body=lambda scope: _max_body(scope, views),
+        checks_type=views.checks_type,
     )
     app.include_router(_own(protected, reload))
     for product in served:

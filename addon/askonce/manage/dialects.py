@@ -77,6 +77,8 @@ class ProductRoutes:
     """Beginnings of the names of the metrics that its view shows."""
     max_body: int | None = None
     """Bytes of a request's body; None for what holds everywhere."""
+    checks_type: bool = False
+    """Its routes refuse a body by its Content-Type; all others read JSON whatever it says."""
 
     def owned(self, path: str) -> str:
         """The longest of `owns` that a path at the root is at or below; empty where there is none."""

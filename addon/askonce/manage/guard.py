@@ -1,7 +1,7 @@
 """What every request meets before a route, and every response before it leaves.
 
 The rule: nothing reaches a route that another web site sent in a user's name, nothing larger than the limit is read,
-and no failure shows a caller more than that there was one.
+a body is read as JSON whatever its Content-Type says, and no failure shows a caller more than that there was one.
 """
 
 import hmac
@@ -82,13 +82,20 @@ class Guard:
     """The outermost middleware."""
 
     def __init__(
-        self, app: ASGIApp, faults: Faults, render_for: Callable[[Scope], Render], max_body: Callable[[Scope], int]
+        self,
+        app: ASGIApp,
+        faults: Faults,
+        render_for: Callable[[Scope], Render],
+        max_body: Callable[[Scope], int],
+        checks_type: Callable[[Scope], bool],
     ) -> None:
-        """`max_body` tells the bytes that a request's body may have, `render_for` whose shape a refusal has."""
+        """`max_body` tells the bytes that a request's body may have, `render_for` whose shape a refusal has, and
+        `checks_type` whether the route looks at the Content-Type itself."""
         self._app = app
         self._faults = faults
         self._render_for = render_for
         self._max_body = max_body
+        self._checks_type = checks_type
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -121,7 +128,8 @@ class Guard:
             await refuse(413, "Request body too large")
             return
         try:
-            await self._app(scope, _replay(body, receive), send_guarded)
+            told = scope if self._checks_type(scope) else _as_json(scope)
+            await self._app(told, _replay(body, receive), send_guarded)
         except Exception as error:
             self._faults.report("management", error, f"{scope['method']} {scope['path']!r} was answered with 500")
             if not started:
@@ -154,6 +162,12 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return await receive()
 
     return replay
+
+
+def _as_json(scope: Scope) -> Scope:
+    """The request with the Content-Type of JSON: curl's `-d` calls everything a form, and every body here is JSON."""
+    kept = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-type"]
+    return {**scope, "headers": [*kept, (b"content-type", b"application/json")]}
 
 
 def _request_id(given: str) -> str:

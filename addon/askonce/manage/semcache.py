@@ -127,6 +127,7 @@ def routes(
         owns=("/semcache", "/admin", "/dashboard-metrics", "/static", "/chat/completions", "/v1/messages"),
         families=("semcache_",),
         max_body=spec().max_request,
+        checks_type=True,
     )
 
 

@@ -47,6 +47,11 @@ class Views:
         product = self.product(scope)
         return product.max_body if product and product.max_body else self._max_body
 
+    def checks_type(self, scope: Scope) -> bool:
+        """Whether whoever's route it is looks at the Content-Type itself."""
+        product = self.product(scope)
+        return product is not None and product.checks_type
+
 
 class Dispatch:
     """The middleware that hands a view's requests to its application."""

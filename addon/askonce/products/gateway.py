@@ -139,6 +139,14 @@ class Gateway:
             self._report(error)
             return True  # it may be one of ours, and must not reach a provider
 
+    def has_keys(self) -> bool:
+        """Whether any key was ever made; where their file cannot be read, there may be some."""
+        try:
+            return bool(self._keys.all())
+        except ApiKeyError as error:
+            self._report(error)
+            return True
+
     def _is_named(self, request: Request) -> bool:
         return bool(request.headers.get("x-api-key")) and request.path != "/v1/messages" and bool(self._keys.all())
 

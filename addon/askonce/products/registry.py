@@ -1,7 +1,8 @@
 """Which product a request to one of our own addresses is meant for.
 
 One rule: a view (`/promptcache/…`, `promptcache.askonce.internal`) names the product; at the root the first that
-recognises the request as its own gets it, and what none recognises is the default dialect's.
+recognises the request as its own gets it, and what none recognises is the default dialect's: where rules.yaml names
+none, the gateway's once it has keys, so that a mistyped one opens nothing, and PromptCache's before.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,16 +19,24 @@ __all__ = ["Products"]
 
 _KEEPERS = frozenset({"gateway", "cachecore"})
 """Products whose callers show a credential of ours; they take it out themselves."""
+_CHECKS_TYPE = frozenset({"semcache"})
+"""Products that refuse a call by its Content-Type. The others read JSON whatever it says, and say so to the provider:
+curl's `-d` calls everything a form."""
 
 
 class Products:
     """All products with calls to providers, in the order in which they are asked at the root."""
 
     def __init__(
-        self, products: Sequence[Product], faults: Faults, is_ours: Callable[[str], bool] = lambda _: False
+        self,
+        products: Sequence[Product],
+        faults: Faults,
+        is_ours: Callable[[str], bool] = lambda _: False,
+        has_keys: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`is_ours` tells whether a secret opens Askonce itself: the management token, a key of the gateway."""
-        self._faults, self._is_ours = faults, is_ours
+        """`is_ours` tells whether a secret opens Askonce itself: the management token, a key of the gateway;
+        `has_keys` whether the gateway has any."""
+        self._faults, self._is_ours, self._has_keys = faults, is_ours, has_keys
         self._products = tuple(products)
         self._by_name: dict[ViewName, Product] = {product.name: product for product in products}
 
@@ -43,6 +52,8 @@ class Products:
         try:
             if product.name not in _KEEPERS:
                 request = without_ours(request, self._is_ours)
+            if product.name not in _CHECKS_TYPE:
+                request = replace(request, headers={**request.headers, "content-type": "application/json"})
             claimed = product.claim(request, rules)
         except Exception as error:
             self._faults.report(f"a call to {product.name}", error, "it was answered with 500")
@@ -54,7 +65,10 @@ class Products:
 
     def _at_root(self, request: Request, rules: Rules) -> Product | None:
         recognised = (product for product in self._products if product.recognises(request, rules))
-        return next(recognised, None) or self._by_name.get(rules.config.products.default_dialect)
+        if product := next(recognised, None):
+            return product
+        named = rules.config.products.default_dialect
+        return self._by_name.get(named or ("gateway" if self._has_keys() else "promptcache"))
 
 
 def _from_program(request: Request, scheme: str) -> bool:

@@ -41,8 +41,11 @@ class Named:
         return Reply(f"{self.name} refuses".encode(), "text/plain", status)
 
 
-def claim(path: str, host: str = "askonce.internal", rules: Rules = RULES, **headers: str) -> tuple[int, str] | None:
-    products = Products([Named("cachecore"), Named("semcache"), Named("promptcache")], Faults(Accounting().fault))
+def claim(
+    path: str, host: str = "askonce.internal", rules: Rules = RULES, has_keys: bool = False, **headers: str
+) -> tuple[int, str] | None:
+    names: tuple[ViewName, ...] = ("cachecore", "gateway", "semcache", "promptcache")
+    products = Products([*map(Named, names)], Faults(Accounting().fault), has_keys=lambda: has_keys)
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     claimed = products.claim(Request("POST", host, path, "", given, b""), "http", rules)
     assert claimed is None or isinstance(claimed, Reply)
@@ -63,6 +66,16 @@ def test_at_the_root_what_it_bears_decides_and_else_the_default() -> None:
     assert claim("/v1/x") == (200, "promptcache /v1/x")
     products = CONFIG.products.model_copy(update={"default_dialect": "semcache"})
     assert claim("/v1/x", rules=Rules(CONFIG.model_copy(update={"products": products}))) == (200, "semcache /v1/x")
+
+
+def test_once_the_gateway_has_keys_the_root_asks_for_one_unless_rules_yaml_names_another() -> None:
+    assert claim("/v1/x", has_keys=True) == (200, "gateway /v1/x")
+    assert claim("/v1/x", has_keys=True, authorization="Bearer sk-mistyped") == (200, "gateway /v1/x")
+    assert claim("/v1/x", has_keys=True, x_semcache="1") == (200, "semcache /v1/x")
+    assert claim("/promptcache/v1/x", has_keys=True) == (200, "promptcache /v1/x")
+    products = CONFIG.products.model_copy(update={"default_dialect": "promptcache"})
+    public = Rules(CONFIG.model_copy(update={"products": products}))
+    assert claim("/v1/x", has_keys=True, rules=public) == (200, "promptcache /v1/x")
 
 
 def test_what_is_no_call_is_for_the_management_api() -> None:
@@ -97,7 +110,25 @@ def test_what_opens_askonce_itself_goes_no_further() -> None:
         for headers in (ours, theirs):
             prefix = {"semcache": "semcache-app"}.get(name, name)
             products.claim(Request("POST", "askonce.internal", f"/{prefix}/x", "", headers, b""), "http", RULES)
+    for headers in seen:
+        headers.pop("content-type", None)
     assert seen == [{"x-mine": "1"}, theirs, {"x-mine": "1"}, theirs, ours, theirs, ours, theirs]
+
+
+def test_a_call_is_json_whatever_its_content_type_says_but_where_the_product_checks_it() -> None:
+    seen = dict[str, str | None]()
+
+    class Seeing(Named):
+        def claim(self, request: Request, rules: Rules) -> Reply:
+            seen[self.name] = request.headers.get("content-type")
+            return Reply(b"", "text/plain")
+
+    names: tuple[ViewName, ...] = ("promptcache", "semcache", "gateway", "cachecore")
+    products = Products([*map(Seeing, names)], Faults(Accounting().fault))
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for prefix in ("promptcache", "semcache-app", "gateway", "cachecore"):
+        products.claim(Request("POST", "askonce.internal", f"/{prefix}/x", "", form, b"{}"), "http", RULES)
+    assert seen == dict.fromkeys(names, "application/json") | {"semcache": form["content-type"]}
 
 
 def test_the_request_itself_is_left_alone() -> None:
