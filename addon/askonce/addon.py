@@ -17,7 +17,7 @@ from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.net.http.url import parse_authority
 from mitmproxy.utils import asyncio_utils
 
-from askonce import collapse, convert, streams
+from askonce import collapse, convert, http1, streams
 from askonce.bridge import AsgiBridge
 from askonce.call import Reply, Request
 from askonce.config import ConfigError
@@ -66,6 +66,7 @@ class Askonce:
     # Life of the process
 
     def load(self, _loader: object) -> None:
+        http1.install()
         streams.install()
         settings = self._settings or Settings.from_env()
         try:
@@ -323,7 +324,7 @@ class Askonce:
         rule = rules.find(*place, request.path.partition("?")[0])
         if protocol := _other_protocol(heads):
             return Visit(host, rule or rules.at(*place), bypass=protocol)
-        return Visit(host, rule if request.method == "POST" else None)
+        return Visit(host, rule if request.data.method == b"POST" else None)  # not `method`, which makes it upper case
 
     @staticmethod
     def _is_own_address(flow: http.HTTPFlow, aliases: tuple[str, ...]) -> bool:

@@ -1,0 +1,169 @@
+"""HTTP/1.1 as mitmproxy speaks it, and the four things of it that mitmproxy does not know.
+
+One rule: what RFC 9110 and RFC 9112 let an intermediary drop is dropped, and ends nothing. mitmproxy 12.2.3 raises
+`NotImplementedError` at trailers, takes the first interim response for the answer, sends chunks to HTTP/1.0 clients,
+and reads a head of any size (its issues #2474 and #2229, and the FIXMEs in its `_http1.py`).
+
+Written for one text of mitmproxy's module, whose digest is checked: beside any other one, mitmproxy stays as it is.
+"""
+
+import hashlib
+import inspect
+import logging
+import re
+from types import ModuleType
+from typing import ClassVar
+
+from h11._events import Data, EndOfMessage
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
+from h11._util import LocalProtocolError
+from mitmproxy.http import Response
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import _http1
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestTrailers,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+
+__all__ = ["Client", "Limits", "Server", "install", "is_known", "replacements"]
+
+logger = logging.getLogger("askonce")
+
+_KNOWN = frozenset({"a2ed8918f1c4a0704715a6881acc82249a92ff147909f250a22a7a2edb0aa6ee"})
+"""SHA-256 of mitmproxy's `_http1.py`: 12.2.3, and 12.3.1, which left it as it was."""
+_INTERIM = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r\n]")
+"""101 is no interim response: what follows it is another protocol."""
+_HEAD_END = re.compile(rb"\n\r?\n")
+_SWITCHING = 101
+
+
+class Limits:
+    """Of every connection, as a reader has no way to the settings."""
+
+    max_header: ClassVar[int] = 64 << 10
+    """Bytes of a message's head, of its trailers, and of the line before a chunk."""
+
+
+class _Chunks(ChunkedReader):
+    """Leaves trailers out, as RFC 9110 6.5.1 allows, and bounds what may come between two chunks."""
+
+    def __call__(self, buf: ReceiveBuffer) -> Data | EndOfMessage | None:
+        event = super().__call__(buf)
+        if event is None and len(buf) > Limits.max_header:  # what is left of it is an unfinished line, or trailers
+            raise LocalProtocolError("trailers or a chunk's extensions are too large")
+        return EndOfMessage() if isinstance(event, EndOfMessage) and event.headers else event
+
+
+class Server(_http1.Http1Server):
+    """The side that a client speaks to."""
+
+    def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseTrailers):
+            return _nothing()  # an HTTP/2 provider's
+        if isinstance(event, ResponseHeaders):
+            assert self.request
+            is_old = self.request.data.http_version == b"HTTP/1.0"
+            if 100 <= event.response.status_code < 200 and event.response.status_code != _SWITCHING:
+                return _nothing() if is_old else self._interim(event.response)
+            if is_old and event.response.headers.get("transfer-encoding", "").lower() == "chunked":
+                event = ResponseHeaders(event.stream_id, _until_closed(event.response), event.end_stream)
+        return super().send(event)
+
+    def _interim(self, response: Response) -> layer.CommandGenerator[None]:
+        # mitmproxy takes it for the response, and then has none to send where the provider cannot be reached.
+        yield commands.SendData(self.conn, http1.assemble_response_head(response))
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        if _is_too_large(self.buf):
+            return self._refuse()
+        return super().read_headers(event)
+
+    def _refuse(self) -> layer.CommandGenerator[None]:
+        message = f"The request's head is larger than {Limits.max_header} bytes."  # RFC 6585 section 5
+        yield commands.SendData(self.conn, _http1.make_error_response(431, message))
+        yield commands.CloseConnection(self.conn)
+        self.state = self.done
+
+
+class Client(_http1.Http1Client):
+    """The side that speaks to a provider."""
+
+    def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestTrailers):
+            return _nothing()  # an HTTP/2 client's
+        return super().send(event)
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        if self.request:
+            while _INTERIM.match(self.buf._data) and self.buf.maybe_extract_lines():
+                pass  # RFC 9110 15.2: whoever did not ask for it may go without
+            if _is_too_large(self.buf):
+                return self._give_up()
+        return super().read_headers(event)
+
+    def _give_up(self) -> layer.CommandGenerator[None]:
+        assert self.stream_id
+        message = f"the head of the provider's response is larger than {Limits.max_header} bytes"
+        yield commands.CloseConnection(self.conn)
+        yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
+
+
+def _nothing() -> layer.CommandGenerator[None]:
+    yield from ()
+
+
+def _is_too_large(buf: ReceiveBuffer) -> bool:
+    limit = Limits.max_header
+    return len(buf) > limit and not _HEAD_END.search(buf._data, 0, limit)
+
+
+def _until_closed(response: Response) -> Response:
+    """The same, for a client that knows no chunks: its body ends where the connection does (RFC 9112 section 6.3)."""
+    response = response.copy()
+    del response.headers["transfer-encoding"]
+    response.headers["connection"] = "close"
+    return response
+
+
+def _body_reader(size: int | None) -> _http1.TBodyReader:
+    return _Chunks() if size is None else _make_body_reader(size)
+
+
+_make_body_reader = _http1.make_body_reader
+
+
+def replacements() -> tuple[tuple[ModuleType, dict[str, object]], ...]:
+    """What mitmproxy looks up for each connection, by module and name."""
+    return (
+        (layers, {"Http1Server": Server, "Http1Client": Client}),
+        (_http1, {"make_body_reader": _body_reader}),
+    )
+
+
+def is_known() -> bool:
+    """Whether mitmproxy's module is one that this was written for."""
+    try:
+        text = inspect.getsource(_http1)
+    except OSError:
+        return False
+    return hashlib.sha256(text.encode()).hexdigest() in _KNOWN
+
+
+def install() -> None:
+    """Have mitmproxy make connections of this kind. Says so where that cannot be done."""
+    if not is_known():
+        logger.warning(
+            "this mitmproxy's HTTP/1.1 is not the one that Askonce mends: responses with trailers or after an interim "
+            "response may fail"
+        )
+        return
+    for module, names in replacements():
+        for name, ours in names.items():
+            setattr(module, name, ours)
