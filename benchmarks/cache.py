@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from askonce.cache import Cache, Candidate, Identity, Judgement, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
-from askonce.cache.index import Index
+from askonce.cache.index.partition import Index
 from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn
 

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from askonce.cache.embed import load_embedder
-from askonce.cache.evidence import logit
 from askonce.cache.judge import Candidate, Judge, load_judge
 from askonce.cache.judge.deep import PARAMETERS, DeepJudge, Transformer
+from askonce.cache.learning.recalibration import logit
 
 WEIGHTS = {"qqp": 1.0, "banking77": 0.5, "made": 0.7, "changed": 0.5}
 """Of one pair in the loss."""

@@ -19,35 +19,36 @@ from threadpoolctl import threadpool_limits
 
 from askonce import __version__, trust
 from askonce.accounting import Accounting
-from askonce.apikeys import ApiKeys
+from askonce.api import create_app
+from askonce.api_keys import ApiKeys
 from askonce.cache import Cache, Entry, Limits, Shelves, StoreError
+from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
-from askonce.cassette import Cassette
-from askonce.config import Config, ConfigError, load
+from askonce.calls.gray_zone import GrayZone, asking
+from askonce.calls.life import Life
+from askonce.calls.refresh import Refresher
+from askonce.calls.verifier import Verifier
+from askonce.calls.warming import LikeWarmer
 from askonce.faults import Faults
-from askonce.gateway import Users
-from askonce.grayzone import GrayZone, asking
-from askonce.hugepages import use_huge_pages
-from askonce.life import Life
-from askonce.manage import create_app, promptcache, semcache
-from askonce.manage.cachecore import cachecore
-from askonce.manage.dashboard import INTERVAL, Dashboard
-from askonce.manage.gateway import gateway
-from askonce.manage.langcache import langcache
-from askonce.products.cachecore import Cachecore
-from askonce.products.cachecore_deps import Dependencies
-from askonce.products.gateway import Gateway
-from askonce.products.promptcache import PromptCache
-from askonce.products.promptcache_state import PromptCacheState
+from askonce.products.cachecore.calls import Cachecore
+from askonce.products.cachecore.dependencies import Dependencies
+from askonce.products.cachecore.routes import cachecore
+from askonce.products.gateway.calls import Gateway
+from askonce.products.gateway.errors import Users
+from askonce.products.gateway.routes import gateway
+from askonce.products.langcache.routes import langcache
+from askonce.products.promptcache import routes as promptcache_routes
+from askonce.products.promptcache.calls import PromptCache
+from askonce.products.promptcache.state import PromptCacheState
+from askonce.products.promptcache.warming import Warmer
 from askonce.products.registry import Products
-from askonce.products.semcache import Semcache
-from askonce.products.warming import Warmer
-from askonce.rates import Rates
-from askonce.refresh import Refresher
-from askonce.rules import Rules
+from askonce.products.semcache import routes as semcache_routes
+from askonce.products.semcache.calls import Semcache
+from askonce.products.semcache.dashboard import INTERVAL, Dashboard
+from askonce.proxy.huge_pages import use_huge_pages
+from askonce.rate_limits import Rates
+from askonce.rules import Config, ConfigError, Rules, load
 from askonce.settings import Settings
-from askonce.verifier import Verifier
-from askonce.warming import LikeWarmer
 from askonce.wire import tokens
 from askonce.workers import Workers
 
@@ -166,12 +167,12 @@ class Runtime:
             warm=LikeWarmer(self.cache, lambda: self.rules),
             products=[
                 partial(
-                    promptcache.routes,
+                    promptcache_routes.routes,
                     state=self._promptcache,
                     warm=Warmer(self.cache, self._promptcache, lambda: self.rules),
                 ),
                 partial(
-                    semcache.routes,
+                    semcache_routes.routes,
                     shelves=self.shelves,
                     dashboard=self._dashboard,
                     spec=lambda: self.rules.config.products.semcache,

@@ -29,13 +29,13 @@ from rich.console import Console
 from askonce.cache import Embedder, Policy, load_embedder
 from askonce.cache.judge import load_judge
 from askonce.cli.quality_tables import show_pairs, show_stream, watching
-from askonce.config import Behaviour
 from askonce.quality.labelled import Pair
 from askonce.quality.metrics import Decisions, labels_of
 from askonce.quality.pairs import EXACT
 from askonce.quality.plots import coverage_plot, reliability_plot
 from askonce.quality.report import Contest, contest, pairs_report, stream_report
 from askonce.quality.trial import Watch
+from askonce.rules import Behaviour
 
 MAX_ERRORS = (0.01, 0.02, 0.05)
 SHUFFLES = (0, 1, 2)

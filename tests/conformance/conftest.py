@@ -36,7 +36,7 @@ from tests.e2e.conftest import (  # noqa: F401  # fixtures
     start_proxy,
 )
 
-from askonce import launch
+from askonce.exec import child
 
 HERE = Path(__file__).parent
 INSTALL_SECONDS = 100
@@ -171,7 +171,7 @@ def apps(_proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
     """apps(name) -> the running app of that name."""
     ca_cert, base = _proxy.certs / "mitmproxy-ca-cert.pem", _clean_environment()
     local = ("localhost", "127.0.0.1")  # rules.yaml names them, so `exec` has them go through the proxy as well
-    environment = base | launch.environment(_proxy.url, _proxy.bundle, ca_cert, base, hosts=local)
+    environment = base | child.environment(_proxy.url, _proxy.bundle, ca_cert, base, hosts=local)
     running: dict[str, App] = {}
     missing: dict[str, str] = {}
     with contextlib.ExitStack() as stack:

@@ -14,7 +14,7 @@ import pydantic
 import pytest
 from tests.e2e.conftest import free_port
 
-from askonce.apikeys import ApiKeys
+from askonce.api_keys import ApiKeys
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy

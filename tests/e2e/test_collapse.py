@@ -1,6 +1,6 @@
 """Identical streamed calls at once: one call to the provider, and everybody hears the answer while it is given.
 
-The first test also notices where mitmproxy's insides are no longer what `askonce.collapse` takes them for.
+The first test also notices where mitmproxy's insides are no longer what `askonce.proxy.relay_stream` takes them for.
 """
 
 from __future__ import annotations

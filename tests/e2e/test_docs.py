@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from askonce.config import parse
+from askonce.rules import parse
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy

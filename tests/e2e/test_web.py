@@ -107,7 +107,7 @@ def test_the_addon_is_a_script_of_mitmdump(proxy: Proxy, provider: Provider, tmp
         "listen_host": "127.0.0.1",
         "listen_port": (port := free_port()),
     }
-    command = [str(mitmdump), "-q", "-s", str(REPOSITORY / "addon" / "askonce" / "addon.py")]
+    command = [str(mitmdump), "-q", "-s", str(REPOSITORY / "addon" / "askonce" / "proxy" / "script.py")]
     command += [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
     environment = proxy.environment | {"ASKONCE_DATA": str(tmp_path / "data")}
     log = tmp_path / "log"

@@ -12,10 +12,10 @@ from mitmproxy import http
 from tests.fuzz import corpus, mutate, reference
 from tests.fuzz.__main__ import run
 
-from askonce import convert
 from askonce.call import Call, Request, Unreadable
-from askonce.patterns import parse_jsonpath
-from askonce.visit import Recorder
+from askonce.proxy import messages
+from askonce.proxy.flow_state import Recorder
+from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import wire_format
 from askonce.wire.base import ReadOptions
 from askonce.wire.openai_embeddings import OpenAIEmbeddings
@@ -32,10 +32,10 @@ async def test_a_sample_of_cases() -> None:
 
 
 FAULTS: dict[str, tuple[Any, str, Any]] = {
-    "the credential does not count": ("askonce.reader", "_scope", lambda *_: "everybody"),
-    "the path does not count": ("askonce.reader", "_endpoint", lambda *_: ""),
+    "the credential does not count": ("askonce.calls.reader", "_scope", lambda *_: "everybody"),
+    "the path does not count": ("askonce.calls.reader", "_endpoint", lambda *_: ""),
     "one space more reaches the provider": (
-        convert,
+        messages,
         "strip_directives",
         lambda request: setattr(request, "raw_content", b" " + (request.raw_content or b"")),
     ),
@@ -45,7 +45,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
         "join",
         lambda wire, answers, whole=OpenAIEmbeddings.join: whole(wire, answers[::-1]),
     ),
-    "a fault of our own": (convert, "decoded", lambda *_: 1 / 0),
+    "a fault of our own": (messages, "decoded", lambda *_: 1 / 0),
     "a hook that raises": (http.Request, "is_http10", property(lambda request: 1 / 0)),
 }
 

@@ -34,8 +34,8 @@ with warnings.catch_warnings():
     from mitmproxy.net import encoding
     from mitmproxy.test import taddons, tflow, tutils
 
-    from askonce import addon
-    from askonce.addon import Askonce
+    from askonce.proxy import addon
+    from askonce.proxy.addon import Askonce
 
 from tests.fuzz import corpus, mutate, reference
 from tests.fuzz.corpus import Sent

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from askonce import trust
+from askonce.api.product_addresses import PREFIXES
 from askonce.runtime import Runtime
 from askonce.settings import Settings
-from askonce.views import PREFIXES
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "products.md").read_text("utf-8")

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 from askonce import trust
 from askonce.cache import StoreError
 from askonce.cache.judge.deep import DeepJudge
-from askonce.config import ConfigError
+from askonce.rules import ConfigError
 from askonce.runtime import Runtime
 from askonce.settings import Settings
 

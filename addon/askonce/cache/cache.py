@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from askonce.cache.agreement import kin_of
 from askonce.cache.embed import Embedder, find_embedder
 from askonce.cache.finder import EMBEDDER_FAILED, LOADING, Finder, Found, Lookup, Policy, exact_only
 from askonce.cache.identity import Identifier, Identity, load_secret
-from askonce.cache.indexes import Indexes
+from askonce.cache.index.indexes import Indexes
 from askonce.cache.judge import Judge, Vector
-from askonce.cache.learner import Learner, remembered
-from askonce.cache.learning import pair
+from askonce.cache.labelling import Learner, remembered
+from askonce.cache.learning.answer_comparison import kin_of
+from askonce.cache.learning.pools import pair
 from askonce.cache.memory import Memory
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError
 from askonce.cache.transfer import Record

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
-from askonce.cache.evidence import logit
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
-from askonce.cache.learning import Pool, Weighed
+from askonce.cache.learning.pools import Pool, Weighed
+from askonce.cache.learning.recalibration import logit
 
 __all__ = ["Decision", "Neighbour", "Policy", "Stored", "decide"]
 

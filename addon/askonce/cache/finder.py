@@ -13,11 +13,11 @@ import numpy as np
 from askonce.cache.decision import CANDIDATES, Policy, decide
 from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
-from askonce.cache.index import Index
-from askonce.cache.indexes import Indexes
+from askonce.cache.index.indexes import Indexes
+from askonce.cache.index.partition import Index
 from askonce.cache.judge import Closer, Judge, Judgement, Vector
 from askonce.cache.judge.difference import LONG, LONGEST
-from askonce.cache.learning import Learning, Weighed
+from askonce.cache.learning.pools import Learning, Weighed
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
 from askonce.call import Call

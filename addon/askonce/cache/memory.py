@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from askonce.cache.entry import Entry, payload
+from askonce.cache.store.entry import Entry, payload
 
 __all__ = ["Memory"]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from askonce.cache.entry import Entry
+from askonce.cache.store.entry import Entry
 from askonce.call import Answer, Turn, Usage
 
 __all__ = ["FOREVER", "Record", "TransferError", "read_record", "write_record"]

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from askonce.cache.entry import Entry
 from askonce.cache.identity import Identity
+from askonce.cache.store.entry import Entry
 from askonce.call import Call, Turn
 
 __all__ = ["Asked", "Difference", "Nearest", "differences", "nearest"]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from askonce import __version__
-from askonce.running import ProxyError, State, probe
+from askonce.exec.proxy_process import ProxyError, State, probe
 from askonce.settings import Settings
 
 __all__ = ["Ask", "management", "running_proxy"]
@@ -77,12 +77,11 @@ def _own_management(settings: Settings) -> Iterator[Ask]:
     import httpx
 
     from askonce.accounting import Accounting
+    from askonce.api import create_app
     from askonce.cache import Cache, Limits
     from askonce.cache.judge import load_judge
-    from askonce.config import load
-    from askonce.manage import create_app
-    from askonce.rules import Rules
-    from askonce.warming import LikeWarmer
+    from askonce.calls.warming import LikeWarmer
+    from askonce.rules import Rules, load
 
     if not settings.data.is_dir():
         raise ProxyError(f"no proxy runs at {settings.listen}, and there is no data folder at {settings.data}")

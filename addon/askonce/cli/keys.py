@@ -22,7 +22,7 @@ def create(
     data: Data = None,
 ) -> None:
     """Make a key and show it, this once."""
-    from askonce.apikeys import ApiKeys
+    from askonce.api_keys import ApiKeys
     from askonce.cli.output import print_json
 
     secret, key = ApiKeys(Settings.from_env(data=data).data).create(owner, admin=admin)
@@ -36,7 +36,7 @@ def create(
 @app.command("list")
 def list_(as_json: AsJson = False, data: Data = None) -> None:
     """The keys, without what they are."""
-    from askonce.apikeys import ApiKeys
+    from askonce.api_keys import ApiKeys
     from askonce.cli.output import print_json, results, table
 
     keys = ApiKeys(Settings.from_env(data=data).data).all()
@@ -55,7 +55,7 @@ def revoke(
     data: Data = None,
 ) -> None:
     """Make a key worth nothing, at once, for a running proxy too."""
-    from askonce.apikeys import ApiKeys
+    from askonce.api_keys import ApiKeys
     from askonce.cli.output import print_json
 
     revoked = ApiKeys(Settings.from_env(data=data).data).revoke(key)

@@ -36,20 +36,20 @@ def exec_(
     """Run a program behind the proxy. A proxy is started for it where none listens, and always with --mode."""
     from contextlib import ExitStack
 
-    from askonce import launch, running
     from askonce.cli.output import notes
+    from askonce.exec import child, proxy_process
 
     settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs, mode=mode, cassette=cassette)
     if settings.mode != "normal":
         settings = replace(settings, listen_port=0)  # one of the command's own: others must not share the mode
-    launch.find_command(command[0], os.environ)  # a slip of the pen should not wait for a proxy
+    child.find_command(command[0], os.environ)  # a slip of the pen should not wait for a proxy
     _remark_on_other_proxy(os.environ, settings)
     before = _recorded(settings)
     with ExitStack() as stack:
         with notes().status(f"waiting for the proxy at {settings.listen}"):
-            proxy = stack.enter_context(running.borrowed(settings))
+            proxy = stack.enter_context(proxy_process.borrowed(settings))
             variables = _variables(proxy)
-        code = launch.run(command, {**os.environ, **variables})
+        code = child.run(command, {**os.environ, **variables})
     if new := len(_recorded(settings) - before):
         notes().print(f"askonce: {new} recorded in {settings.cassette}", soft_wrap=True, markup=False)
     raise typer.Exit(code)
@@ -63,11 +63,11 @@ def env(
     shell: Annotated[Shell, typer.Option(help="The language to print.")] = Shell.SH,
 ) -> None:
     """Print exports that put a shell behind the proxy. Use it as eval "$(askonce env)"."""
-    from askonce import running
     from askonce.cli.output import notes
+    from askonce.exec import proxy_process
 
     settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs)
-    if running.probe(settings) is running.State.ABSENT:
+    if proxy_process.probe(settings) is proxy_process.State.ABSENT:
         notes().print(
             f"askonce: no proxy listens at {settings.listen} yet; start it with `askonce serve`", soft_wrap=True
         )
@@ -83,17 +83,17 @@ def _recorded(settings: Settings) -> set[bytes]:
 
 
 def _variables(settings: Settings) -> dict[str, str]:
-    from askonce import launch, running, trust
+    from askonce import trust
+    from askonce.exec import child, proxy_process
 
     if (settings.certs / "mitmproxy-ca.pem").exists():
         made = trust.load_ca(settings.certs)  # as the proxy made it, perhaps from other rules than ours
     else:
-        from askonce.config import load
-        from askonce.rules import Rules
+        from askonce.rules import Rules, load
 
         made = trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
-    running.check_trust(settings, made.bundle)
-    return launch.environment(
+    proxy_process.check_trust(settings, made.bundle)
+    return child.environment(
         settings.url,
         made.bundle,
         made.ca_cert,

@@ -13,7 +13,7 @@ from askonce.settings import Settings
 
 if TYPE_CHECKING:
     from askonce.cache import Embedder
-    from askonce.config import Config
+    from askonce.rules import Config
 
 __all__ = ["app", "tune"]
 
@@ -152,7 +152,7 @@ def tune(
 
 
 def _config(rules: Path | None) -> "Config":
-    from askonce.config import load
+    from askonce.rules import load
 
     return load(Settings.from_env(rules=rules).rules)
 

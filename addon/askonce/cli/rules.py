@@ -24,7 +24,7 @@ def check(file: Annotated[Path | None, typer.Argument(show_default=False)] = Non
     from rich.text import Text
 
     from askonce.cli.output import results, table
-    from askonce.config import load
+    from askonce.rules import load
 
     path = Settings.from_env(rules=file).rules
     config = load(path)

@@ -37,6 +37,6 @@ def web(
 
 
 def _serve(settings: Settings, web: bool) -> None:
-    from askonce.engine import serve as run
+    from askonce.proxy.master import serve as run
 
     raise typer.Exit(run(settings, web=web))

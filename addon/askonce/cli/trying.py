@@ -10,7 +10,7 @@ bench = typer.Typer(help="Measure what Askonce costs on this machine.", no_args_
 def demo() -> None:
     """Watch an unchanged app ask a sample provider. Then ask again, in other words, as a stream, after a restart."""
     from askonce.cli.output import results
-    from askonce.demo import run
+    from askonce.lab.demo import run
 
     raise typer.Exit(run(results()))
 
@@ -18,8 +18,8 @@ def demo() -> None:
 @bench.command()
 def hit() -> None:
     """Hits beside a canned answer of stock mitmdump, in the same run."""
-    from askonce.bench import hit as run
     from askonce.cli.output import results
+    from askonce.lab.bench import hit as run
 
     run(results())
 
@@ -27,7 +27,7 @@ def hit() -> None:
 @bench.command()
 def miss() -> None:
     """What a streamed miss adds to the first byte of the direct call."""
-    from askonce.bench import miss as run
     from askonce.cli.output import results
+    from askonce.lab.bench import miss as run
 
     run(results())

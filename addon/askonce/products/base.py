@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from askonce.api.product_addresses import ViewName
 from askonce.call import Reply, Request
-from askonce.exchange import Exchange
+from askonce.calls.product_terms import PLAIN, Terms
+from askonce.calls.state import Exchange
 from askonce.rules import Rule, Rules
-from askonce.terms import PLAIN, Terms
-from askonce.views import ViewName
 
 __all__ = ["Headers", "Passage", "Product", "Translator"]
 

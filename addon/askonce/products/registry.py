@@ -8,12 +8,12 @@ none, the gateway's once it has keys, so that a mistyped one opens nothing, and 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from askonce.api.product_addresses import ViewName, find_view, is_own_site
 from askonce.call import Reply, Request
 from askonce.faults import Faults
 from askonce.products.base import Passage, Product
 from askonce.products.keys import bears_key, without_ours
 from askonce.rules import Rules
-from askonce.views import ViewName, find_view, is_own_site
 
 __all__ = ["Products"]
 

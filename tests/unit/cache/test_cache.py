@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from askonce.cache import Cache, Candidate, Entry, Filter, Judgement, Limits, Policy, StoreError, Vector
-from askonce.cache import index as index_module
-from askonce.cache import indexes as indexes_module
+from askonce.cache.index import indexes as indexes_module
+from askonce.cache.index import partition as index_module
 from askonce.cache.judge import load_judge
 from askonce.cache.judge.difference import LONGEST
 from askonce.call import Answer

@@ -7,7 +7,7 @@ import pytest
 
 from askonce.cache import Candidate, Judgement, Policy, Vector
 from askonce.cache.decision import Neighbour, decide
-from askonce.cache.learning import Learning, Observation
+from askonce.cache.learning.pools import Learning, Observation
 
 HERE = np.ones(1, dtype=np.float32)
 TWO = Policy(max_error=0.02)

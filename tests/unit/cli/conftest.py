@@ -14,11 +14,11 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from askonce.accounting import Accounting, CallRecord
+from askonce.api import create_app
 from askonce.cache import Cache, Limits
 from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.cli import main
-from askonce.manage import create_app
 
 RECORD = CallRecord(
     outcome="exact",

@@ -111,7 +111,7 @@ def test_large_files_go_in_parts(
     askonce: Askonce, data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("askonce.cli.transfer._BATCH", 1)
-    monkeypatch.setattr("askonce.manage.transfer._PAGE_BYTES", 1)
+    monkeypatch.setattr("askonce.api.transfer._PAGE_BYTES", 1)
     file = tmp_path / "answers.jsonl"
     askonce("cache", "export", file)
     assert len(file.read_text().splitlines()) == 4

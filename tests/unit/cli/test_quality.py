@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from askonce.config import parse
+from askonce.rules import parse
 
 type Askonce = Callable[..., Any]
 

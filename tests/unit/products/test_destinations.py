@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.config import parse
 from askonce.products.destinations import DestinationError, ForbiddenDestination, find_destination
-from askonce.rules import Rules
+from askonce.rules import Rules, parse
 
 RULES = Rules(
     parse(

@@ -5,13 +5,12 @@ from dataclasses import replace
 import pytest
 
 from askonce.accounting import Accounting
+from askonce.api.product_addresses import ViewName
 from askonce.call import Reply, Request
-from askonce.config import parse
 from askonce.faults import Faults
 from askonce.products.base import Passage
 from askonce.products.registry import Products
-from askonce.rules import Rules
-from askonce.views import ViewName
+from askonce.rules import Rules, parse
 
 CONFIG = parse(
     """\

@@ -9,23 +9,22 @@ import orjson
 import pytest
 
 from askonce.accounting import Accounting
-from askonce.apikeys import ApiKeys
+from askonce.api_keys import ApiKeys
 from askonce.cache import Cache, Candidate, Identity, Judgement, Vector
 from askonce.call import Request
-from askonce.config import parse
+from askonce.calls.life import Life
+from askonce.calls.verifier import Verifier
 from askonce.faults import Faults
-from askonce.gateway import Users
-from askonce.life import Life
 from askonce.products.base import Passage, Product
-from askonce.products.cachecore import Cachecore
-from askonce.products.cachecore_deps import Dependencies
-from askonce.products.gateway import Gateway
-from askonce.products.promptcache import PromptCache
-from askonce.products.promptcache_state import PromptCacheState
-from askonce.products.semcache import Semcache
-from askonce.rates import Rates
-from askonce.rules import Rules
-from askonce.verifier import Verifier
+from askonce.products.cachecore.calls import Cachecore
+from askonce.products.cachecore.dependencies import Dependencies
+from askonce.products.gateway.calls import Gateway
+from askonce.products.gateway.errors import Users
+from askonce.products.promptcache.calls import PromptCache
+from askonce.products.promptcache.state import PromptCacheState
+from askonce.products.semcache.calls import Semcache
+from askonce.rate_limits import Rates
+from askonce.rules import Rules, parse
 
 STRICT = "scope: credential"
 LOOSE = """scope: shared, ignore: [$.model, "$.messages[?@.role == 'system']"]"""

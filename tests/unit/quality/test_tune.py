@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from tests.unit.quality.conftest import Cosine, Words
 
-from askonce.config import parse
 from askonce.quality import bounds
 from askonce.quality.labelled import Pair
 from askonce.quality.pairs import known
 from askonce.quality.report import rules_lines, tune_report
 from askonce.quality.tune import CHOICES, Point, Tuned, choices, split, tune
+from askonce.rules import parse
 
 UPSTREAMS = "upstreams: [{name: x, hosts: [h.example], paths: [/v1], wire: generic, prompt: $.q}]\n"
 

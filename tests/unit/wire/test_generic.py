@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
-from askonce.patterns import parse_jsonpath
+from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import wire_format
 from askonce.wire.base import ReadOptions, Replay
 

@@ -15,7 +15,7 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from askonce.call import Answer, Call, Request, Unreadable, Unstorable, Usage
-from askonce.patterns import parse_jsonpath
+from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import sse, wire_format
 from askonce.wire.base import ReadOptions, Replay
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai.types import Completion
 
 from askonce.call import Answer, Call, Request, Unreadable, Unstorable, Usage
-from askonce.patterns import parse_jsonpath
+from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import sse, wire_format
 from askonce.wire.base import ReadOptions, Replay
 

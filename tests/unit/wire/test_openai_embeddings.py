@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 
 from askonce.call import Answer, Call, Reply, Request, Unreadable, Unstorable, Usage
-from askonce.patterns import parse_jsonpath
+from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import wire_format
 from askonce.wire.base import Divisible, ReadOptions, Replay
 

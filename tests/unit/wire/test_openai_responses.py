@@ -13,7 +13,7 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import Response, ResponseStreamEvent
 
 from askonce.call import Answer, Call, Request, Unreadable, Unstorable, Usage
-from askonce.patterns import parse_jsonpath
+from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import sse, wire_format
 from askonce.wire.base import ReadOptions, Replay
 

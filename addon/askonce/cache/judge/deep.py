@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from askonce.cache.evidence import logit, probability
 from askonce.cache.judge.base import Candidate, Judge, Judgement, Vector
 from askonce.cache.judge.difference import difference
 from askonce.cache.judge.trained import TrainedJudge
+from askonce.cache.learning.recalibration import logit, probability
 from askonce.text import encodable
 
 __all__ = ["PARAMETERS", "DeepJudge", "Transformer"]

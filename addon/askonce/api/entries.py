@@ -1,0 +1,244 @@
+"""The remembered answers: list, search, show, delete.
+
+The rule: what a caller gets wrong never widens what he deletes; an unknown filter is refused, not ignored.
+"""
+
+import base64
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.params import Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from askonce.api.errors import RESPONSES, Problem
+from askonce.cache import Cache, Entry, Filter, Limits
+from askonce.call import Answer
+from askonce.text import encodable
+
+__all__ = ["EntrySummary", "router", "summary"]
+
+_SHOWN = ("bytes", "memory_bytes", "index_bytes", "partitions", "evicted", "embedder")
+_LAST_MOMENT = 253402300799.0
+"""The end of the year 9999: what an endless lifetime shows as."""
+
+
+class Which(BaseModel):
+    """Which entries; all that are given must hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upstream: str | None = Field(default=None, description="The rule's name.")
+    model: str | None = Field(default=None, description="The model's name as the app asked for it.")
+    namespace: str | None = Field(default=None, description="The namespace; empty for the default one.")
+    since: float | None = Field(default=None, ge=0, le=_LAST_MOMENT, description="Created at this Unix time or later.")
+    prompt: str | None = Field(default=None, description="A part of the prompt, in any case.")
+
+    def filter(self) -> Filter:
+        return Filter(self.upstream, self.model, self.namespace, self.since, self.prompt)
+
+
+class Page(Which):
+    """Which entries, and which of them to show."""
+
+    offset: int = Field(default=0, ge=0, le=2**31)
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class Search(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    q: str = Field(min_length=1, description="A prompt; entries that ask something near it are found.")
+    limit: int = Field(default=10, ge=1, le=100)
+
+
+class EntrySummary(BaseModel):
+    """One remembered answer, without the answer."""
+
+    key: str
+    upstream: str
+    host: str
+    wire: str
+    model: str
+    namespace: str
+    prompt: str
+    created: datetime
+    expires: datetime
+    upstream_seconds: float = Field(description="How long the provider took.")
+    input_tokens: int
+    output_tokens: int
+    hits: int
+    last_used: datetime | None
+
+
+class Message(BaseModel):
+    role: str
+    text: str
+
+
+class StoredAnswer(BaseModel):
+    content_type: str
+    encoding: Literal["json", "text", "base64"] = Field(description="What `body` is: a JSON value, text, or bytes.")
+    body: Any
+
+
+class EntryDetail(EntrySummary):
+    """One remembered answer."""
+
+    stale_until: datetime
+    partition: str = Field(description="Only calls of one partition may share answers.")
+    parts: dict[str, str] = Field(description="The digests that the partition is made of, by part of the call.")
+    turns: list[Message]
+    answer: StoredAnswer
+
+
+class Listing(BaseModel):
+    """`count` and `keys` are PromptCache's."""
+
+    count: int = Field(description="How many there are in all.")
+    keys: list[str]
+    entries: list[EntrySummary]
+
+
+class Found(BaseModel):
+    entry: EntrySummary
+    similarity: float = Field(description="Cosine, -1 to 1.")
+
+
+class Results(BaseModel):
+    results: list[Found] = Field(description="Nearest first.")
+
+
+class CacheStats(BaseModel):
+    """`entry_count`, `max_entries` and `ttl_hours` are PromptCache's."""
+
+    entry_count: int
+    max_entries: int | None
+    ttl_hours: float | None = Field(description="How long an answer is kept where its rule does not say.")
+    bytes: int = Field(description="On disk.")
+    max_bytes: int | None
+    memory_bytes: int = Field(description="Entries held in memory.")
+    index_bytes: int = Field(description="Vectors held in memory.")
+    partitions: int = Field(description="Groups of calls that may share answers.")
+    evicted: int = Field(description="Entries that had to make room since the start.")
+    embedder: str = Field(description="What makes the vectors; empty where only identical calls are answered.")
+
+
+class Deleted(BaseModel):
+    message: str = "Entry deleted successfully"
+    key: str
+
+
+class Cleared(BaseModel):
+    message: str = "Cache cleared successfully"
+    deleted_count: int
+
+
+def router(
+    cache: Cache, *, limits: Limits | None, ttl: Callable[[], float] | None, protected: Sequence[Depends]
+) -> APIRouter:
+    """The routes under /v1/cache; `ttl` gives the seconds that an answer is kept by default."""
+    routes = APIRouter(prefix="/v1/cache", tags=["cache"], dependencies=protected, responses=RESPONSES)
+
+    @routes.get("")
+    async def list_entries(page: Annotated[Page, Query()]) -> Listing:
+        """Remembered answers, newest first."""
+        which = page.filter()
+        entries = await cache.list(which, offset=page.offset, limit=page.limit)
+        return Listing(
+            count=await cache.count(which), keys=[entry.key for entry in entries], entries=[*map(summary, entries)]
+        )
+
+    @routes.get("/stats")
+    async def cache_stats() -> CacheStats:
+        """How full it is."""
+        stats = cache.stats()
+        return CacheStats(
+            entry_count=stats["entries"],
+            max_entries=limits.max_entries if limits else None,
+            max_bytes=limits.max_bytes if limits else None,
+            ttl_hours=ttl() / 3600 if ttl else None,
+            **{name: stats[name] for name in _SHOWN},
+        )
+
+    @routes.get("/search")
+    async def search(query: Annotated[Search, Query()]) -> Results:
+        """Remembered answers to prompts near `q`, whoever asked them."""
+        found = await cache.search(query.q, query.limit)
+        return Results(results=[Found(entry=summary(entry), similarity=cosine) for entry, cosine in found])
+
+    @routes.get("/{key}", responses={404: {"model": Problem}})
+    async def show(key: str) -> EntryDetail:
+        """One remembered answer, whole."""
+        entry = await cache.get(key)
+        if entry is None:
+            raise HTTPException(404, "Entry not found")
+        return _detail(entry)
+
+    @routes.delete("/{key}", responses={404: {"model": Problem}})
+    async def delete(key: str) -> Deleted:
+        """Forget one answer."""
+        if not await cache.delete(key):
+            raise HTTPException(404, "Entry not found")
+        return Deleted(key=key)
+
+    @routes.delete("")
+    async def clear(which: Annotated[Which, Query()]) -> Cleared:
+        """Forget all answers, or those that the filters name."""
+        return Cleared(deleted_count=await cache.clear(which.filter()))
+
+    return routes
+
+
+def summary(entry: Entry) -> EntrySummary:
+    """An entry without its answer."""
+    return EntrySummary(**_fields(entry))
+
+
+def _detail(entry: Entry) -> EntryDetail:
+    return EntryDetail(
+        **_fields(entry),
+        stale_until=_moment(entry.stale_until),
+        partition=entry.partition.hex(),
+        parts=dict(entry.parts),
+        turns=[Message(role=encodable(turn.role), text=encodable(turn.text)) for turn in entry.turns],
+        answer=_answer(entry.answer),
+    )
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    return {
+        "key": entry.key,
+        "upstream": entry.upstream,
+        "host": entry.host,
+        "wire": entry.wire,
+        "model": encodable(entry.model),
+        "namespace": encodable(entry.namespace),
+        "prompt": encodable(entry.prompt),
+        "created": _moment(entry.created),
+        "expires": _moment(entry.expires),
+        "upstream_seconds": entry.upstream_seconds,
+        "input_tokens": entry.answer.usage.input_tokens,
+        "output_tokens": entry.answer.usage.output_tokens,
+        "hits": entry.hits,
+        "last_used": _moment(entry.last_used) if entry.last_used else None,
+    }
+
+
+def _answer(answer: Answer) -> StoredAnswer:
+    if "json" in answer.content_type:
+        try:
+            return StoredAnswer(content_type=answer.content_type, encoding="json", body=orjson.loads(answer.body))
+        except orjson.JSONDecodeError:
+            pass
+    try:
+        return StoredAnswer(content_type=answer.content_type, encoding="text", body=answer.body.decode())
+    except UnicodeDecodeError:
+        body = base64.b64encode(answer.body).decode()
+        return StoredAnswer(content_type=answer.content_type, encoding="base64", body=body)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC)

@@ -1,0 +1,180 @@
+"""Why a call was, or was not, answered from the cache.
+
+The rule: what was decided is told as it was recorded then; what is nearest is looked for now.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.params import Depends
+from pydantic import BaseModel, Field, model_validator
+
+from askonce.accounting import Accounting, CallRecord, Outcome, rfc3339
+from askonce.api.entries import EntrySummary, summary
+from askonce.api.errors import RESPONSES
+from askonce.cache import Asked, Cache, Entry, Nearest
+from askonce.cache.why import differences
+from askonce.text import encodable
+
+__all__ = ["router"]
+
+_BYPASSES = {
+    "rule": "its rule says match: off",
+    "no-store": "the request says no-store",
+    "no-cache": "the request says no-cache, or the proxy records",
+    "unreadable": "the request is not what its wire format expects",
+    "fault": "a fault in Askonce; its log says which",
+}
+
+
+class Which(BaseModel):
+    """Which call; without any of these the last one."""
+
+    model_config = {"extra": "forbid"}
+
+    last: int | None = Field(default=None, ge=1, le=50, description="1 for the last call, 2 for the one before it.")
+    key: str | None = Field(default=None, min_length=4, description="The key of a call or an entry, or its beginning.")
+    prompt: str | None = Field(default=None, description="The prompt of an entry; the nearest one counts.")
+    other: str | None = Field(default=None, description="The entry to compare with; the nearest one by default.")
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> Self:
+        if sum(value is not None for value in (self.last, self.key, self.prompt)) > 1:
+            raise ValueError("expected one of last, key and prompt")
+        return self
+
+
+class Made(BaseModel):
+    """What was decided on a call."""
+
+    time: str
+    outcome: Outcome
+    detail: str
+    upstream: str
+    model: str
+    status: int
+    key: str = Field(description="The call's own; an entry of this key answers it.")
+    similarity: float | None
+    probability: float | None
+    stored: bool
+    unkept: str = Field(description="Why the provider's answer was not kept; empty where it was, or none came.")
+
+
+class Differs(BaseModel):
+    part: str = Field(description="A part of the key, or `prompt`.")
+    stored: str = Field(description="What the nearest entry has, in short; empty where that is not known.")
+    asked: str
+
+
+class Why(BaseModel):
+    """Why a call was, or was not, answered; and what it is nearest to."""
+
+    why: str
+    call: Made | None = Field(description="Empty where the call is not among the last, and only its entry is known.")
+    prompt: str | None = Field(description="The call's; empty where its answer was not kept.")
+    nearest: EntrySummary | None
+    differs: list[Differs] = Field(description="From the nearest entry to the call; empty where it is the same call.")
+
+
+def router(cache: Cache, accounting: Accounting, *, protected: Sequence[Depends]) -> APIRouter:
+    """The route /v1/why."""
+    routes = APIRouter(tags=["cache"], dependencies=protected, responses=RESPONSES)
+
+    @routes.get("/v1/why")
+    async def why(which: Annotated[Which, Query()]) -> Why:
+        """Why a call was, or was not, answered from the cache, and which part of its key differs from the nearest."""
+        moment, record, entry = await _find(which)
+        asked = _asked(record, entry)
+        nearest = await _nearest(which.other, asked, record)
+        parts = [difference.part for difference in nearest.differs] if nearest else []
+        return Why(
+            why=_sentence(record, parts),
+            call=_made(moment, record) if record else None,
+            prompt=None if asked.prompt is None else encodable(asked.prompt),
+            nearest=summary(nearest.entry) if nearest else None,
+            differs=[
+                Differs(part=part, stored=encodable(stored), asked=encodable(now))
+                for part, stored, now in (nearest.differs if nearest else ())
+            ],
+        )
+
+    async def _find(which: Which) -> tuple[float, CallRecord | None, Entry | None]:
+        calls = [(moment, call) for moment, call in accounting.latest() if call.asked or not which.key]
+        if which.prompt is not None:
+            found = await cache.search(which.prompt, 1)
+            if not found:
+                raise HTTPException(404, "No entry has a prompt that is anything like this")
+            return 0.0, None, found[0][0]
+        if which.key is not None:
+            calls = [(moment, call) for moment, call in calls if call.asked.startswith(which.key)]
+            moment, record = calls[0] if calls else (0.0, None)
+            entry = await cache.get(record.asked if record else which.key)
+            if record is None and entry is None:
+                raise HTTPException(404, "Neither an entry nor one of the last calls has this key")
+            return moment, record, entry
+        place = which.last or 1
+        if place > len(calls):
+            raise HTTPException(404, f"There were {len(calls)} calls since the start; name a key or a prompt")
+        moment, record = calls[place - 1]
+        return moment, record, await cache.get(record.asked) if record.asked else None
+
+    async def _nearest(other: str | None, asked: Asked, record: CallRecord | None) -> Nearest | None:
+        key = other
+        if other is None and record and record.outcome != "bypass":
+            key = record.key if record.hit else record.nearest
+        if key:
+            entry = await cache.get(key)
+            if entry:
+                return Nearest(entry, differences(asked, entry))
+            if other:
+                raise HTTPException(404, "The entry to compare with is not there")
+        if record and (record.hit or not record.asked):
+            return None
+        return await cache.nearest(asked)
+
+    return routes
+
+
+def _asked(record: CallRecord | None, entry: Entry | None) -> Asked:
+    if entry:
+        return Asked.before(entry)
+    assert record
+    return Asked(record.parts, record.asked, model=record.model, wire=record.wire)
+
+
+def _sentence(record: CallRecord | None, parts: Sequence[str]) -> str:
+    differs = f"the nearest stored call differs in {', '.join(parts)}" if parts else "no other call is stored"
+    if record is None:
+        return differs
+    if record.outcome == "exact":
+        return "answered: the same call was asked before" + (", past its time" if record.detail == "stale" else "")
+    if record.outcome == "semantic":
+        return f"answered: taken for the same question{_figures(record)}"
+    if record.outcome == "bypass":
+        return f"not looked up: {_BYPASSES.get(record.detail, record.detail)}"
+    if record.nearest:
+        return f"not answered: the nearest question of its partition was refused: {record.detail}{_figures(record)}"
+    return f"not answered: {record.detail or 'no entry'}; {differs}"
+
+
+def _figures(record: CallRecord) -> str:
+    figures = (("similarity", record.similarity), ("probability", record.probability))
+    known = ", ".join(f"{name} {value:.3f}" for name, value in figures if value is not None)
+    return f" ({known})" if known else ""
+
+
+def _made(moment: float, record: CallRecord) -> Made:
+    return Made(
+        time=rfc3339(moment),
+        outcome=record.outcome,
+        detail=encodable(record.detail),
+        upstream=record.upstream,
+        model=encodable(record.model),
+        status=record.status,
+        key=record.asked,
+        similarity=record.similarity,
+        probability=record.probability,
+        stored=record.stored,
+        unkept=encodable(record.unkept),
+    )

@@ -1,0 +1,1 @@
+"""The nearest vectors: of one partition, and the indexes of all that are in memory."""

@@ -1,0 +1,143 @@
+"""Where the evidence comes from: a near miss that the provider answered, a served answer that was checked, and people.
+
+The one rule here: nothing waits for it. Labels are made after the caller has his answer, and a fault in here is
+reported and otherwise changes nothing.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from askonce.cache.finder import Lookup
+from askonce.cache.identity import Identity
+from askonce.cache.learning.answer_comparison import LARGEST, compare, kin, text_of
+from askonce.cache.learning.pools import Learning, Observation, Source, Weighed, pair
+from askonce.cache.store import Store
+from askonce.cache.store.entry import StoreError
+from askonce.call import Answer
+
+__all__ = ["Learner", "Lesson", "remembered"]
+
+SERVED = 4_096
+"""Semantic hits that feedback may still be about."""
+
+Report = Callable[[str, str, Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a fresh answer says of the one that was near."""
+
+    kin: int
+    """Of the fresh answer."""
+    observation: Observation | None = None
+    refused: bytes | None = None
+    """The pair, where a wrong answer was served."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    identity: Identity
+    key: str
+    entry: int
+    weighed: Weighed
+
+
+class Learner:
+    """Labels what was decided. Thread-safe."""
+
+    def __init__(self, store: Store, learning: Learning, *, clock: Callable[[], float], report: Report) -> None:
+        self._store, self._learning = store, learning
+        self._clock, self._report = clock, report
+        self._served: OrderedDict[bytes, _Hit] = OrderedDict()
+        self._lock = threading.Lock()
+
+    # What the provider said
+
+    def compare(self, identity: Identity, prompt: str, answer: Answer, found: Lookup | None) -> Lesson:
+        """Compare a fresh answer with that of the nearest entry that its lookup found, served or not."""
+        try:
+            if len(answer.body) > LARGEST:
+                return Lesson(0)
+            text = text_of(answer.body)
+            own = kin(text)
+            nearest = found.nearest if found and found.outcome != "exact" else None
+            if found is None or nearest is None:
+                return Lesson(own)
+            if own != nearest.kin and len(nearest.answer.body) > LARGEST:
+                return Lesson(own)
+            verdict = "same" if own == nearest.kin else compare(text, text_of(nearest.answer.body))
+            teaches = own > 0 and nearest.kin > 0
+            if verdict == "same" and teaches:
+                own = nearest.kin
+            if verdict == "unknown" or not teaches or found.weighed is None:
+                return Lesson(own)
+            right, audited = verdict == "same", found.outcome == "semantic"
+            observation = self._observation(identity, nearest.id, found.weighed, right, "audit" if audited else "miss")
+            wrong = audited and not right
+            return Lesson(own, observation, pair(identity.partition, prompt, nearest.key) if wrong else None)
+        except Exception as error:
+            self._report("agreement", "two answers could not be compared, so nothing is learned from them", error)
+            return Lesson(0)
+
+    def learn(self, lesson: Lesson) -> None:
+        """Take a lesson in; it is on disk soon."""
+        if lesson.refused:
+            self._learning.refuse(lesson.refused)
+        if lesson.observation:
+            self._learning.learn(lesson.observation)
+            self._store.observe_answer(lesson.observation, lesson.refused)
+
+    # What people say
+
+    def served(self, identity: Identity, prompt: str, found: Lookup) -> bytes:
+        """Remember a semantic hit; the name by which feedback finds it."""
+        assert found.entry
+        name = pair(identity.partition, prompt, found.entry.key)
+        if found.weighed:
+            with self._lock:
+                self._served[name] = _Hit(identity, found.entry.key, found.entry.id, found.weighed)
+                self._served.move_to_end(name)
+                if len(self._served) > SERVED:
+                    self._served.popitem(last=False)
+        return name
+
+    def last(self, key: str) -> bytes | None:
+        """The latest semantic hit on an entry; None where none is remembered."""
+        with self._lock:
+            return next((name for name, hit in reversed(self._served.items()) if hit.key == key), None)
+
+    def feedback(self, name: bytes, *, right: bool) -> Literal["learned", "noted"]:
+        """A served answer was right, or wrong: then that pair is never served again. "noted": the hit is too long ago
+        to learn more from it. Raises StoreError where that could not be kept."""
+        with self._lock:
+            hit = self._served.get(name)
+            if not right:
+                self._served.pop(name, None)
+        now = self._clock()
+        if not right:
+            self._learning.refuse(name)
+            self._store.refuse(name, now).result()
+        if hit is None:
+            return "noted"
+        observation = self._observation(hit.identity, hit.entry, hit.weighed, right, "feedback")
+        self._learning.learn(observation)
+        self._store.observe_answer(observation).result()
+        return "learned"
+
+    def _observation(
+        self, identity: Identity, entry: int, weighed: Weighed, right: bool, source: Source
+    ) -> Observation:
+        score, agreement, now = weighed.score, weighed.agreement, self._clock()
+        return Observation(identity.partition, identity.tenant, entry, score, agreement, right, source, now)
+
+
+def remembered(store: Store, report: Report) -> Learning:
+    """What was learned before the last stop."""
+    try:
+        return Learning(store.observations(), store.refused())
+    except StoreError as error:
+        report("evidence", "what was learned could not be read, so learning starts anew", error)
+        return Learning()

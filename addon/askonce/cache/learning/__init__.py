@@ -1,0 +1,1 @@
+"""What a cache learns of its own decisions."""

@@ -1,0 +1,304 @@
+"""Explicit stores: what a program puts under a text, and gets back by that text, or by one near it.
+
+The one rule here: a shelf is the caller's own. It is reached only under its name, it knows nothing of calls to
+providers, and nothing that clears the cache of those touches it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from askonce.cache.embed import Embedder
+from askonce.cache.index.indexes import Indexes
+from askonce.cache.judge import Vector
+from askonce.cache.judge.guards import Pair, objection
+from askonce.cache.judge.reading import read
+from askonce.cache.store import Store
+from askonce.cache.store.entry import Entry, Filter, StoreError
+from askonce.cache.transfer import FOREVER
+from askonce.call import Answer
+
+__all__ = ["Embed", "Item", "Match", "Shelves", "Strategy", "TextError"]
+
+Strategy = Literal["exact", "semantic"]
+Embed = Callable[[str], Awaitable[tuple[Embedder, Vector] | None]]
+"""A text's vector and whose it is; None where another wording of the text cannot be recognised. `Cache.embed`."""
+
+_TEXT = ""
+"""The label that tells equal texts, in any case; no attribute has an empty name."""
+_FIRST = 32
+"""Nearest entries that are looked at before all that have the attributes are."""
+_ROUNDING = 1e-6
+"""A cosine of equal vectors comes out up to this much below one."""
+
+
+class TextError(ValueError):
+    """A text or a name that cannot be kept; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What lies on a shelf."""
+
+    id: str
+    """32 hex digits, the same for the same text and attributes on the same shelf."""
+    text: str
+    value: bytes
+    attributes: Mapping[str, str]
+    created: float
+    """Unix seconds."""
+    expires: float | None
+    """Unix seconds; None without an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An item that was found, and how."""
+
+    item: Item
+    similarity: float
+    """Raw cosine; 1.0 for the same text."""
+    strategy: Strategy
+
+
+class Shelves:
+    """Items by shelf, kept in a folder of their own. Its coroutines belong to one event loop; `close` it at the end.
+
+    They raise StoreError where the disk fails, and TextError for a text that is no Unicode (a lone surrogate).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        embed: Embed,
+        *,
+        max_entries: int = 100_000,
+        max_bytes: int = 2 << 30,
+        index_bytes: int = 256 << 20,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """The limits hold for all shelves together; what was used least recently goes first. Raises StoreError."""
+        self._embed, self._clock = embed, clock
+        self._store = Store(directory, max_entries=max_entries, max_bytes=max_bytes, clock=clock)
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="askonce-shelf")
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-shelf-background")
+        self._indexes = Indexes(directory / "index", self._store, self._background, index_bytes)
+        self._store.observe(self._indexes.follow)
+        self._background.submit(self._indexes.sweep)
+        self._closed = False
+
+    async def put(
+        self,
+        shelf: str,
+        text: str,
+        value: bytes,
+        *,
+        attributes: Mapping[str, str] | None = None,
+        ttl: float | None = None,
+        replaces: float | None = None,
+    ) -> Item:
+        """Keep `value` under `text` for `ttl` seconds, in place of what has the same text and attributes.
+
+        `replaces` is a raw cosine: the nearest text of at least that, of the same attributes and asking the same as
+        far as the guards see, is replaced as well. Returns once it is committed.
+        """
+        attributes = dict(attributes or {})
+        if "" in attributes:
+            raise TextError("an attribute has an empty name")
+        embedded = await self._embed(text)
+        old: list[Match] = []
+        if replaces is not None:
+            found = await self._run(self._near, shelf, text, attributes, replaces, 8, True, embedded)
+            old = [match for match in found if match.item.attributes == attributes][:1]
+        now = self._clock()
+        expires = FOREVER if ttl is None else now + ttl
+        embedder, vector = embedded or (None, None)
+        entry = Entry(
+            key=_digest([shelf, sorted(attributes.items()), text]),
+            partition=_partition(shelf),
+            parts={},
+            upstream="",
+            host="",
+            wire="",
+            model="",
+            namespace=shelf,
+            prompt=text,
+            turns=(),
+            answer=Answer(value, "application/octet-stream"),
+            created=now,
+            expires=expires,
+            stale_until=expires,
+            upstream_seconds=0.0,
+            embedder=embedder.name if embedder else "",
+            labels=attributes | _same_text(shelf, text),
+            vector=vector,
+        )
+        kept = self._store.put(entry)
+        gone = [self._store.delete(match.item.id) for match in old if match.item.id != entry.key]
+        await asyncio.wrap_future(kept)
+        for deleted in gone:
+            await asyncio.wrap_future(deleted)
+        return _item(entry)
+
+    async def search(
+        self,
+        shelf: str,
+        text: str,
+        *,
+        attributes: Mapping[str, str] | None = None,
+        strategies: Sequence[Strategy] = ("semantic",),
+        min_cosine: float = 0.0,
+        limit: int = 1,
+        guarded: bool = False,
+    ) -> list[Match]:
+        """Up to `limit` items that have all of `attributes`, the best first.
+
+        The first of `strategies` that finds anything answers: "exact" is the same text in any case, "semantic" the
+        texts of at least `min_cosine` (raw) and, where `guarded`, to which no guard objects (a number, a negation, a
+        name that differs).
+        """
+        for strategy in strategies:
+            if strategy == "exact":
+                found = await self._run(self._same, shelf, text, attributes or {}, limit)
+            else:
+                embedded = await self._embed(text)
+                found = await self._run(self._near, shelf, text, attributes or {}, min_cosine, limit, guarded, embedded)
+            if found:
+                for match in found:
+                    if id := self._store.keys.get(bytes.fromhex(match.item.id)):
+                        self._store.touch(id)
+                return found
+        return []
+
+    async def get(self, shelf: str, id: str) -> Item | None:
+        """The item, unless it expired or lies on another shelf."""
+        entry = await self._run(self._store.get, id)
+        if entry is None or entry.partition != _partition(shelf) or self._clock() >= entry.expires:
+            return None
+        return _item(entry)
+
+    async def delete(self, shelf: str, id: str) -> bool:
+        """Whether there was one to delete. Once this returns, it is never found again."""
+        if await self.get(shelf, id) is None:
+            return False
+        return await asyncio.wrap_future(self._store.delete(id))
+
+    async def clear(self, shelf: str, attributes: Mapping[str, str] | None = None) -> int:
+        """Delete what has all of `attributes`, everything where there are none; how many."""
+        return await asyncio.wrap_future(self._store.clear(self._wanted(shelf, attributes or {})))
+
+    async def count(self, shelf: str, attributes: Mapping[str, str] | None = None) -> int:
+        """How many items have all of `attributes`."""
+        return await self._run(self._store.count, self._wanted(shelf, attributes or {}))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all shelves together."""
+        return self._store.size
+
+    async def close(self) -> None:
+        """Write what waits and let go of the folder. May be called twice."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._indexes.stop()
+        self._background.shutdown(cancel_futures=True)
+        self._pool.shutdown()
+        self._store.close()
+        self._indexes.close()
+
+    # In threads
+
+    def _same(self, shelf: str, text: str, attributes: Mapping[str, str], limit: int) -> list[Match]:
+        found = self._store.list(self._wanted(shelf, {**attributes, **_same_text(shelf, text)}), limit=max(limit, 100))
+        found.sort(key=lambda entry: entry.prompt != text)  # stable: the very same first, then the newest
+        return [Match(_item(entry), 1.0, "exact") for entry in found[:limit]]
+
+    def _near(
+        self,
+        shelf: str,
+        text: str,
+        attributes: Mapping[str, str],
+        min_cosine: float,
+        limit: int,
+        guarded: bool,
+        embedded: tuple[Embedder, Vector] | None,
+    ) -> list[Match]:
+        equal = [match.item for match in self._same(shelf, text, attributes, limit) if match.item.text == text]
+        found = [Match(item, 1.0, "semantic") for item in equal]
+        if embedded is None or len(found) >= limit:
+            return found[:limit]
+        embedder, vector = embedded
+        now, passed = self._clock(), {match.item.id for match in found}
+
+        def objects(prompt: str) -> bool:
+            return objection(Pair(read(text), read(prompt))) is not None
+
+        def take(near: Sequence[tuple[int, float]]) -> None:
+            entries = {entry.id: entry for entry in self._store.get_many([id for id, _ in near])}
+            for id, cosine in near:
+                entry = entries.get(id)
+                if entry is None or entry.key in passed or now >= entry.expires or len(found) >= limit:
+                    continue
+                passed.add(entry.key)
+                if attributes.items() <= entry.labels.items() and not (guarded and objects(entry.prompt)):
+                    found.append(Match(_item(entry), cosine, "semantic"))
+
+        index = self._indexes.get(_partition(shelf), embedder)
+        first = max(_FIRST, 4 * limit)
+        all_near = index.nearest(vector, first)
+        near = [pair for pair in all_near if pair[1] >= min_cosine - _ROUNDING]
+        take(near)
+        if len(found) < limit and len(near) == first:
+            ids = self._store.ids(self._wanted(shelf, attributes))
+            near = index.nearest(vector, len(ids), among=ids)
+            near = [pair for pair in near if pair[1] >= min_cosine - _ROUNDING]
+            for start in range(0, len(near), 256):
+                if len(found) < limit:
+                    take(near[start : start + 256])
+        return found
+
+    def _wanted(self, shelf: str, attributes: Mapping[str, str]) -> Filter:
+        return Filter(partition=_partition(shelf), alive=self._clock(), labels=attributes)
+
+    async def _run[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._closed:
+            raise StoreError("the cache is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args, **kwargs))
+
+
+def _item(entry: Entry) -> Item:
+    return Item(
+        id=entry.key,
+        text=entry.prompt,
+        value=entry.answer.body,
+        attributes={name: value for name, value in entry.labels.items() if name != _TEXT},
+        created=entry.created,
+        expires=None if entry.expires >= FOREVER else entry.expires,
+    )
+
+
+def _digest(value: Any) -> str:
+    try:
+        data = orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise TextError("a text is not valid Unicode: it holds half of a surrogate pair") from error
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def _partition(shelf: str) -> bytes:
+    return bytes.fromhex(_digest(["shelf", shelf]))
+
+
+def _same_text(shelf: str, text: str) -> dict[str, str]:
+    return {_TEXT: _digest([shelf, text.casefold()])}

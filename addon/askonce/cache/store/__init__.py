@@ -1,0 +1,5 @@
+"""Entries on disk: SQLite is the truth."""
+
+from askonce.cache.store.store import Change, Entry, Filter, Store, StoreError
+
+__all__ = ["Change", "Entry", "Filter", "Store", "StoreError"]

@@ -1,0 +1,329 @@
+"""The one thread that writes to the store.
+
+The one rule here: it commits what has gathered in one transaction (one fsync for many), tells its observer what
+changed, in order, and only then acknowledges. What is acknowledged survives a kill, and memory never runs ahead of
+the disk.
+"""
+
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+import orjson
+
+from askonce.cache.learning.pools import Observation
+from askonce.cache.store import database
+from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, payload, to_row
+
+__all__ = ["Change", "Transaction", "Writer"]
+
+logger = logging.getLogger(__name__)
+
+BATCH = 256
+"""Writes in one transaction, at most."""
+WAITING = 10_000
+"""Writes that may wait for the disk before more are refused."""
+TIDY_SECONDS = 2.0
+"""How long hits may wait to be written."""
+PURGE_SECONDS = 30.0
+"""How often expired entries are deleted."""
+OBSERVATIONS = 10_000
+"""Kept, the latest."""
+
+_INSERT = f"INSERT INTO entry ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
+_OLDEST = """
+DELETE FROM observation WHERE number IN (
+    SELECT number FROM observation
+    WHERE tenant = (SELECT tenant FROM observation GROUP BY tenant ORDER BY count(*) DESC LIMIT 1)
+    ORDER BY number LIMIT ?
+)
+"""
+_AMONG = "IN (SELECT value FROM json_each(?))"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed change of a partition."""
+
+    partition: bytes
+    number: int
+    """Grows with every change of the store."""
+    removed: tuple[int, ...] = ()
+    added: Entry | None = None
+    emptied: bool = False
+    """The partition has no entry left."""
+
+
+class Transaction:
+    """What one transaction does, and what memory has to learn from it once it is committed."""
+
+    def __init__(self, connection: sqlite3.Connection, number: int, entries: int, size: int) -> None:
+        self._connection = connection
+        self.number = number
+        """Of the last change."""
+        self.entries, self.size, self.partitions = entries, size, 0
+        self.changes: list[Change] = []
+        self.gone: list[tuple[bytes, int]] = []
+        self.evicted = 0
+
+    def put(self, entry: Entry) -> Entry:
+        """Insert, in place of the entry of the same key."""
+        row = to_row(entry)
+        execute = self._connection.execute
+        old = execute("SELECT id FROM entry WHERE key = ?", row[:1]).fetchone()
+        if old:
+            self.drop([old[0]])
+        id = execute(_INSERT, row).lastrowid
+        assert id is not None
+        size, used = payload(entry), max(entry.created, entry.last_used)
+        execute("INSERT INTO usage VALUES (?, ?, ?, ?, ?)", (id, size, entry.stale_until, used, entry.hits))
+        if entry.vector is not None:
+            values = (id, entry.partition, entry.embedder, entry.vector.tobytes())
+            execute("INSERT INTO vector (id, partition, embedder, vector) VALUES (?, ?, ?, ?)", values)
+        for name, value in entry.labels.items():
+            execute("INSERT INTO label VALUES (?, ?, ?)", (name, value, id))
+        self.number += 1
+        upsert = (
+            "INSERT INTO partition VALUES (?, 1, ?) "
+            "ON CONFLICT DO UPDATE SET entries = entries + 1, change = excluded.change RETURNING entries"
+        )
+        if execute(upsert, (entry.partition, self.number)).fetchone()[0] == 1:
+            self.partitions += 1
+        self.entries += 1
+        self.size += size
+        kept = replace(entry, id=id, last_used=used)
+        self.changes.append(Change(entry.partition, self.number, added=kept))
+        return kept
+
+    def delete(self, key: bytes) -> bool:
+        row = self._connection.execute("SELECT id FROM entry WHERE key = ?", (key,)).fetchone()
+        return bool(row and self.drop([row[0]]))
+
+    def clear(self, filter: Filter) -> int:
+        where, values = filter.where()
+        return self.drop([id for (id,) in self._connection.execute(f"SELECT id FROM entry WHERE {where}", values)])
+
+    def purge(self, now: float, limit: int = 1_000) -> int:
+        """Delete what expired, `limit` at most."""
+        rows = self._connection.execute("SELECT id FROM usage WHERE stale_until <= ? LIMIT ?", (now, limit))
+        return self.drop([id for (id,) in rows])
+
+    def evict(self, max_entries: int, max_size: int) -> None:
+        """Delete the least recently used until both limits hold, with a hundredth to spare: not one for every put."""
+        if self.entries <= max_entries and self.size <= max_size:
+            return
+        max_entries, max_size = max_entries - max_entries // 100, max_size - max_size // 100
+        while self.entries > max_entries or self.size > max_size:
+            entries, size, victims = self.entries, self.size, []
+            for id, cost in self._connection.execute("SELECT id, bytes FROM usage ORDER BY last_used, id LIMIT 1000"):
+                if entries <= max_entries and size <= max_size:
+                    break
+                victims.append(id)
+                entries, size = entries - 1, size - cost
+            self.evicted += self.drop(victims)
+
+    def touch(self, uses: Iterable[tuple[int, tuple[int, float]]]) -> None:
+        update = "UPDATE usage SET hits = hits + ?, last_used = max(last_used, ?) WHERE id = ?"
+        self._connection.executemany(update, [(hits, used, id) for id, (hits, used) in uses])
+
+    def observe(self, observation: Observation, refused: bytes | None) -> None:
+        """Keep what came of comparing two answers, and the pair that is wrong; of too many go the oldest of whoever has
+        most, so that nobody's evidence is pushed out by another's."""
+        execute = self._connection.execute
+        columns = "partition, tenant, entry, score, agreement, right, source, time"
+        insert = f"INSERT INTO observation ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        number = execute(insert, astuple(observation)).lastrowid
+        if number and number % 256 == 0:
+            excess: int = execute("SELECT count(*) FROM observation").fetchone()[0] - OBSERVATIONS
+            while excess > 0:
+                excess -= max(1, execute(_OLDEST, (min(excess, 64),)).rowcount)
+        if refused:
+            self.refuse(refused, observation.time)
+
+    def refuse(self, pair: bytes, time: float) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO refused VALUES (?, ?)", (pair, time))
+
+    def drop(self, ids: Sequence[int]) -> int:
+        """Delete entries by id."""
+        if not ids:
+            return 0
+        among = (orjson.dumps(ids).decode(),)
+        execute = self._connection.execute
+        query = f"SELECT entry.id, key, partition, bytes FROM entry JOIN usage USING (id) WHERE entry.id {_AMONG}"
+        by_partition: dict[bytes, list[int]] = {}
+        rows = execute(query, among).fetchall()
+        for id, key, partition, size in rows:
+            by_partition.setdefault(partition, []).append(id)
+            self.gone.append((key, id))
+            self.size -= size
+        self.entries -= len(rows)
+        for table in ("entry", "usage", "vector", "label"):
+            execute(f"DELETE FROM {table} WHERE id {_AMONG}", among)
+        execute(f"UPDATE observation SET entry = 0 WHERE entry {_AMONG}", among)
+        update = "UPDATE partition SET entries = entries - ?, change = ? WHERE partition = ? RETURNING entries"
+        for partition, members in by_partition.items():
+            self.number += 1
+            left = execute(update, (len(members), self.number, partition)).fetchone()[0]
+            if left <= 0:
+                execute("DELETE FROM partition WHERE partition = ?", (partition,))
+                self.partitions -= 1
+            self.changes.append(Change(partition, self.number, removed=tuple(members), emptied=left <= 0))
+        return len(rows)
+
+
+Operation = Callable[[Transaction], Any]
+
+
+class Writer:
+    """Runs operations in the order they came. Keeps, besides, what every call needs to know without asking the disk."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        max_entries: int,
+        max_bytes: int,
+        clock: Callable[[], float],
+        failure: Callable[[str, Exception], StoreError],
+    ) -> None:
+        self._connection = connection
+        self._max_entries, self._max_bytes = max_entries, max_bytes
+        self._clock, self._failure = clock, failure
+        self.observer: Callable[[Sequence[Change]], None] = lambda changes: None
+        """Called on this thread after each commit and before its acknowledgement."""
+        read = connection.execute
+        self._number: int = read("SELECT value FROM meta WHERE name = 'change'").fetchone()[0]
+        self.keys: dict[bytes, int] = dict(read("SELECT key, id FROM entry").fetchall())
+        self.kins: dict[int, int] = dict(read("SELECT id, kin FROM entry WHERE kin != 0").fetchall())
+        self.size: int = read("SELECT ifnull(sum(bytes), 0) FROM usage").fetchone()[0]
+        self.partitions: int = read("SELECT count(*) FROM partition").fetchone()[0]
+        self.evicted = 0
+        self.uses: dict[int, tuple[int, float]] = {}
+        """Id -> hits and the last one's time, not yet on disk."""
+        self.using = threading.Lock()
+        self._queue: queue.Queue[tuple[Operation, Future[Any]] | None] = queue.Queue(WAITING)
+        self._door = threading.Lock()
+        self._closed = False
+        self._tidied = self._purged = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="askonce-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation) -> "Future[Any]":
+        """Run `operation` in the next transaction; its result, or StoreError, comes once that is committed."""
+        future: Future[Any] = Future()
+        with self._door:
+            if self._closed:
+                future.set_exception(StoreError("the cache is closed"))
+                return future
+            try:
+                self._queue.put_nowait((operation, future))
+            except queue.Full:
+                future.set_exception(StoreError(f"{WAITING} writes already wait for the disk"))
+        return future
+
+    def touch(self, id: int) -> None:
+        """Count a hit."""
+        with self.using:
+            self.uses[id] = (self.uses.get(id, (0, 0.0))[0] + 1, self._clock())
+
+    def close(self) -> None:
+        """Write everything that waits and end the thread; the connection stays open."""
+        with self._door:
+            closing, self._closed = not self._closed, True
+        if closing:
+            self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        end = False
+        while not end:
+            batch: list[tuple[Operation, Future[Any]]] = []
+            try:
+                item = self._queue.get(timeout=TIDY_SECONDS)
+                while True:
+                    if item is None:
+                        end = True
+                        break
+                    if item[1].set_running_or_notify_cancel():
+                        batch.append(item)
+                    if len(batch) >= BATCH:
+                        break
+                    item = self._queue.get_nowait()
+            except queue.Empty:
+                pass
+            if batch:
+                self._commit(batch)
+            self._keep_house(end)
+
+    def _keep_house(self, now: bool) -> None:
+        moment = time.monotonic()
+        if self.uses and (now or moment - self._tidied >= TIDY_SECONDS):
+            self._tidied = moment
+            self._commit([(lambda _: None, Future())])
+        if moment - self._purged >= PURGE_SECONDS:
+            self._purged = moment
+            self._commit([(lambda transaction: transaction.purge(self._clock()), Future())])
+
+    def _commit(self, batch: list[tuple[Operation, "Future[Any]"]]) -> None:
+        try:
+            results = self._transact([operation for operation, _ in batch])
+        except Exception as error:
+            alone = len(batch) == 1 or isinstance(error, sqlite3.OperationalError)
+            if alone or (isinstance(error, sqlite3.Error) and database.is_damage(error)):
+                failure = error if isinstance(error, StoreError) else self._failure("write", error)
+                for _, future in batch:
+                    future.set_exception(failure)
+            else:  # one of them cannot be written; the others must not suffer for it
+                for one in batch:
+                    self._commit([one])
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
+
+    def _transact(self, operations: list[Operation]) -> list[Any]:
+        connection = self._connection
+        with self.using:
+            uses = dict(self.uses)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            transaction = Transaction(connection, self._number, len(self.keys), self.size)
+            transaction.touch(uses.items())
+            results = [operation(transaction) for operation in operations]
+            transaction.evict(self._max_entries, self._max_bytes)
+            if transaction.changes:
+                connection.execute("UPDATE meta SET value = ? WHERE name = 'change'", (transaction.number,))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # a full disk may have rolled back already
+                connection.execute("ROLLBACK")
+            raise
+        self._learn(transaction, uses)
+        return results
+
+    def _learn(self, transaction: Transaction, uses: dict[int, tuple[int, float]]) -> None:
+        self._number, self.size = transaction.number, transaction.size
+        self.partitions += transaction.partitions
+        self.evicted += transaction.evicted
+        added = {change.added.id: bytes.fromhex(change.added.key) for change in transaction.changes if change.added}
+        self.keys.update({key: id for id, key in added.items()})
+        self.kins.update({c.added.id: c.added.kin for c in transaction.changes if c.added and c.added.kin})
+        for key, id in transaction.gone:
+            self.kins.pop(id, None)
+            if self.keys.get(key) == id:
+                del self.keys[key]
+        with self.using:
+            for id, (hits, _) in uses.items():
+                total, used = self.uses.pop(id)
+                if total > hits:
+                    self.uses[id] = (total - hits, used)
+        if transaction.changes:
+            try:
+                self.observer(transaction.changes)
+            except Exception:
+                logger.exception("a committed change could not be followed in memory")

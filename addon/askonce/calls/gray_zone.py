@@ -1,0 +1,45 @@
+"""Near misses that an LLM is asked about, where rules.yaml names one (`verifier`).
+
+One rule: it is asked only about what the judge leaves open. What a guard refuses, what somebody said was wrong and what
+is no longer fresh stays a miss.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from askonce.cache import Cache, Identity, Lookup
+from askonce.call import Call
+from askonce.calls.verifier import Asking, Verifier
+from askonce.rules import VerifierSpec
+
+__all__ = ["GrayZone"]
+
+
+class GrayZone:
+    """Makes semantic hits of near misses. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        verifier: Verifier,
+        spec: Callable[[], VerifierSpec | None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._cache, self._verifier, self._spec, self._clock = cache, verifier, spec, clock
+
+    async def __call__(self, call: Call, identity: Identity, found: Lookup) -> Lookup:
+        """`found`, or a hit on the nearest entry where the verifier says that its answer serves `call`."""
+        spec, near, chance = self._spec(), found.nearest, found.probability
+        if spec is None or near is None or chance is None or found.weighed is None:
+            return found
+        if chance < spec.above or self._clock() >= near.expires:
+            return found
+        if not await self._verifier.same(call.prompt, near.prompt, asking(spec)):
+            return found
+        return self._cache.served(replace(found, outcome="semantic", entry=near, reason=""), call, identity)
+
+
+def asking(spec: VerifierSpec) -> Asking:
+    """Whom the verifier asks."""
+    return Asking(spec.url, spec.model, spec.key or "none", spec.timeout)  # a model of one's own may want no key

@@ -1,0 +1,59 @@
+"""What a caller reads whom Askonce itself cannot answer, such as one who wants an answer from the cache or none.
+
+One rule: a text that was stored is shown only to a caller with the credential that it was stored for.
+"""
+
+from collections.abc import Iterator
+
+import orjson
+
+from askonce.cache import Nearest
+from askonce.call import Call, Reply
+from askonce.calls.directives import cache_status, detail
+
+__all__ = ["failure", "refusal", "strict_message"]
+
+
+def refusal(message: str, kind: str) -> Reply:
+    """A 504 (RFC 9111 section 5.2.1.7) whose body every provider's SDK takes for an error of the provider's.
+
+    `kind` is "only-if-cached" or "strict". The header keeps SDKs that know it from asking again.
+    """
+    error = {"message": message, "type": kind.replace("-", "_"), "param": None, "code": "cache_miss"}
+    body = orjson.dumps({"type": "error", "message": message, "error": error})
+    headers = (
+        ("cache-status", cache_status("fwd=miss", detail(kind))),
+        ("x-cache", "MISS"),
+        ("x-should-retry", "false"),
+    )
+    return Reply(body, "application/json", 504, headers)
+
+
+def failure(message: str) -> Reply:
+    """A 502, which SDKs ask again after."""
+    error = {"message": message, "type": "bad_gateway", "param": None, "code": None}
+    return Reply(orjson.dumps({"error": error}), "application/json", 502)
+
+
+def strict_message(upstream: str, call: Call | None, why: str, nearest: Nearest | None) -> str:
+    """Why a call has no recorded answer: the stored call that is most like it, and what differs."""
+    what = f"{upstream}, {call.model}" if call and call.model else upstream
+    lines = [f"Askonce is strict, and no answer to this call is recorded ({what}): {why}"]
+    if call and nearest is None:
+        lines.append("Nothing at all is recorded.")
+    elif nearest:
+        lines += _compared(nearest)
+    lines.append("To record it: askonce exec --mode record (or replay) with the same --cassette or --data.")
+    return "\n".join(lines)
+
+
+def _compared(nearest: Nearest) -> Iterator[str]:
+    names = ", ".join(difference.part for difference in nearest.differs)
+    yield f"The nearest recorded call is {nearest.entry.key}; it differs in: {names or 'nothing'}"
+    if any(difference.part == "credential" for difference in nearest.differs):
+        return
+    for part, stored, asked in nearest.differs:
+        if stored or asked:
+            yield f"  {part}:"
+            yield f"    - recorded: {stored!r}"
+            yield f"    + asked:    {asked!r}"

@@ -1,0 +1,67 @@
+"""Single-flight: identical calls that are under way at the same time ask the provider once.
+
+One rule: a flight always ends. Whoever leads it ends it in every way a call can end, and followers then look again;
+if there is nothing to find, one of them leads the next flight, or all of them go on, as the leader's end says. Who
+can follow the leader's response as it comes does not wait for the end.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+from askonce.calls.broadcast import Broadcast, Follower
+
+__all__ = ["Ending", "Flights"]
+
+Ending = Literal["stored", "failed", "unstorable"]
+"""`stored`: look in the cache. `failed`: the next one tries. `unstorable`: waiting would not help anybody."""
+
+
+class _Flight:
+    def __init__(self) -> None:
+        self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self.begun: asyncio.Future[Broadcast | None] = asyncio.get_running_loop().create_future()
+        """The leader's response once it streams; None where the flight ends without."""
+
+
+class Flights:
+    """The calls for which the provider is being asked, by exact key. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._leading = dict[bytes, _Flight]()
+
+    def __len__(self) -> int:
+        return len(self._leading)
+
+    def lead(self, key: bytes) -> bool:
+        """Become the leader for `key`; False where another one is."""
+        if key in self._leading:
+            return False
+        self._leading[key] = _Flight()
+        return True
+
+    async def ending(self, key: bytes) -> Ending:
+        """Wait for the leader. Whoever stops waiting disturbs nobody."""
+        flight = self._leading.get(key)
+        return "stored" if flight is None else await asyncio.shield(flight.ending)
+
+    async def follow(self, key: bytes, join: Callable[[Broadcast], Follower | None]) -> Follower | Ending:
+        """Wait for the leader's response to begin and `join` it; where that cannot be, for the flight's end."""
+        flight = self._leading.get(key)
+        if flight is None:
+            return "stored"
+        if (broadcast := await asyncio.shield(flight.begun)) and (follower := join(broadcast)):
+            return follower
+        return await asyncio.shield(flight.ending)
+
+    def begin(self, key: bytes, broadcast: Broadcast) -> None:
+        """The leader's response begins to stream."""
+        if (flight := self._leading.get(key)) and not flight.begun.done():
+            flight.begun.set_result(broadcast)
+
+    def end(self, key: bytes, ending: Ending) -> None:
+        """Only the leader calls this; a second time does nothing."""
+        if flight := self._leading.pop(key, None):
+            flight.ending.set_result(ending)
+            if not flight.begun.done():
+                flight.begun.set_result(None)

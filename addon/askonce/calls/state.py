@@ -1,0 +1,126 @@
+"""The state of one call on its way through Askonce, and what is counted of it in the end.
+
+One rule: only `Life` changes it.
+"""
+
+from dataclasses import dataclass, field
+
+from askonce.accounting import CallRecord, Outcome
+from askonce.cache import Entry, Identity, Lookup, Policy
+from askonce.call import Call, Request, Usage
+from askonce.calls.batches import Batch
+from askonce.calls.broadcast import Follower
+from askonce.calls.directives import Directives
+from askonce.calls.product_terms import PLAIN, Terms
+from askonce.rules import Price, Rule
+
+__all__ = ["Exchange"]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call on its way through Askonce."""
+
+    rule: Rule
+    request: Request
+    started: float
+    """`time.perf_counter` when the request was whole."""
+    terms: Terms = PLAIN
+    """What a product asks besides."""
+    directives: Directives = field(default_factory=Directives)
+    call: Call | None = None
+    """None where the request could not be read."""
+    identity: Identity | None = None
+    policy: Policy | None = None
+    """What the caller accepts, once it was asked for."""
+    lookup: Lookup | None = None
+    bypass: str = ""
+    """Why the cache is left out; empty where it is not."""
+    batch: Batch | None = None
+    """Where the call is several in one."""
+    may_divide: bool = False
+    """The provider can be asked for a part of the batch."""
+    asks: bytes | None = None
+    """The body to send in place of the caller's: it asks for those items of the batch alone that are not known."""
+    leads: bool = False
+    """Identical calls wait for this one's answer."""
+    may_follow: bool = False
+    """Another call's response can be passed on to this one while it comes."""
+    follower: Follower | None = None
+    """Where that response comes from, once one was found."""
+    replied: bool = False
+    """Askonce has answered; the provider was not asked."""
+    status: int = 0
+    decided: float | None = None
+    """Seconds that the decision took."""
+    unkept: str = ""
+    """Why the provider's answer was not kept; empty where it was, or none came."""
+    is_over: bool = False
+    """It is counted."""
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.bypass or not self.directives.read:
+            return "bypass"
+        return self.lookup.outcome if self.lookup else "miss"
+
+    @property
+    def why(self) -> str:
+        """Why it was not answered from the cache, in a few words from a fixed list; empty for a hit."""
+        if self.bypass or not self.directives.read:
+            return self.bypass or "no-cache"
+        if self.follower and self.replied:
+            return "collapsed"
+        return self.lookup.reason if self.lookup else ""
+
+    @property
+    def kept_key(self) -> str:
+        """The key under which the answer is kept; of a batch, that of the first item that was asked."""
+        asked = self.batch.identities[self.batch.wanted[0]] if self.batch else self.identity
+        return asked.key if asked else ""
+
+    @property
+    def is_recorded(self) -> bool:
+        """The provider's answer is to be read along and kept."""
+        return self.is_to_be_kept and 200 <= self.status < 300
+
+    @property
+    def is_to_be_kept(self) -> bool:
+        """An answer is to be kept if it is good."""
+        return self.call is not None and not self.bypass and self.directives.write
+
+    def record(self, usage: Usage | None, price: Price | None, stored: bool, seconds: float) -> CallRecord:
+        """What is counted of the call, now that it is over; `price` is its model's."""
+        lookup, call, entry = self.lookup, self.call, self.served
+        usage = usage or (entry.answer.usage if entry else Usage())
+        return CallRecord(
+            outcome=self.outcome,
+            detail="stale" if lookup and lookup.stale else self.why,
+            upstream=self.rule.name,
+            wire=self.rule.wire.name,
+            model=call.model if call else "",
+            status=self.status,
+            seconds=seconds,
+            decision_seconds=self.decided,
+            similarity=lookup.similarity if lookup else None,
+            usage=usage,
+            seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
+            money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else 0,
+            stored=stored,
+            key=entry.key if entry else self.kept_key if stored else "",
+            forwarded=not self.replied,
+            method=self.request.method,
+            endpoint=self.rule.endpoint,
+            unkept=self.unkept
+            or ("cut off, or far over max_answer" if self.is_recorded and not (stored or self.replied) else ""),
+            asked=self.identity.key if self.identity else "",
+            parts=self.identity.parts if self.identity else {},
+            nearest=lookup.nearest.key if lookup and lookup.nearest else "",
+            probability=lookup.probability if lookup else None,
+            owner=self.terms.owner,
+        )
+
+    @property
+    def served(self) -> Entry | None:
+        """The entry that answers the call."""
+        return self.lookup.entry if self.lookup and self.lookup.outcome != "miss" else None

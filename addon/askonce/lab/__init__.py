@@ -1,0 +1,1 @@
+"""Askonce at work, to be looked at and measured: the demo and the benchmarks."""

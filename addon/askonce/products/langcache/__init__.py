@@ -1,0 +1,1 @@
+"""LangCache: caches that a program fills and searches itself."""

@@ -1,0 +1,1 @@
+"""PromptCache: OpenAI's chat completions, public, and its management."""

@@ -1,0 +1,358 @@
+"""The mitmproxy hooks: the life of one call as mitmproxy sees it, and nothing else.
+
+One rule: a hook turns mitmproxy's objects into Askonce's values and back; every decision is made in `calls/`.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+from collections.abc import Awaitable, Mapping
+from functools import lru_cache
+from weakref import WeakKeyDictionary
+
+from mitmproxy import connection, ctx, exceptions, http
+from mitmproxy.net.http.url import parse_authority
+from mitmproxy.utils import asyncio_utils
+
+from askonce.call import Reply, Request
+from askonce.calls.product_terms import PLAIN, Terms
+from askonce.calls.single_flight import Ending
+from askonce.calls.state import Exchange
+from askonce.products.base import Passage
+from askonce.proxy import error_stream, http1, messages, relay_stream
+from askonce.proxy.asgi import AsgiBridge
+from askonce.proxy.flow_state import Recorder, Visit, Work
+from askonce.rules import ConfigError, Rule
+from askonce.runtime import Runtime
+from askonce.settings import Settings
+
+__all__ = ["Askonce"]
+
+logger = logging.getLogger("askonce")
+
+_AFTER_LAST_BYTE = 0.002
+"""Seconds after the `response` hook at which the client has its last byte: mitmproxy sends the end of a streamed
+message only once that hook has returned, and nothing that follows is urgent."""
+_MAX_CONNECTIONS = 100
+"""Upstream connections for one client connection; mitmproxy's five make the sixth HTTP/2 stream wait (its #8322)."""
+_DRAIN = 30.0
+"""Seconds that calls in flight have to end after a stop was asked for."""
+_OVERHEAD = 16
+"""A recorded stream may be this much longer than the answer it carries: events are mostly envelope."""
+_LARGEST = 64 << 20
+"""Bytes of a request; a larger one passes through. mitmproxy's body_size_limit would refuse it, and downloads too."""
+_MESSAGES = 20
+"""Of a WebSocket, for mitmweb to show."""
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Askonce:
+    """The addon. `runtime` holds everything that lives longer than one call."""
+
+    name = "askonce"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings
+        self.runtime: Runtime
+        self._visits = WeakKeyDictionary[http.HTTPFlow, Visit]()
+        self._work = Work()
+        self._manage: AsgiBridge
+        self.addons = [relay_stream.Collapse()]
+
+    # Life of the process
+
+    def load(self, _loader: object) -> None:
+        http1.install()
+        error_stream.install()
+        settings = self._settings or Settings.from_env()
+        try:
+            self.runtime = Runtime(settings)
+        except ValueError as error:
+            raise exceptions.OptionsError(str(error)) from error
+        self._manage = AsgiBridge(self.runtime.management(self.reload))
+
+    async def running(self) -> None:
+        ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), connection_strategy="lazy")
+        self.runtime.watch(self.reload)
+        asyncio_utils.create_task(self._warm_up(), name="warm up", keep_ref=True)
+        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    async def _warm_up(self) -> None:
+        await self.runtime.warm_up()
+        await self.runtime.settle()
+
+    def _on_hangup(self) -> None:
+        asyncio_utils.create_task(self._reload_quietly(), name="reload", keep_ref=True)
+
+    async def _reload_quietly(self) -> None:
+        with contextlib.suppress(ConfigError):  # logged where it was found
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Take up a changed rules.yaml. Raises ConfigError and keeps the old rules where it cannot be used."""
+        if self.runtime.reload():
+            ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), confdir=ctx.options.confdir)
+
+    async def done(self) -> None:
+        self.runtime.stopping()
+        ctx.options.update(server=False)
+        try:
+            async with asyncio.timeout(_DRAIN):
+                await self._work.empty()
+        except TimeoutError:
+            logger.warning("stopping with %d calls still in flight after %.0f s", len(self._work), _DRAIN)
+        await asyncio.sleep(_AFTER_LAST_BYTE)
+        await self.runtime.close()
+
+    def client_connected(self, client: connection.Client) -> None:
+        proxyserver = ctx.master.addons.get("proxyserver")
+        if handler := proxyserver and proxyserver.connections.get(client.id):
+            handler.max_conns.default_factory = lambda: asyncio.Semaphore(_MAX_CONNECTIONS)
+
+    # Life of a call
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        self._work.begin(flow.id)
+        heads = {name.lower(): value for name, value in flow.request.headers.fields}  # each get costs a walk over all
+        visit = self._visits[flow] = self._visit(flow, heads)
+        length = heads.get(b"content-length", b"")
+        if length.isdigit() and int(length) > _LARGEST:
+            visit.bypass = "large"
+        if visit.managed:
+            if visit.bypass:
+                flow.kill()
+        elif visit.rule is None or visit.bypass:
+            if visit.rule:
+                request = messages.read_request(flow.request, visit.host)
+                visit.exchange = self.runtime.life.pass_by(visit.rule, request, visit.bypass)
+            visit.rule, flow.request.stream = None, True  # not ours: nothing is buffered, nothing recorded
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        visit = self._visits.get(flow)
+        if flow.response or flow.error or flow.is_replay or visit is None:
+            return
+        if visit.managed:
+            await self._receive(flow, visit)
+        elif visit.rule:
+            await self._answer(flow, visit, visit.rule, messages.read_request(flow.request, visit.host))
+
+    async def _receive(self, flow: http.HTTPFlow, visit: Visit) -> None:
+        client = flow.client_conn.peername
+        request = messages.read_request(flow.request, visit.host, client[0])
+        claimed = self.runtime.products.claim(request, flow.request.scheme, self.runtime.rules)
+        if isinstance(claimed, Reply):
+            flow.response = messages.make_response(claimed)
+        elif claimed is None:
+            flow.response = await self._managed(flow.request, (client[0], client[1]))
+        else:
+            visit.passage = claimed
+            await self._answer(flow, visit, claimed.rule, claimed.request, claimed.terms)
+
+    async def _answer(
+        self, flow: http.HTTPFlow, visit: Visit, rule: Rule, request: Request, terms: Terms = PLAIN
+    ) -> None:
+        life = self.runtime.life
+        exchange = visit.exchange = life.begin(rule, request, terms)
+        exchange.may_follow = visit.passage is None and not flow.request.is_http10
+        exchange.may_divide = visit.passage is None
+        reply = life.recall(exchange) or await life.look_up(exchange)
+        if reply:
+            flow.response = messages.make_response(reply)
+            if visit.passage:
+                messages.dress(flow.response, visit.passage, exchange)
+            return
+        if visit.passage:
+            if refusal := await visit.passage.before():
+                exchange.replied, exchange.status = True, refusal.status
+                flow.response = messages.make_response(refusal)
+                return
+            messages.redirect(flow.request, visit.passage)
+        messages.strip_directives(flow.request)
+        if exchange.asks is not None:
+            messages.put_body(flow.request, exchange.asks)
+        if target := rule.target:
+            messages.send_to(flow.request, target.scheme, target.host, target.port)
+        if follower := exchange.follower:
+            relay_stream.follow(flow, messages.start_response(life.collapsed(exchange, follower.broadcast)), follower)
+
+    async def _managed(self, request: http.Request, client: tuple[str, int]) -> http.Response:
+        status, fields, body = await self._manage(
+            request.method, request.pretty_url, request.headers.fields, request.raw_content or b"", client
+        )
+        return messages.http_response(status, fields, body)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        visit, response = self._visits.get(flow), flow.response
+        if visit is None or response is None or (visit.managed and not visit.exchange):
+            return
+        if exchange := visit.exchange:
+            if exchange.follower and relay_stream.is_relayed(flow):
+                exchange.replied, exchange.status = True, response.status_code
+            if exchange.replied:
+                return  # our own response; the hook is called for it as well
+            is_part = exchange.asks is not None and 200 <= response.status_code < 300
+            if is_part or (visit.passage and messages.must_be_whole(response, visit.passage)):
+                visit.whole = True
+                return
+            said = self.runtime.life.passed_on(exchange, response.status_code)
+            for name, value in () if visit.passage and visit.passage.bare_misses else said:
+                response.headers[name] = value
+            translator = messages.start_translation(response, visit.passage) if visit.passage else None
+            if visit.passage:
+                messages.dress(response, visit.passage, exchange)
+            if exchange.is_recorded or translator:
+                visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD, translator)
+                if not visit.passage:
+                    share, recorder = self.runtime.life.share, visit.recorder
+                    recorder.broadcast = share(exchange, response.headers.items, lambda: recorder.body)
+        if response.status_code != 101:
+            response.stream = visit.recorder or True
+
+    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        visit = self._visits.get(flow)
+        if visit and visit.exchange and visit.exchange.asks is not None and visit.whole and flow.response:
+            return self._complete(flow, flow.response, visit, visit.exchange)
+        self._over(flow, visit)
+        return None
+
+    async def _complete(self, flow: http.HTTPFlow, response: http.Response, visit: Visit, exchange: Exchange) -> None:
+        """Join the provider's answer, to the part of a batch that it was asked for, to what was known."""
+        fields, body = tuple(response.headers.items(multi=True)), response.raw_content or b""
+        coding = response.headers.get("content-encoding", "")
+        reply = await self.runtime.life.complete(exchange, fields, lambda: messages.decoded(body, coding))
+        messages.put(response, reply)
+        for name, value in self.runtime.life.passed_on(exchange, reply.status):
+            response.headers[name] = value
+        if exchange.asks is not None:
+            visit.recorder = Recorder(len(body))
+        self._over(flow, visit)
+
+    def _over(self, flow: http.HTTPFlow, visit: Visit | None) -> None:
+        exchange = visit and visit.exchange
+        if visit:
+            visit.over("whole")
+        if exchange and visit and visit.whole and visit.passage and flow.response:
+            self._finish(flow.response, visit, visit.passage, exchange)
+        if exchange and visit and visit.recorder and (body := visit.recorder.body) is not None and flow.response:
+            task = self._remember(flow.id, exchange, flow.response.headers, body)
+            asyncio_utils.create_task(task, name="remember", keep_ref=True, client=flow.client_conn.peername)
+            return
+        if exchange:
+            self.runtime.life.account(exchange)
+        self._work.end(flow.id)
+
+    def _finish(self, response: http.Response, visit: Visit, passage: Passage, exchange: Exchange) -> None:
+        assert passage.finish
+        reply = messages.finish(response, passage.finish)
+        said = self.runtime.life.passed_on(exchange, reply.status)
+        for name, value in () if passage.bare_misses else said:
+            response.headers[name] = value
+        messages.dress(response, passage, exchange)
+        if exchange.is_recorded:
+            visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD)
+            visit.recorder(reply.body)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        visit = self._visits.get(flow)
+        if visit:
+            visit.over("cut")
+        unsent = flow.response is None or (visit and visit.whole)
+        if visit and visit.passage and visit.passage.unreachable and unsent and flow.error:
+            reply = visit.passage.unreachable(flow.error.msg)
+            flow.response = messages.make_response(reply)
+            if visit.exchange:
+                visit.exchange.status = reply.status
+        exchange, left = self.exchange(flow), _client_left(flow)
+        if exchange and left and visit and visit.recorder and (body := visit.recorder.body) and flow.response:
+            # An SDK may hang up at the stream's end mark, before the last byte; without the mark nothing is kept.
+            task = self._remember(flow.id, exchange, flow.response.headers, body, otherwise="failed")
+            asyncio_utils.create_task(task, name="remember", keep_ref=True, client=flow.client_conn.peername)
+            return
+        if exchange:
+            self.runtime.life.land(exchange, "failed" if left else "unstorable")
+            self.runtime.life.account(exchange)
+        self._work.end(flow.id)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        if flow.websocket:  # mitmproxy would keep every message for as long as the connection lives
+            del flow.websocket.messages[:-_MESSAGES]
+
+    def exchange(self, flow: http.HTTPFlow) -> Exchange | None:
+        """The call that a flow carries; None where it is no call of a rule's."""
+        visit = self._visits.get(flow)
+        return visit.exchange if visit else None
+
+    async def _remember(
+        self,
+        flow_id: str,
+        exchange: Exchange,
+        headers: http.Headers,
+        body: bytes,
+        *,
+        otherwise: Ending = "unstorable",
+    ) -> None:
+        try:
+            await asyncio.sleep(_AFTER_LAST_BYTE)
+            fields = tuple(headers.items(multi=True))
+            coding = headers.get("content-encoding", "")
+            await self.runtime.life.remember(exchange, fields, lambda: messages.decoded(body, coding), otherwise)
+        finally:
+            self._work.end(flow_id)
+
+    # Whose call it is
+
+    def _visit(self, flow: http.HTTPFlow, heads: Mapping[bytes, bytes]) -> Visit:
+        request, sni, rules = flow.request, flow.client_conn.sni, self.runtime.rules
+        host = request.host.lower()
+        if sni and (sni := sni.lower()) != host:
+            if not _is_address(host):
+                return Visit(host)
+            host = sni
+        # The rules bind to the name that TLS verifies, and the Host header must agree with it.
+        named = request.authority or heads.get(b"host", b"").decode("latin-1")
+        if _host_of(named or host) != host:
+            return Visit(host)
+        own = rules.config.manage.host
+        if host == own or host.endswith("." + own) or self._is_own_address(flow, rules.config.manage.aliases):
+            return Visit(host, managed=True)
+        place = request.scheme, host, request.port
+        rule = rules.find(*place, request.path.partition("?")[0])
+        if protocol := _other_protocol(heads):
+            return Visit(host, rule or rules.at(*place), bypass=protocol)
+        return Visit(host, rule if request.data.method == b"POST" else None)  # not `method`, which makes it upper case
+
+    @staticmethod
+    def _is_own_address(flow: http.HTTPFlow, aliases: tuple[str, ...]) -> bool:
+        own_address, own_port, *_ = flow.client_conn.sockname
+        if flow.request.port != own_port or flow.client_conn.sni is not None:
+            return False
+        host = flow.request.host
+        return host == own_address or host in _LOCAL_NAMES or host in aliases
+
+
+def _other_protocol(heads: Mapping[bytes, bytes]) -> str:
+    """What a request asks to speak instead of what the wire formats do; empty where it does not."""
+    if heads.get(b"upgrade", b"").lower() == b"websocket":
+        return "websocket"
+    return "grpc" if heads.get(b"content-type", b"").startswith(b"application/grpc") else ""
+
+
+@lru_cache(1024)
+def _host_of(authority: str) -> str:
+    return parse_authority(authority, check=False)[0].lower()
+
+
+def _client_left(flow: http.HTTPFlow) -> bool:
+    # An HTTP/2 client that resets one stream stays connected, and only mitmproxy's words tell it from the provider.
+    return not flow.client_conn.connected or (flow.error is not None and "by client" in flow.error.msg)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

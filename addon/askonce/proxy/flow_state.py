@@ -1,0 +1,96 @@
+"""What is kept while a flow passes: whose it is, its call, what was read along of the answer, and that it is there.
+
+One rule: nothing here decides; it is written by the hooks and read by them.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from askonce.calls.broadcast import Broadcast, Ending
+from askonce.calls.state import Exchange
+from askonce.products.base import Passage, Translator
+from askonce.rules import Rule
+
+__all__ = ["Recorder", "Visit", "Work"]
+
+
+class Recorder:
+    """Reads a response along while mitmproxy passes it on; gives up silently past `limit` bytes.
+
+    With a translator, what is sent on and recorded is the translation.
+    """
+
+    broadcast: Broadcast | None = None
+    """To whom else it is passed on; nobody may join whom it could not give what has been."""
+
+    def __init__(self, limit: int, translator: Translator | None = None) -> None:
+        self._limit = limit
+        self._translator = translator
+        self._parts: list[bytes] | None = []
+        self._size = 0
+
+    def __call__(self, data: bytes) -> bytes | list[bytes]:
+        if self._translator:
+            data = self._translator.feed(data)
+        self._size += len(data)
+        if self._size > self._limit:
+            self._parts = None
+        if self._parts is not None:
+            self._parts.append(data)
+        if self.broadcast:
+            for follower in self.broadcast.followers:
+                follower.put(data)
+        return data or []  # an empty chunk would end an HTTP/1 response early
+
+    @property
+    def body(self) -> bytes | None:
+        """All bytes so far; None where there were too many."""
+        return None if self._parts is None else b"".join(self._parts)
+
+
+@dataclass(slots=True)
+class Visit:
+    """What Askonce knows of one flow, from its request headers on."""
+
+    host: str
+    rule: Rule | None = None
+    bypass: str = ""
+    """Why the call is none to read, and is only counted: "websocket", "grpc", "large"."""
+    managed: bool = False
+    """To one of our own addresses: for the management API, or for a product's way to a provider."""
+    passage: Passage | None = None
+    exchange: Exchange | None = None
+    recorder: Recorder | None = None
+    whole: bool = False
+    """The provider's response is read to its end before the caller is sent anything."""
+
+    def over(self, ending: Ending) -> None:
+        """The flow has ended: others hear no more of it, and it hears no more of another."""
+        if self.recorder and self.recorder.broadcast:
+            self.recorder.broadcast.end(ending)
+        if self.exchange and self.exchange.follower:
+            self.exchange.follower.leave()
+
+
+class Work:
+    """The flows that are under way, until their answers are stored."""
+
+    def __init__(self) -> None:
+        self._flows = set[str]()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def begin(self, flow_id: str) -> None:
+        self._flows.add(flow_id)
+        self._empty.clear()
+
+    def end(self, flow_id: str) -> None:
+        self._flows.discard(flow_id)
+        if not self._flows:
+            self._empty.set()
+
+    async def empty(self) -> None:
+        await self._empty.wait()

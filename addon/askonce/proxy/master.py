@@ -1,0 +1,104 @@
+"""mitmproxy, cut down to what a call needs: which addons run, what is logged, how it stops.
+
+The stock chain of some thirty addons costs more than everything Askonce does for a hit: 8 hook events a call, each
+offered to every addon by name look-up. Here the chain is short, and `dispatch.py` looks each hook's listeners up once.
+"""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+
+from mitmproxy import exceptions, master, options
+from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
+
+from askonce import trust
+from askonce.cache import StoreError
+from askonce.proxy import hook_dispatch, mitmproxy_patches
+from askonce.proxy.addon import Askonce
+from askonce.rules import ConfigError, Rules, load
+from askonce.settings import Settings
+
+__all__ = ["LeanMaster", "serve"]
+
+logger = logging.getLogger("askonce")
+
+_IDLE = 3600
+"""mitmproxy's tcp_timeout also ends the wait for a silent upstream; a reasoning model may think for long."""
+
+
+class LeanMaster(master.Master):
+    """A Master with only the addons that serving calls needs."""
+
+    def __init__(self, opts: options.Options, askonce: Askonce) -> None:
+        super().__init__(opts)
+        hook_dispatch.install()
+        mitmproxy_patches.install()
+        self.addons = hook_dispatch.CachedAddons(self)
+        self._legacy_log_events.uninstall()  # 65 µs for every log record, seen or not
+        self.addons.add(  # type: ignore[no-untyped-call]
+            core.Core(),
+            block.Block(),
+            disable_h2c.DisableH2C(),
+            proxyserver.Proxyserver(),
+            next_layer.NextLayer(),
+            tlsconfig.TlsConfig(),
+            askonce,
+            errorcheck.ErrorCheck(),
+        )
+
+
+def serve(settings: Settings, *, web: bool = False) -> int:
+    """Run the proxy until SIGTERM or SIGINT. Returns the process's exit code."""
+    _log_to_stderr()
+    try:
+        trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
+        return asyncio.run(_serve(settings, web))
+    except (ConfigError, StoreError, trust.TrustError, exceptions.OptionsError, OSError, ValueError) as error:
+        print(f"askonce: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+async def _serve(settings: Settings, web: bool) -> int:
+    opts = options.Options()
+    askonce = Askonce(settings)
+    running: master.Master
+    if web:
+        from askonce.proxy.mitmweb import make_web_master
+
+        running = make_web_master(opts, askonce, settings.web_port)
+    else:
+        running = LeanMaster(opts, askonce)
+    opts.update(
+        confdir=str(settings.certs),
+        listen_host=settings.listen_host,
+        listen_port=settings.listen_port,
+        connection_strategy="lazy",
+        allow_hosts=askonce.runtime.rules.allow_hosts(),
+        upstream_cert=False,  # a leaf must name the host that was called and, for the name constraints, nothing else
+        tcp_timeout=_IDLE,
+        # Off loopback the token guards what is worth guarding, and a container's clients have public-looking addresses.
+        block_global=settings.token is None,
+    )
+    if bundle := trust.upstream_bundle(settings.certs, settings.upstream_ca):
+        opts.update(ssl_verify_upstream_trusted_ca=str(bundle))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, running.shutdown)
+    # What is loaded stays: the collector need not walk half a million objects again, neither between calls nor at exit.
+    gc.freeze()
+    try:
+        await running.run()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    finally:
+        gc.freeze()
+    return 0
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logger.setLevel(logging.INFO)

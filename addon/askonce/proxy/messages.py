@@ -1,0 +1,172 @@
+"""mitmproxy's requests and responses as Askonce's values, and back.
+
+One rule: no decisions. What costs on the way of a hit is written for speed, and says so.
+"""
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+from mitmproxy import http
+from mitmproxy.net import encoding
+
+from askonce.call import Reply, Request, Unstorable
+from askonce.calls.aws_signature import signed_headers
+from askonce.calls.directives import OURS
+from askonce.calls.state import Exchange
+from askonce.products.base import Passage, Translator
+from askonce.proxy.asgi import Fields
+
+__all__ = [
+    "decoded",
+    "dress",
+    "finish",
+    "http_response",
+    "make_response",
+    "must_be_whole",
+    "put",
+    "put_body",
+    "read_request",
+    "redirect",
+    "send_to",
+    "start_response",
+    "start_translation",
+    "strip_directives",
+]
+
+_FRAMING = frozenset({b"host", b"content-length", b"content-encoding", b"transfer-encoding", b"connection"})
+_OURS = frozenset(name.encode() for name in OURS)
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+def read_request(request: http.Request, host: str, client: str = "") -> Request:
+    path, _, query = request.path.partition("?")
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in request.headers.fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "surrogateescape")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    if "content-encoding" in headers:
+        try:
+            body = request.content or b""
+        except ValueError:
+            body = b""
+    else:
+        body = request.raw_content or b""
+    raw = (host, request.path, request.headers.fields, body)
+    return Request(request.method, host, path, query, headers, body, raw, client)
+
+
+def redirect(request: http.Request, passage: Passage) -> None:
+    """Make a request to our own address one to the provider."""
+    sent = passage.outgoing or passage.request
+    send_to(request, passage.scheme, sent.host, passage.port)
+    request.path = f"{sent.path}?{sent.query}" if sent.query else sent.path
+    kept = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in sent.headers.items()]
+    request.headers = http.Headers([(name, value) for name, value in kept if name not in _FRAMING])
+    request.host_header = sent.host
+    # Decoded, as a product reads it; the content-encoding went with the framing.
+    request.content = sent.body
+
+
+def send_to(request: http.Request, scheme: str, host: str, port: int) -> None:
+    """Make a request one to another server."""
+    request.data.scheme, request.data.port = scheme.encode(), port
+    request.host = host  # and the Host header, which the setters of the other two would have written as well
+
+
+def strip_directives(request: http.Request) -> None:
+    """Take out the headers that are meant for Askonce, but for those that the request's signature covers."""
+    fields = request.headers.fields
+    if not _OURS.isdisjoint([name.lower() for name, _ in fields]):
+        ours = _OURS - {name.encode() for name in signed_headers(request.headers)}
+        request.headers.fields = tuple([field for field in fields if field[0].lower() not in ours])
+
+
+def start_translation(response: http.Response, passage: Passage) -> Translator | None:
+    if not passage.translator or not 200 <= response.status_code < 300:
+        return None
+    translator = passage.translator(passage.request)
+    response.headers["content-type"] = translator.content_type
+    response.headers.pop("content-length", None)
+    return translator
+
+
+def must_be_whole(response: http.Response, passage: Passage) -> bool:
+    """Whether the product makes its response out of the provider's whole one."""
+    if not passage.finish:
+        return False
+    is_coded = response.headers.get("content-encoding", "identity") != "identity"
+    return passage.whole or not 200 <= response.status_code < 300 or (passage.translator is not None and is_coded)
+
+
+def finish(response: http.Response, finish: Callable[[int, bytes], Reply]) -> Reply:
+    """Put the product's response in place of the provider's, whose headers stay where it names no others."""
+    body = decoded(response.raw_content or b"", response.headers.get("content-encoding", ""))
+    reply = finish(response.status_code, body)
+    put(response, reply)
+    return reply
+
+
+def put(response: http.Response, reply: Reply) -> None:
+    """Put a reply in place of the provider's response, whose headers stay where it names no others."""
+    response.headers.pop("content-encoding", None)
+    response.status_code, response.reason = reply.status, _REASONS.get(reply.status, b"").decode()
+    for name, value in (("content-type", reply.content_type), *reply.headers):
+        response.headers[name] = value
+    response.content = reply.body  # and its length
+
+
+def put_body(request: http.Request, body: bytes) -> None:
+    """Put another body in place of the caller's."""
+    request.headers.pop("content-encoding", None)
+    request.content = body
+
+
+def dress(response: http.Response, passage: Passage, exchange: Exchange) -> None:
+    for name in passage.drops:
+        response.headers.pop(name, None)
+    for name, value in passage.dress(exchange):
+        response.headers[name] = value
+    for name, value in passage.defaults:
+        response.headers.setdefault(name, value)
+
+
+def make_response(reply: Reply) -> http.Response:
+    fields = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
+    fields += [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers]
+    return http_response(reply.status, fields, reply.body)
+
+
+def start_response(reply: Reply) -> http.Response:
+    """A response whose body is still to come."""
+    fields = [(b"content-type", reply.content_type.encode()), (b"transfer-encoding", b"chunked")]
+    fields += [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers]
+    return http_response(reply.status, fields, b"")
+
+
+def http_response(status: int, fields: Fields, body: bytes) -> http.Response:
+    # Past the constructors, which check the type of every field: 35 µs of a hit's few hundred.
+    headers, response, now = http.Headers(), http.Response.__new__(http.Response), time.time()
+    headers.fields = tuple(fields)
+    response.data = http.ResponseData.__new__(http.ResponseData)
+    response.data.__dict__.update(
+        http_version=b"HTTP/1.1",
+        status_code=status,
+        reason=_REASONS.get(status, b""),
+        headers=headers,
+        content=body,
+        trailers=None,
+        timestamp_start=now,
+        timestamp_end=now,
+    )
+    return response
+
+
+def decoded(body: bytes, codings: str) -> bytes:
+    """The body without its content-encoding. Raises Unstorable where it does not decode."""
+    try:
+        for coding in reversed([coding.strip().lower() for coding in codings.split(",") if coding.strip()]):
+            body = encoding.decode(body, coding)  # type: ignore[assignment]  # bytes, as no charset is named
+    except ValueError as error:
+        raise Unstorable(f"does not decode as {codings}") from error
+    return body

@@ -1,0 +1,18 @@
+"""rules.yaml: what it may say, and which rule a call falls under."""
+
+from askonce.rules.document import Behaviour, Config, ConfigError, Price, RuleSpec, VerifierSpec, load, parse
+from askonce.rules.rules import Rule, Rules, Target
+
+__all__ = [
+    "Behaviour",
+    "Config",
+    "ConfigError",
+    "Price",
+    "Rule",
+    "RuleSpec",
+    "Rules",
+    "Target",
+    "VerifierSpec",
+    "load",
+    "parse",
+]

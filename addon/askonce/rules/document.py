@@ -1,0 +1,298 @@
+"""rules.yaml as typed models.
+
+One rule: a file is either accepted whole, or refused with a `ConfigError` that names, for every mistake in it, the
+file, the line, the place and what was expected. Nothing here matches a request; that is `rules.py`.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+
+from askonce.rules.cachecore import CachecoreSpec
+from askonce.rules.gateway import GatewaySpec
+from askonce.rules.langcache import LangCacheSpec
+from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path
+from askonce.rules.promptcache import PromptCacheSpec
+from askonce.rules.sections import Duration, Section, Size
+from askonce.rules.semcache import SemcacheSpec
+from askonce.wire import WIRE_FORMATS
+
+__all__ = [
+    "Behaviour",
+    "CacheSpec",
+    "Config",
+    "ConfigError",
+    "ManageSpec",
+    "Price",
+    "ProductsSpec",
+    "ProviderKeys",
+    "RuleSpec",
+    "VerifierSpec",
+    "load",
+    "parse",
+]
+
+
+class ConfigError(ValueError):
+    """rules.yaml cannot be used; the message has one line per mistake: `file:line: place: what was expected`."""
+
+
+def _checked(parse: Callable[[str], object]) -> AfterValidator:
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
+
+
+def _wire(name: str) -> None:
+    if name not in WIRE_FORMATS:
+        raise ValueError(f"expected one of {', '.join(WIRE_FORMATS)}; got {name!r}")
+
+
+# YAML 1.1 reads the bare words off, no and false as one and the same value.
+Match = Annotated[
+    Literal["exact", "semantic", "off"], BeforeValidator(lambda value: "off" if value is False else value)
+]
+JsonPath = Annotated[str, _checked(parse_jsonpath)]
+
+
+class Behaviour(Section):
+    """How a rule answers; `defaults` sets it for all rules, a rule may set any of it for itself."""
+
+    match: Match = "semantic"
+    max_error: float = Field(default=0.02, gt=0, lt=1)
+    """The share of semantic hits that may be wrong."""
+    audit: float = Field(default=0.01, ge=0, le=1)
+    """The share of semantic hits that are checked: served, and asked of the provider in the background."""
+    ttl: Duration = 7 * 86400.0
+    scope: str = Field(default="credential", pattern=r"^(credential|shared|header:[A-Za-z0-9!#$%&'*+.^_`|~-]+)$")
+    """Who may share answers: callers with the same credential, everybody, or those with the same value of a header."""
+    max_temperature: float = Field(default=1.0, ge=0)
+    """Above it only identical calls are answered."""
+    max_answer: Size = 4 * 2**20
+    """Larger answers are not kept."""
+    usage: Literal["original", "zero"] = "original"
+    """What a hit says about tokens: what the provider counted, or that none were used."""
+    stale_while_revalidate: Duration = 0.0
+    """How long after its `ttl` an answer may be served once more while a fresh one is fetched."""
+
+
+class RuleSpec(Section):
+    """One entry of `upstreams`: which calls, how to read them, and how they are answered."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    hosts: tuple[Annotated[str, _checked(parse_host)], ...] = Field(min_length=1)
+    """`api.openai.com`, `*.openai.azure.com`, `llm.corp.example:8443`, `http://localhost:11434`."""
+    paths: tuple[Annotated[str, _checked(parse_path)], ...] = Field(min_length=1)
+    """`*` stands for anything within a segment, `**` for anything."""
+    wire: Annotated[str, _checked(_wire)]
+    prompt: JsonPath | None = None
+    """Where the prompt is; the wire format knows where this is left out."""
+    ignore: tuple[JsonPath, ...] = ()
+    """What does not change the answer."""
+    upstream: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
+    """Where misses go instead of the host that was called: `http://10.0.0.5:8000`."""
+
+    match: Match | None = None
+    max_error: float | None = Field(default=None, gt=0, lt=1)
+    audit: float | None = Field(default=None, ge=0, le=1)
+    ttl: Duration | None = None
+    scope: str | None = Field(default=None, pattern=Behaviour.model_fields["scope"].metadata[0].pattern)
+    max_temperature: float | None = Field(default=None, ge=0)
+    max_answer: Size | None = None
+    usage: Literal["original", "zero"] | None = None
+    stale_while_revalidate: Duration | None = None
+
+    def behaviour(self, defaults: Behaviour) -> Behaviour:
+        """The defaults, with what this rule says laid over them."""
+        own = {name: value for name in Behaviour.model_fields if (value := getattr(self, name)) is not None}
+        return defaults.model_copy(update=own)
+
+
+class VerifierSpec(Section):
+    """An LLM that is asked about near misses. Whoever runs it sees both questions."""
+
+    url: str = Field(pattern=r"^https?://[^/\s]+")
+    """The base URL of a chat completions endpoint: `https://api.openai.com/v1`."""
+    model: str = Field(min_length=1)
+    key: str | None = None
+    timeout: Duration = 2.0
+    """How long it may take; after that the call is a miss."""
+    above: float = Field(default=0.5, ge=0, lt=1)
+    """The probability, by the judge, from which it is asked."""
+
+
+class CacheSpec(Section):
+    """Limits of what is kept; the least recently used goes first."""
+
+    max_entries: int = Field(default=100_000, gt=0)
+    max_bytes: Size = 2 * 2**30
+
+
+class ManageSpec(Section):
+    """The management API: its reserved host, and the token that its users need."""
+
+    host: str = Field(default="askonce.internal", pattern=r"^[a-z0-9.-]+$")
+    token: str | None = None
+    aliases: tuple[str, ...] = ()
+    """Other names under which clients reach the proxy's own port, such as a container's name."""
+
+
+class ProviderKeys(Section):
+    """Keys that are sent where a call to our own address brings none; by default such a call goes without."""
+
+    openai: str | None = None
+    anthropic: str | None = None
+    google: str | None = None
+    mistral: str | None = None
+    voyage: str | None = None
+
+
+class ProductsSpec(Section):
+    """What clients of the five products are offered on the reserved host and on the proxy's own port."""
+
+    default_dialect: Literal["promptcache", "semcache", "gateway", "cachecore"] | None = None
+    """Whose call `/v1/chat/completions` at the root is, where nothing in it says. Without it, PromptCache's, which is
+    public, and the gateway's, which asks for a key, once keys were made (`askonce keys create`)."""
+    provider_keys: ProviderKeys = ProviderKeys()
+    promptcache: PromptCacheSpec = PromptCacheSpec()
+    semcache: SemcacheSpec = SemcacheSpec()
+    gateway: GatewaySpec = GatewaySpec()
+    cachecore: CachecoreSpec = CachecoreSpec()
+    langcache: LangCacheSpec = LangCacheSpec()
+
+
+class Price(Section):
+    """US dollars for a million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class Config(Section):
+    """The whole of rules.yaml."""
+
+    version: Literal[1]
+    defaults: Behaviour = Behaviour()
+    upstreams: tuple[RuleSpec, ...] = Field(min_length=1)
+    embedder: str = "wordllama"
+    judge: Literal["trees", "deep"] = "trees"
+    verifier: VerifierSpec | None = None
+    cache: CacheSpec = CacheSpec()
+    manage: ManageSpec = ManageSpec()
+    products: ProductsSpec = ProductsSpec()
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """By model; the longest name that a call's model begins with counts."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [rule.name for rule in self.upstreams]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the name {name!r} is used by more than one entry of upstreams")
+        return self
+
+
+def load(path: Path) -> Config:
+    """Read and check a rules file. Raises `ConfigError`."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected UTF-8 text: {error.reason} at byte {error.start}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "rules.yaml", environ: Mapping[str, str] = os.environ) -> Config:
+    """Check the text of a rules file; `${NAME}` as a whole value is taken from `environ`, null where unset."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{name}:{line}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError(f"{name}:1: expected a mapping with version, upstreams, …")
+    if mistakes := list(_repeated_keys(root)):
+        raise ConfigError("\n".join(f"{name}:{line}: {what}" for line, what in mistakes))
+    try:
+        return Config.model_validate(_value(root, environ))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError("\n".join(_mistakes(error, root, name))) from error
+
+
+def _value(node: yaml.Node, environ: Mapping[str, str]) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        return _fill(loader.construct_document(node), environ)
+    finally:
+        loader.dispose()
+
+
+def _fill(value: Any, environ: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _fill(item, environ) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, environ) for item in value]
+    if isinstance(value, str) and (variable := re.fullmatch(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value)):
+        return environ.get(variable[1]) or None
+    return value
+
+
+def _repeated_keys(node: yaml.Node, seen: tuple[int, ...] = ()) -> Iterator[tuple[int, str]]:
+    """PyYAML keeps the last of two equal keys without a word; here that is a mistake."""
+    if id(node) in seen:
+        return
+    if isinstance(node, yaml.MappingNode):
+        keys = set[str]()
+        for key, value in node.value:
+            if key.value in keys:
+                yield key.start_mark.line + 1, f"{key.value}: written twice in the same mapping"
+            keys.add(key.value if isinstance(key.value, str) else repr(key.value))
+            yield from _repeated_keys(value, (*seen, id(node)))
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated_keys(item, (*seen, id(node)))
+
+
+def _mistakes(error: ValidationError, root: yaml.Node, name: str) -> Iterator[str]:
+    mistakes = error.errors(include_url=False)
+    for mistake in mistakes:
+        if any(other["loc"][: len(mistake["loc"])] == mistake["loc"] != other["loc"] for other in mistakes):
+            continue  # a list whose items are wrong is reported as too short besides
+        line, place = _locate(root, mistake["loc"])
+        message = mistake["msg"].removeprefix("Value error, ")
+        message = message[:1].lower() + message[1:]
+        if mistake["type"] == "extra_forbidden":
+            message = "unknown setting"
+        elif mistake["type"] == "too_short":
+            message = "expected at least one"
+        elif mistake["type"] not in ("missing", "value_error"):
+            message += f"; got {mistake['input']!r}"
+        yield f"{name}:{line}: {place + ': ' if place else ''}{message}"
+
+
+def _locate(root: yaml.Node, loc: tuple[int | str, ...]) -> tuple[int, str]:
+    """The line of the node that `loc` leads to (or of its nearest parent), and the place as a person writes it."""
+    node, line, place = root, root.start_mark.line + 1, ""
+    for step in loc:
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == step:
+                    node, line = value, key.start_mark.line + 1
+                    break
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+    return line, place

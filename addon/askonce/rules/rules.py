@@ -1,0 +1,124 @@
+"""Which rule a request falls under, and what mitmproxy must know of the rules' hosts.
+
+One rule: a `Rules` is made whole from a checked `Config` and never changes; a reload makes a new one.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from askonce.rules import Behaviour, Config, Price, RuleSpec
+from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path
+from askonce.wire import WIRE_FORMATS
+from askonce.wire.base import ReadOptions, WireFormat
+
+__all__ = ["Rule", "Rules", "Target"]
+
+_REMEMBERED = 4096
+"""Decisions kept by host and path: paths with ids in them must not grow a table for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a rule sends its misses instead of the host that was called."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of `upstreams`, ready for use."""
+
+    name: str
+    endpoint: str
+    """The first path as the file writes it; what metrics call the rule's calls."""
+    wire: WireFormat
+    read: ReadOptions
+    behaviour: Behaviour
+    hosts: tuple[HostPattern, ...]
+    paths: tuple[re.Pattern[str], ...]
+    target: Target | None
+
+
+class Rules:
+    """All rules; the first that names both host and path decides."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._rules = tuple(_rule(spec, config.defaults) for spec in config.upstreams)
+        self._by_place = defaultdict[tuple[str, int], list[tuple[HostPattern, Rule]]](list)
+        for rule in self._rules:
+            for pattern in rule.hosts:
+                self._by_place[pattern.scheme, pattern.port].append((pattern, rule))
+        self._found = dict[tuple[str, str, int, str], Rule | None]()
+        self._prices = sorted(config.prices.items(), key=lambda item: -len(item[0]))
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._rules)
+
+    def find(self, scheme: str, host: str, port: int, path: str) -> Rule | None:
+        """The rule for a request; None where its path, or its host, is in no rule. `path` is without the query."""
+        asked = (scheme, host, port, path)
+        if asked in self._found:
+            return self._found[asked]
+        if len(self._found) >= _REMEMBERED:
+            self._found.clear()
+        rule = self._found[asked] = self._search(*asked)
+        return rule
+
+    def at(self, scheme: str, host: str, port: int) -> Rule | None:
+        """The first rule for a host, whatever the path."""
+        places = self._by_place.get((scheme, port), ())
+        return next((rule for pattern, rule in places if pattern.matches(host.lower())), None)
+
+    def _search(self, scheme: str, host: str, port: int, path: str) -> Rule | None:
+        for pattern, rule in self._by_place.get((scheme, port), ()):
+            if pattern.matches(host.lower()) and any(known.fullmatch(path) for known in rule.paths):
+                return rule
+        return None
+
+    def host_names(self) -> tuple[str, ...]:
+        """The names (or `*.` patterns) that the certificate authority must be able to vouch for, sorted."""
+        names = {pattern.name for rule in self._rules for pattern in rule.hosts if pattern.scheme == "https"}
+        return tuple(sorted({*names, self.config.manage.host}))
+
+    def allow_hosts(self) -> list[str]:
+        """mitmproxy's `allow_hosts`: everything else stays a blind tunnel."""
+        hosts = {(pattern.name, pattern.port) for rule in self._rules for pattern in rule.hosts}
+        own = self.config.manage.host
+        hosts |= {(name, port) for name in (own, f"*.{own}") for port in (80, 443)}
+        return [_host_regex(name, port) for name, port in sorted(hosts)]
+
+    def price(self, model: str) -> Price | None:
+        """The price of the longest listed name that `model` begins with."""
+        return next((price for name, price in self._prices if model.startswith(name)), None)
+
+
+def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
+    return Rule(
+        name=spec.name,
+        endpoint=spec.paths[0],
+        wire=WIRE_FORMATS[spec.wire],
+        read=ReadOptions(
+            prompt=parse_jsonpath(spec.prompt) if spec.prompt else None,
+            ignore=tuple(parse_jsonpath(path) for path in spec.ignore),
+        ),
+        behaviour=spec.behaviour(defaults),
+        hosts=tuple(parse_host(host) for host in spec.hosts),
+        paths=tuple(parse_path(path) for path in spec.paths),
+        target=_target(spec.upstream) if spec.upstream else None,
+    )
+
+
+def _target(url: str) -> Target:
+    parts = urlsplit(url)
+    return Target(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+
+
+def _host_regex(name: str, port: int) -> str:
+    any_below = r"[^:]+" if name.startswith("*.") else ""
+    return rf"^{any_below}{re.escape(name.removeprefix('*'))}:{port}$"

@@ -1,0 +1,540 @@
+"""What goes in comes out, within limits, for as long as it may live; and a store that fails fails whole."""
+
+import logging
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from askonce.cache.store import Change, Entry, Filter, Store, StoreError, database, writer
+from askonce.call import Answer, Turn, Usage
+
+NOW = 1_800_000_000.0
+
+
+def entry(number: int = 0, **given: Any) -> Entry:
+    values: dict[str, Any] = {
+        "key": f"{number:032x}",
+        "partition": b"p" * 16,
+        "parts": {"model": "0123456789abcdef"},
+        "upstream": "openai-chat",
+        "host": "api.openai.com",
+        "wire": "openai-chat",
+        "model": "m",
+        "namespace": "",
+        "prompt": f"question {number}",
+        "turns": (Turn("user", f"question {number}"),),
+        "answer": Answer(b'{"a":1}', usage=Usage(3, 4), headers=(("x", "y"),)),
+        "created": NOW,
+        "expires": NOW + 60,
+        "stale_until": NOW + 60,
+        "upstream_seconds": 0.5,
+    }
+    return Entry(**values | given)
+
+
+def with_vector(number: int, partition: bytes = b"p" * 16, embedder: str = "e", dimension: int = 4) -> Entry:
+    vector = np.zeros(dimension, dtype=np.float32)
+    vector[number % dimension] = 1
+    return entry(number, partition=partition, embedder=embedder, vector=vector)
+
+
+Open = Callable[..., Store]
+
+
+@pytest.fixture
+def open_store(tmp_path: Path) -> Iterator[Open]:
+    opened: list[Store] = []
+
+    def open_store(**given: Any) -> Store:
+        store = Store(tmp_path / "data", **{"clock": lambda: NOW} | given)
+        opened.append(store)
+        return store
+
+    yield open_store
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Open) -> Store:
+    return open_store()
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+entries = st.builds(
+    Entry,
+    key=st.binary(min_size=16, max_size=16).map(bytes.hex),
+    partition=st.binary(min_size=16, max_size=16),
+    parts=st.dictionaries(text, text, max_size=3),
+    upstream=text,
+    host=text,
+    wire=text,
+    model=text,
+    namespace=text,
+    prompt=text,
+    turns=st.lists(st.builds(Turn, text, text), max_size=3).map(tuple),
+    answer=st.builds(
+        Answer,
+        st.binary(max_size=50),
+        text,
+        st.builds(Usage, st.integers(0, 2**40), st.integers(0, 2**40)),
+        st.lists(st.tuples(text, text), max_size=3).map(tuple),
+    ),
+    created=st.floats(0, 2e9),
+    expires=st.floats(0, 2e9),
+    stale_until=st.floats(2e9, 3e9),
+    upstream_seconds=st.floats(0, 1e4),
+    embedder=text,
+    vector=st.none()
+    | st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=3).map(lambda v: np.array(v, np.float32)),
+)
+
+
+@given(entries)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+def test_what_goes_in_comes_out(store: Store, entry: Entry) -> None:
+    kept = store.put(entry).result()
+    found = store.get(entry.key)
+    assert found == kept == replace(entry, id=kept.id)
+    np.testing.assert_array_equal(
+        np.array(found.vector if found.vector is not None else []),
+        np.array(entry.vector if entry.vector is not None else []),
+    )
+
+
+def test_a_key_that_is_none(store: Store) -> None:
+    store.put(entry(1)).result()
+    assert store.get(entry(2).key) is store.get("no hex") is store.get("") is None
+    assert store.delete("no hex").result() is False
+
+
+def test_the_same_key_is_replaced_under_a_new_id(store: Store) -> None:
+    first = store.put(entry(1)).result()
+    second = store.put(entry(1, prompt="again")).result()
+    assert second.id > first.id
+    assert store.get_many([first.id, second.id]) == [second]
+    assert dict(store.keys) == {bytes.fromhex(second.key): second.id}
+    assert len(store) == 1
+
+
+def test_ids_are_never_used_again(store: Store, open_store: Open) -> None:
+    last = store.put(entry(1)).result().id
+    store.clear().result()
+    store.close()
+    assert open_store().put(entry(2)).result().id > last
+
+
+def test_it_is_all_there_after_a_restart(store: Store, open_store: Open) -> None:
+    kept = [store.put(with_vector(number, bytes([number % 3]) * 16)).result() for number in range(10)]
+    store.touch(kept[3].id)
+    size, id = store.size, store.id
+    store.close()
+    again = open_store()
+    assert again.list(limit=99) == kept[::-1]
+    assert (len(again), again.size, again.partitions, again.id) == (10, size, 3, id)
+    assert again.keys == {bytes.fromhex(e.key): e.id for e in kept}
+    found = again.get(kept[3].key)
+    assert found and found.hits == 1
+
+
+def test_files_are_private(store: Store) -> None:
+    store.put(entry(1)).result()
+    assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()}
+    assert modes == dict.fromkeys(["askonce.db", "askonce.db-wal", "askonce.db-shm", "lock"], 0o600)
+
+
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        (Filter(), [3, 2, 1, 0]),
+        (Filter(upstream="two"), [2]),
+        (Filter(model="other"), [1]),
+        (Filter(namespace="blue"), [3, 2]),
+        (Filter(namespace=""), [1, 0]),
+        (Filter(since=NOW + 2), [3, 2]),
+        (Filter(prompt="ESTION 1"), [1]),
+        (Filter(prompt="100%"), [3]),
+        (Filter(prompt="_"), []),
+        (Filter(prompt="\\"), []),
+        (Filter(namespace="blue", upstream="two"), [2]),
+        (Filter(model="none"), []),
+    ],
+)
+def test_filters_list_count_and_clear_the_same(store: Store, filter: Filter, expected: list[int]) -> None:
+    for number, values in enumerate(
+        [{}, {"model": "other"}, {"upstream": "two", "namespace": "blue"}, {"namespace": "blue", "prompt": "100% sure"}]
+    ):
+        store.put(entry(number, created=NOW + number, **values)).result()
+    assert [int(e.key, 16) for e in store.list(filter)] == expected
+    assert store.count(filter) == len(expected)
+    assert store.clear(filter).result() == len(expected)
+    assert {int(e.key, 16) for e in store.list()} == {0, 1, 2, 3} - set(expected)
+
+
+def test_pages(store: Store) -> None:
+    for number in range(7):
+        store.put(entry(number)).result()
+    assert [int(e.key, 16) for e in store.list(offset=2, limit=3)] == [4, 3, 2]
+    assert store.list(offset=7) == store.list(limit=0) == store.list(limit=-1) == []
+
+
+def test_vectors_are_of_one_partition_and_one_embedder(store: Store) -> None:
+    ours = [store.put(with_vector(number)).result() for number in range(3)]
+    last = store.change(b"p" * 16)
+    store.put(with_vector(3, partition=b"q" * 16)).result()
+    store.put(entry(6)).result()
+    store.put(with_vector(4, embedder="f")).result()
+    store.put(with_vector(5, dimension=8)).result()
+    found = store.vectors(b"p" * 16, "e", 4)
+    assert found.ids.tolist() == [e.id for e in ours]
+    np.testing.assert_array_equal(found.rows, np.eye(4, dtype=np.float32)[:3])
+    assert found.change > last
+    everywhere = [id for ids, _ in store.all_vectors("e", 4) for id in ids.tolist()]
+    assert everywhere == [*found.ids.tolist(), ours[-1].id + 1]
+    nothing = store.vectors(b"r" * 16, "e", 4)
+    assert (nothing.change, nothing.ids.shape, nothing.rows.shape) == (0, (0,), (0, 4))
+
+
+def test_changes_are_told_in_order_before_the_acknowledgement(store: Store) -> None:
+    told: list[Change] = []
+    store.observe(told.extend)
+    one = store.put(entry(1)).result()
+    assert told == [Change(one.partition, 1, added=one)]
+    two = store.put(entry(2)).result()
+    three = store.put(entry(1, prompt="again")).result()
+    assert store.delete(two.key).result()
+    store.clear().result()
+    assert told[1:] == [
+        Change(one.partition, 2, added=two),
+        Change(one.partition, 3, removed=(one.id,)),
+        Change(one.partition, 4, added=three),
+        Change(one.partition, 5, removed=(two.id,)),
+        Change(one.partition, 6, removed=(three.id,), emptied=True),
+    ]
+    assert store.change(one.partition) == 0
+
+
+def test_a_partition_that_fills_again_never_repeats_a_change(store: Store, open_store: Open) -> None:
+    store.put(entry(1)).result()
+    before = store.change(b"p" * 16)
+    store.clear().result()
+    store.close()
+    again = open_store()
+    again.put(entry(1)).result()
+    assert again.change(b"p" * 16) > before
+
+
+def test_an_observer_that_fails_harms_nobody(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    store.observe(lambda changes: 1 / 0)  # type: ignore[arg-type]
+    assert store.put(entry(1)).result().id == 1
+    assert store.put(entry(2)).result().id == 2
+    assert "could not be followed" in caplog.text
+
+
+def test_the_least_recently_used_is_evicted(open_store: Open) -> None:
+    moments = iter(range(10**6))
+    store = open_store(max_entries=3, clock=lambda: NOW + next(moments))
+    for number in range(3):
+        store.put(entry(number, created=NOW - 10 + number)).result()
+    store.touch(1)  # the oldest
+    store.put(entry(3)).result()
+    assert [int(e.key, 16) for e in store.list()] == [3, 2, 0]
+    store.put(entry(4)).result()
+    assert [int(e.key, 16) for e in store.list()] == [4, 3, 0]
+    assert (store.evicted, len(store)) == (2, 3)
+
+
+def test_bytes_are_counted_and_limited(open_store: Open) -> None:
+    store = open_store(max_bytes=10_000)
+    sizes = []
+    for number in range(20):
+        store.put(entry(number, answer=Answer(b"x" * 1000))).result()
+        sizes.append(store.size)
+    assert sizes[0] > 1000
+    assert max(sizes) <= 10_000
+    newest = [int(e.key, 16) for e in store.list(limit=99)]
+    assert newest == list(range(19, 19 - len(newest), -1)) and 4 <= len(newest) <= 9
+    store.clear().result()
+    assert store.size == len(store) == store.partitions == 0
+
+
+def test_what_can_never_fit_is_refused(open_store: Open) -> None:
+    store = open_store(max_bytes=10_000)
+    store.put(entry(1)).result()
+    with pytest.raises(StoreError, match="more than the cache may hold"):
+        store.put(entry(2, answer=Answer(b"x" * 10_000))).result()
+    assert len(store) == 1
+
+
+def test_a_hundredth_is_evicted_at_once(open_store: Open) -> None:
+    store = open_store(max_entries=200)
+    for future in [store.put(entry(number)) for number in range(201)]:
+        future.result()
+    assert len(store) == 198
+
+
+def test_expired_entries_are_purged(store: Store) -> None:
+    for number, life in enumerate([10, 20, 30]):
+        store.put(entry(number, stale_until=NOW + life)).result()
+    assert store.purge(NOW + 9.9).result() == 0
+    assert store.purge(NOW + 20).result() == 2
+    assert [int(e.key, 16) for e in store.list()] == [2]
+
+
+def test_hits_and_purging_need_nobody_to_ask(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "TIDY_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "PURGE_SECONDS", 0.02)
+    store = open_store(clock=lambda: NOW + 60)
+    gone = threading.Event()
+    kept = store.put(entry(1, stale_until=NOW + 99)).result()
+    store.observe(lambda changes: gone.set() if any(change.removed for change in changes) else None)
+    store.touch(kept.id)
+    store.put(entry(2, partition=b"q" * 16)).result()
+    assert gone.wait(10)
+    store.flush().result()
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("SELECT id, hits, last_used FROM usage").fetchall() == [(kept.id, 1, NOW + 60)]
+    connection.close()
+
+
+def hold(gate: threading.Event) -> None:
+    assert gate.wait(10)
+
+
+def test_one_that_cannot_be_written_does_not_fail_the_others(store: Store) -> None:
+    gate = threading.Event()
+    store.observe(lambda changes: hold(gate))  # so that the rest comes in one batch
+    first = store.put(entry(0))
+    futures = [store.put(entry(number, prompt="\ud800" if number == 2 else "fine")) for number in range(1, 5)]
+    gate.set()
+    assert first.result().id == 1
+    results = [future.exception() for future in futures]
+    assert [type(result) for result in results] == [type(None), StoreError, type(None), type(None)]
+    assert {int(e.key, 16) for e in store.list()} == {0, 1, 3, 4}
+
+
+def test_too_many_waiting_writes_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    store.observe(lambda changes: hold(gate))
+    futures: list[Future[Entry]] = [store.put(entry(0))]
+    monkeypatch.setattr(store._writer._queue, "maxsize", 3)
+    futures += [store.put(entry(number)) for number in range(1, 10)]
+    gate.set()
+    outcomes = [future.exception() for future in futures]
+    assert any(isinstance(outcome, StoreError) and "already wait" in str(outcome) for outcome in outcomes)
+    assert {int(e.key, 16) for e in store.list()} == {n for n, outcome in enumerate(outcomes) if outcome is None}
+
+
+def test_a_closed_store_says_so(store: Store) -> None:
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.put(entry(1)).result()
+    with pytest.raises(StoreError, match="closed"):
+        store.get(entry(1).key)
+
+
+def test_many_threads(store: Store) -> None:
+    def work(part: int) -> None:
+        for number in range(part, 200, 4):
+            kept = store.put(entry(number)).result()
+            assert store.get(kept.key) == kept
+            store.touch(kept.id)
+            if number % 3 == 0:
+                assert store.delete(kept.key).result()
+
+    threads = [threading.Thread(target=work, args=(part,)) for part in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.flush().result()
+    assert {int(e.key, 16) for e in store.list(limit=999)} == {n for n in range(200) if n % 3}
+    assert {e.hits for e in store.list(limit=999)} == {1}
+    assert (len(store), store.partitions) == (133, 1)
+
+
+def test_the_folder_belongs_to_one_process(store: Store) -> None:
+    code = f"from pathlib import Path; from askonce.cache.store import Store; Store(Path({str(store.path.parent)!r}))"
+    with pytest.raises(StoreError, match="in use by another Askonce"):
+        Store(store.path.parent)  # in this process; which must not let go of the lock that keeps others out
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("data is in use by another Askonce")
+
+
+def test_a_newer_schema_is_refused_and_left_alone(store: Store, open_store: Open) -> None:
+    store.put(entry(1)).result()
+    store.close()
+    with sqlite3.connect(store.path) as connection:
+        connection.execute(f"PRAGMA user_version = {database.VERSION + 1}")
+    connection.close()
+    before = store.path.read_bytes()
+    with pytest.raises(StoreError, match=rf"newer Askonce \(schema {database.VERSION + 1}, this"):
+        open_store()
+    assert store.path.read_bytes() == before
+
+
+def test_the_kins_of_the_entries_are_known_without_the_disk(store: Store, open_store: Open) -> None:
+    kept = [store.put(entry(n, kin=n - 1)).result() for n in (1, 2, 3)]
+    assert dict(store.kins) == {kept[1].id: 1, kept[2].id: 2}
+    again = store.put(entry(2, kin=9)).result()
+    store.delete(kept[2].key).result()
+    assert dict(store.kins) == {again.id: 9}
+    store.close()
+    assert dict(open_store().kins) == {again.id: 9}
+
+
+def aside(store: Store) -> list[str]:
+    return [path.name for path in store.path.parent.glob("*.corrupt-*") if not path.name.endswith(("-wal", "-shm"))]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"this is no database" * 1000,
+        lambda whole: whole[:100] + b"\xff" * 300 + whole[400:],
+        lambda whole: whole[:4096],
+        lambda whole: whole[:4096] + b"\xff" * (len(whole) - 4096),
+    ],
+    ids=["other", "header", "cut", "pages"],
+)
+def test_a_damaged_file_is_moved_aside(
+    store: Store, open_store: Open, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(50):
+        store.put(with_vector(number)).result()
+    store.close()
+    damaged = damage(store.path.read_bytes())
+    store.path.write_bytes(damaged)
+    again = open_store()
+    assert len(again) == 0
+    assert again.put(entry(1)).result() == again.get(entry(1).key)
+    assert again.id != store.id
+    [name] = aside(again)
+    assert (again.path.parent / name).read_bytes() == damaged
+    assert [r.levelno for r in caplog.records] == [logging.ERROR]
+    assert name in caplog.text
+
+
+def test_damage_that_shows_later_is_moved_aside_at_the_next_start(store: Store, open_store: Open) -> None:
+    kept = store.put(entry(1, answer=Answer(b"x" * 100_000))).result()
+    store.close()
+    whole = bytearray(store.path.read_bytes())
+    at = whole.index(b"x" * 4000) // 4096 * 4096  # an overflow page's link to the next
+    whole[at : at + 4] = b"\xff\xff\xff\xff"
+    store.path.write_bytes(whole)
+    again = open_store()
+    assert len(again) == 1
+    with pytest.raises(StoreError, match="damaged and will be moved aside at the next start"):
+        again.get(kept.key)
+    again.close()
+    last = open_store()
+    assert len(last) == 0 and len(aside(last)) == 1
+    last.close()
+    assert len(aside(open_store())) == 1
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be made"):
+        Store(tmp_path / "file" / "data")
+
+
+def test_deleted_text_is_gone_from_the_disk(store: Store) -> None:
+    kept = store.put(entry(1, prompt="xyzzy-prompt", answer=Answer(b"xyzzy-answer" * 2000))).result()
+    store.put(entry(2)).result()
+    assert store.delete(kept.key).result()
+    store.close()
+    found = [path.name for path in store.path.parent.iterdir() if b"xyzzy" in path.read_bytes()]
+    assert found == []
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_store import entry
+from askonce.cache.store import Store, StoreError
+from askonce.call import Answer
+
+store = Store(Path(sys.argv[1]))
+body = bytes(20_000)
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
+kept, faults = [], []
+for number in range(60):
+    future = store.put(entry(number, answer=Answer(body)))
+    try:
+        kept.append(future.result())
+    except StoreError as error:
+        faults.append(str(error))
+assert 5 < len(kept) < 60, len(kept)
+assert all("the disk" in fault for fault in faults), faults
+assert len(store) == len(kept) == store.count(), (len(store), len(kept), store.count())
+assert [store.get(e.key) for e in kept] == kept
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+kept.append(store.put(entry(99, answer=Answer(body))).result())
+store.close()
+again = Store(Path(sys.argv[1]))
+assert again.list(limit=999) == kept[::-1]
+again.close()
+print("fine")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a limit on the size of files, which this system lacks")
+def test_a_full_disk_fails_whole_and_reads_go_on(tmp_path: Path) -> None:
+    here = str(Path(__file__).parent)
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "data"), here]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("fine\n", "")
+
+
+def test_why_a_write_failed_is_said_plainly() -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    assert database.describe(error) == "the disk is full (database or disk is full)"
+    assert database.describe(ValueError("odd")) == "odd"
+
+
+def test_entries_are_found_and_deleted_by_their_labels(store: Store) -> None:
+    for number, labels in enumerate(({"a": "1", "b": "1"}, {"a": "2"}, {}, {"b": "1"})):
+        store.put(entry(number, labels=labels)).result()
+    store.put(entry(4, labels={"a": "1"}, partition=b"q" * 16, expires=NOW + 1)).result()
+
+    def found(**given: Any) -> list[int]:
+        filter = Filter(**given)
+        keys = [int(found.key, 16) for found in store.list(filter)]
+        assert store.count(filter) == len(keys)
+        assert {store.keys[bytes.fromhex(f"{key:032x}")] for key in keys} == set(store.ids(filter))
+        return sorted(keys)
+
+    assert found(labels={"a": "1"}) == [0, 4]
+    assert found(labels={"a": None}) == [0, 1, 4]
+    assert found(labels={"a": None, "b": "1"}) == [0]
+    assert found(labels={"c": None}) == found(labels={"a": ""}) == []
+    assert found(labels={}) == [0, 1, 2, 3, 4]
+    assert found(labels={"a": "1"}, partition=b"q" * 16) == [4]
+    assert found(labels={"a": "1"}, alive=NOW + 1) == [0]
+    kept = store.get(f"{0:032x}")
+    assert kept and kept.labels == {"a": "1", "b": "1"}
+
+    assert store.clear(Filter(labels={"a": "1"})).result() == 2
+    assert found(labels={"a": None}) == [1]
+    store.put(entry(1, labels={"b": "9"})).result()  # takes the place of the one with a label "a"
+    assert found(labels={"a": None}) == []
+    assert found(labels={"b": None}) == [1, 3]

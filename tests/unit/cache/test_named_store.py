@@ -1,0 +1,253 @@
+"""A shelf gives back what was put on it, to nobody else, for as long as it may, by the text or one near it."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from askonce.cache import Shelves, StoreError
+from askonce.cache.index.partition import Index
+
+CAPITAL = "What is the capital of France?"
+REWORDED = "what's the capital city of France"
+MILES = "Convert 10 miles to km"
+KILOMETRES = "Convert 10 km to miles"
+
+
+@pytest.fixture
+def open_shelves(tmp_path: Path, wordllama: Any, clock: Any) -> Callable[..., Shelves]:
+    async def embed(text: str) -> Any:
+        vector = wordllama.embed([text])[0]
+        return (wordllama, vector) if len(text) <= wordllama.limit and vector.any() else None
+
+    return lambda **given: Shelves(tmp_path / "shelves", embed, clock=clock, **given)
+
+
+@pytest.fixture
+async def shelves(open_shelves: Callable[..., Shelves]) -> AsyncIterator[Shelves]:
+    shelves = open_shelves()
+    yield shelves
+    await shelves.close()
+
+
+Texts = Callable[..., Awaitable[list[str]]]
+
+
+@pytest.fixture
+def texts(shelves: Shelves) -> Texts:
+    """The texts that a search of shelf "a" finds, in order."""
+
+    async def texts(text: str, **given: Any) -> list[str]:
+        return [match.item.text for match in await shelves.search("a", text, **given)]
+
+    return texts
+
+
+async def test_what_was_put_comes_back_by_id_text_and_another_wording(shelves: Shelves, clock: Any) -> None:
+    put = await shelves.put("a", CAPITAL, b"Paris\xff\x00", attributes={"model": "m"}, ttl=60)
+    assert (put.text, put.value, put.attributes) == (CAPITAL, b"Paris\xff\x00", {"model": "m"})
+    assert (put.created, put.expires) == (clock.now, clock.now + 60)
+    assert await shelves.get("a", put.id) == put
+    [same] = await shelves.search("a", CAPITAL)
+    assert (same.item, same.similarity, same.strategy) == (put, 1.0, "semantic")
+    [near] = await shelves.search("a", REWORDED, min_cosine=0.6)
+    assert near.item == put
+    assert 0.6 < near.similarity < 1.0
+    assert await shelves.search("a", REWORDED, min_cosine=near.similarity + 0.01) == []
+    assert await shelves.search("a", "How do I bake bread?", min_cosine=0.6) == []
+
+
+async def test_the_exact_strategy_passes_over_case_only(shelves: Shelves, texts: Texts) -> None:
+    await shelves.put("a", CAPITAL, b"Paris")
+    assert await texts(CAPITAL.upper(), strategies=["exact"]) == [CAPITAL]
+    assert await texts(REWORDED, strategies=["exact"]) == []
+    assert await texts(REWORDED, strategies=["exact", "semantic"], min_cosine=0.5) == [CAPITAL]
+    await shelves.put("a", CAPITAL.upper(), b"PARIS")
+    [found] = await shelves.search("a", CAPITAL.upper(), strategies=["exact"])
+    assert (found.item.value, found.similarity, found.strategy) == (b"PARIS", 1.0, "exact")
+    assert await texts(CAPITAL, strategies=["exact"], limit=5) == [CAPITAL, CAPITAL.upper()]
+
+
+async def test_the_strategy_that_finds_something_first_answers(texts: Texts, shelves: Shelves) -> None:
+    await shelves.put("a", CAPITAL, b"Paris")
+    await shelves.put("a", REWORDED, b"Paris, too")
+    assert await texts(CAPITAL, strategies=["exact", "semantic"], limit=5) == [CAPITAL]
+    assert await texts(CAPITAL, strategies=["semantic", "exact"], limit=5, min_cosine=0.5) == [CAPITAL, REWORDED]
+
+
+async def test_the_best_come_first_and_no_more_than_asked_for(texts: Texts, shelves: Shelves) -> None:
+    for text in (REWORDED, CAPITAL, "How do I bake bread?"):
+        await shelves.put("a", text, b"")
+    assert await texts(CAPITAL) == [CAPITAL]
+    assert await texts(CAPITAL, limit=2) == [CAPITAL, REWORDED]
+    assert await texts(CAPITAL, limit=10, min_cosine=-1) == [CAPITAL, REWORDED, "How do I bake bread?"]
+
+
+async def test_a_search_finds_only_what_has_all_attributes(texts: Texts, shelves: Shelves) -> None:
+    await shelves.put("a", CAPITAL, b"1", attributes={"user": "1", "model": "m"})
+    await shelves.put("a", CAPITAL, b"2", attributes={"user": "2", "model": "m"})
+
+    async def values(**attributes: str) -> list[bytes]:
+        found = await shelves.search("a", REWORDED, attributes=attributes, min_cosine=0.5, limit=9)
+        exact = await shelves.search("a", CAPITAL, attributes=attributes, strategies=["exact"], limit=9)
+        assert sorted(match.item.value for match in found) == sorted(match.item.value for match in exact)
+        return sorted(match.item.value for match in found)
+
+    assert await values(user="1") == [b"1"]
+    assert await values(user="2", model="m") == [b"2"]
+    assert await values(model="m") == [b"1", b"2"]
+    assert await values() == [b"1", b"2"]
+    assert await values(user="3") == await values(model="M") == await values(user="1", skill="x") == []
+    with pytest.raises(ValueError, match="an attribute has an empty name"):
+        await shelves.put("a", CAPITAL, b"", attributes={"": "x"})
+
+
+async def test_attributes_are_found_behind_many_nearer_texts(shelves: Shelves) -> None:
+    await asyncio.gather(*(shelves.put("a", f"{CAPITAL} {n}", b"", attributes={"user": "1"}) for n in range(100)))
+    await shelves.put("a", "Is bread good?", b"yes", attributes={"user": "2"})
+    [found] = await shelves.search("a", CAPITAL, attributes={"user": "2"}, min_cosine=-1.0)
+    assert found.item.value == b"yes"
+    assert len(await shelves.search("a", CAPITAL, attributes={"user": "1"}, min_cosine=-1.0, limit=200)) == 100
+
+
+async def test_shelves_do_not_know_each_other(shelves: Shelves) -> None:
+    put = await shelves.put("a", CAPITAL, b"Paris", attributes={"x": "y"})
+    for strategy in ("exact", "semantic"):
+        assert await shelves.search("b", CAPITAL, strategies=[strategy], min_cosine=-1.0) == []
+    assert await shelves.get("b", put.id) is None
+    assert await shelves.delete("b", put.id) is False
+    assert await shelves.clear("b") == await shelves.clear("b", {"x": "y"}) == await shelves.count("b") == 0
+    assert await shelves.get("a", put.id) == put
+
+
+async def test_the_same_text_with_the_same_attributes_is_replaced(shelves: Shelves) -> None:
+    first = await shelves.put("a", CAPITAL, b"Lyon", attributes={"u": "1", "v": "2"})
+    second = await shelves.put("a", CAPITAL, b"Paris", attributes={"v": "2", "u": "1"})
+    other = await shelves.put("a", CAPITAL, b"Paris", attributes={"u": "1"})
+    assert first.id == second.id != other.id
+    assert await shelves.count("a") == 2
+    assert (await shelves.get("a", first.id)) == second
+
+
+async def test_a_near_text_is_replaced_where_asked_and_where_it_asks_the_same(shelves: Shelves) -> None:
+    await shelves.put("a", CAPITAL, b"Lyon")
+    await shelves.put("a", MILES, b"16.1")
+    await shelves.put("a", CAPITAL + " ", b"Paris", replaces=0.98)
+    assert await shelves.count("a") == 2
+    [found] = await shelves.search("a", CAPITAL)
+    assert found.item.value == b"Paris"
+    assert (await shelves.search("a", KILOMETRES))[0].similarity > 0.98
+    await shelves.put("a", KILOMETRES, b"6.2", replaces=0.98)
+    assert await shelves.count("a") == 3
+    await shelves.put("a", CAPITAL + "  ", b"x", replaces=0.98, attributes={"user": "1"})
+    assert await shelves.count("a") == 4
+
+
+async def test_guards_refuse_what_a_cosine_takes_for_the_same(texts: Texts, shelves: Shelves) -> None:
+    await shelves.put("a", MILES, b"16.1")
+    assert await texts(KILOMETRES, min_cosine=0.95) == [MILES]
+    assert await texts(KILOMETRES, min_cosine=0.95, guarded=True) == []
+    assert await texts(MILES + ".", min_cosine=0.95, guarded=True) == [MILES]
+
+
+async def test_what_expired_is_gone_everywhere(shelves: Shelves, clock: Any) -> None:
+    put = await shelves.put("a", CAPITAL, b"Paris", attributes={"x": "y"}, ttl=1)
+    await shelves.put("a", REWORDED, b"still")
+    clock.now += 1
+    assert await shelves.search("a", CAPITAL, strategies=["exact"]) == []
+    [left] = await shelves.search("a", CAPITAL, min_cosine=-1.0, limit=5)
+    assert (left.item.value, left.item.expires) == (b"still", None)
+    assert await shelves.get("a", put.id) is None
+    assert await shelves.delete("a", put.id) is False
+    assert await shelves.count("a", {"x": "y"}) == await shelves.clear("a", {"x": "y"}) == 0
+
+
+async def test_delete_by_id_by_attributes_and_all(shelves: Shelves) -> None:
+    items = [await shelves.put("a", f"{CAPITAL} {n}", b"", attributes={"user": str(n % 2)}) for n in range(6)]
+    assert await shelves.delete("a", items[0].id) is True
+    assert await shelves.delete("a", items[0].id) is False
+    assert await shelves.delete("a", "not-an-id") is False
+    assert await shelves.clear("a", {"user": "1"}) == 3
+    assert await shelves.count("a") == 2
+    assert await shelves.clear("a", {"user": "1"}) == 0
+    assert await shelves.clear("a") == 2
+    assert await shelves.search("a", CAPITAL, min_cosine=-1.0) == []
+
+
+async def test_texts_too_long_or_empty_for_the_embedder_are_found_as_they_are(texts: Texts, shelves: Shelves) -> None:
+    long = "word " * 200
+    for text in (long, "", "\U000e0001"):
+        await shelves.put("a", text, b"")
+        assert await texts(text) == [text]
+        assert await texts(text, strategies=["exact"]) == [text]
+    assert await texts(long + "x", min_cosine=0.9) == []
+
+
+async def test_half_a_surrogate_pair_is_no_text(shelves: Shelves) -> None:
+    for call in (shelves.put("a", "\ud800", b""), shelves.put("\ud800", "a", b""), shelves.search("a", "\ud800")):
+        with pytest.raises(ValueError, match="surrogate"):
+            await call
+
+
+async def test_everything_is_there_after_a_restart(open_shelves: Callable[..., Shelves]) -> None:
+    shelves = open_shelves()
+    put = await shelves.put("a", CAPITAL, b"Paris", attributes={"x": "y"})
+    await shelves.close()
+    await shelves.close()
+    with pytest.raises(StoreError, match="the cache is closed"):
+        await shelves.get("a", put.id)
+    again = open_shelves()
+    [found] = await again.search("a", REWORDED, attributes={"x": "y"}, min_cosine=0.5)
+    assert found.item == put
+    await again.close()
+
+
+async def test_the_least_recently_found_goes_first(open_shelves: Callable[..., Shelves], clock: Any) -> None:
+    shelves = open_shelves(max_entries=100)
+    for number in range(100):
+        clock.now += 1
+        await shelves.put("a", f"{number} {CAPITAL}", b"")
+    clock.now += 1
+    await shelves.search("a", f"0 {CAPITAL}", strategies=["exact"])
+    clock.now += 1
+    await shelves.put("a", "one more", b"")
+    assert len(await shelves.search("a", f"0 {CAPITAL}", strategies=["exact"])) == 1
+    assert await shelves.search("a", f"1 {CAPITAL}", strategies=["exact"]) == []
+    await shelves.close()
+
+
+def test_the_nearest_among_some_are_exact() -> None:
+    generator = np.random.default_rng(7)
+    rows = generator.normal(size=(200, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    index = Index.of(np.arange(200), rows, dimension=8)
+    among = [3, 50, 51, 199, 7_000]
+    expected = sorted(((float(rows[id] @ rows[3]), id) for id in among[:-1]), reverse=True)
+    assert [id for id, _ in index.nearest(rows[3], 3, among)] == [id for _, id in expected[:3]]
+    assert index.nearest(rows[3], 3, []) == index.nearest(rows[3], 0, among) == []
+    index.remove(3)
+    assert [id for id, _ in index.nearest(rows[3], 9, among)] == [id for _, id in expected[1:]]
+
+
+async def test_a_store_of_the_first_schema_is_carried_over(
+    open_shelves: Callable[..., Shelves], tmp_path: Path
+) -> None:
+    shelves = open_shelves()
+    put = await shelves.put("a", CAPITAL, b"Paris")
+    await shelves.close()
+    with sqlite3.connect(tmp_path / "shelves" / "askonce.db") as connection:
+        for column in ("labels", "kin"):
+            connection.execute(f"ALTER TABLE entry DROP COLUMN {column}")
+        for table in ("label", "observation", "refused"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    again = open_shelves()
+    assert await again.get("a", put.id) == put
+    await again.put("a", CAPITAL, b"new", attributes={"x": "y"})
+    assert await again.clear("a", {"x": "y"}) == 1
+    await again.close()

@@ -1,0 +1,91 @@
+"""Where a call is sent again, and over what."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import trustme
+
+from askonce.call import Request
+from askonce.calls.refresh import Refresher, address
+from askonce.rules import Rules, parse
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host", "expected"),
+    [
+        ("[api.example.com]", "api.example.com", "https://api.example.com:443/v1/chat?a=b%20c"),
+        ("['*.example.com:8443']", "eu.example.com", "https://eu.example.com:8443/v1/chat?a=b%20c"),
+        ("['http://localhost:11434', other]", "localhost", "http://localhost:11434/v1/chat?a=b%20c"),
+        ("[api.example.com, '*.example.com']", "api.example.com", "https://api.example.com:443/v1/chat?a=b%20c"),
+        ("['http://localhost:1', 'http://localhost:2']", "localhost", None),
+        ("[api.example.com, 'http://api.example.com']", "api.example.com", None),
+    ],
+)
+def test_the_rule_tells_scheme_and_port_unless_it_leaves_them_open(hosts: str, host: str, expected: str | None) -> None:
+    (rule,) = Rules(
+        parse(f"version: 1\nupstreams:\n  - {{name: a, hosts: {hosts}, paths: [/v1/chat], wire: openai-chat}}\n")
+    )
+    assert address(rule, Request("POST", host, "/v1/chat", "a=b%20c", {}, b"")) == expected
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Answers like a proxy, with a cookie of the provider's, and keeps what it was sent by connection."""
+
+    protocol_version = "HTTP/1.1"
+    seen: ClassVar[list[tuple[tuple[str, int], str, dict[str, str]]]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.seen.append((self.client_address, self.path, {k.lower(): v for k, v in self.headers.items()}))
+        self.send_response(200)
+        self.send_header("set-cookie", "session=of-the-first-caller; Path=/")
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def proxy() -> Iterator[str]:
+    _Proxy.seen.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+async def test_connections_are_kept_and_nothing_else(proxy: str, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    (rule,) = Rules(
+        parse(
+            "version: 1\nupstreams:\n  - {name: a, hosts: ['http://api.test'], paths: [/v1/chat], wire: openai-chat}\n"
+        )
+    )
+    refresher = Refresher(proxy, tmp_path / "ca.pem")
+
+    def asked(by: str) -> Request:
+        return Request("POST", "api.test", "/v1/chat", "", {"authorization": f"Bearer {by}", "connection": "x"}, b"{}")
+
+    await refresher(rule, asked("one"))
+    reply = await refresher.reply(rule, asked("two"))
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    await refresher(rule, asked("three"))
+    await refresher.close()
+
+    assert (reply.status, reply.body) == (200, b"{}")
+    (one, path, first), (two, _, second), (three, _, _) = _Proxy.seen
+    assert one == two != three, "a new authority takes a new connection, another call does not"
+    assert path == "http://api.test/v1/chat"
+    assert (first["authorization"], second["authorization"]) == ("Bearer one", "Bearer two")
+    assert second == {
+        "host": "api.test",
+        "authorization": "Bearer two",
+        "cache-control": "no-cache",
+        "content-length": "2",
+    }, "no cookie of another caller, and no header that the caller did not send"

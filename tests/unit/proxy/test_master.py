@@ -1,0 +1,55 @@
+"""The master that runs the proxy: what is in it, and how a start fails."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mitmproxy import options
+
+from askonce.proxy.addon import Askonce
+from askonce.proxy.master import LeanMaster, serve
+from askonce.settings import Settings
+
+RULES = "version: 1\nupstreams: [{name: a, hosts: [api.openai.com], paths: [/v1], wire: openai-chat}]\n"
+
+
+async def test_the_lean_master_has_what_a_proxy_needs(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES)
+    settings = Settings("127.0.0.1", 0, rules=tmp_path / "rules.yaml", data=tmp_path / "d", certs=tmp_path / "c")
+    askonce = Askonce(settings)
+    lean = LeanMaster(options.Options(), askonce)
+    chain = [getattr(addon, "name", type(addon).__name__.lower()) for addon in lean.addons.chain]
+    assert chain.index("nextlayer") < chain.index("tlsconfig") < chain.index("askonce") < chain.index("errorcheck")
+    assert {"core", "proxyserver", "block"} <= set(chain)
+    assert logging.getLogger().handlers.count(lean._legacy_log_events) == 0
+    await askonce.runtime.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "mistake"),
+    [
+        (
+            lambda folder: (folder / "rules.yaml").write_text(RULES + "embedder: word2vec\n"),
+            'unknown embedder "word2vec"',
+        ),
+        (lambda folder: (folder / "rules.yaml").write_text(RULES + "judge: deep\n"), "judge: deep needs onnxruntime"),
+        (lambda folder: (folder / "rules.yaml").write_text("version: 1\nupstreams: []\n"), "rules.yaml:2: upstreams"),
+        (lambda folder: None, "rules.yaml: cannot be read"),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_line_and_exit_code_1(
+    tmp_path: Path,
+    make: Callable[[Path], object],
+    mistake: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    make(tmp_path)
+    settings = Settings("127.0.0.1", 0, rules=tmp_path / "rules.yaml", data=tmp_path / "d", certs=tmp_path / "c")
+    assert serve(settings) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("askonce: ")
+    assert mistake in line

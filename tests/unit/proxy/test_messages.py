@@ -1,0 +1,52 @@
+"""mitmproxy's requests and what is changed of them on their way to the provider."""
+
+import pytest
+from mitmproxy import http
+
+from askonce.calls.directives import OURS
+from askonce.proxy import messages
+
+
+def request(*fields: tuple[bytes, bytes], url: str = "https://api.openai.com/v1/chat/completions") -> http.Request:
+    made = http.Request.make("POST", url, b"{}")
+    made.headers = http.Headers([(b"Host", b"api.openai.com"), *fields])
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_headers_for_askonce_do_not_reach_the_provider(name: str) -> None:
+    asked = request((name.title().encode(), b"a"), (b"Authorization", b"Bearer k"), (name.encode(), b"b"))
+    messages.strip_directives(asked)
+    assert asked.headers.fields == ((b"Host", b"api.openai.com"), (b"Authorization", b"Bearer k"))
+
+
+def test_a_request_without_any_stays_as_it_is() -> None:
+    asked = request((b"X-Title", b"caf\xe9"), (b"x-title", b"again"))
+    before = asked.headers.fields
+    messages.strip_directives(asked)
+    assert asked.headers.fields is before
+
+
+def test_what_a_signature_covers_stays() -> None:
+    signature = b"AWS4-HMAC-SHA256 Credential=A, SignedHeaders=cache-control;host, Signature=1"
+    asked = request((b"Authorization", signature), (b"Cache-Control", b"no-cache"), (b"x-cache-namespace", b"a"))
+    messages.strip_directives(asked)
+    assert asked.headers.fields[1:] == ((b"Authorization", signature), (b"Cache-Control", b"no-cache"))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "port", "named"),
+    [
+        ("http", "127.0.0.1", 8080, "127.0.0.1:8080"),
+        ("https", "gateway.example", 443, "gateway.example"),
+        ("http", "gateway.example", 443, "gateway.example:443"),
+    ],
+)
+def test_a_request_sent_elsewhere_names_the_server_that_it_goes_to(
+    scheme: str, host: str, port: int, named: str
+) -> None:
+    asked = request()
+    asked.authority = "api.openai.com"  # as HTTP/2 has it
+    messages.send_to(asked, scheme, host, port)
+    assert (asked.scheme, asked.host, asked.port) == (scheme, host, port)
+    assert (asked.headers["host"], asked.authority) == (named, named)

@@ -1,0 +1,82 @@
+"""Which rule a request falls under."""
+
+import re
+
+from askonce.rules import Rules, Target, parse
+
+RULES = Rules(
+    parse(
+        """\
+version: 1
+upstreams:
+  - {name: chat, hosts: [api.example.com, "*.azure.example.com"], paths: [/v1/chat, "/d/*/chat"], wire: openai-chat}
+  - {name: local, hosts: ["http://localhost:8000"], paths: [/v1/chat], wire: openai-chat, upstream: "http://10.0.0.5:81"}
+  - {name: secure, hosts: [llm.example.com:8443], paths: ["/**"], wire: openai-chat, upstream: "https://10.0.0.6"}
+prices: {gpt-4o: {input: 2, output: 8}, gpt-4o-mini: {input: 1, output: 4}}
+"""
+    )
+)
+
+
+def found(scheme: str, host: str, port: int, path: str) -> str | None:
+    rule = RULES.find(scheme, host, port, path)
+    return rule.name if rule else None
+
+
+def test_host_port_scheme_and_path_decide() -> None:
+    assert found("https", "api.example.com", 443, "/v1/chat") == "chat"
+    assert found("https", "API.example.com", 443, "/v1/chat") == "chat"
+    assert found("https", "x.azure.example.com", 443, "/d/gpt/chat") == "chat"
+    assert found("http", "localhost", 8000, "/v1/chat") == "local"
+    assert found("https", "llm.example.com", 8443, "/any/path") == "secure"
+    for place in [
+        ("http", "api.example.com", 443, "/v1/chat"),
+        ("https", "api.example.com", 8443, "/v1/chat"),
+        ("https", "api.example.com", 443, "/v1/models"),
+        ("https", "api.example.com.evil.org", 443, "/v1/chat"),
+        ("https", "evilapi.example.com", 443, "/v1/chat"),
+    ]:
+        assert found(*place) is None
+
+
+def test_decisions_are_remembered_within_bounds() -> None:
+    rules = Rules(RULES.config)
+    for number in range(5000):
+        assert rules.find("https", "api.example.com", 443, f"/{number}") is None
+    assert len(rules._found) <= 4096
+    assert rules.find("https", "api.example.com", 443, "/v1/chat")
+
+
+def test_mitmproxy_is_told_of_these_hosts_and_no_other() -> None:
+    def allowed(place: str) -> bool:
+        return any(re.search(regex, place, re.IGNORECASE) for regex in RULES.allow_hosts())
+
+    for place in ["api.example.com:443", "x.azure.example.com:443", "llm.example.com:8443", "askonce.internal:80"]:
+        assert allowed(place)
+    for place in [
+        "api.example.com:8443",
+        "apiXexample.com:443",
+        "x.api.example.com:443",
+        "api.example.com.evil.org:443",
+    ]:
+        assert not allowed(place)
+
+
+def test_the_certificate_authority_vouches_for_https_names_only() -> None:
+    assert RULES.host_names() == ("*.azure.example.com", "api.example.com", "askonce.internal", "llm.example.com")
+
+
+def test_where_misses_go() -> None:
+    targets = {rule.name: rule.target for rule in RULES}
+    assert targets == {
+        "chat": None,
+        "local": Target("http", "10.0.0.5", 81),
+        "secure": Target("https", "10.0.0.6", 443),
+    }
+
+
+def test_the_longest_name_gives_the_price() -> None:
+    mini, other = RULES.price("gpt-4o-mini-2024-07-18"), RULES.price("gpt-4o-2024")
+    assert mini and other
+    assert (mini.input, other.input) == (1, 2)
+    assert RULES.price("claude") is None

@@ -1,0 +1,134 @@
+"""The rules that ship: the providers' real addresses, each under its rule, and what beside them is left alone."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from askonce.rules import Rule, Rules, load
+from askonce.wire import WIRE_FORMATS
+
+RULES = Rules(load(Path(__file__).parents[3] / "rules.yaml"))
+VERTEX = "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4"
+GEMINI = "https://generativelanguage.googleapis.com/v1beta"
+BEDROCK = "https://bedrock-runtime.eu-west-1.amazonaws.com"
+
+
+def rule_of(url: str) -> Rule | None:
+    place = urlsplit(url)
+    port = place.port or {"https": 443, "http": 80}[place.scheme]
+    return RULES.find(place.scheme, place.hostname or "", port, place.path)
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "wire"),
+    [
+        ("https://api.openai.com/v1/chat/completions", "openai-chat", "openai-chat"),
+        ("https://eu.api.openai.com/v1/responses", "openai-responses", "openai-responses"),
+        ("https://api.openai.com/v1/completions", "openai-completions", "openai-completions"),
+        ("https://api.openai.com/v1/embeddings", "openai-embeddings", "openai-embeddings"),
+        ("https://x.openai.azure.com/openai/deployments/d/chat/completions", "azure-openai-chat", "openai-chat"),
+        ("https://x.openai.azure.com/openai/v1/responses", "azure-openai-responses", "openai-responses"),
+        (
+            "https://x.openai.azure.com/openai/deployments/d/completions",
+            "azure-openai-completions",
+            "openai-completions",
+        ),
+        (
+            "https://x.cognitiveservices.azure.com/openai/deployments/d/embeddings",
+            "azure-openai-embeddings",
+            "openai-embeddings",
+        ),
+        ("https://x.services.ai.azure.com/models/chat/completions", "azure-openai-chat", "openai-chat"),
+        ("https://x.services.ai.azure.com/anthropic/v1/messages", "azure-anthropic", "anthropic-messages"),
+        ("https://api.anthropic.com/v1/messages", "anthropic", "anthropic-messages"),
+        ("https://api.anthropic.com/v1/chat/completions", "anthropic-completions", "openai-chat"),
+        (f"{GEMINI}/models/gemini-3-pro:generateContent", "gemini", "gemini"),
+        (f"{GEMINI}/models/gemini-3-pro:streamGenerateContent", "gemini", "gemini"),
+        (f"{GEMINI}/models/gemini-embedding-001:embedContent", "gemini-embeddings", "generic"),
+        (f"{GEMINI}/openai/chat/completions", "gemini-openai-chat", "openai-chat"),
+        (f"{GEMINI}/openai/embeddings", "gemini-openai-embeddings", "openai-embeddings"),
+        (f"{VERTEX}/publishers/google/models/gemini-3-pro:streamGenerateContent", "vertex", "gemini"),
+        (
+            "https://aiplatform.googleapis.com/v1beta1/publishers/google/models/m:generateContent",
+            "vertex",
+            "gemini",
+        ),
+        (f"{VERTEX}/endpoints/123:generateContent", "vertex", "gemini"),
+        (
+            f"{VERTEX}/publishers/anthropic/models/claude-sonnet-5@20260101:rawPredict",
+            "vertex-anthropic",
+            "anthropic-messages",
+        ),
+        (f"{VERTEX}/endpoints/openapi/chat/completions", "vertex-openai-chat", "openai-chat"),
+        (f"{BEDROCK}/model/anthropic.claude-v1%3A0/invoke", "bedrock", "generic"),
+        (f"{BEDROCK}/model/arn%3Aaws%3Abedrock%3Aprofile%2Fx/converse", "bedrock", "generic"),
+        (f"{BEDROCK}/openai/v1/responses", "bedrock-runtime-openai-responses", "openai-responses"),
+        ("https://bedrock-mantle.us-west-2.api.aws/v1/chat/completions", "bedrock-openai-chat", "openai-chat"),
+        ("https://api.mistral.ai/v1/chat/completions", "mistral-chat", "openai-chat"),
+        ("https://codestral.mistral.ai/v1/fim/completions", "mistral-fim", "generic"),
+        ("https://api.mistral.ai/v1/embeddings", "mistral-embeddings", "openai-embeddings"),
+        ("https://api.cohere.com/v2/chat", "cohere-chat", "cohere-chat"),
+        ("https://api.cohere.com/v2/embed", "cohere-embeddings", "generic"),
+        ("http://localhost:11434/api/chat", "ollama", "ollama"),
+        ("http://127.0.0.1:11434/api/generate", "ollama", "ollama"),
+        ("https://ollama.com/api/chat", "ollama", "ollama"),
+        ("http://localhost:11434/v1/chat/completions", "ollama-openai-chat", "openai-chat"),
+        ("https://api.deepseek.com/beta/completions", "other-completions", "openai-completions"),
+        ("https://openrouter.ai/api/v1/embeddings", "other-embeddings", "openai-embeddings"),
+        ("https://api.moonshot.ai/anthropic/v1/messages", "other-anthropic", "anthropic-messages"),
+    ],
+)
+def test_a_provider_s_address_has_its_rule(url: str, name: str, wire: str) -> None:
+    rule = rule_of(url)
+    assert rule
+    assert (rule.name, rule.wire.name) == (name, wire)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.openai.com/v1/models",
+        "https://api.openai.com/v1/files",
+        "https://api.openai.com/v1/responses/resp_1/cancel",
+        "http://api.openai.com/v1/chat/completions",
+        "https://api.anthropic.com/v1/messages/count_tokens",
+        "https://api.anthropic.com/v1/messages/batches",
+        f"{GEMINI}/models/gemini-3-pro:countTokens",
+        f"{GEMINI}/models/gemini-3-pro:batchGenerateContent",
+        f"{BEDROCK}/model/m/converse-stream",
+        f"{BEDROCK}/model/m/invoke-with-response-stream",
+        f"{BEDROCK}/model/m/count-tokens",
+        "https://s3.eu-west-1.amazonaws.com/model/m/invoke",
+        "https://storage.googleapis.com/v1/models/m:generateContent",
+        "http://localhost:8000/api/chat",
+        "http://localhost:11434/api/pull",
+    ],
+)
+def test_anything_else_is_left_alone(url: str) -> None:
+    assert rule_of(url) is None
+
+
+def test_every_wire_format_has_a_rule() -> None:
+    assert {rule.wire.name for rule in RULES} == set(WIRE_FORMATS)
+
+
+def test_nobody_shares_answers_with_another_credential() -> None:
+    assert {rule.behaviour.scope for rule in RULES} == {"credential"}
+
+
+def test_what_has_no_prompt_of_its_own_is_exact() -> None:
+    for rule in RULES:
+        if rule.wire.name == "generic":
+            assert rule.behaviour.match == "exact", rule.name
+
+
+def test_no_wildcard_opens_more_than_one_provider_s_names() -> None:
+    wild = {pattern.name for rule in RULES for pattern in rule.hosts if pattern.is_wild}
+    assert wild == {
+        "*.openai.azure.com",
+        "*.openai.azure.us",
+        "*.cognitiveservices.azure.com",
+        "*.services.ai.azure.com",
+        "*.models.ai.azure.com",
+    }
