@@ -84,6 +84,9 @@ class Runtime:
             embedder=config.embedder,
             judge=load_judge(config.judge),
             limits=self._limits,
+            # Where nothing else can answer, late is better than never.
+            lookup_deadline=None if settings.mode == "strict" else config.cache.lookup_deadline,
+            faults=self.faults,
         )
         tls = _verification(settings)
         self._promptcache = PromptCacheState(
@@ -114,6 +117,7 @@ class Runtime:
             max_entries=self._limits.max_entries,
             max_bytes=self._limits.max_bytes,
             index_bytes=self._limits.index_bytes,
+            faults=self.faults,
         )
         if self._token is None:  # said of a start that can be
             logger.warning(

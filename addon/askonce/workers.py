@@ -28,7 +28,7 @@ class Workers:
             thread.start()
 
     async def run[R](self, work: Callable[[], R], /) -> R:
-        """What `work` returns or raises. Raises RuntimeError once closed."""
+        """What `work` returns or raises; not begun once nobody waits for it. Raises RuntimeError once closed."""
         if self._closed:
             raise RuntimeError("these workers have been sent home")
         loop = asyncio.get_running_loop()
@@ -48,6 +48,8 @@ class Workers:
     def _work(self) -> None:
         while job := self._jobs.get():
             loop, outcome, work = job
+            if outcome.cancelled():
+                continue
             try:
                 result = work()
             except BaseException as error:

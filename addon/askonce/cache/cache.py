@@ -1,11 +1,10 @@
 """The cache as the rest of Askonce sees it: identity, index, judge and store behind one door.
 
-The one rule here: a fault is a miss. Nothing in `exact` and `lookup` raises, each kind of fault is logged once an
-hour, and all that touches the disk, or computes for long, runs in the cache's own threads.
+The one rule here: a fault is a miss, and so is what takes too long. Nothing in `exact` and `lookup` raises, and all
+that touches the disk, or computes for long, runs in the cache's own threads.
 """
 
 import asyncio
-import logging
 import os
 import time
 from collections import Counter
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from askonce.cache.embed import Embedder, find_embedder
+from askonce.cache.embed import Embedder, find_embedder, waiting_time
 from askonce.cache.finder import EMBEDDER_FAILED, LOADING, Finder, Found, Lookup, Policy, exact_only
 from askonce.cache.identity import Identifier, Identity, load_secret
 from askonce.cache.index.indexes import Indexes
@@ -28,19 +27,18 @@ from askonce.cache.store import Change, Entry, Filter, Store, StoreError
 from askonce.cache.transfer import Record
 from askonce.cache.why import Asked, Nearest, nearest
 from askonce.call import Answer, Call, Unstorable
+from askonce.faults import Faults
 from askonce.workers import Workers
 
 __all__ = ["Cache", "Limits", "Lookup", "Policy"]
-
-logger = logging.getLogger(__name__)
 
 EVERYTHING = Filter()
 LOADING_SECONDS = 2.0
 """How long a lookup waits, at most, for the embedder of a cache that has just been opened."""
 CANDIDATES = 100
 """Entries of each kind that are compared to tell why a call was not answered."""
-REPEAT_SECONDS = 3600.0
-"""A kind of fault is logged at most this often."""
+TEXTS = 100
+"""Of a batch, so many may take as long as one look-up."""
 
 Entries = list[Entry]
 
@@ -61,11 +59,18 @@ class Cache:
     """Finds and remembers answers. Its coroutines belong to one event loop; `close` it at the end."""
 
     def __init__(
-        self, directory: Path, embedder: Embedder | str, judge: Judge, limits: Limits, clock: Callable[[], float]
+        self,
+        directory: Path,
+        embedder: Embedder | str,
+        judge: Judge,
+        limits: Limits,
+        lookup_deadline: float | None,
+        clock: Callable[[], float],
+        faults: Faults,
     ) -> None:
         load = find_embedder(embedder) if isinstance(embedder, str) else lambda: embedder
         self._clock = clock
-        self._told: dict[str, float] = {}
+        self._deadline, self._faults = lookup_deadline, faults
         self._counts: Counter[str] = Counter()
         self._memory = Memory(limits.memory_bytes)
         self._store = Store(directory, max_entries=limits.max_entries, max_bytes=limits.max_bytes, clock=clock)
@@ -76,11 +81,11 @@ class Cache:
             raise StoreError(f"the cache's secret cannot be used: {error}") from error
         self._workers = Workers(min(8, (os.cpu_count() or 1) + 2), "askonce-cache")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-background")
-        self._indexes = Indexes(directory / "index", self._store, self._background, limits.index_bytes)
-        self._learning = remembered(self._store, self._report)
-        self._learner = Learner(self._store, self._learning, clock=clock, report=self._report)
+        self._indexes = Indexes(directory / "index", self._store, self._background, limits.index_bytes, faults)
+        self._learning = remembered(self._store, faults)
+        self._learner = Learner(self._store, self._learning, clock=clock, faults=faults)
         self._finder = Finder(
-            self._store, self._memory, self._indexes, judge, self._learning, clock=clock, report=self._report
+            self._store, self._memory, self._indexes, judge, self._learning, clock=clock, faults=faults
         )
         self._store.observe(self._follow)
         self._loading: Future[Embedder | None] = Future()
@@ -99,15 +104,18 @@ class Cache:
         embedder: Embedder | str | None = None,
         judge: Judge,
         limits: Limits = Limits(),
+        lookup_deadline: float | None = None,
         clock: Callable[[], float] = time.time,
+        faults: Faults | None = None,
     ) -> "Cache":
         """The cache in `directory`, made where missing.
 
         `embedder` is one at hand, or a name for `load_embedder`, loaded in the background; None is "wordllama".
+        `lookup_deadline`: seconds after which a look-up is a miss, beside what a remote embedder takes; None for ever.
         Raises ValueError for a name that does not exist.
         Raises StoreError where the directory cannot be used, another process holds it, or a newer Askonce wrote it.
         """
-        return cls(directory, embedder or "wordllama", judge, limits, clock)
+        return cls(directory, embedder or "wordllama", judge, limits, lookup_deadline, clock, faults or Faults())
 
     async def ready(self) -> bool:
         """Wait until the embedder is loaded; false where it failed to, and only exact hits are to be had."""
@@ -162,11 +170,10 @@ class Cache:
         """The best that `policy` allows, from memory, disk and index. Never raises; a fault is a miss that says so."""
         try:
             found = await self._found(call, identity, policy)
-            if found.reason == LOADING:
-                await asyncio.wait({asyncio.wrap_future(self._loading_shielded())}, timeout=LOADING_SECONDS)
-                found = await self._run(self._find, call, identity, policy)
+        except TimeoutError:
+            found = self._too_late()
         except Exception as error:
-            self._report("lookup", "a lookup failed", error)
+            self._faults.report("look-up", error, "the call goes to the provider")
             found = Lookup("miss", reason="lookup failed")
         if found.entry and not self._is_there(found.entry):
             found = Lookup("miss", reason="deleted meanwhile", vector=found.vector, embedder=found.embedder)
@@ -180,9 +187,13 @@ class Cache:
     async def lookup_each(self, identities: Sequence[Identity], policy: Policy) -> list[Entry | None]:
         """The entry of each of these calls, and of no other wording; counted as one lookup. Never raises."""
         try:
-            found = await self._run(lambda: [self._finder.same(one, policy).entry for one in identities])
+            async with asyncio.timeout(self._patience(identities)):
+                found = await self._run(lambda: [self._finder.same(one, policy).entry for one in identities])
         except Exception as error:
-            self._report("lookup", "a lookup failed", error)
+            if isinstance(error, TimeoutError):
+                self._too_late()
+            else:
+                self._faults.report("look-up", error, "the call goes to the provider")
             found = [None] * len(identities)
         entries = [entry if entry and self._is_there(entry) else None for entry in found]
         self._counts["exact" if all(entries) else "miss"] += 1
@@ -265,7 +276,7 @@ class Cache:
         try:
             kept = await asyncio.wrap_future(self._store.put(entry))
         except StoreError as error:
-            self._report("store", "answers are not kept", error)
+            self._faults.report("store", error, "answers are not kept")
             raise
         self._counts["stored"] += 1
         await self._run(self._learner.learn, lesson)
@@ -423,7 +434,31 @@ class Cache:
     async def _found(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
         if self._closing is None and (found := self._finder.find_at_once(call, identity, policy, self._embedder())):
             return found
-        return await self._run(self._find, call, identity, policy)
+        waited = None
+        try:
+            async with asyncio.timeout(self._patience()):
+                found = await self._run(self._find, call, identity, policy)
+                if found.reason == LOADING:
+                    waited = found
+                    await asyncio.wait({asyncio.wrap_future(self._loading_shielded())}, timeout=LOADING_SECONDS)
+                    found = await self._run(self._find, call, identity, policy)
+        except TimeoutError:
+            if waited is None:
+                raise
+            return waited
+        return found
+
+    def _patience(self, texts: Sequence[object] = ()) -> float | None:
+        """Seconds that looking up one call, or these texts of a batch, may take."""
+        if self._deadline is None:
+            return None
+        embedder = self._embedder()
+        return self._deadline * max(1.0, len(texts) / TEXTS) + (waiting_time(embedder) if embedder else 0.0)
+
+    def _too_late(self) -> Lookup:
+        error = TimeoutError(f"nothing was found within {(self._deadline or 0.0) * 1000:.0f} ms")
+        self._faults.report("look-up deadline", error, "the call goes to the provider")
+        return Lookup("miss", reason="deadline")
 
     def _find(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
         loading = not self._loading.done()  # asked first: it may end between the two
@@ -443,7 +478,7 @@ class Cache:
         try:
             embedder = load()
         except Exception as error:
-            self._report("embedder", "no embedder, so only identical questions are recognised", error)
+            self._faults.report("embedder", error, "only identical questions are recognised")
         self._loading.set_result(embedder)
 
     def _embedder(self) -> Embedder | None:
@@ -470,10 +505,3 @@ class Cache:
         self._counts[found.outcome] += 1
         self._store.touch(found.entry.id)
         return found
-
-    def _report(self, kind: str, what: str, error: Exception) -> None:
-        now = time.monotonic()
-        if now - self._told.get(kind, -REPEAT_SECONDS) >= REPEAT_SECONDS:
-            self._told[kind] = now
-            foreseen = isinstance(error, StoreError | OSError)
-            logger.warning("%s: %s", what, str(error) or type(error).__name__, exc_info=None if foreseen else error)

@@ -14,10 +14,20 @@ from numpy.typing import NDArray
 
 from askonce.text import encodable
 
-__all__ = ["Embedder", "OpenAIEmbedder", "WordLlamaEmbedder", "find_embedder", "is_local", "load_embedder"]
+__all__ = [
+    "Embedder",
+    "OpenAIEmbedder",
+    "WordLlamaEmbedder",
+    "find_embedder",
+    "is_local",
+    "load_embedder",
+    "waiting_time",
+]
 
 _SPACE = "▁"
 """What the tokenizer makes of a space."""
+_TIMEOUT = 5.0
+"""Seconds that a remote embedder may take."""
 _WORDS, _WORD = 20_000, 32
 """Words whose tokens are remembered, and the characters of the longest of them."""
 _PIECE = re.compile(r"[0-9][^0-9]*|[^0-9]+")
@@ -45,6 +55,11 @@ class Embedder(Protocol):
 def is_local(embedder: Embedder) -> bool:
     """Whether it says of itself, by an attribute `local`, that it computes in this process and waits for nothing."""
     return bool(getattr(embedder, "local", False))
+
+
+def waiting_time(embedder: Embedder) -> float:
+    """Seconds that one which waits for others may take, by its attribute `timeout`; 0 for one that is local."""
+    return 0.0 if is_local(embedder) else float(getattr(embedder, "timeout", _TIMEOUT))
 
 
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,7 +158,7 @@ class OpenAIEmbedder:
         base_url: str,
         *,
         key: str | None = None,
-        timeout: float = 5.0,
+        timeout: float = _TIMEOUT,
         verify: ssl.SSLContext | bool = True,
         floats: bool = True,
     ) -> None:
@@ -156,6 +171,7 @@ class OpenAIEmbedder:
 
         key = key or os.environ.get("ASKONCE_EMBEDDER_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
         self.name = f"openai:{model}@{base_url}"
+        self.timeout = timeout
         self._model = model
         # Without the environment's proxy: that may well be this very process.
         http = openai.DefaultHttpxClient(trust_env=False, timeout=timeout, verify=verify)

@@ -14,25 +14,26 @@ from askonce.cache.decision import CANDIDATES, Policy, decide
 from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
 from askonce.cache.index.indexes import Indexes
-from askonce.cache.index.partition import Index
+from askonce.cache.index.partition import Busy, Index
 from askonce.cache.judge import Closer, Judge, Judgement, Vector
 from askonce.cache.judge.difference import LONG, LONGEST
 from askonce.cache.learning.pools import Learning, Weighed
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
 from askonce.call import Call
+from askonce.faults import Faults
 
-__all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "Report", "exact_only"]
+__all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "exact_only"]
 
 AROUND = 12
 """Nearest entries whose answers are asked whether they agree."""
+PATIENCE = 1.0
+"""Seconds that a thread waits for an index in use; whoever waits for the thread gives up long before."""
 LOADING = "embedder loading"
 EMBEDDER_FAILED = "embedder failed"
 
 Found = list[tuple[Entry, float]]
 """Entries and their cosine, the nearest first."""
-Report = Callable[[str, str, Exception], None]
-"""Kind of fault, what it means for the user, cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,12 @@ class Finder:
         learning: Learning,
         *,
         clock: Callable[[], float],
-        report: Report,
+        faults: Faults,
     ) -> None:
         self._store, self._memory, self._indexes, self._judge = store, memory, indexes, judge
         self._learning = learning
         self._closer = judge if isinstance(judge, Closer) else None
-        self._clock, self._report = clock, report
+        self._clock, self._faults = clock, faults
 
     def from_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit on the same call if that is in memory; None says nothing."""
@@ -177,7 +178,12 @@ class Finder:
             entry, cosine = nearest
             return Lookup("miss", None, cosine, reason=reason, nearest=entry, vector=vector, embedder=embedder.name)
 
-        nearest = index.nearest(vector, AROUND)
+        try:
+            nearest = index.nearest(vector, AROUND, patience=0.0 if at_once else PATIENCE)
+        except Busy:
+            if at_once:
+                raise _NotAtOnce from None
+            raise
         kins = self._store.kins
         around = [(kins.get(id, 0), cosine) for id, cosine in nearest]
         near = [
@@ -207,7 +213,7 @@ class Finder:
         except _NotAtOnce:
             raise
         except Exception as error:
-            self._report("judge", "the judge failed, so answers to reworded questions are not reused", error)
+            self._faults.report("judge", error, "answers to reworded questions are not reused")
             return missed("judge failed", near[0])
         served = decision.served
         if decision.weighed:
@@ -259,7 +265,7 @@ class Finder:
             vector: Vector = np.asarray(embedder.embed([prompt])[0], dtype=np.float32)
             length = float(vector @ vector)
         except Exception as error:
-            self._report("embedder", "the embedder failed, so reworded questions are not recognised", error)
+            self._faults.report("embedder", error, "reworded questions are not recognised")
             return None, EMBEDDER_FAILED
         if vector.shape != (embedder.dimension,) or not abs(length - 1) < 1e-2:  # NaN is not less, either
             return None, "nothing in the prompt that the embedder knows"

@@ -17,13 +17,12 @@ from askonce.cache.learning.pools import Learning, Observation, Source, Weighed,
 from askonce.cache.store import Store
 from askonce.cache.store.entry import StoreError
 from askonce.call import Answer
+from askonce.faults import Faults
 
 __all__ = ["Learner", "Lesson", "remembered"]
 
 SERVED = 4_096
 """Semantic hits that feedback may still be about."""
-
-Report = Callable[[str, str, Exception], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,9 @@ class _Hit:
 class Learner:
     """Labels what was decided. Thread-safe."""
 
-    def __init__(self, store: Store, learning: Learning, *, clock: Callable[[], float], report: Report) -> None:
+    def __init__(self, store: Store, learning: Learning, *, clock: Callable[[], float], faults: Faults) -> None:
         self._store, self._learning = store, learning
-        self._clock, self._report = clock, report
+        self._clock, self._faults = clock, faults
         self._served: OrderedDict[bytes, _Hit] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -79,7 +78,7 @@ class Learner:
             wrong = audited and not right
             return Lesson(own, observation, pair(identity.partition, prompt, nearest.key) if wrong else None)
         except Exception as error:
-            self._report("agreement", "two answers could not be compared, so nothing is learned from them", error)
+            self._faults.report("comparing answers", error, "nothing is learned from them")
             return Lesson(0)
 
     def learn(self, lesson: Lesson) -> None:
@@ -134,10 +133,10 @@ class Learner:
         return Observation(identity.partition, identity.tenant, entry, score, agreement, right, source, now)
 
 
-def remembered(store: Store, report: Report) -> Learning:
+def remembered(store: Store, faults: Faults) -> Learning:
     """What was learned before the last stop."""
     try:
         return Learning(store.observations(), store.refused())
     except StoreError as error:
-        report("evidence", "what was learned could not be read, so learning starts anew", error)
+        faults.report("evidence", error, "learning starts anew")
         return Learning()

@@ -25,6 +25,7 @@ from askonce.cache.store import Store
 from askonce.cache.store.entry import Entry, Filter, StoreError
 from askonce.cache.transfer import FOREVER
 from askonce.call import Answer
+from askonce.faults import Faults
 
 __all__ = ["Embed", "Item", "Match", "Shelves", "Strategy", "TextError"]
 
@@ -84,13 +85,14 @@ class Shelves:
         max_bytes: int = 2 << 30,
         index_bytes: int = 256 << 20,
         clock: Callable[[], float] = time.time,
+        faults: Faults | None = None,
     ) -> None:
         """The limits hold for all shelves together; what was used least recently goes first. Raises StoreError."""
         self._embed, self._clock = embed, clock
         self._store = Store(directory, max_entries=max_entries, max_bytes=max_bytes, clock=clock)
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="askonce-shelf")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-shelf-background")
-        self._indexes = Indexes(directory / "index", self._store, self._background, index_bytes)
+        self._indexes = Indexes(directory / "index", self._store, self._background, index_bytes, faults or Faults())
         self._store.observe(self._indexes.follow)
         self._background.submit(self._indexes.sweep)
         self._closed = False

@@ -336,7 +336,6 @@ class Life:
             exchange.unkept = str(error)
         except StoreError:  # the cache has said so
             exchange.unkept = "fault"
-            self.accounting.fault("store")
         except Exception as error:  # fail open: the app has its answer already
             exchange.unkept = "fault"
             self._faults.report("storing an answer", error, "the app got its answer, it is not kept")

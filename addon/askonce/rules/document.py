@@ -129,10 +129,12 @@ class VerifierSpec(Section):
 
 
 class CacheSpec(Section):
-    """Limits of what is kept; the least recently used goes first."""
+    """Limits of what is kept, the least recently used goes first; and of how long looking for it may take."""
 
     max_entries: int = Field(default=100_000, gt=0)
     max_bytes: Size = 2 * 2**30
+    lookup_deadline: Duration = Field(default=0.05, gt=0)
+    """After that the call goes to the provider."""
 
 
 class ManageSpec(Section):

@@ -1,5 +1,6 @@
 """A real cache in a temporary folder: the embedder that ships, a clock that stands still, a transparent judge."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,7 @@ import pytest
 from askonce.cache import Cache, Candidate, Entry, Judgement, Limits, Lookup, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
 from askonce.call import Answer, Call, Turn, Usage
+from askonce.faults import Faults
 
 LENIENT = Policy(max_error=0.2)
 
@@ -37,11 +39,20 @@ class Bench:
         self.directory, self.embedder, self.clock = directory, embedder, clock
         self.judge: Any = CosineJudge()
         self.limits = Limits()
+        self.lookup_deadline: float | None = None
+        self.counted = Counter[str]()
+        """Faults, by kind."""
         self.cache: Cache
 
     def open(self) -> Cache:
         self.cache = Cache.open(
-            self.directory, embedder=self.embedder, judge=self.judge, limits=self.limits, clock=self.clock
+            self.directory,
+            embedder=self.embedder,
+            judge=self.judge,
+            limits=self.limits,
+            lookup_deadline=self.lookup_deadline,
+            clock=self.clock,
+            faults=Faults(lambda kind: self.counted.update([kind])),
         )
         return self.cache
 

@@ -5,7 +5,6 @@ The one rule here: an index follows the store's numbered changes, each exactly o
 says exactly what is in it. Reading one in and following happen under one lock for that reason.
 """
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -15,10 +14,9 @@ from pathlib import Path
 from askonce.cache.embed import Embedder
 from askonce.cache.index.partition import Index
 from askonce.cache.store import Change, Store
+from askonce.faults import Faults
 
 __all__ = ["Indexes"]
-
-logger = logging.getLogger(__name__)
 
 MOST = 4_096
 """Indexes in memory; conversations make many partitions of one entry."""
@@ -29,9 +27,10 @@ SNAPSHOT_FROM = 512
 class Indexes:
     """Index by partition, at most `max_bytes` of them. Thread-safe."""
 
-    def __init__(self, directory: Path, store: Store, background: Executor, max_bytes: int) -> None:
+    def __init__(self, directory: Path, store: Store, background: Executor, max_bytes: int, faults: Faults) -> None:
         """`background` folds and writes snapshots to `directory`; one thread is enough."""
         self._directory, self._store, self._background, self._max_bytes = directory, store, background, max_bytes
+        self._faults = faults
         self.size = 0
         """Bytes, roughly."""
         self._loaded: OrderedDict[bytes, Index] = OrderedDict()
@@ -165,8 +164,8 @@ class Indexes:
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             index.save(self._path(partition), self._store.id)
-        except OSError as error:  # a full disk: the next start reads the store instead
-            logger.info("no snapshot of an index was written: %s", error)
+        except OSError as error:  # a full disk
+            self._faults.report("index", error, "the next start reads the database instead")
 
     def _forget(self, partition: bytes) -> None:
         if not self._store.change(partition):
@@ -181,9 +180,8 @@ class Indexes:
         except RuntimeError:  # closing
             self._busy.clear()
 
-    @staticmethod
-    def _quietly(job: object, *args: object) -> None:
+    def _quietly(self, job: object, *args: object) -> None:
         try:
             job(*args)  # type: ignore[operator]
-        except Exception:
-            logger.exception("an index could not be tended; it serves on, only slower")
+        except Exception as error:
+            self._faults.report("index", error, "it serves on, only slower")

@@ -9,11 +9,12 @@ import orjson
 
 from askonce.cache.judge import Vector
 from askonce.call import Answer, Turn, Usage
+from askonce.faults import Foreseen
 
 __all__ = ["COLUMNS", "Entry", "Filter", "StoreError", "from_row", "payload", "to_row"]
 
 
-class StoreError(Exception):
+class StoreError(Foreseen):
     """The store could not do what was asked; nothing was half-done. The message says what and why."""
 
 
