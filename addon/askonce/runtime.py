@@ -45,7 +45,6 @@ from askonce.products.registry import Products
 from askonce.products.semcache import routes as semcache_routes
 from askonce.products.semcache.calls import Semcache
 from askonce.products.semcache.dashboard import INTERVAL, Dashboard
-from askonce.proxy.huge_pages import use_huge_pages
 from askonce.rate_limits import Rates
 from askonce.rules import Config, ConfigError, Rules, load
 from askonce.settings import Settings
@@ -211,12 +210,12 @@ class Runtime:
             self._is_loaded = True
         self.not_ready = "stopping" if self._closing.is_set() else None
 
-    async def settle(self) -> None:
-        """Do what pays for a proxy that stays, once this one has stayed a while."""
+    async def settle(self, then: Callable[[], object]) -> None:
+        """Do `then`, in a thread, once this proxy has stayed a while: it pays only for one that stays."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), _SETTLED)
         if not self._closing.is_set():
-            await self._workers.run(use_huge_pages)
+            await self._workers.run(then)
 
     def watch(self, reload: Callable[[], Awaitable[None]]) -> None:
         """Call `reload` whenever the rules file changes; mistakes are logged and the old rules stay."""

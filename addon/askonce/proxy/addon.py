@@ -24,6 +24,7 @@ from askonce.products.base import Passage
 from askonce.proxy import error_stream, http1, messages, relay_stream
 from askonce.proxy.asgi import AsgiBridge
 from askonce.proxy.flow_state import Recorder, Visit, Work
+from askonce.proxy.huge_pages import use_huge_pages
 from askonce.rules import ConfigError, Rule
 from askonce.runtime import Runtime
 from askonce.settings import Settings
@@ -82,7 +83,7 @@ class Askonce:
 
     async def _warm_up(self) -> None:
         await self.runtime.warm_up()
-        await self.runtime.settle()
+        await self.runtime.settle(use_huge_pages)
 
     def _on_hangup(self) -> None:
         asyncio_utils.create_task(self._reload_quietly(), name="reload", keep_ref=True)
