@@ -233,7 +233,8 @@ def _move_aside(path: Path, why: str) -> None:
         if part.exists():
             part.rename(moved.with_name(moved.name + suffix))
     _mark(path).unlink(missing_ok=True)
-    logger.error("%s is damaged (%s): moved to %s, starting with an empty cache", path, why, moved.name)
+    # No error: mitmproxy takes one that is logged at a start for a reason not to start.
+    logger.warning("%s is damaged (%s): moved to %s, starting with an empty cache", path, why, moved.name)
 
 
 def _mark(path: Path) -> Path:
