@@ -71,8 +71,8 @@ class CallRecord:
     usage: Usage = field(default_factory=Usage)
     """The answer's tokens: saved on a hit, used otherwise."""
     seconds_saved: float = 0.0
-    money_saved: float = 0.0
-    """US dollars."""
+    money_saved: float | None = 0.0
+    """US dollars; None where the model's price is not known."""
     stored: bool = False
     key: str = ""
     """The entry that answered, or was stored."""
@@ -163,6 +163,8 @@ class Tally:
     output_tokens: int = 0
     seconds_saved: float = 0.0
     money_saved: float = 0.0
+    unpriced_tokens: int = 0
+    """Those that hits saved of models whose price is not known."""
 
     def add(self, call: CallRecord) -> None:
         self.calls += 1
@@ -174,7 +176,10 @@ class Tally:
         self.input_tokens += call.usage.input_tokens
         self.output_tokens += call.usage.output_tokens
         self.seconds_saved += call.seconds_saved
-        self.money_saved += call.money_saved
+        if call.money_saved is None:
+            self.unpriced_tokens += call.usage.input_tokens + call.usage.output_tokens
+        else:
+            self.money_saved += call.money_saved
         self.stored += call.stored
         if call.similarity is not None and call.outcome != "exact":
             self.judged += 1
@@ -193,6 +198,7 @@ class Tally:
         self.output_tokens += other.output_tokens
         self.seconds_saved += other.seconds_saved
         self.money_saved += other.money_saved
+        self.unpriced_tokens += other.unpriced_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +247,8 @@ class Summary(TypedDict):
     tokens_saved: Tokens
     seconds_saved: float
     usd_saved: float
+    tokens_unpriced: int
+    """Saved tokens of models whose price is not known; they are in no sum of dollars."""
     avg_seconds: float
 
 
@@ -256,7 +264,8 @@ class Decision(TypedDict):
     seconds: float
     similarity: float | None
     seconds_saved: float
-    usd_saved: float
+    usd_saved: float | None
+    """None where the model's price is not known."""
     key: str
 
 
@@ -483,6 +492,7 @@ def _summary(by_outcome: dict[Outcome, Tally]) -> Summary:
         "tokens_saved": {"input": saved.input_tokens, "output": saved.output_tokens},
         "seconds_saved": calls.seconds_saved,
         "usd_saved": calls.money_saved,
+        "tokens_unpriced": calls.unpriced_tokens,
         "avg_seconds": calls.seconds / calls.calls if calls.calls else 0.0,
     }
 

@@ -47,6 +47,7 @@ def test_nothing_recorded_yet():
         "tokens_saved": {"input": 0, "output": 0},
         "seconds_saved": 0.0,
         "usd_saved": 0.0,
+        "tokens_unpriced": 0,
         "avg_seconds": 0.0,
         "in_flight": 0,
         "since": "2027-01-15T08:00:00Z",
@@ -241,3 +242,12 @@ def test_recording_costs_less_than_15_microseconds():
 
 def test_a_moment_is_written_in_utc():
     assert rfc3339(0.9) == "1970-01-01T00:00:00Z"
+
+
+def test_tokens_at_a_price_that_is_not_known_are_in_no_sum_of_dollars() -> None:
+    accounting = Accounting(Clock())
+    accounting.record(HIT)
+    accounting.record(dataclasses.replace(HIT, money_saved=None))
+    stats = accounting.stats()
+    assert (stats["usd_saved"], stats["tokens_unpriced"]) == (0.002, 50)
+    assert [call["usd_saved"] for call in stats["latest"]] == [None, 0.002]

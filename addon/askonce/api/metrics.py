@@ -103,6 +103,11 @@ class Exposition(Collector):
         whole = table.totals().all
         yield _counter("askonce_saved_seconds_total", "Providers' time that hits saved", [((), whole.seconds_saved)])
         yield _counter("askonce_saved_usd_total", "US dollars that hits saved", [((), whole.money_saved)])
+        yield _counter(
+            "askonce_saved_tokens_unpriced_total",
+            "Tokens that hits saved of models whose price is not known",
+            [((), whole.unpriced_tokens)],
+        )
         yield _counter("askonce_stored_total", "Answers that were remembered", [((), whole.stored)])
         yield _counter(
             "askonce_bypass_total",

@@ -105,7 +105,7 @@ class Exchange:
             similarity=lookup.similarity if lookup else None,
             usage=usage,
             seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
-            money_saved=(usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else 0,
+            money_saved=_cost(usage, price) if entry else 0.0,
             stored=stored,
             key=entry.key if entry else self.kept_key if stored else "",
             forwarded=not self.replied,
@@ -124,3 +124,8 @@ class Exchange:
     def served(self) -> Entry | None:
         """The entry that answers the call."""
         return self.lookup.entry if self.lookup and self.lookup.outcome != "miss" else None
+
+
+def _cost(usage: Usage, price: Price | None) -> float | None:
+    """US dollars; None where the price is not known."""
+    return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else None

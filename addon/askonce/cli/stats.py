@@ -37,5 +37,5 @@ def _row(name: str, summary: Mapping[str, Any]) -> tuple[str, ...]:
         *map(str, counts),
         str(sum(summary["tokens_saved"].values())),
         f"{summary['seconds_saved']:.1f} s",
-        f"{summary['usd_saved']:.4f}",
+        f"{summary['usd_saved']:.4f}" + (" and more" if summary["tokens_unpriced"] else ""),
     )

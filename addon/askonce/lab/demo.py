@@ -51,7 +51,7 @@ class Seen:
     outcome: str
     similarity: float | None
     seconds_saved: float
-    usd_saved: float
+    usd_saved: float | None
 
 
 def run(console: Console) -> int:
@@ -91,7 +91,7 @@ def run(console: Console) -> int:
             call.answer,
         )
     console.print(table)
-    saved, dollars = sum(call.seconds_saved for call in seen), sum(call.usd_saved for call in seen)
+    saved, dollars = sum(call.seconds_saved for call in seen), sum(call.usd_saved or 0.0 for call in seen)
     console.print(
         f"\n{len(seen)} questions, the provider was asked {calls} times. "
         f"Saved: [bold]{saved:.1f} s[/] and [bold]${dollars:.6f}[/] at gpt-4o-mini's list price."

@@ -190,7 +190,7 @@ class Config(Section):
     manage: ManageSpec = ManageSpec()
     products: ProductsSpec = ProductsSpec()
     prices: dict[str, Price] = Field(default_factory=dict)
-    """By model; the longest name that a call's model begins with counts."""
+    """Instead of the list prices that are shipped, by model: the longest name that a call's model begins with."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from askonce.rules import Behaviour, Config, Price, RuleSpec
 from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path
+from askonce.rules.prices import Prices
 from askonce.wire import WIRE_FORMATS
 from askonce.wire.base import ReadOptions, WireFormat
 
@@ -55,7 +56,7 @@ class Rules:
             for pattern in rule.hosts:
                 self._by_place[pattern.scheme, pattern.port].append((pattern, rule))
         self._found = dict[tuple[str, str, int, str], Rule | None]()
-        self._prices = sorted(config.prices.items(), key=lambda item: -len(item[0]))
+        self._prices = Prices(config.prices)
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules)
@@ -94,8 +95,8 @@ class Rules:
         return [_host_regex(name, port) for name, port in sorted(hosts)]
 
     def price(self, model: str) -> Price | None:
-        """The price of the longest listed name that `model` begins with."""
-        return next((price for name, price in self._prices if model.startswith(name)), None)
+        """What a model's tokens cost; None: not known."""
+        return self._prices.of(model)
 
 
 def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
