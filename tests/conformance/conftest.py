@@ -35,6 +35,7 @@ from tests.e2e.conftest import (  # noqa: F401  # fixtures
     start_module_proxy,
     start_proxy,
 )
+from tests.waiting import PATIENCE
 
 from askonce.exec import child
 
@@ -67,7 +68,7 @@ class App:
     def close(self) -> None:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
         self._process.stdout.close()
 
 

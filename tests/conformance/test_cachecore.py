@@ -14,7 +14,8 @@ import jwt
 import openai
 import pytest
 from cachecore import CacheCoreClient, CacheStatus, Dep
-from tests.e2e.conftest import REPOSITORY, until
+from tests.e2e.conftest import REPOSITORY
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -57,7 +58,7 @@ class App:
 
     def __init__(self, url: str, jwt: str) -> None:
         self.client = CacheCoreClient(url, jwt)
-        self._http = httpx.AsyncClient(transport=self.client.transport, timeout=30)
+        self._http = httpx.AsyncClient(transport=self.client.transport, timeout=PATIENCE)
         http: Any = self._http  # of httpx, as Cachecore's client is; the SDK takes it, whatever its types say
         self.openai = openai.AsyncOpenAI(api_key="ignored", base_url=f"{url}/v1", http_client=http, max_retries=0)
         self.headers = httpx.Headers()
@@ -146,13 +147,14 @@ async def test_a_version_is_pinned(gateway: Proxy, app: App) -> None:
 
 
 async def test_an_answer_overtaken_by_an_invalidation_is_not_kept(gateway: Proxy, provider: Provider, app: App) -> None:
-    provider.set(first_token=0.5)
+    provider.set(is_held=True)
     with app.client.request_context(deps=[Dep("doc:1")]):
         asked = asyncio.create_task(settled(gateway, app))
         await asyncio.to_thread(until, provider.calls)
         assert (await app.client.invalidate("doc:1", "v2")).ok
+        provider.set(is_held=False)
+        provider.release(1)
         assert await asked == "MISS"
-        provider.set(first_token=0)
         assert await settled(gateway, app) == "MISS"
         assert await settled(gateway, app) == "HIT_L1"
 

@@ -13,6 +13,7 @@ import openai
 import pydantic
 import pytest
 from tests.e2e.conftest import free_port
+from tests.waiting import until
 
 from askonce.api_keys import ApiKeys
 
@@ -349,12 +350,12 @@ def test_statistics_and_administration(
         figures = stats["cache_stats"]["exact_cache"]
         return stats["total_requests"], figures["hits"], stats["provider_stats"]["anthropic"]["requests"]
 
-    end = time.monotonic() + 5
-    while of(stats := httpx.get(f"{base}/stats", headers={"X-API-Key": key}).json()) != tuple(
-        figure + more for figure, more in zip(of(before), (2, 1, 2), strict=True)
-    ):
-        assert time.monotonic() < end, (before, stats)
-        time.sleep(0.02)
+    def counted() -> Any:
+        stats = httpx.get(f"{base}/stats", headers={"X-API-Key": key}).json()
+        expected = tuple(figure + more for figure, more in zip(of(before), (2, 1, 2), strict=True))
+        return stats if of(stats) == expected else None
+
+    stats = until(counted)
     top = [user["requests"] for user in stats["rate_limit_stats"]["top_users"]]
     assert 1 <= len(top) <= 10
     assert top == sorted(top, reverse=True)

@@ -14,12 +14,10 @@ import base64
 import contextlib
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +26,8 @@ from typing import Any
 import httpx
 import pytest
 import trustme
+from tests.processes import end
+from tests.waiting import PATIENCE, until
 
 REPOSITORY = Path(__file__).parents[2]
 FOREIGN = "foreign.example"
@@ -52,12 +52,14 @@ PROVIDER_HOSTS = (
     "api.cohere.com",
     "ollama.com",
 )
-START_SECONDS = 30.0
-STOP_SECONDS = 20.0
 SIGNS_OF_A_CRASH = ("has crashed", "Addon error", "Traceback")
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "ALL_PROXY", "all_proxy")
 TRUST_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 NO_PROXY_VARIABLES = ("NO_PROXY", "no_proxy")
+
+
+_REACHED = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+"""Where a proxy is reached that listens everywhere."""
 
 
 class Provider:
@@ -82,7 +84,7 @@ class Provider:
             self.certificate = ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_clean_environment())
         verify = ssl.create_default_context(cafile=str(self.ca_file)) if ca else True
-        self._control = httpx.Client(base_url=f"{self.url}/__sample/", verify=verify, trust_env=False)
+        self._control = httpx.Client(base_url=f"{self.url}/__sample/", verify=verify, trust_env=False, timeout=PATIENCE)
 
     def wait_until_ready(self) -> None:
         """Return once it accepts connections: when it has printed its address."""
@@ -117,16 +119,22 @@ class Provider:
         headers: Mapping[str, str] | None = None,
         abort: bool = False,
         content_encoding: str = "",
+        held: bool = False,
     ) -> None:
-        """Queue one exact response. A chunk is text, bytes, or (seconds to wait before it, text)."""
+        """Queue one exact response. A chunk is text, bytes, or (seconds to wait before it, text); `held`: each waits
+        until `release` lets it go."""
         body: dict[str, Any] = {"status": status, "abort": abort, "content_encoding": content_encoding}
         body["headers"] = dict(headers or {"content-type": "application/json"})
-        body["chunks"] = [_chunk(chunk) for chunk in chunks]
+        body["chunks"] = [_chunk(chunk) | {"held": held} for chunk in chunks]
         self._control.post("script", json=body).raise_for_status()
 
-    def set(self, **settings: float | str) -> None:
-        """first_token, per_token (seconds), content_encoding (gzip, br, zstd), for the rest of the test."""
+    def set(self, **settings: float | str | bool) -> None:
+        """first_token, per_token (seconds), content_encoding (gzip, br, zstd), is_held, for the rest of the test."""
         self._control.post("settings", json=settings).raise_for_status()
+
+    def release(self, chunks: int) -> None:
+        """Let so many held chunks go, in the order in which they came to wait."""
+        self._control.post("release", json={"chunks": chunks}).raise_for_status()
 
     def reset(self) -> None:
         """Forget calls, scripts and settings."""
@@ -134,7 +142,7 @@ class Provider:
 
     def stop(self) -> None:
         self._control.close()
-        _stop(self.process)
+        end(self.process)
         if self.process.stdout:
             self.process.stdout.close()  # where nobody waited until it was ready
 
@@ -149,16 +157,17 @@ class Proxy:
         upstream_ca: Path,
         *,
         command: str = "serve",
+        listen: str = "127.0.0.1",
         rules: Path = REPOSITORY / "rules.yaml",
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{_REACHED.get(listen, listen)}:{self.port}"
         self.data, self.certs, self.rules = folder / "data", folder / "certs", rules
         self.bundle = self.certs / "askonce-bundle.pem"
         self.log_file = folder / "askonce.log"
-        self._command = [sys.executable, "-m", "askonce", command, "--listen", f"127.0.0.1:{self.port}"]
+        self._command = [sys.executable, "-m", "askonce", command, "--listen", f"{listen}:{self.port}"]
         self._command += ["--rules", str(rules), "--data", str(self.data), *arguments]
         self.environment = _clean_environment() | {
             "ASKONCE_CERTS": str(self.certs),
@@ -167,7 +176,7 @@ class Proxy:
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "route"), *_python_path()]),
             **(environment or {}),
         }
-        self._manage = httpx.Client(base_url=self.url, trust_env=False)
+        self._manage = httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE)
         self.process: subprocess.Popen[bytes]
         self.launch()
 
@@ -178,16 +187,15 @@ class Proxy:
 
     def wait_until_ready(self) -> None:
         """Return once it answers `/health/ready`."""
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
+
+        def answers() -> bool:
+            assert self.process.poll() is None, f"askonce ended with {self.process.returncode}:\n{self.log()}"
             with contextlib.suppress(httpx.TransportError):
-                if self._manage.get("/health/ready").is_success:
-                    assert self.bundle.is_file(), f"ready, but there is no {self.bundle}"
-                    return
-            if self.process.poll() is not None:
-                pytest.fail(f"askonce ended with {self.process.returncode} instead of starting:\n{self.log()}")
-            time.sleep(0.03)
-        pytest.fail(f"askonce was not ready after {START_SECONDS:g} s:\n{self.log()}")
+                return self._manage.get("/health/ready").is_success
+            return False
+
+        until(answers, "askonce was never ready")
+        assert self.bundle.is_file(), f"ready, but there is no {self.bundle}"
 
     def get(self, path: str) -> Any:
         """A JSON document of the management API, on the proxy's own port."""
@@ -195,10 +203,11 @@ class Proxy:
 
     def settle(self) -> None:
         """Wait until no call is in flight: those that were answered are counted, and stored where they are to be."""
-        end = time.monotonic() + STOP_SECONDS
-        while calls := self.get("/v1/stats")["in_flight"]:
-            assert time.monotonic() < end, f"{calls} calls are still in flight"
-            time.sleep(0.01)
+        self.until_in_flight(0)
+
+    def until_in_flight(self, calls: int) -> None:
+        """Wait until so many calls have come in and are not over."""
+        until(lambda: self.get("/v1/stats")["in_flight"] == calls, f"there were never {calls} calls in flight")
 
     def log(self) -> str:
         """What it has written to stdout and stderr."""
@@ -206,7 +215,7 @@ class Proxy:
 
     def stop(self) -> None:
         """Ask it to stop; it must end with exit code 0."""
-        code = _stop(self.process)
+        code = end(self.process)
         assert code == 0, f"askonce ended with {code}:\n{self.log()}"
 
     def kill(self) -> None:
@@ -233,14 +242,6 @@ def check_log(text: str) -> None:
     """Fail the test where a log shows an unhandled error."""
     if found := [line for line in text.splitlines() if any(sign in line for sign in SIGNS_OF_A_CRASH)]:
         pytest.fail("the proxy's log shows a crash:\n" + "\n".join(found) + "\n\n" + text)
-
-
-def until(true: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def free_port() -> int:
@@ -388,14 +389,3 @@ def _clean_environment() -> dict[str, str]:
     """This process's environment without anything that leads elsewhere or trusts anyone else."""
     drop = {*PROXY_VARIABLES, *TRUST_VARIABLES, *NO_PROXY_VARIABLES}
     return {name: value for name, value in os.environ.items() if name not in drop and not name.startswith("ASKONCE_")}
-
-
-def _stop(process: subprocess.Popen[Any]) -> int:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-    try:
-        return process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        raise

@@ -10,8 +10,7 @@ import contextlib
 import json
 import os
 import ssl
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ import h2.connection
 import h2.events
 import httpx
 import pytest
+from tests.waiting import PATIENCE, until, until_so
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -29,8 +29,6 @@ HOST = "api.openai.com"
 URL = f"https://{HOST}/v1/chat/completions"
 EVENTS = {"content-type": "text/event-stream"}
 WORDS = [f"word{number} " for number in range(8)]
-PAUSE = 0.2
-"""Seconds before each of the provider's chunks."""
 
 
 def chunk(text: str | None, finish: str | None = None) -> str:
@@ -45,19 +43,23 @@ QUESTION: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user"
 
 
 def play(provider: Provider, *chunks: str, **more: Any) -> None:
-    """The provider's next answer, slowly."""
-    provider.script(*((PAUSE, one) for one in chunks or STREAM), headers=more.pop("headers", EVENTS), **more)
+    """The provider's next answer; each chunk waits until it is released."""
+    provider.script(*chunks or STREAM, headers=more.pop("headers", EVENTS), held=True, **more)
+
+
+def first(count: int) -> str:
+    """The stream's first chunks."""
+    return "".join(STREAM[:count])
 
 
 @dataclass
 class Heard:
-    """What one caller got, and when."""
+    """What one caller got, so far."""
 
     status: int = 0
     cache_status: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     parts: list[bytes] = field(default_factory=list)
-    moments: list[float] = field(default_factory=list)
     is_cut: bool = False
 
     @property
@@ -67,6 +69,18 @@ class Heard:
     @property
     def is_collapsed(self) -> bool:
         return self.cache_status == "askonce; fwd=miss; collapsed"
+
+
+@dataclass(eq=False)
+class Caller:
+    """One who asks; what it heard can be seen meanwhile, and awaited."""
+
+    heard: Heard
+    task: asyncio.Task[None]
+
+    def __await__(self) -> Generator[Any, None, Heard]:
+        yield from self.task.__await__()
+        return self.heard
 
 
 @dataclass
@@ -80,18 +94,22 @@ class Crowd:
 
     def __post_init__(self) -> None:
         self._before = self.proxy.get("/v1/stats")
+        self._released = 0
 
     def stored(self) -> int:
         """How many answers were kept, once all calls are over."""
         self.proxy.settle()
         return int(self.proxy.get("/v1/stats")["stored"] - self._before["stored"])
 
-    async def ask(self, stop_after: int | None = None, stream: bool = True, **headers: str) -> Heard:
-        """Call, and go away after so many parts of the answer."""
+    def ask(self, **more: Any) -> Caller:
         heard = Heard()
+        return Caller(heard, asyncio.ensure_future(self._ask(heard, **more)))
+
+    async def _ask(self, heard: Heard, stop_after: int = 0, stream: bool = True, **headers: str) -> None:
+        """Call, and go away after so many chunks of the answer."""
         headers = {"authorization": f"Bearer {self.key}", "accept-encoding": "identity", **headers}
         async with httpx.AsyncClient(
-            proxy=self.proxy.url, verify=self.trusting, headers=headers, timeout=20, trust_env=False
+            proxy=self.proxy.url, verify=self.trusting, headers=headers, timeout=PATIENCE, trust_env=False
         ) as client:
             try:
                 async with client.stream("POST", URL, json=QUESTION | {"stream": stream}) as response:
@@ -99,22 +117,31 @@ class Crowd:
                     heard.cache_status = response.headers["cache-status"]
                     async for part in response.aiter_raw():
                         heard.parts.append(part)
-                        heard.moments.append(time.monotonic())
-                        if len(heard.parts) == stop_after:
+                        if stop_after and len(heard.body) >= len(first(stop_after)):
                             break
             except httpx.RemoteProtocolError:
                 heard.is_cut = True
-        return heard
 
-    async def lead(self, **more: Any) -> asyncio.Task[Heard]:
+    async def lead(self, **more: Any) -> Caller:
         """The first caller, whose question is now with the provider."""
         before = await asyncio.to_thread(self.provider.calls)
-        leader = asyncio.ensure_future(self.ask(**more))
-        await until(lambda: self.provider.calls() > before)
+        leader = self.ask(**more)
+        await asyncio.to_thread(until, lambda: self.provider.calls() > before)
         return leader
 
-    def follow(self, count: int, **more: Any) -> list[asyncio.Task[Heard]]:
-        return [asyncio.ensure_future(self.ask(**more)) for _ in range(count)]
+    def follow(self, count: int, **more: Any) -> list[Caller]:
+        return [self.ask(**more) for _ in range(count)]
+
+    async def hear(self, *callers: Caller, chunks: int) -> None:
+        """Have the provider go on until it has sent so many chunks, and all have heard them."""
+        self.provider.release(chunks - self._released)
+        self._released = chunks
+        await until_so(lambda: all(len(caller.heard.body) >= len(first(chunks)) for caller in callers))
+
+    async def end(self, *callers: Caller) -> list[Heard]:
+        """Have the provider end its answer; what each has heard."""
+        self.provider.release(1000)
+        return await asyncio.gather(*callers)
 
 
 @pytest.fixture(scope="module")
@@ -129,47 +156,34 @@ def crowd(proxy: Proxy, provider: Provider, trusting: ssl.SSLContext, api_key: s
     crowd.stored()  # nothing of this test is counted in the next one
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    """Ask again and again, in a thread, for five seconds."""
-
-    def ask() -> None:
-        deadline = time.monotonic() + 5
-        while not is_so():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-    await asyncio.to_thread(ask)
-
-
 async def test_followers_hear_the_answer_while_it_is_given(crowd: Crowd, provider: Provider) -> None:
     play(provider)
     leader = await crowd.lead()
-    await asyncio.sleep(2.5 * PAUSE)
+    await crowd.hear(leader, chunks=2)
     followers = crowd.follow(5)
-    led = await leader
+    for chunks in range(2, len(STREAM)):  # what had come before, at once; then all that comes, as it comes
+        await crowd.hear(leader, *followers, chunks=chunks)
+        assert {caller.heard.body for caller in (leader, *followers)} == {first(chunks)}
+    led, *answers = await crowd.end(leader, *followers)
     assert led.cache_status == "askonce; fwd=miss; stored"
     assert led.body == "".join(STREAM)
-    for heard in await asyncio.gather(*followers):
+    for heard in answers:
         assert (heard.status, heard.is_collapsed, heard.is_cut) == (200, True, False)
         assert heard.headers["content-type"] == EVENTS["content-type"]
         assert heard.body == led.body
-        assert heard.parts[0].decode().startswith("".join(STREAM[:2]))  # what had come before, at once
-        assert heard.moments[0] < led.moments[-1] - 3 * PAUSE
-        for late, moment in zip(reversed(led.moments), reversed(heard.moments), strict=False):
-            if moment != heard.moments[0]:
-                assert abs(late - moment) < 0.1
     assert provider.calls() == 1
     assert crowd.stored() == 1
     assert (await crowd.ask()).cache_status.startswith("askonce; hit")
 
 
 async def test_fifty_callers_at_once_hear_one_stream(crowd: Crowd, provider: Provider) -> None:
-    provider.set(first_token=2.0, per_token=0.1)  # the time that fifty TLS handshakes take on a busy machine
-    answers = await asyncio.gather(*crowd.follow(50))
-    assert len({heard.body for heard in answers}) == 1
-    assert answers[0].body.endswith("data: [DONE]\n\n")
+    play(provider)
+    callers = crowd.follow(50)
+    for chunks in (1, 2, 5):
+        await crowd.hear(*callers, chunks=chunks)
+    answers = await crowd.end(*callers)
+    assert {heard.body for heard in answers} == {"".join(STREAM)}
     assert sum(heard.is_collapsed for heard in answers) == 49
-    assert all(len(heard.parts) > 3 for heard in answers)
     assert provider.calls() == 1
     assert crowd.stored() == 1
 
@@ -178,8 +192,10 @@ async def test_who_is_left_hears_the_whole_answer_and_it_is_kept(crowd: Crowd, p
     play(provider)
     leader = await crowd.lead(stop_after=3)
     followers = crowd.follow(3)
-    assert len((await leader).parts) == 3
-    for heard in await asyncio.gather(*followers):
+    await crowd.hear(leader, *followers, chunks=1)
+    await crowd.hear(leader, chunks=3)
+    assert (await leader).body == first(3)
+    for heard in await crowd.end(*followers):
         assert (heard.body, heard.is_collapsed) == ("".join(STREAM), True)
     assert (provider.calls(), provider.stats()["left"]) == (1, 0)
     assert crowd.stored() == 1
@@ -189,18 +205,22 @@ async def test_a_follower_that_leaves_disturbs_nobody(crowd: Crowd, provider: Pr
     play(provider)
     leader = await crowd.lead()
     leaving, staying = crowd.follow(2, stop_after=3), crowd.follow(2)
-    answers = await asyncio.gather(leader, *staying)
-    assert {heard.body for heard in answers} == {"".join(STREAM)}
-    assert [len((await heard).parts) for heard in leaving] == [3, 3]
+    await crowd.hear(leader, *leaving, *staying, chunks=1)
+    await crowd.hear(leader, chunks=3)
+    assert [(await caller).body for caller in leaving] == [first(3)] * 2
+    assert {heard.body for heard in await crowd.end(leader, *staying)} == {"".join(STREAM)}
     assert provider.calls() == 1
     assert crowd.stored() == 1
 
 
 async def test_when_all_have_left_the_provider_is_told(crowd: Crowd, provider: Provider) -> None:
-    provider.script(*((PAUSE, one) for one in STREAM[:4]), (60, STREAM[4]), headers=EVENTS)
-    leader = await crowd.lead(stop_after=2)
-    await asyncio.gather(leader, *crowd.follow(2, stop_after=3))
-    await until(lambda: provider.stats()["left"] == 1)
+    play(provider)
+    leader = await crowd.lead(stop_after=3)
+    followers = crowd.follow(2, stop_after=3)
+    await crowd.hear(leader, *followers, chunks=1)
+    await crowd.hear(chunks=3)
+    await asyncio.gather(leader, *followers)
+    await asyncio.to_thread(until, lambda: provider.stats()["left"] == 1)
     assert crowd.stored() == 0
     assert (await crowd.ask()).cache_status == "askonce; fwd=miss; stored"
     assert provider.calls() == 2
@@ -209,9 +229,11 @@ async def test_when_all_have_left_the_provider_is_told(crowd: Crowd, provider: P
 async def test_all_see_it_when_the_provider_breaks_off(crowd: Crowd, provider: Provider) -> None:
     play(provider, *STREAM[:5], abort=True)
     leader = await crowd.lead()
-    answers = await asyncio.gather(leader, *crowd.follow(3))
+    followers = crowd.follow(3)
+    await crowd.hear(leader, *followers, chunks=1)
+    answers = await crowd.end(leader, *followers)
     assert all(heard.is_cut for heard in answers)
-    assert [heard.body for heard in answers] == ["".join(STREAM[:5])] * 4
+    assert [heard.body for heard in answers] == [first(5)] * 4
     assert provider.calls() == 1
     assert crowd.stored() == 0
 
@@ -219,8 +241,12 @@ async def test_all_see_it_when_the_provider_breaks_off(crowd: Crowd, provider: P
 async def test_who_is_left_sees_it_when_the_provider_breaks_off(crowd: Crowd, provider: Provider) -> None:
     play(provider, *STREAM[:5], abort=True)
     leader = await crowd.lead(stop_after=2)
-    follower, _ = await asyncio.gather(*crowd.follow(1), leader)
-    assert (follower.is_cut, follower.body) == (True, "".join(STREAM[:5]))
+    (follower,) = crowd.follow(1)
+    await crowd.hear(leader, follower, chunks=1)
+    await crowd.hear(leader, chunks=2)
+    await leader
+    (heard,) = await crowd.end(follower)
+    assert (heard.is_cut, heard.body) == (True, first(5))
     assert crowd.stored() == 0
 
 
@@ -229,7 +255,9 @@ async def test_an_error_is_for_everybody_to_see(crowd: Crowd, provider: Provider
     for _ in range(4):
         play(provider, '{"error": {"message": "no"}}', status=status, headers={"content-type": "application/json"})
     leader = await crowd.lead()
-    answers = await asyncio.gather(leader, *crowd.follow(3))
+    followers = crowd.follow(3)
+    await asyncio.to_thread(crowd.proxy.until_in_flight, 4)
+    answers = await crowd.end(leader, *followers)
     assert [heard.status for heard in answers] == [status] * 4
     assert provider.calls() == 4
 
@@ -240,14 +268,17 @@ async def test_who_wants_it_otherwise_waits_for_the_end(crowd: Crowd, provider: 
     as_json, plain = *crowd.follow(1, stream=False), *crowd.follow(1)
     (encoded,) = crowd.follow(1, **{"accept-encoding": "br;q=0.5, *"})
     (new,) = crowd.follow(1, **{"accept-encoding": "gzip", "cache-control": "max-age=0"})
-    led = await leader
-    assert (await encoded).is_collapsed
-    assert (await encoded).headers["content-encoding"] == led.headers["content-encoding"] == "gzip"
-    assert b"".join((await encoded).parts) == b"".join(led.parts)
-    assert (await as_json).cache_status.startswith("askonce; hit")
-    assert json.loads((await as_json).body)["choices"][0]["message"]["content"] == "".join(WORDS)
-    assert (await plain).cache_status.startswith("askonce; hit")
-    assert (await new).cache_status == "askonce; fwd=miss; stored"
+    provider.release(1)
+    await until_so(lambda: encoded.heard.parts)
+    await asyncio.to_thread(crowd.proxy.until_in_flight, 5)
+    led, coded, json_, text, anew = await crowd.end(leader, encoded, as_json, plain, new)
+    assert coded.is_collapsed
+    assert coded.headers["content-encoding"] == led.headers["content-encoding"] == "gzip"
+    assert b"".join(coded.parts) == b"".join(led.parts)
+    assert json_.cache_status.startswith("askonce; hit")
+    assert json.loads(json_.body)["choices"][0]["message"]["content"] == "".join(WORDS)
+    assert text.cache_status.startswith("askonce; hit")
+    assert anew.cache_status == "askonce; fwd=miss; stored"
     assert provider.calls() == 2
 
 
@@ -275,7 +306,9 @@ async def test_where_mitmproxy_makes_other_streams_everybody_asks(
     crowd = Crowd(proxy, provider, ssl.create_default_context(cafile=str(proxy.bundle)), api_key)
     for _ in range(3):
         play(provider)
-    answers = await asyncio.gather(await crowd.lead(), *crowd.follow(2))
+    callers = crowd.follow(3)
+    await asyncio.to_thread(until, lambda: provider.calls() == 3)
+    answers = await crowd.end(*callers)
     assert {heard.body for heard in answers} == {"".join(STREAM)}
     assert {heard.cache_status for heard in answers} == {"askonce; fwd=miss; stored"}
     assert provider.calls() == 3
@@ -357,15 +390,16 @@ class Http2:
 
 async def test_an_http2_leader_resets_its_stream(crowd: Crowd, provider: Provider) -> None:
     play(provider)
+    provider.release(1)
     async with Http2.connect(crowd) as client:
         stream = await client.ask()
         async for event in client.events():
             if isinstance(event, h2.events.DataReceived):
                 break
         followers = crowd.follow(2)
-        await asyncio.sleep(2 * PAUSE)
+        await until_so(lambda: all(caller.heard.parts for caller in followers))
         await client.reset(stream)
-        for heard in await asyncio.gather(*followers):
+        for heard in await crowd.end(*followers):
             assert (heard.body, heard.is_collapsed) == ("".join(STREAM), True)
         assert crowd.stored() == 1
         again = await client.hear(await client.ask())  # the connection still serves
@@ -374,24 +408,28 @@ async def test_an_http2_leader_resets_its_stream(crowd: Crowd, provider: Provide
 
 
 async def test_when_all_http2_streams_are_reset_the_provider_is_told(crowd: Crowd, provider: Provider) -> None:
-    play(provider, *STREAM[:4], *STREAM * 20)
+    play(provider)
+    provider.release(1)
     async with Http2.connect(crowd) as client:
-        first, second = await client.ask(), await client.ask()
-        heard = dict.fromkeys((first, second), 0)
+        one, other = await client.ask(), await client.ask()
+        heard = dict.fromkeys((one, other), "")
         async for event in client.events():
             if isinstance(event, h2.events.DataReceived):
-                heard[event.stream_id] += 1
-                if heard[event.stream_id] == (2 if event.stream_id == first else 4):
-                    await client.reset(event.stream_id)
-                    if event.stream_id == second:
-                        break
-        await until(lambda: provider.stats()["left"] == 1)
+                heard[event.stream_id] += event.data.decode()
+                if all(text == first(1) for text in heard.values()):
+                    await client.reset(one)
+                    provider.release(1)
+                if heard[other] == first(2):
+                    await client.reset(other)
+                    break
+        await asyncio.to_thread(until, lambda: provider.stats()["left"] == 1)
         assert crowd.stored() == 0
     assert provider.calls() == 1
 
 
 async def test_an_http2_client_follows_itself(crowd: Crowd, provider: Provider) -> None:
     play(provider)
+    provider.release(1)
     streams = dict[int, Heard]()
     async with Http2.connect(crowd) as client:
         unended = {await client.ask(), await client.ask()}
@@ -403,6 +441,8 @@ async def test_an_http2_client_follows_itself(crowd: Crowd, provider: Provider) 
                     streams[stream] = Heard(cache_status=fields["cache-status"])
                 case h2.events.DataReceived(stream_id=int(stream)):
                     streams[stream].parts.append(event.data)
+                    if len(streams) == 2 and all(heard.parts for heard in streams.values()):
+                        provider.release(len(STREAM))
                 case h2.events.StreamEnded(stream_id=int(stream)):
                     unended.remove(stream)
             if not unended:

@@ -10,6 +10,7 @@ import http_sf
 import httpx
 import openai
 import pytest
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy
@@ -23,7 +24,7 @@ PARIS = "The capital of France is Paris."
 def app(proxy: Proxy, api_key: str) -> Iterator[httpx.Client]:
     trusting = ssl.create_default_context(cafile=str(proxy.bundle))
     headers = {"authorization": f"Bearer {api_key}"}
-    with httpx.Client(proxy=proxy.url, verify=trusting, trust_env=False, headers=headers, timeout=30) as client:
+    with httpx.Client(proxy=proxy.url, verify=trusting, trust_env=False, headers=headers, timeout=PATIENCE) as client:
         yield client
 
 

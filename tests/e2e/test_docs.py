@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from tests.waiting import PATIENCE
 
 from askonce.rules import parse
 
@@ -59,7 +60,7 @@ def run(file: str, folder: Path, port: int, environment: Mapping[str, str]) -> l
         env={**environment, "PATH": path, "OPENAI_API_KEY": "sk-docs"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=PATIENCE,
         check=False,
     )
     outputs = done.stdout.split(BOUNDARY)
@@ -128,7 +129,7 @@ def test_python_examples_of_the_products(file: str, proxy: Proxy, provider: Prov
     environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
     for text in found:
         command = [sys.executable, "-W", "error", "-c", text]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert (done.returncode, done.stderr) == (0, ""), text
         assert "Paris" in done.stdout or "print" not in text, done.stdout
 

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import json
 import ssl
-import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import openai
 import pytest
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy
@@ -30,12 +30,14 @@ def embed(client: openai.OpenAI, texts: Any, **more: Any) -> Any:
 def until_known(texts: Any, **more: Any) -> None:
     """Wait until an answer is kept, which is after its caller has it."""
     with openai.OpenAI(default_headers={"cache-control": "only-if-cached"}) as client:
-        for _ in range(500):
+
+        def is_known() -> bool:
             with contextlib.suppress(openai.InternalServerError):
                 embed(client, texts, **more)
-                return
-            time.sleep(0.01)
-    pytest.fail(f"{texts} is not kept")
+                return True
+            return False
+
+        until(is_known, f"{texts} is not kept")
 
 
 def vectors(answer: Any) -> list[Any]:

@@ -1,15 +1,17 @@
 """`askonce exec` and the proxy that it starts, as programs."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests import processes
+from tests.waiting import PATIENCE, until
 
 RULES = """
 version: 1
@@ -40,8 +42,8 @@ def answers(port: int) -> bool:
 
 
 @pytest.fixture
-def askonce(tmp_path: Path) -> Askonce:
-    """askonce(port, "exec", ...) with data, certificates and rules of the test's own."""
+def askonce(tmp_path: Path) -> Iterator[Askonce]:
+    """askonce(port, "exec", ...) with data, certificates and rules of the test's own; what still runs is ended."""
     (tmp_path / "rules.yaml").write_text(RULES)
     environ = {
         **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
@@ -50,21 +52,25 @@ def askonce(tmp_path: Path) -> Askonce:
         "ASKONCE_CERTS": str(tmp_path / "certs"),
     }
 
-    def start(port: int, *args: str, **more: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "askonce", *args],
-            env={**environ, "ASKONCE_LISTEN": f"127.0.0.1:{port}", **more},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    with contextlib.ExitStack() as started:
 
-    return start
+        def start(port: int, *args: str, **more: str) -> "subprocess.Popen[str]":
+            process = subprocess.Popen(
+                [sys.executable, "-m", "askonce", *args],
+                env={**environ, "ASKONCE_LISTEN": f"127.0.0.1:{port}", **more},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            started.callback(processes.end, process)  # a command that is asked to stop stops its proxy
+            return process
+
+        yield start
 
 
 def end(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
 
 
@@ -96,7 +102,7 @@ def test_commands_side_by_side_share_the_proxy_until_the_last_has_ended(askonce:
 
 def test_a_signal_ends_the_command_and_then_the_proxy(askonce: Askonce) -> None:
     port = free_port()
-    process = askonce(port, "exec", "--", sys.executable, "-c", ASK + "import time; time.sleep(60)")
+    process = askonce(port, "exec", "--", sys.executable, "-c", ASK + "import time; time.sleep(1000)")
     assert process.stdout and process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     assert end(process)[0] == 128 + signal.SIGTERM
@@ -107,9 +113,7 @@ def test_a_proxy_of_somebody_stays(askonce: Askonce, tmp_path: Path) -> None:
     port = free_port()
     proxy = askonce(port, "serve")
     try:
-        deadline = time.monotonic() + 30
-        while not answers(port) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: answers(port))
         for _ in range(2):
             assert end(askonce(port, "exec", "--", sys.executable, "-c", ASK))[0] == 0
         code, out, err = end(askonce(port, "exec", "--certs", str(tmp_path / "other"), "--", "true"))

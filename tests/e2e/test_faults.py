@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.e2e.conftest import until
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -47,7 +47,7 @@ def is_hit(response: httpx.Response) -> bool:
 def as_app(proxy: Proxy, key: str) -> Iterator[httpx.Client]:
     trusting = ssl.create_default_context(cafile=str(proxy.bundle))
     headers = {"authorization": f"Bearer {key}"}
-    with httpx.Client(proxy=proxy.url, verify=trusting, headers=headers, trust_env=False, timeout=30) as client:
+    with httpx.Client(proxy=proxy.url, verify=trusting, headers=headers, trust_env=False, timeout=PATIENCE) as client:
         yield client
 
 
@@ -254,7 +254,7 @@ def test_huge_bodies_pass(faulty: Proxy, rules: Path, said: Callable[[], list[st
         rule = f'  - {{name: house, hosts: ["{place}"], paths: [/v1/chat], wire: openai-chat}}\n'
         rules.write_text(RULES + rule)
         until(lambda: any("rules reloaded" in line for line in said()))
-        with httpx.Client(proxy=faulty.url, trust_env=False, timeout=60) as client:
+        with httpx.Client(proxy=faulty.url, trust_env=False, timeout=PATIENCE) as client:
             small = client.post(f"{place}/v1/chat", json=body("Who wrote Hamlet?"))
             assert small.headers["cache-status"].startswith("askonce; fwd=miss")
             for path in ("/v1/chat", "/v1/files"):
@@ -273,7 +273,7 @@ def start(listen: str, folder: Path, rules: Path) -> subprocess.CompletedProcess
     command = [sys.executable, "-m", "askonce", "serve", "--listen", listen, "--rules", str(rules)]
     command += ["--data", str(folder / "data"), "--certs", str(folder / "certs")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ASKONCE_")}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_a_start_that_cannot_be_says_why_in_one_line(faulty: Proxy, rules: Path, tmp_path: Path) -> None:

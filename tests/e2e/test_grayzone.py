@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,9 @@ verifier: {{url: "{_provider.url}/v1", model: verdicts, key: sk-operator, above:
 def app(verified: Proxy, provider: Provider, api_key: str) -> Iterator[httpx.Client]:
     trusting = ssl.create_default_context(cafile=str(verified.bundle))
     headers = {"authorization": f"Bearer {api_key}"}
-    with httpx.Client(proxy=verified.url, verify=trusting, trust_env=False, headers=headers, timeout=30) as client:
+    with httpx.Client(
+        proxy=verified.url, verify=trusting, trust_env=False, headers=headers, timeout=PATIENCE
+    ) as client:
         yield client
 
 

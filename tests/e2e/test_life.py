@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import re
+import socket
 import ssl
 import time
 import urllib.parse
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.e2e.conftest import until
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -67,7 +68,7 @@ def trusting(_proxy: Proxy) -> ssl.SSLContext:
 def client(proxy: Proxy, api_key: str, trusting: ssl.SSLContext) -> Iterator[httpx.Client]:
     """An app behind the session's proxy, with a partition of its own."""
     headers = {"authorization": f"Bearer {api_key}"}
-    with httpx.Client(proxy=proxy.url, verify=trusting, headers=headers, trust_env=False, timeout=30) as client:
+    with httpx.Client(proxy=proxy.url, verify=trusting, headers=headers, trust_env=False, timeout=PATIENCE) as client:
         yield client
 
 
@@ -129,23 +130,18 @@ def test_directives_decide_whether_the_provider_is_asked(client: httpx.Client, p
 
 
 def test_a_streamed_miss_arrives_as_the_provider_sends_it(client: httpx.Client, provider: Provider) -> None:
-    pause, words = 0.15, ["The ", "capital ", "is ", "Paris."]
-    provider.script(*((pause, chunk(word)) for word in words), (pause, chunk(None, "stop") + DONE), headers=EVENTS)
-    arrived: list[tuple[float, str]] = []
-    start = time.perf_counter()
-    with client.stream("POST", URL, json=body(FRANCE, stream=True)) as response:
-        headers_after = time.perf_counter() - start
-        for part in response.iter_text():
-            arrived.append((time.perf_counter() - start, part))
-    assert [json.loads(part[6:])["choices"][0]["delta"]["content"] for _, part in arrived[:4]] == words
-    assert headers_after < pause + 0.1
-    for number, (moment, _) in enumerate(arrived, 1):
-        assert number * pause - 0.01 < moment < number * pause + 0.12
-    start = time.perf_counter()
-    hit = client.post(URL, json=body(FRANCE, stream=True))
+    words = ["The ", "capital ", "is ", "Paris."]
+    chunks = [*map(chunk, words), chunk(None, "stop") + DONE]
+    provider.script(*chunks, headers=EVENTS, held=True)
+    with client.stream("POST", URL, json=body(FRANCE, stream=True)) as response:  # the headers, before the first chunk
+        parts = response.iter_text()
+        for sent in chunks:  # each before the next is there
+            provider.release(1)
+            assert next(parts) == sent
+    provider.set(is_held=True)
+    hit = client.post(URL, json=body(FRANCE, stream=True))  # does not play the provider's pauses
     assert is_hit(hit)
     assert said(hit) == "".join(words)
-    assert time.perf_counter() - start < pause  # a hit does not play the provider's pauses
 
 
 def test_twenty_misses_on_one_connection_use_one_upstream_connection(client: httpx.Client, provider: Provider) -> None:
@@ -221,7 +217,7 @@ async def many(proxy: Proxy, trusting: ssl.SSLContext, key: str, count: int, **m
     """The same call from so many clients at once, each with a connection of its own."""
     limits = httpx.Limits(max_connections=count)
     async with httpx.AsyncClient(
-        proxy=proxy.url, verify=trusting, limits=limits, headers={"authorization": f"Bearer {key}"}, timeout=30
+        proxy=proxy.url, verify=trusting, limits=limits, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE
     ) as client:
         return await asyncio.gather(*(client.post(URL, json=body(FRANCE, **more)) for _ in range(count)))
 
@@ -230,8 +226,11 @@ async def many(proxy: Proxy, trusting: ssl.SSLContext, key: str, count: int, **m
 async def test_fifty_identical_calls_at_once_ask_the_provider_once(
     proxy: Proxy, provider: Provider, trusting: ssl.SSLContext, api_key: str, stream: bool
 ) -> None:
-    provider.set(first_token=1.5)  # the time that fifty TLS handshakes take on a busy machine
-    answers = await many(proxy, trusting, api_key, 50, stream=stream)
+    provider.set(is_held=True)
+    asked_at_once = asyncio.ensure_future(many(proxy, trusting, api_key, 50, stream=stream))
+    await asyncio.to_thread(proxy.until_in_flight, 50)
+    provider.release(1)
+    answers = await asked_at_once
     assert {said(answer) for answer in answers} == {PARIS}
     asked = [answer.headers["cache-status"] for answer in answers if not is_hit(answer)]
     assert asked.count("askonce; fwd=miss; collapsed") == (len(asked) - 1 if stream else 0)
@@ -243,11 +242,13 @@ async def test_calls_that_wait_for_an_error_do_not_wait_for_each_other(
     proxy: Proxy, provider: Provider, trusting: ssl.SSLContext, api_key: str
 ) -> None:
     for _ in range(8):
-        provider.script((0.5, '{"error": {"message": "overloaded"}}'), status=529)
-    start = time.perf_counter()
-    answers = await many(proxy, trusting, api_key, 8)
-    assert [answer.status_code for answer in answers] == [529] * 8
-    assert time.perf_counter() - start < 2.5  # the first, then all others together
+        provider.script('{"error": {"message": "overloaded"}}', status=529, held=True)
+    asked = asyncio.ensure_future(many(proxy, trusting, api_key, 8))
+    await asyncio.to_thread(proxy.until_in_flight, 8)
+    provider.release(1)  # the first
+    await asyncio.to_thread(until, lambda: provider.calls() == 8)  # then all others together
+    provider.release(7)
+    assert [answer.status_code for answer in await asked] == [529] * 8
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -255,18 +256,18 @@ async def test_when_the_first_leaves_one_other_takes_over(
     proxy: Proxy, provider: Provider, trusting: ssl.SSLContext, api_key: str, stream: bool
 ) -> None:
     """... where the others cannot just hear the rest: test_collapse.py has those who can."""
-    provider.set(first_token=0.0, per_token=0.15)
+    provider.set(is_held=True)
     async with httpx.AsyncClient(
         proxy=proxy.url, verify=trusting, headers={"authorization": f"Bearer {api_key}"}
     ) as client:
         leader = asyncio.ensure_future(client.post(URL, json=body(FRANCE, stream=stream)))
         await asyncio.to_thread(until, provider.calls)
         followers = asyncio.ensure_future(many(proxy, trusting, api_key, 5, stream=not stream))
-        await asyncio.sleep(0.3)
+        await asyncio.to_thread(proxy.until_in_flight, 6)
         leader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await leader
-    provider.set(per_token=0.0)
+    provider.release(2)
     answers = await followers
     assert {said(answer) for answer in answers} == {PARIS}
     assert provider.calls() == 2
@@ -302,10 +303,15 @@ def test_what_a_call_did_is_found_through_the_management_api(client: httpx.Clien
 # The life of the process
 
 
+def answers(proxy: Proxy) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", proxy.port)) == 0
+
+
 def as_app(proxy: Proxy, key: str) -> httpx.Client:
     context = ssl.create_default_context(cafile=str(proxy.bundle))
     return httpx.Client(
-        proxy=proxy.url, verify=context, headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=30
+        proxy=proxy.url, verify=context, headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=PATIENCE
     )
 
 
@@ -315,18 +321,18 @@ def test_sigterm_lets_a_stream_end_and_what_is_kept_survives_restart_and_kill(
     proxy = start_proxy()
     with as_app(proxy, "sk-drain") as client:
         client.post(URL, json=body("Who wrote Hamlet?"))
-        provider.script(*((0.2, chunk(word)) for word in "abcdef"), chunk(None, "stop") + DONE, headers=EVENTS)
+        provider.script(*map(chunk, "abcdef"), chunk(None, "stop") + DONE, headers=EVENTS, held=True)
+        provider.release(1)
         with client.stream("POST", URL, json=body(FRANCE, stream=True)) as response:
             parts = response.iter_text()
             first = next(parts)
             proxy.process.terminate()
-            time.sleep(0.2)
-            with pytest.raises(httpx.ConnectError):  # nobody new is let in
-                httpx.get(proxy.url + "/health", trust_env=False)
+            until(lambda: not answers(proxy))  # nobody new is let in
+            provider.release(6)
             rest = "".join(parts)
         assert (first + rest).endswith(DONE)
         assert (first + rest).count("data: {") == 7
-    assert proxy.process.wait(10) == 0
+    assert proxy.process.wait(PATIENCE) == 0
 
     proxy.restart()
     with as_app(proxy, "sk-drain") as client:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -45,7 +46,7 @@ def ask(proxy: Proxy, *calls: dict[str, Any] | bytes, key: str = "sk-1", control
     """The responses to calls that are made one after the other."""
     headers = {"authorization": f"Bearer {key}", **({"cache-control": control} if control else {})}
     trusting = ssl.create_default_context(cafile=str(proxy.bundle))
-    with httpx.Client(proxy=proxy.url, verify=trusting, trust_env=False, headers=headers, timeout=30) as client:
+    with httpx.Client(proxy=proxy.url, verify=trusting, trust_env=False, headers=headers, timeout=PATIENCE) as client:
         bodies = [asked if isinstance(asked, bytes) else json.dumps(asked).encode() for asked in calls]
         return [client.post(URL, content=body) for body in bodies]
 
@@ -93,7 +94,7 @@ class Machine:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE,
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -232,6 +233,6 @@ def test_a_cassette_that_cannot_be_played_stops_the_start(text: str | None, expe
         [sys.executable, "-m", "askonce", "serve", *mode, "--listen", "127.0.0.1:0", *folders],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (done.returncode, expected in done.stderr, "Traceback" in done.stderr) == (1, True, False), done.stderr

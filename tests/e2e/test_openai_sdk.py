@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy
@@ -141,7 +142,7 @@ def test_credential_and_prompt_reach_the_provider_unchanged(proxy: Proxy, provid
 
 def presented(proxy: Proxy, host: str, trusting: ssl.SSLContext) -> bytes:
     """The certificate, DER, that a client sees behind the proxy; raises where it does not verify."""
-    tunnel = http.client.HTTPSConnection("127.0.0.1", proxy.port, context=trusting, timeout=10)
+    tunnel = http.client.HTTPSConnection("127.0.0.1", proxy.port, context=trusting, timeout=PATIENCE)
     tunnel.set_tunnel(host, 443)
     tunnel.connect()
     with contextlib.closing(tunnel):

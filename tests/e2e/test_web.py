@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -9,13 +10,13 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -33,7 +34,7 @@ def body(question: str) -> dict[str, Any]:
 def app(url: str, bundle: Path) -> httpx.Client:
     context = ssl.create_default_context(cafile=str(bundle))
     headers = {"authorization": "Bearer sk-test"}
-    return httpx.Client(proxy=url, verify=context, headers=headers, trust_env=False, timeout=30)
+    return httpx.Client(proxy=url, verify=context, headers=headers, trust_env=False, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -115,16 +116,14 @@ def test_the_addon_is_a_script_of_mitmdump(proxy: Proxy, provider: Provider, tmp
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if httpx.get(f"{url}/health/ready", trust_env=False).is_success:
-                    break
-            except httpx.TransportError:
-                pass
+
+        def is_ready() -> bool:
             assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+            with contextlib.suppress(httpx.TransportError):
+                return httpx.get(f"{url}/health/ready", trust_env=False, timeout=PATIENCE).is_success
+            return False
+
+        until(is_ready)
         with app(url, proxy.bundle) as client:
             for _ in range(2):
                 answer = client.post(URL, json=body(FRANCE))
@@ -132,5 +131,5 @@ def test_the_addon_is_a_script_of_mitmdump(proxy: Proxy, provider: Provider, tmp
         assert provider.calls() == 1
     finally:
         process.terminate()
-        code = process.wait(30)
+        code = process.wait(PATIENCE)
     assert (code, "rror" in log.read_text()) == (0, False), log.read_text()

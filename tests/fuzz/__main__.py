@@ -18,11 +18,10 @@ from collections import Counter
 from pathlib import Path
 
 from tests.fuzz.world import world
+from tests.waiting import PATIENCE
 
 ROUND = 2000
 """Cases that share a cache."""
-PATIENCE = 20.0
-"""Seconds; a case that takes longer hangs."""
 
 
 async def run(cases: int, seed: int, first: int = 0, failures: int = 10) -> tuple[Counter[str], int]:

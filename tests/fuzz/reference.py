@@ -74,6 +74,8 @@ def meant(sent: Sent) -> Any:
             value[name] = [
                 turn | {"content": _content(turn["content"])} if _has_content(turn) else turn for turn in turns
             ]
+    if sent.wire == "anthropic-messages":
+        value = _unmarked(value)
     if sent.wire == "openai-embeddings":
         asked = value.get("input")
         if isinstance(asked, list) and len(asked) == 1 and isinstance(asked[0], str | list):
@@ -91,6 +93,41 @@ def _content(content: Any) -> Any:
         case [{"type": "text" | "input_text", "text": str(text), **more}] if not more:
             return text
     return content
+
+
+def _unmarked(body: dict[str, Any]) -> dict[str, Any]:
+    """A request to Anthropic without its cache marks, which may have any form: they say how the provider is to keep the
+    prompt, not what is asked. One text and nothing more is its text, also in `system` and in a tool's result."""
+    value = {name: _blocks(item) if name == "system" else item for name, item in body.items() if name != _MARK}
+    for name in ("messages", "tools"):
+        if isinstance(items := value.get(name), list):
+            value[name] = [_without_mark(item) if name == "tools" else _message(item) for item in items]
+    if not value.get("system", True):
+        del value["system"]  # an empty one is none
+    return value
+
+
+_MARK = "cache_control"
+
+
+def _message(turn: Any) -> Any:
+    return turn | {"content": _blocks(turn["content"])} if _has_content(turn) else turn
+
+
+def _blocks(content: Any) -> Any:
+    if not isinstance(content, list):
+        return content
+    found = [_without_mark(block) for block in content]
+    for block in found:
+        holder = block.get("source") if isinstance(block, dict) else None
+        for holding in (block, holder):
+            if _has_content(holding):
+                holding["content"] = _blocks(holding["content"])
+    return _content(found)
+
+
+def _without_mark(value: Any) -> Any:
+    return {name: item for name, item in value.items() if name != _MARK} if isinstance(value, dict) else value
 
 
 def _gemini(value: Any, name: str = "") -> Any:

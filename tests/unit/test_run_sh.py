@@ -2,14 +2,14 @@
 
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.waiting import PATIENCE, until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -117,7 +117,7 @@ class Checkout:
 
     def run(self, *args: str, code: int = 0, **options: object) -> "subprocess.CompletedProcess[str]":
         process = self.start(*args, **options)  # type: ignore[arg-type]
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, (out, err)
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
@@ -173,12 +173,14 @@ def test_the_next_run_starts_nothing_but_askonce(ready: Checkout) -> None:
 
 
 def test_a_second_start_adds_less_than_a_fifth_of_a_second(ready: Checkout) -> None:
+    """Of a processor's time: others may have it for as long as they like."""
     ready.run()
 
     def seconds() -> float:
-        begin = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         ready.run()
-        return time.perf_counter() - begin
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(seconds() for _ in range(5)) < 0.2
 
@@ -229,9 +231,9 @@ def test_an_interrupted_set_up_is_mended(ready: Checkout) -> None:
 
 def test_a_stopped_set_up_leaves_no_lock(ready: Checkout) -> None:
     process = ready.start(PIP_TIME="1")
-    wait_for(lambda: "uv pip" in ready.log_file.read_text())
+    until(lambda: "uv pip" in ready.log_file.read_text())
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert not os.path.lexists(ready.root / ".venv.lock")
     assert ready.run().stdout.startswith("askonce serve")
@@ -239,7 +241,7 @@ def test_a_stopped_set_up_leaves_no_lock(ready: Checkout) -> None:
 
 def test_two_first_runs_set_up_once(ready: Checkout) -> None:
     started = [ready.start("stats", PIP_TIME="0.3") for _ in range(3)]
-    said = [process.communicate(timeout=30) for process in started]
+    said = [process.communicate(timeout=PATIENCE) for process in started]
     assert [process.returncode for process in started] == [0, 0, 0]
     assert all(out.startswith("askonce stats") for out, _ in said)
     assert sum(line.startswith("uv venv") for line in ready.log()) == 1
@@ -352,10 +354,3 @@ def test_ci_runs_the_command_of_the_readme() -> None:
     commands = [line for line in lines if line and not line.startswith("#")]
     assert commands == ['exec "$(dirname "${BASH_SOURCE[0]}")/../run.sh" test']
     assert "./run.sh test" in (REPOSITORY / "README.md").read_text()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

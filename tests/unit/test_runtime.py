@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.waiting import until_so
 from threadpoolctl import threadpool_info
 
 from askonce import trust
@@ -45,12 +46,6 @@ async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 def hosts(runtime: Runtime) -> tuple[str, ...]:
     return runtime.rules.host_names()
-
-
-async def eventually(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110  # nobody tells
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -200,12 +195,12 @@ async def test_what_a_reload_cannot_change_is_said(
 async def test_a_changed_file_is_taken_up(runtime: Runtime, settings: Settings, watched: list[str]) -> None:
     await asyncio.sleep(0.1)  # until it is watched
     settings.rules.write_text(rules("api.groq.com"))
-    await eventually(lambda: "api.groq.com" in hosts(runtime))
+    await until_so(lambda: "api.groq.com" in hosts(runtime))
     # As editors do it: a new file in place of the old.
     new = settings.rules.with_name("rules.yaml.new")
     new.write_text(rules("api.x.ai"))
     new.replace(settings.rules)
-    await eventually(lambda: "api.x.ai" in hosts(runtime))
+    await until_so(lambda: "api.x.ai" in hosts(runtime))
 
 
 async def test_a_broken_file_does_not_end_the_watch(runtime: Runtime, settings: Settings, watched: list[str]) -> None:
@@ -213,10 +208,10 @@ async def test_a_broken_file_does_not_end_the_watch(runtime: Runtime, settings: 
     for text in ("{", rules("a" * 64 + ".example.com")):
         seen = watched.count("refused")
         settings.rules.write_text(text)
-        await eventually(lambda seen=seen: watched.count("refused") > seen)  # type: ignore[misc]
+        await until_so(lambda seen=seen: watched.count("refused") > seen)  # type: ignore[misc]
     assert "api.openai.com" in hosts(runtime)
     settings.rules.write_text(rules("api.groq.com"))
-    await eventually(lambda: "api.groq.com" in hosts(runtime))
+    await until_so(lambda: "api.groq.com" in hosts(runtime))
 
 
 async def test_other_files_beside_it_are_none_of_its_business(settings: Settings, watched: list[str]) -> None:
@@ -244,5 +239,5 @@ async def test_a_link_to_another_folder_is_followed(tmp_path: Path) -> None:
     await asyncio.sleep(0.1)
     (tmp_path / "..new").symlink_to("2")
     (tmp_path / "..new").replace(tmp_path / "..data")
-    await eventually(lambda: "api.groq.com" in hosts(runtime))
+    await until_so(lambda: "api.groq.com" in hosts(runtime))
     await runtime.close()

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from tests.waiting import PATIENCE
 
 from askonce.workers import Workers
 
@@ -11,7 +12,7 @@ from askonce.workers import Workers
 async def test_results_and_errors_come_back_and_the_loop_goes_on() -> None:
     workers = Workers(2, "test")
     started = threading.Event()
-    slow = asyncio.ensure_future(workers.run(lambda: started.wait(10)))
+    slow = asyncio.ensure_future(workers.run(lambda: started.wait(PATIENCE)))
     assert await workers.run(threading.current_thread) is not threading.current_thread()
     with pytest.raises(ZeroDivisionError):
         await workers.run(lambda: 1 / 0)
@@ -29,7 +30,7 @@ async def test_many_jobs_keep_their_results() -> None:
 async def test_whoever_stops_waiting_disturbs_nobody() -> None:
     workers = Workers(1, "test")
     gate = threading.Event()
-    gone = asyncio.ensure_future(workers.run(lambda: gate.wait(10)))
+    gone = asyncio.ensure_future(workers.run(lambda: gate.wait(PATIENCE)))
     await asyncio.sleep(0)
     gone.cancel()
     gate.set()
@@ -53,7 +54,7 @@ def test_a_closed_loop_is_no_error() -> None:
     gate = threading.Event()
 
     async def leave() -> None:
-        left = asyncio.ensure_future(workers.run(lambda: gate.wait(10)))
+        left = asyncio.ensure_future(workers.run(lambda: gate.wait(PATIENCE)))
         await asyncio.sleep(0)
         assert not left.done()
 

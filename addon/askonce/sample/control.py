@@ -3,6 +3,7 @@
 One rule: nothing here changes an answer unless a test asked for it, and `reset` takes all of that back.
 """
 
+import asyncio
 import base64
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
@@ -21,14 +22,16 @@ PREFIX = "/__sample/"
 """Paths below it are the control API: the only ones that are neither counted nor scripted."""
 
 _KEPT_REQUESTS = 200
+_MANY = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast the model is, in seconds."""
+    """How fast the model is, in seconds; or that it holds each answer until it is let go."""
 
     first_token: float = 0.0
     per_token: float = 0.0
+    is_held: bool = False
 
 
 @dataclass(slots=True)
@@ -49,6 +52,8 @@ class Control:
     """Calls whose caller went away before the answer was whole."""
     paths: Counter[str] = field(default_factory=Counter)
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_KEPT_REQUESTS))
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    """What held chunks wait for, in the order in which they came to it."""
     _own: set[Address] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -100,12 +105,17 @@ class Control:
                 case "POST", "settings":
                     self.set(**orjson.loads(body))
                     return JSONResponse({})
+                case "POST", "release":
+                    self.release(orjson.loads(body)["chunks"])
+                    return JSONResponse({})
                 case "POST", "reset":
                     self.reset()
                     return JSONResponse({})
         except (KeyError, TypeError, ValueError) as error:
             return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
-        return JSONResponse({"error": f"expected GET {PREFIX}stats or POST {PREFIX}script, settings or reset"}, 404)
+        return JSONResponse(
+            {"error": f"expected GET {PREFIX}stats or POST {PREFIX}script, settings, release or reset"}, 404
+        )
 
     def stats(self) -> dict[str, Any]:
         """The counters, and the last calls, oldest first."""
@@ -120,9 +130,13 @@ class Control:
         }
 
     def set(
-        self, first_token: float | None = None, per_token: float | None = None, content_encoding: str | None = None
+        self,
+        first_token: float | None = None,
+        per_token: float | None = None,
+        content_encoding: str | None = None,
+        is_held: bool | None = None,
     ) -> None:
-        """Change the pace (seconds) or how answers are encoded, until `reset`."""
+        """Change the pace (seconds), how answers are encoded, or whether they wait for `release`, until `reset`."""
         if content_encoding is not None:
             encoder(content_encoding)  # refuses an unknown one
             self.content_encoding = content_encoding
@@ -130,10 +144,19 @@ class Control:
             self.pace = replace(self.pace, first_token=first_token)
         if per_token is not None:
             self.pace = replace(self.pace, per_token=per_token)
+        if is_held is not None:
+            self.pace = replace(self.pace, is_held=is_held)
+
+    def release(self, chunks: int) -> None:
+        """Let so many held chunks go, those that wait and those that will."""
+        for _ in range(chunks):
+            self.gate.release()
 
     def reset(self) -> None:
         """Forget every call, script and setting."""
         self.scripts.clear()
+        self.release(_MANY)  # nobody waits for what was forgotten
+        self.gate = asyncio.Semaphore(0)
         self.calls = self.connections = self.left = 0
         self.paths.clear()
         self.requests.clear()
@@ -146,7 +169,7 @@ class Control:
 
 
 def _script(asked: dict[str, Any]) -> Script:
-    """A script from its JSON: `chunks` are strings, or {"data" | "base64", "delay"}; the rest as in `Script`."""
+    """A script from its JSON: `chunks` are strings or {"data" | "base64", "delay", "held"}; the rest is `Script`'s."""
     encoder(asked.get("content_encoding") or "")
     headers = asked.get("headers", {"content-type": "application/json"})
     pairs = headers.items() if isinstance(headers, dict) else headers
@@ -163,4 +186,4 @@ def _chunk(asked: str | dict[str, Any]) -> Chunk:
     if isinstance(asked, str):
         return Chunk(asked.encode())
     data = base64.b64decode(asked["base64"]) if "base64" in asked else asked["data"].encode()
-    return Chunk(data, asked.get("delay", 0.0))
+    return Chunk(data, asked.get("delay", 0.0), bool(asked.get("held")))

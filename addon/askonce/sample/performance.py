@@ -5,7 +5,7 @@ One rule: the script is followed to the letter, on HTTP/1.1 and HTTP/2 alike, an
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import brotli
@@ -23,10 +23,11 @@ _LEAVE_TIME = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes that are sent together, after a delay in seconds."""
+    """Bytes that are sent together, after a delay in seconds, or once a test lets them go."""
 
     data: bytes
     delay: float = 0.0
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Perform:
     """Closes the connection of a client."""
     left: Callable[[], None]
     """Called when the caller goes away before the end."""
+    released: Callable[[], Awaitable[object]]
+    """Returns once a held chunk may go."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response; stop as soon as the caller is gone."""
@@ -77,6 +80,8 @@ class Perform:
         for chunk in script.chunks:
             if chunk.delay:
                 await asyncio.sleep(chunk.delay)
+            if chunk.is_held:
+                await self.released()
             await send({"type": "http.response.body", "body": encode(chunk.data), "more_body": True})
         if script.abort:
             await asyncio.sleep(_LEAVE_TIME)

@@ -7,6 +7,7 @@ import gzip
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import brotli
 import orjson
@@ -65,7 +66,7 @@ def application(control: Control, cut: Callable[[Address], None]) -> Starlette:
         body = await request.body()
         control.called(request, body)
         script = control.scripts.popleft() if control.scripts else _answer(request, body, control)
-        return Perform(script, cut, control.caller_left)
+        return Perform(script, cut, control.caller_left, control.gate.acquire)
 
     async def responses(socket: WebSocket) -> None:
         control.connected(socket)
@@ -113,13 +114,21 @@ def _paced(form: Format, ask: Ask, control: Control) -> Script:
     pieces = list(form.events(ask, whole))
     if not form.streamed(ask):  # the whole answer takes as long as its stream would
         pause = pace.first_token + pace.per_token * len(pieces)
-        return _json(whole, headers=dict(form.headers()), delay=pause, content_encoding=control.content_encoding)
+        script = _json(whole, headers=dict(form.headers()), delay=pause, content_encoding=control.content_encoding)
+        return _held(script) if pace.is_held else script
     headers = dict(form.headers()) | {"content-type": form.stream_type(ask), "cache-control": "no-cache"}
-    return Script(
+    script = Script(
         headers=tuple(headers.items()),
         chunks=tuple(Chunk(piece, pace.per_token if at else pace.first_token) for at, piece in enumerate(pieces)),
         content_encoding=control.content_encoding,
     )
+    return _held(script) if pace.is_held else script
+
+
+def _held(script: Script) -> Script:
+    """With its first chunk held."""
+    first, *others = script.chunks
+    return replace(script, chunks=(replace(first, is_held=True), *others))
 
 
 def _trouble(form: Format, trouble: Trouble, model: str = "") -> Script:

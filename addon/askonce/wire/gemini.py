@@ -187,7 +187,9 @@ def _content(value: Any, where: str) -> JsonObject:
     if not isinstance(value, dict):
         raise Unreadable(f"{where}: expected an object")
     content: JsonObject = _camel(value)
-    role = content.get("role") or "user"
+    role = content.get("role")
+    if role in (None, ""):  # what protocol buffers write for none; false and 0 are not that
+        role = "user"
     if not isinstance(role, str):
         raise Unreadable(f"{where}.role: expected a string")
     content["role"] = role

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.waiting import PATIENCE
 
 from askonce.cache import Cache, Candidate, Entry, Filter, Judgement, Limits, Policy, StoreError, Vector
 from askonce.cache.index import indexes as indexes_module
@@ -299,7 +300,7 @@ async def test_an_entry_deleted_while_it_is_looked_up_is_not_served(bench: Any) 
     class Slow:
         def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
             judging.set()
-            assert go.wait(10)
+            assert go.wait(PATIENCE)
             return [Judgement(1.0)] * len(candidates)
 
     bench.judge = Slow()

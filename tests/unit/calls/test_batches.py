@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.waiting import Followed
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache
@@ -235,12 +236,12 @@ async def test_the_size_limit_is_for_each_input(bench: Bench) -> None:
     assert await bench.cache.count() == 3
 
 
-async def test_the_same_batch_at_once_is_asked_once(bench: Bench) -> None:
+async def test_the_same_batch_at_once_is_asked_once(bench: Bench, followed: Followed) -> None:
     await bench.call("a")
     leader, reply = await bench.enter(["a", "bb"])
     assert (leader.leads, reply) == (True, None)
     followers = [asyncio.ensure_future(bench.enter(["a", "bb"])) for _ in range(5)]
-    await asyncio.sleep(0.05)
+    await followed(5)
     assert not any(follower.done() for follower in followers)
     await bench.answer(leader)
     for _, hit in await asyncio.gather(*followers):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.calls.verdicts import Endpoint, serving
+from tests.waiting import PATIENCE
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Candidate, Entry, Identity, Judgement, Lookup, Policy, Vector, load_embedder
@@ -30,7 +31,7 @@ class Unsure:
 class World:
     def __init__(self, cache: Cache, judge: Unsure, endpoint: Endpoint, verifier: Verifier) -> None:
         self.cache, self.judge, self.endpoint = cache, judge, endpoint
-        self.spec: VerifierSpec | None = VerifierSpec(url=endpoint.url, model="small", timeout=5.0)
+        self.spec: VerifierSpec | None = VerifierSpec(url=endpoint.url, model="small", timeout=PATIENCE)
         self.now = time.time()
         self.zone = GrayZone(cache, verifier, lambda: self.spec, lambda: self.now)
 
@@ -90,7 +91,7 @@ async def test_anything_but_a_yes_is_a_miss(world: World, trouble: str) -> None:
     elif trouble == "broken":
         world.endpoint.status = 500
     else:
-        world.endpoint.delay, world.spec = 0.5, world.spec.model_copy(update={"timeout": 0.1})
+        world.endpoint.is_silent, world.spec = True, world.spec.model_copy(update={"timeout": 0.1})
     found = await world.ask()
     assert (found.outcome, found.entry, found.reason) == ("miss", None, "probability 0.70 < 0.98")
     assert world.cache.stats()["misses"] == 1

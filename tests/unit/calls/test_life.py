@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import PATIENCE, Followed
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Embedder, load_embedder
@@ -430,24 +431,24 @@ async def test_a_fault_of_the_cache_is_a_miss(bench: Bench, caplog: pytest.LogCa
 # Calls side by side
 
 
-async def test_identical_calls_wait_for_the_first(bench: Bench) -> None:
+async def test_identical_calls_wait_for_the_first(bench: Bench, followed: Followed) -> None:
     leader, reply = await bench.enter()
     assert (leader.leads, reply) == (True, None)
     followers = [asyncio.ensure_future(bench.enter()) for _ in range(5)]
-    await asyncio.sleep(0.05)
+    await followed(5)
     assert not any(follower.done() for follower in followers)
     await bench.answer(leader)
     assert None not in [reply for _, reply in await asyncio.gather(*followers)]
     assert bench.asked == 1
 
 
-async def test_when_the_first_leaves_one_of_the_others_leads(bench: Bench) -> None:
+async def test_when_the_first_leaves_one_of_the_others_leads(bench: Bench, followed: Followed) -> None:
     leader, _ = await bench.enter()
     followers = [asyncio.ensure_future(bench.enter()) for _ in range(3)]
-    await asyncio.sleep(0.05)
+    await followed(3)
     bench.life.land(leader, "failed")
     bench.life.account(leader)
-    done, waiting = await asyncio.wait(followers, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+    done, waiting = await asyncio.wait(followers, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
     assert (len(done), len(waiting)) == (1, 2)
     next_leader, reply = done.pop().result()
     assert (next_leader.leads, reply) == (True, None)
@@ -455,18 +456,18 @@ async def test_when_the_first_leaves_one_of_the_others_leads(bench: Bench) -> No
     assert None not in [reply for _, reply in await asyncio.gather(*waiting)]
 
 
-async def test_when_there_is_nothing_to_wait_for_all_go_on(bench: Bench) -> None:
+async def test_when_there_is_nothing_to_wait_for_all_go_on(bench: Bench, followed: Followed) -> None:
     leader, _ = await bench.enter()
     followers = [asyncio.ensure_future(bench.enter()) for _ in range(3)]
-    await asyncio.sleep(0.05)
+    await followed(3)
     await bench.answer(leader, b"overloaded", status=529)
-    assert [reply for _, reply in await asyncio.wait_for(asyncio.gather(*followers), 5)] == [None] * 3
+    assert [reply for _, reply in await asyncio.wait_for(asyncio.gather(*followers), PATIENCE)] == [None] * 3
 
 
 async def test_nobody_waits_for_a_call_that_is_not_kept(bench: Bench) -> None:
     await bench.enter()
     for control in ("no-store", "no-cache", "only-if-cached"):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             exchange, _ = await bench.enter(headers={"cache-control": control})
             assert not exchange.leads
 

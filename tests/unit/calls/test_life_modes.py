@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.waiting import until_so
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.cache import Cache, Embedder, load_embedder
@@ -260,7 +261,7 @@ async def test_a_reworded_question_is_refreshed_as_it_was_asked(bench: Bench) ->
     bench.now += 90
     stale = await bench.call(request(REWORDED))
     assert header(stale, "cache-status") == "askonce; hit; ttl=-30; detail=stale"
-    await asyncio.sleep(0.05)
+    await until_so(lambda: bench.refreshed)
     assert bench.refreshed == [request(REWORDED)]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.unit.calls.verdicts import Endpoint, serving
+from tests.waiting import PATIENCE, until_so
 
 from askonce.accounting import Accounting
 from askonce.calls.verifier import Asking, Verifier
@@ -36,7 +37,7 @@ async def verifier(accounting: Accounting, endpoint: Endpoint) -> Any:
 
 
 def asking(endpoint: Endpoint, **more: Any) -> Asking:
-    return Asking(**({"url": endpoint.url, "model": "small", "key": "sk-1", "timeout": 5.0} | more))
+    return Asking(**({"url": endpoint.url, "model": "small", "key": "sk-1", "timeout": PATIENCE} | more))
 
 
 async def test_a_yes_is_asked_for_once_whichever_came_first(verifier: Verifier, endpoint: Endpoint) -> None:
@@ -80,9 +81,9 @@ async def test_a_failure_is_a_no_that_is_not_remembered_and_logs_no_text(
 ) -> None:
     endpoint.status = 401
     assert not await verifier.same(ONE, OTHER, asking(endpoint))
-    endpoint.status, endpoint.delay = 200, 1.0
+    endpoint.status, endpoint.is_silent = 200, True
     assert not await verifier.same(ONE, OTHER, asking(endpoint, timeout=0.1))
-    endpoint.delay = 0
+    endpoint.is_silent = False
     assert await verifier.same(ONE, OTHER, asking(endpoint))
     assert accounting.faults() == {"gray zone verifier": 2}
     assert "small: AuthenticationError 401" in caplog.text
@@ -90,23 +91,30 @@ async def test_a_failure_is_a_no_that_is_not_remembered_and_logs_no_text(
 
 
 async def test_those_who_ask_the_same_at_once_ask_once(verifier: Verifier, endpoint: Endpoint) -> None:
-    endpoint.delay = 0.1
-    assert await asyncio.gather(*(verifier.same(ONE, OTHER, asking(endpoint)) for _ in range(5))) == [True] * 5
+    endpoint.is_silent = True
+    asked = asyncio.gather(*(verifier.same(ONE, OTHER, asking(endpoint)) for _ in range(5)))
+    await until_so(lambda: endpoint.asked)
+    endpoint.go.set()
+    assert await asked == [True] * 5
     assert len(endpoint.asked) == 1
 
 
 async def test_who_stops_waiting_disturbs_nobody(verifier: Verifier, endpoint: Endpoint) -> None:
-    endpoint.delay = 0.1
+    endpoint.is_silent = True
     first = asyncio.ensure_future(verifier.same(ONE, OTHER, asking(endpoint)))
     second = asyncio.ensure_future(verifier.same(ONE, OTHER, asking(endpoint)))
-    await asyncio.sleep(0.02)
+    await until_so(lambda: endpoint.asked)
     first.cancel()
+    endpoint.go.set()
     assert await second
 
 
 async def test_a_burst_asks_for_a_few_only(verifier: Verifier, endpoint: Endpoint) -> None:
-    endpoint.delay = 0.1
-    found = await asyncio.gather(*(verifier.same(ONE, f"{OTHER} {n}", asking(endpoint)) for n in range(20)))
+    endpoint.is_silent = True
+    asked = asyncio.gather(*(verifier.same(ONE, f"{OTHER} {n}", asking(endpoint)) for n in range(20)))
+    await until_so(lambda: len(endpoint.asked) == 8)
+    endpoint.go.set()
+    found = await asked
     assert sum(found) == len(endpoint.asked) == 8
 
 

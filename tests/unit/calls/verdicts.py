@@ -1,12 +1,14 @@
 """An endpoint of chat completions that says what a test tells it to, for verifiers."""
 
+import contextlib
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
+
+from tests.waiting import PATIENCE
 
 __all__ = ["Endpoint", "serving"]
 
@@ -16,12 +18,14 @@ class Endpoint(ThreadingHTTPServer):
 
     said: Any = "YES"
     status = 200
-    delay = 0.0
+    is_silent = False
+    """Whether it keeps what it has to say until `go`."""
     error = "no"
     """What it says where `status` is another."""
 
     def __init__(self) -> None:
         self.asked = list[dict[str, Any]]()
+        self.go = Event()
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -37,7 +41,8 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(endpoint, Endpoint)
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         endpoint.asked.append(body | {"key": self.headers["authorization"], "path": self.path})
-        time.sleep(endpoint.delay)
+        if endpoint.is_silent:
+            endpoint.go.wait(PATIENCE)
         message = {"role": "assistant", "content": endpoint.said}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         answer = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
@@ -46,7 +51,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        with contextlib.suppress(OSError):  # who asked did not wait
+            self.wfile.write(data)
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -56,4 +62,5 @@ def serving() -> Iterator[Endpoint]:
     with Endpoint() as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         yield server
+        server.go.set()
         server.shutdown()

@@ -12,6 +12,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from tests.waiting import PATIENCE
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.api import create_app
@@ -127,4 +128,4 @@ def _served(folder: Path, token: str | None) -> Iterator[str]:
         served = portal.start_task_soon(run, stop)
         yield f"127.0.0.1:{port}"
         portal.call(stop.set)
-        served.result(10)
+        served.result(PATIENCE)

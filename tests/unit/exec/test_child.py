@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.waiting import PATIENCE
 
 from askonce.exec.child import CommandError, environment, find_command, run
 from askonce.trust import Trust, ensure_ca
@@ -167,7 +168,7 @@ def test_signals_reach_the_command(name: str) -> None:
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(number)
         assert process.stdout.readline() == f"got {name}\n"
-        assert process.wait(10) == 40 + number
+        assert process.wait(PATIENCE) == 40 + number
 
 
 def test_ctrl_c_on_a_terminal_arrives_once() -> None:
@@ -271,7 +272,7 @@ def behind(proxy: Proxy, trust: Trust, *command: str, **variables: str) -> str:
     """What a command prints behind the proxy, in an environment with nothing else in it."""
     base = {"PATH": os.environ["PATH"], **variables}
     env = base | environment(proxy.url, trust.bundle, trust.ca_cert, base, truststore=trust.truststore)
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -333,7 +334,7 @@ def test_node_reports_a_proxy_that_is_gone(trust: Trust) -> None:
     base = {"PATH": os.environ["PATH"]}
     env = base | environment("http://127.0.0.1:1", trust.bundle, trust.ca_cert, base)
     code = "fetch('https://api.openai.com/a').catch((e) => console.log(e.cause.code))"
-    done = subprocess.run(["node", "-e", code], env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["node", "-e", code], env=env, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.stdout, done.stderr) == ("ECONNREFUSED\n", "")
 
 

@@ -1,6 +1,5 @@
 """The addon in mitmproxy's own test context: real hooks, a real cache, no sockets."""
 
-import asyncio
 import contextlib
 import json
 import uuid
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.waiting import until_so
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # mitmproxy, ldap3 and wordllama's requests find fault with their libraries
@@ -77,9 +77,7 @@ class Bench:
 
     async def until(self, calls: int) -> None:
         """Wait until so many calls are over."""
-        async with asyncio.timeout(5):
-            while self.calls < calls:  # noqa: ASYNC110  # nobody tells
-                await asyncio.sleep(0.005)
+        await until_so(lambda: self.calls >= calls)
 
     async def enter(self, flow: http.HTTPFlow) -> http.HTTPFlow:
         """The request arrives."""

@@ -18,6 +18,7 @@ from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.flow import Error
 from mitmproxy.test import taddons, tflow, tutils
+from tests.waiting import PATIENCE, Followed
 
 from askonce.proxy.addon import Askonce
 from askonce.rules import ConfigError
@@ -138,7 +139,7 @@ async def test_an_aborted_answer_is_not_kept(bench: "Bench") -> None:
     bench.askonce.responseheaders(asked)
     asked.error = Error("peer closed connection")
     bench.askonce.error(asked)
-    await asyncio.sleep(0.02)
+    await bench.until(1)
     assert (await bench.enter(bench.flow())).response is None
 
 
@@ -158,27 +159,29 @@ async def test_a_client_that_hangs_up_at_the_end_mark_loses_nothing(
 
 
 @pytest.mark.parametrize("message", ["Client disconnected.", "stream reset by client (CANCEL)"])
-async def test_when_the_client_of_the_first_leaves_one_other_goes_on(bench: "Bench", message: str) -> None:
+async def test_when_the_client_of_the_first_leaves_one_other_goes_on(
+    bench: "Bench", message: str, followed: Followed
+) -> None:
     first = await bench.enter(bench.flow())
     others = [asyncio.ensure_future(bench.enter(bench.flow())) for _ in range(2)]
-    await asyncio.sleep(0.02)
+    await followed(2)
     first.error = Error(message)
     if "client (" not in message:
         first.client_conn.state = connection.ConnectionState.CLOSED
     bench.askonce.error(first)
-    done, waiting = await asyncio.wait(others, timeout=0.2)
+    done, waiting = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
     assert (len(done), len(waiting)) == (1, 1)
     bench.answer(done.pop().result(), json.dumps({**PARIS}).encode())
     assert (await waiting.pop()).response
 
 
-async def test_when_the_provider_fails_the_first_all_others_go_on(bench: "Bench") -> None:
+async def test_when_the_provider_fails_the_first_all_others_go_on(bench: "Bench", followed: Followed) -> None:
     first = await bench.enter(bench.flow())
     others = [asyncio.ensure_future(bench.enter(bench.flow())) for _ in range(3)]
-    await asyncio.sleep(0.02)
+    await followed(3)
     first.error = Error("Connect call failed")
     bench.askonce.error(first)
-    assert [one.response for one in await asyncio.wait_for(asyncio.gather(*others), 2)] == [None] * 3
+    assert [one.response for one in await asyncio.wait_for(asyncio.gather(*others), PATIENCE)] == [None] * 3
 
 
 PARIS = {
@@ -477,7 +480,7 @@ async def test_a_stop_waits_for_calls_that_are_under_way_and_keeps_their_answers
     assert own_bench.askonce.runtime.not_ready == "stopping"
     assert ctx.options.server is False
     own_bench.answer(asked, json.dumps(PARIS).encode())
-    await asyncio.wait_for(done, 5)
+    await asyncio.wait_for(done, PATIENCE)
     assert own_bench.counted == {"calls": 1, "stored": 1}
     own_bench.askonce.error(asked)  # mitmproxy closes its connections after this; a hook that comes then is harmless
 

@@ -18,19 +18,13 @@ import httpx
 import pytest
 import trustme
 import zstandard
+from tests.waiting import PATIENCE, until
 
 from askonce.sample import MODEL_PACE, Pace, SampleProvider
 from askonce.sample import app as sample_app
 
 CHAT = "/v1/chat/completions"
 FRANCE = {"model": "m", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < end, "it never came to hold"
-        time.sleep(0.002)
 
 
 @pytest.fixture
@@ -57,7 +51,7 @@ def test_stats_count_calls_and_connections_but_not_the_control_api(http: httpx.C
 
 def test_silent_connection_is_counted(provider: SampleProvider) -> None:
     with socket.create_connection(("127.0.0.1", provider.port)):
-        wait_until(lambda: provider.control.connections == 1)
+        until(lambda: provider.control.connections == 1)
     assert (provider.control.connections, provider.control.calls) == (1, 0)
 
 
@@ -126,17 +120,37 @@ def test_pace(http: httpx.Client, control: httpx.Client) -> None:
     start = time.perf_counter()
     with http.stream("POST", CHAT, json=FRANCE | {"stream": True}) as response:
         times = [time.perf_counter() - start for _ in response.iter_lines()]
-    assert 0.1 <= times[0] < 0.19  # before the other nine pieces are due
+    assert times[0] >= 0.1
     assert times[-1] >= 0.19
     assert plain >= 0.2
     assert MODEL_PACE.first_token == 0.35
+
+
+def test_the_first_piece_does_not_wait_for_the_others(http: httpx.Client, control: httpx.Client) -> None:
+    control.post("settings", json={"per_token": 10 * PATIENCE})
+    with http.stream("POST", CHAT, json=FRANCE | {"stream": True}) as response:
+        assert next(response.iter_lines()).startswith("data: ")
+
+
+def test_a_held_chunk_waits_until_it_is_released(http: httpx.Client, control: httpx.Client) -> None:
+    control.post("script", json={"chunks": [{"data": one, "held": True} for one in ("a", "b")]})
+    control.post("release", json={"chunks": 1})
+    with http.stream("POST", CHAT, json=FRANCE) as response:
+        parts = response.iter_text()
+        assert next(parts) == "a"
+        control.post("release", json={"chunks": 1})
+        assert next(parts) == "b"
+    control.post("settings", json={"is_held": True})
+    control.post("release", json={"chunks": 2})
+    for body in (FRANCE, FRANCE | {"stream": True}):
+        assert "Paris" in http.post(CHAT, json=body).text
 
 
 def test_caller_who_leaves_is_counted(provider: SampleProvider, http: httpx.Client) -> None:
     provider.control.set(first_token=0.0, per_token=5.0)
     with http.stream("POST", CHAT, json=FRANCE | {"stream": True}) as response:
         next(response.iter_raw())
-    wait_until(lambda: provider.control.left == 1)
+    until(lambda: provider.control.left == 1)
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
@@ -180,11 +194,9 @@ async def test_tls_with_http2(certificate: tuple[Path, Path, ssl.SSLContext]) ->
 
 async def test_stop_does_not_wait_for_an_answer_under_way() -> None:
     async with httpx.AsyncClient(trust_env=False, headers={"authorization": "Bearer k"}) as client:
-        async with SampleProvider(pace=Pace(60)) as provider:
+        async with SampleProvider(pace=Pace(10 * PATIENCE)) as provider:
             asked = asyncio.create_task(client.post(provider.url + CHAT, json=FRANCE))
-            await asyncio.to_thread(wait_until, lambda: provider.control.calls == 1)
-            start = time.perf_counter()
-        assert time.perf_counter() - start < 5
+            await asyncio.to_thread(until, lambda: provider.control.calls == 1)
         with pytest.raises(httpx.TransportError):
             await asked
 
@@ -208,7 +220,7 @@ def test_command(certificate: tuple[Path, Path, ssl.SSLContext]) -> None:
         answer = httpx.post(url + CHAT, json=FRANCE, verify=trusting, trust_env=False, headers={"authorization": "k"})
         assert answer.status_code == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_app_asks_plainly_and_streamed(provider: SampleProvider) -> None:

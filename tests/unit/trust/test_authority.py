@@ -17,6 +17,7 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
+from tests.waiting import PATIENCE
 
 from askonce.trust import Trust, TrustError, ca_info, ensure_ca, load_ca, upstream_bundle
 from askonce.trust import authority as trust
@@ -100,7 +101,11 @@ def node_accepts(made: Trust, leaf: Path, name: str) -> bool:
     with tls_server(leaf) as port:
         environment = {"PATH": os.environ["PATH"], "NODE_EXTRA_CA_CERTS": str(made.ca_cert)}
         done = subprocess.run(
-            [node, "-e", NODE_CLIENT, str(port), name], env=environment, capture_output=True, text=True, timeout=30
+            [node, "-e", NODE_CLIENT, str(port), name],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
     assert done.returncode == 0 or "subtree violation" in done.stdout, done
     return done.returncode == 0

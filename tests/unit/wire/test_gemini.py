@@ -207,6 +207,7 @@ def test_the_rule_may_say_where_the_prompt_is() -> None:
         (ONCE, "", b'{"contents":[{"parts":["x"]}]}'),
         (ONCE, "", b'{"contents":[{"parts":[{"text":1}]}]}'),
         (ONCE, "", b'{"contents":[{"role":1,"parts":[{"text":"x"}]}]}'),
+        (ONCE, "", b'{"contents":[{"role":false,"parts":[{"text":"x"}]}]}'),
         (ONCE, "", b'{"generation_config":{},"generationConfig":{},"contents":[{"parts":[{"text":"x"}]}]}'),
     ],
 )

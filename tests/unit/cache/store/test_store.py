@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.waiting import PATIENCE
 
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError, database, writer
 from askonce.call import Answer, Turn, Usage
@@ -304,7 +305,7 @@ def test_hits_and_purging_need_nobody_to_ask(open_store: Open, monkeypatch: pyte
     store.observe(lambda changes: gone.set() if any(change.removed for change in changes) else None)
     store.touch(kept.id)
     store.put(entry(2, partition=b"q" * 16)).result()
-    assert gone.wait(10)
+    assert gone.wait(PATIENCE)
     store.flush().result()
     with sqlite3.connect(store.path) as connection:
         assert connection.execute("SELECT id, hits, last_used FROM usage").fetchall() == [(kept.id, 1, NOW + 60)]
@@ -312,7 +313,7 @@ def test_hits_and_purging_need_nobody_to_ask(open_store: Open, monkeypatch: pyte
 
 
 def hold(gate: threading.Event) -> None:
-    assert gate.wait(10)
+    assert gate.wait(PATIENCE)
 
 
 def test_one_that_cannot_be_written_does_not_fail_the_others(store: Store) -> None:

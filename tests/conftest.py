@@ -1,0 +1,112 @@
+"""What holds for every test: where its chance comes from, and that nothing that it started outlives the run.
+
+`--seed N` (or ASKONCE_TEST_SEED) gives `random` and hypothesis the chance of another run, test by test, in whatever
+order and number they run; the header and the summary of a failed run name it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import secrets
+import signal
+from typing import Any
+
+import pytest
+from tests.processes import Left, adopt_orphans, descendants, kill
+from tests.waiting import PATIENCE, Followed, until, until_so
+
+from askonce.calls.single_flight import Flights
+
+_LEFT = pytest.StashKey[list[str]]()
+GRACE = min(5.0, PATIENCE)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="repeat the chance of another run (ASKONCE_TEST_SEED)")
+
+
+@pytest.hookimpl(tryfirst=True)  # before hypothesis looks for its own seed
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.seed is None:
+        config.option.seed = int(os.environ.get("ASKONCE_TEST_SEED") or secrets.randbelow(2**32))
+    os.environ["ASKONCE_TEST_SEED"] = str(config.option.seed)  # for the processes of pytest-xdist
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(config.option.seed)
+    config.stash[_LEFT] = []
+    adopt_orphans()
+    if not _is_worker(config):
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # fixtures end what they began
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: {config.option.seed}"
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> str:
+    """What this test's chance begins with: of the run and the test, so that each is repeated by itself."""
+    return f"{request.config.option.seed} {request.node.nodeid}"
+
+
+@pytest.fixture(autouse=True)
+def _seeded(seed: str) -> None:
+    random.seed(seed)
+
+
+@pytest.fixture
+def followed(monkeypatch: pytest.MonkeyPatch) -> Followed:
+    """Wait until so many calls wait for another that is the same."""
+    follow, waiting = Flights.follow, list[bytes]()
+
+    async def counted(flights: Flights, key: bytes, *more: Any) -> Any:
+        waiting.append(key)
+        return await follow(flights, key, *more)
+
+    monkeypatch.setattr(Flights, "follow", counted)
+    return lambda count: until_so(lambda: count if len(waiting) >= count else 0)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _is_controller(config: pytest.Config) -> bool:
+    return bool(getattr(config.option, "numprocesses", None)) and not _is_worker(config)
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist's worker sends what it has to say in its own
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that leaves a process behind, and end that process."""
+    config = session.config
+    if not _is_controller(config):
+        config.stash[_LEFT] = [str(left) for left in _left_running()]
+    if _is_worker(config):
+        config.workeroutput["left"] = config.stash[_LEFT]  # type: ignore[attr-defined]
+    if config.stash[_LEFT] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist has ended."""
+    node.config.stash[_LEFT] += getattr(node, "workeroutput", {}).get("left", [])
+
+
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+    if left := config.stash[_LEFT]:
+        terminalreporter.section("left running", red=True)
+        for process in left:
+            terminalreporter.line(process)
+    if exitstatus:
+        terminalreporter.line(f"the same chance again: --seed {config.option.seed}")
+
+
+def _left_running() -> list[Left]:
+    with contextlib.suppress(AssertionError):
+        until(lambda: not descendants(), seconds=GRACE)  # what was told to end may be at its last step
+    left = descendants()
+    kill(left[::-1])
+    return left
