@@ -21,11 +21,13 @@ from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.api import create_app
 from askonce.api_keys import ApiKeys
-from askonce.cache import Cache, Entry, Limits, Shelves, StoreError
+from askonce.cache import Cache, Entry, Shelves, StoreError
+from askonce.cache import Limits as CacheLimits
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
 from askonce.calls.gray_zone import GrayZone, asking
 from askonce.calls.life import Life
+from askonce.calls.limits import Limits
 from askonce.calls.refresh import Refresher
 from askonce.calls.verifier import Verifier
 from askonce.calls.warming import LikeWarmer
@@ -67,6 +69,7 @@ class Runtime:
         self.settings = settings
         config = load(settings.rules)
         self.rules = Rules(config)
+        Limits.in_force = config.limits
         self._token = settings.token or config.manage.token
         self.accounting = Accounting()
         self.faults = Faults(self.accounting.fault)
@@ -77,7 +80,7 @@ class Runtime:
         """The cassette's answers are in the cache; before that the file must not be written."""
         self._folder = self._cassette.open_folder() if self._cassette else None
         data = Path(self._folder.name) if self._folder else settings.data
-        self._limits = Limits(config.cache.max_entries, config.cache.max_bytes)
+        self._limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes)
         self.cache = Cache.open(
             data,
             embedder=config.embedder,
@@ -128,6 +131,8 @@ class Runtime:
         # that core has other work, which a proxy's has (95th percentile at 4,000 vectors).
         threadpool_limits(limits=1, user_api="blas")
         self._workers = Workers(2, "askonce-compute")
+        self.compute = self._workers.run
+        """Runs a function in Askonce's own threads."""
         self._refresher = refresher = Refresher(
             settings.url, settings.certs / "mitmproxy-ca-cert.pem", config.manage.host
         )
@@ -136,7 +141,7 @@ class Runtime:
             cache=self.cache,
             accounting=self.accounting,
             faults=self.faults,
-            compute=self._workers.run,
+            compute=self.compute,
             mode=settings.mode,
             lasting=self._cassette is not None,
             refresh=refresher,
@@ -262,6 +267,7 @@ class Runtime:
             logger.error("the rules stay as they were: %s", error)
             raise ConfigError(str(error)) from error
         self.rules = self.life.rules = rules
+        Limits.in_force = config.limits
         logger.info("rules reloaded from %s: %d upstreams", self.settings.rules, len(config.upstreams))
         return True
 

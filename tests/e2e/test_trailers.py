@@ -175,6 +175,8 @@ def test_a_provider_of_http_1_and_a_client_of_http_2(proxy: tuple[Proxy, int, in
     askonce.settle()
     assert ask_2(askonce, port, "An old provider?")[0]
     assert len(old.requests) == 1
+    head, _, sent = old.requests[0].partition(b"\r\n\r\n")
+    assert (sent, b"content-length" in head.lower()) == (body("An old provider?"), True)  # which HTTP/2 did not say
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from askonce.calls import response_headers
 from askonce.calls.aws_signature import is_signed
 from askonce.calls.batches import Batch
 from askonce.calls.broadcast import Broadcast, Follower
+from askonce.calls.limits import is_intricate
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.reader import Reader
 from askonce.calls.refresh import Refresh, Refreshes
@@ -96,6 +97,14 @@ class Life:
         Whoever begins one accounts for it in the end.
         """
         exchange = self._reader.read(rule, request, terms)
+        self.accounting.begin()
+        return exchange
+
+    async def begin_apart(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
+        """The same in Askonce's own threads, for a body of more than `limits.SMALL`: others need not wait for it."""
+        started = time.perf_counter()
+        exchange = await self._compute(lambda: self._reader.read(rule, request, terms))
+        exchange.started = started
         self.accounting.begin()
         return exchange
 
@@ -369,6 +378,8 @@ class Life:
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
         if not content_type.isascii():
             raise Unstorable("a content type that is no text")
+        if content_type.startswith("application/json") and is_intricate(body, items=False):
+            raise Unstorable("more values than limits.max_values")
         batch = exchange.batch
         asked = batch.asked if batch else exchange.call
         whole = exchange.rule.wire.assemble(body, content_type, asked)

@@ -13,6 +13,7 @@ from askonce.call import Call, Request, Unreadable
 from askonce.calls.aws_signature import is_signed
 from askonce.calls.batches import Batch
 from askonce.calls.directives import Directives, read_directives
+from askonce.calls.limits import is_intricate
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.state import Exchange
 from askonce.faults import Faults
@@ -41,7 +42,8 @@ class Reading:
 
 
 class Reader:
-    """Reads and identifies requests. Belongs to one event loop."""
+    """Reads and identifies requests. Belongs to one event loop; what is longer than `limits.SMALL`, and so not
+    remembered, may be read in any thread."""
 
     def __init__(self, cache: Cache, faults: Faults, *, mode: Mode, lasting: bool) -> None:
         """`lasting`: answers are for everybody."""
@@ -52,10 +54,11 @@ class Reader:
         """Read and identify a call whose body is whole. With terms of its own, `request.raw` is None."""
         started = time.perf_counter()
         place = (rule.name, request.raw)
-        reading = self._readings.get(place) if request.raw is not None else None
+        is_kept = request.raw is not None and len(request.body) <= _READ_AGAIN
+        reading = self._readings.get(place) if is_kept else None
         if reading is None or reading.rule is not rule:
             reading = self._identify(rule, request, terms)
-            if request.raw is not None and len(request.body) <= _READ_AGAIN:
+            if is_kept:
                 if len(self._readings) >= _READINGS:
                     self._readings.clear()
                 self._readings[place] = reading
@@ -78,6 +81,8 @@ class Reader:
             return Reading(rule, directives, bypass=terms.bypass)
         if rule.behaviour.scope == "credential" and not self._lasting and is_signed(request.headers):
             return Reading(rule, directives, bypass="signed")
+        if is_intricate(request.body):
+            return Reading(rule, directives, bypass="large")
         try:
             call = rule.wire.read(request, rule.read)
             host = request.host + _endpoint(call, request)

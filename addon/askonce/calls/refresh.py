@@ -17,6 +17,8 @@ import httpx
 
 from askonce.cache import Identity, Lookup
 from askonce.call import Reply, Request
+from askonce.calls.decoding import decode
+from askonce.calls.limits import Limits
 from askonce.calls.single_flight import Flights
 from askonce.faults import Faults
 from askonce.rules import Rule
@@ -120,9 +122,12 @@ class Refresher:
                 pass
 
     async def reply(self, rule: Rule, request: Request) -> Reply:
-        """Ask once; the provider's response, decoded. Raises httpx.HTTPError or OSError where there was none."""
+        """Ask once; the provider's response, decoded. Raises httpx.HTTPError or OSError where there was none, and
+        ValueError where it does not decode."""
         async with self._response(rule, request) as response:
-            body = await response.aread()
+            # Not aread(), which would decode without a limit.
+            coded = b"".join([part async for part in response.aiter_raw()])
+        body = decode(coded, response.headers.get("content-encoding", ""), Limits.in_force.max_decoded)
         headers = [(name, value) for name, value in response.headers.items() if name not in _FRAMING]
         return Reply(body, response.headers.get("content-type", ""), response.status_code, tuple(headers))
 

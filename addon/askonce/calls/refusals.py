@@ -11,7 +11,7 @@ from askonce.cache import Nearest
 from askonce.call import Call, Reply
 from askonce.calls.directives import cache_status, detail
 
-__all__ = ["failure", "refusal", "strict_message"]
+__all__ = ["failure", "refusal", "strict_message", "too_large"]
 
 
 def refusal(message: str, kind: str) -> Reply:
@@ -33,6 +33,13 @@ def failure(message: str) -> Reply:
     """A 502, which SDKs ask again after."""
     error = {"message": message, "type": "bad_gateway", "param": None, "code": None}
     return Reply(orjson.dumps({"error": error}), "application/json", 502)
+
+
+def too_large(limit: str, most: int) -> Reply:
+    """A 413 to a request for Askonce itself, which nobody else could be given; `limit` is its name in rules.yaml."""
+    message = f"the request is larger than Askonce reads ({limit}: {most})"
+    error = {"message": message, "type": "request_too_large", "param": None, "code": None}
+    return Reply(orjson.dumps({"error": error}), "application/json", 413)
 
 
 def strict_message(upstream: str, call: Call | None, why: str, nearest: Nearest | None) -> str:

@@ -16,8 +16,11 @@ from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.net.http.url import parse_authority
 from mitmproxy.utils import asyncio_utils
 
-from askonce.call import Reply, Request
+from askonce.call import Reply, Request, Unstorable
+from askonce.calls.decoding import TooLarge, decode
+from askonce.calls.limits import SMALL, Limits
 from askonce.calls.product_terms import PLAIN, Terms
+from askonce.calls.refusals import failure, too_large
 from askonce.calls.single_flight import Ending
 from askonce.calls.state import Exchange
 from askonce.products.base import Passage
@@ -42,8 +45,6 @@ _DRAIN = 30.0
 """Seconds that calls in flight have to end after a stop was asked for."""
 _OVERHEAD = 16
 """A recorded stream may be this much longer than the answer it carries: events are mostly envelope."""
-_LARGEST = 64 << 20
-"""Bytes of a request; a larger one passes through. mitmproxy's body_size_limit would refuse it, and downloads too."""
 _MESSAGES = 20
 """Of a WebSocket, for mitmweb to show."""
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -119,30 +120,66 @@ class Askonce:
         self._work.begin(flow.id)
         heads = {name.lower(): value for name, value in flow.request.headers.fields}  # each get costs a walk over all
         visit = self._visits[flow] = self._visit(flow, heads)
+        if b"content-encoding" in heads:
+            visit.coding = flow.request.headers["content-encoding"]
         length = heads.get(b"content-length", b"")
-        if length.isdigit() and int(length) > _LARGEST:
+        # mitmproxy's body_size_limit would refuse a larger one, and downloads too.
+        if length.isdigit() and int(length) > Limits.in_force.max_body:
             visit.bypass = "large"
         if visit.managed:
-            if visit.bypass:
+            if visit.bypass == "large":
+                self.askonce_large(flow)
+            elif visit.bypass:
                 flow.kill()
         elif visit.rule is None or visit.bypass:
-            if visit.rule:
-                request = messages.read_request(flow.request, visit.host)
-                visit.exchange = self.runtime.life.pass_by(visit.rule, request, visit.bypass)
-            visit.rule, flow.request.stream = None, True  # not ours: nothing is buffered, nothing recorded
+            self._pass_by(flow, visit, visit.bypass)
+            flow.request.stream = True  # not ours: nothing is buffered, nothing recorded
+
+    def askonce_large(self, flow: http.HTTPFlow) -> None:
+        """A body is larger than is read: it passes on as it is, or is refused where there is nobody to pass it to."""
+        visit = self._visits.get(flow)
+        if visit is None or visit.managed:
+            flow.response = messages.make_response(too_large("limits.max_body", Limits.in_force.max_body))
+        else:
+            self._pass_by(flow, visit, "large")
+            flow.request.stream = True
+
+    def _pass_by(self, flow: http.HTTPFlow, visit: Visit, why: str) -> None:
+        if visit.rule:
+            request = messages.read_request(flow.request, visit.host, b"")
+            visit.exchange = self.runtime.life.pass_by(visit.rule, request, why)
+        visit.rule = None
 
     async def request(self, flow: http.HTTPFlow) -> None:
         visit = self._visits.get(flow)
         if flow.response or flow.error or flow.is_replay or visit is None:
             return
+        if not (visit.managed or visit.rule):
+            return
+        body = await self._decoded(flow, visit.coding) if visit.coding else flow.request.raw_content or b""
         if visit.managed:
-            await self._receive(flow, visit)
-        elif visit.rule:
-            await self._answer(flow, visit, visit.rule, messages.read_request(flow.request, visit.host))
+            await self._receive(flow, visit, body)
+        elif visit.rule and body is not None:
+            await self._answer(flow, visit, visit.rule, messages.read_request(flow.request, visit.host, body))
+        else:
+            self._pass_by(flow, visit, "large")
 
-    async def _receive(self, flow: http.HTTPFlow, visit: Visit) -> None:
+    async def _decoded(self, flow: http.HTTPFlow, coding: str) -> bytes | None:
+        """The request's body without its content-encoding; None where it is too large, empty where it cannot be."""
+        body = flow.request.raw_content or b""
+        try:
+            return await self.runtime.compute(lambda: decode(body, coding, Limits.in_force.max_decoded))
+        except TooLarge:
+            return None
+        except ValueError:
+            return b""
+
+    async def _receive(self, flow: http.HTTPFlow, visit: Visit, body: bytes | None) -> None:
+        if body is None:
+            flow.response = messages.make_response(too_large("limits.max_decoded", Limits.in_force.max_decoded))
+            return
         client = flow.client_conn.peername
-        request = messages.read_request(flow.request, visit.host, client[0])
+        request = messages.read_request(flow.request, visit.host, body, client[0])
         claimed = self.runtime.products.claim(request, flow.request.scheme, self.runtime.rules)
         if isinstance(claimed, Reply):
             flow.response = messages.make_response(claimed)
@@ -156,7 +193,9 @@ class Askonce:
         self, flow: http.HTTPFlow, visit: Visit, rule: Rule, request: Request, terms: Terms = PLAIN
     ) -> None:
         life = self.runtime.life
-        exchange = visit.exchange = life.begin(rule, request, terms)
+        is_small = len(request.body) <= SMALL
+        exchange = life.begin(rule, request, terms) if is_small else await life.begin_apart(rule, request, terms)
+        visit.exchange = exchange
         exchange.may_follow = visit.passage is None and not flow.request.is_http10
         exchange.may_divide = visit.passage is None
         reply = life.recall(exchange) or await life.look_up(exchange)
@@ -214,10 +253,25 @@ class Askonce:
 
     def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         visit = self._visits.get(flow)
-        if visit and visit.exchange and visit.exchange.asks is not None and visit.whole and flow.response:
-            return self._complete(flow, flow.response, visit, visit.exchange)
+        if visit and visit.exchange and visit.whole and flow.response:
+            if visit.exchange.asks is not None:
+                return self._complete(flow, flow.response, visit, visit.exchange)
+            if visit.passage and "content-encoding" in flow.response.headers:
+                return self._decode(flow, flow.response, visit)
         self._over(flow, visit)
         return None
+
+    async def _decode(self, flow: http.HTTPFlow, response: http.Response, visit: Visit) -> None:
+        """Take the content-encoding off the provider's response, which a product makes its own of."""
+        body, coding = response.raw_content or b"", response.headers["content-encoding"]
+        try:
+            messages.put_decoded(response, await self.runtime.compute(lambda: messages.decoded(body, coding)))
+        except Unstorable as error:
+            visit.whole = False  # nothing that a product could read
+            flow.response = messages.make_response(failure(f"the provider's answer {error}"))
+            if visit.exchange:
+                visit.exchange.status = flow.response.status_code
+        self._over(flow, visit)
 
     async def _complete(self, flow: http.HTTPFlow, response: http.Response, visit: Visit, exchange: Exchange) -> None:
         """Join the provider's answer, to the part of a batch that it was asked for, to what was known."""

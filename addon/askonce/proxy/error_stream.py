@@ -1,20 +1,59 @@
-"""mitmproxy's HTTP stream with one thing more: where a provider fails, the caller may be sent an answer of ours.
+"""mitmproxy's HTTP stream with two things more: an answer of ours where a provider fails, and a limit to what is held.
 
-One rule: only before the caller was sent anything. mitmproxy writes its own page of HTML for a connection that
-failed, which no product's client expects; here an `error` hook that sets `flow.response` has it sent instead.
+One rule: an answer of ours only before the caller was sent anything. mitmproxy writes its own page of HTML for a
+connection that failed, which no product's client expects; here an `error` hook that sets `flow.response` has it sent
+instead. And a request that turns out to be larger than is read is streamed from there on, with what has come so far.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
-from mitmproxy.http import Response
-from mitmproxy.proxy import layer
+from mitmproxy.http import HTTPFlow, Response
+from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _events as events
 
-__all__ = ["install"]
+from askonce.calls.limits import Limits
+
+__all__ = ["AnsweringStream", "AskonceLargeHook", "install"]
+
+
+@dataclass
+class AskonceLargeHook(commands.StartHook):
+    """A request is larger than is read. Who listens answers it, or sets `flow.request.stream` to have it passed on."""
+
+    flow: HTTPFlow
 
 
 class AnsweringStream(http.HttpStream):
+    def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
+        # mitmproxy asks after each piece of a body that it holds. Its own options refuse what is larger, or stream all.
+        if len(self.request_body_buf if request else self.response_body_buf) > Limits.in_force.max_body:
+            return self._pass_on() if request else self._give_up()
+        return super().check_body_size(request)
+
+    def _pass_on(self) -> layer.CommandGenerator[bool]:
+        if not self.flow.response:
+            yield AskonceLargeHook(self.flow)
+            if (yield from self.check_killed(True)):
+                return True
+        if self.flow.response:  # which does not wait for a body that nobody reads
+            self.request_body_buf.clear()
+        elif self.flow.request.stream:
+            body = bytes(self.request_body_buf)
+            self.request_body_buf.clear()
+            yield from self.start_request_stream()
+            yield from self.client_state(events.RequestData(self.stream_id, body))
+        return False
+
+    def _give_up(self) -> layer.CommandGenerator[bool]:
+        self.response_body_buf.clear()
+        message = f"the provider's answer is larger than limits.max_body ({Limits.in_force.max_body} bytes)"
+        error = self.stream_id, message, events.ErrorCode.RESPONSE_TOO_LARGE
+        yield http.SendHttp(events.RequestProtocolError(*error), self.context.server)
+        yield from self.handle_protocol_error(events.ResponseProtocolError(*error))
+        return True
+
     def handle_protocol_error(
         self, event: events.RequestProtocolError | events.ResponseProtocolError
     ) -> layer.CommandGenerator[None]:

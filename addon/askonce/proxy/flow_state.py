@@ -56,6 +56,8 @@ class Visit:
     rule: Rule | None = None
     bypass: str = ""
     """Why the call is none to read, and is only counted: "websocket", "grpc", "large"."""
+    coding: str = ""
+    """The request's Content-Encoding."""
     managed: bool = False
     """To one of our own addresses: for the management API, or for a product's way to a provider."""
     passage: Passage | None = None

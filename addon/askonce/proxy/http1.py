@@ -1,8 +1,9 @@
-"""HTTP/1.1 as mitmproxy speaks it, and the four things of it that mitmproxy does not know.
+"""HTTP/1.1 as mitmproxy speaks it, and the five things of it that mitmproxy does not know.
 
 One rule: what RFC 9110 and RFC 9112 let an intermediary drop is dropped, and ends nothing. mitmproxy 12.2.3 raises
 `NotImplementedError` at trailers, takes the first interim response for the answer, sends chunks to HTTP/1.0 clients,
-and reads a head of any size (its issues #2474 and #2229, and the FIXMEs in its `_http1.py`).
+gives no end to the body of an HTTP/2 client that says no length, and reads a head of any size (its issues #2474 and
+#2229, and the FIXMEs in its `_http1.py`).
 
 Written for one text of mitmproxy's module, whose digest is checked: beside any other one, mitmproxy stays as it is.
 """
@@ -12,13 +13,12 @@ import inspect
 import logging
 import re
 from types import ModuleType
-from typing import ClassVar
 
 from h11._events import Data, EndOfMessage
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from h11._util import LocalProtocolError
-from mitmproxy.http import Response
+from mitmproxy.http import Request, Response
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as layers
@@ -26,13 +26,16 @@ from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    RequestHeaders,
     RequestTrailers,
     ResponseHeaders,
     ResponseProtocolError,
     ResponseTrailers,
 )
 
-__all__ = ["Client", "Limits", "Server", "install", "is_known", "replacements"]
+from askonce.calls.limits import Limits
+
+__all__ = ["Client", "Server", "install", "is_known", "replacements"]
 
 logger = logging.getLogger("askonce")
 
@@ -40,15 +43,9 @@ _KNOWN = frozenset({"a2ed8918f1c4a0704715a6881acc82249a92ff147909f250a22a7a2edb0
 """SHA-256 of mitmproxy's `_http1.py`: 12.2.3, and 12.3.1, which left it as it was."""
 _INTERIM = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r\n]")
 """101 is no interim response: what follows it is another protocol."""
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _HEAD_END = re.compile(rb"\n\r?\n")
 _SWITCHING = 101
-
-
-class Limits:
-    """Of every connection, as a reader has no way to the settings."""
-
-    max_header: ClassVar[int] = 64 << 10
-    """Bytes of a message's head, of its trailers, and of the line before a chunk."""
 
 
 class _Chunks(ChunkedReader):
@@ -56,7 +53,9 @@ class _Chunks(ChunkedReader):
 
     def __call__(self, buf: ReceiveBuffer) -> Data | EndOfMessage | None:
         event = super().__call__(buf)
-        if event is None and len(buf) > Limits.max_header:  # what is left of it is an unfinished line, or trailers
+        if (
+            event is None and len(buf) > Limits.in_force.max_header
+        ):  # what is left of it is an unfinished line, or trailers
             raise LocalProtocolError("trailers or a chunk's extensions are too large")
         return EndOfMessage() if isinstance(event, EndOfMessage) and event.headers else event
 
@@ -86,7 +85,7 @@ class Server(_http1.Http1Server):
         return super().read_headers(event)
 
     def _refuse(self) -> layer.CommandGenerator[None]:
-        message = f"The request's head is larger than {Limits.max_header} bytes."  # RFC 6585 section 5
+        message = f"The request's head is larger than {Limits.in_force.max_header} bytes."  # RFC 6585 section 5
         yield commands.SendData(self.conn, _http1.make_error_response(431, message))
         yield commands.CloseConnection(self.conn)
         self.state = self.done
@@ -98,6 +97,8 @@ class Client(_http1.Http1Client):
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestTrailers):
             return _nothing()  # an HTTP/2 client's
+        if isinstance(event, RequestHeaders) and not event.end_stream and not _FRAMING & _names(event.request):
+            event = RequestHeaders(event.stream_id, _framed(event.request), False)
         return super().send(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
@@ -110,7 +111,7 @@ class Client(_http1.Http1Client):
 
     def _give_up(self) -> layer.CommandGenerator[None]:
         assert self.stream_id
-        message = f"the head of the provider's response is larger than {Limits.max_header} bytes"
+        message = f"the head of the provider's response is larger than {Limits.in_force.max_header} bytes"
         yield commands.CloseConnection(self.conn)
         yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
 
@@ -120,8 +121,22 @@ def _nothing() -> layer.CommandGenerator[None]:
 
 
 def _is_too_large(buf: ReceiveBuffer) -> bool:
-    limit = Limits.max_header
+    limit = Limits.in_force.max_header
     return len(buf) > limit and not _HEAD_END.search(buf._data, 0, limit)
+
+
+def _names(request: Request) -> set[bytes]:
+    return {name.lower() for name, _ in request.headers.fields}
+
+
+def _framed(request: Request) -> Request:
+    """The same, with an end to its body: an HTTP/2 client need not say how long it is (RFC 9113 section 8.1.1)."""
+    request = request.copy()
+    if request.raw_content is None:
+        request.headers["transfer-encoding"] = "chunked"
+    else:
+        request.headers["content-length"] = str(len(request.raw_content))
+    return request
 
 
 def _until_closed(response: Response) -> Response:

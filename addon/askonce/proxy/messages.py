@@ -8,11 +8,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from mitmproxy import http
-from mitmproxy.net import encoding
 
 from askonce.call import Reply, Request, Unstorable
 from askonce.calls.aws_signature import signed_headers
+from askonce.calls.decoding import TooLarge, decode
 from askonce.calls.directives import OURS
+from askonce.calls.limits import Limits
 from askonce.calls.state import Exchange
 from askonce.products.base import Passage, Translator
 from askonce.proxy.asgi import Fields
@@ -26,6 +27,7 @@ __all__ = [
     "must_be_whole",
     "put",
     "put_body",
+    "put_decoded",
     "read_request",
     "redirect",
     "send_to",
@@ -39,19 +41,13 @@ _OURS = frozenset(name.encode() for name in OURS)
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
-def read_request(request: http.Request, host: str, client: str = "") -> Request:
+def read_request(request: http.Request, host: str, body: bytes, client: str = "") -> Request:
+    """`body` is the request's without its content-encoding."""
     path, _, query = request.path.partition("?")
     headers: dict[str, str] = {}
     for raw_name, raw_value in request.headers.fields:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "surrogateescape")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    if "content-encoding" in headers:
-        try:
-            body = request.content or b""
-        except ValueError:
-            body = b""
-    else:
-        body = request.raw_content or b""
     raw = (host, request.path, request.headers.fields, body)
     return Request(request.method, host, path, query, headers, body, raw, client)
 
@@ -100,9 +96,9 @@ def must_be_whole(response: http.Response, passage: Passage) -> bool:
 
 
 def finish(response: http.Response, finish: Callable[[int, bytes], Reply]) -> Reply:
-    """Put the product's response in place of the provider's, whose headers stay where it names no others."""
-    body = decoded(response.raw_content or b"", response.headers.get("content-encoding", ""))
-    reply = finish(response.status_code, body)
+    """Put the product's response in place of the provider's, which is decoded; its headers stay where the product's
+    names no others."""
+    reply = finish(response.status_code, response.raw_content or b"")
     put(response, reply)
     return reply
 
@@ -163,10 +159,18 @@ def http_response(status: int, fields: Fields, body: bytes) -> http.Response:
 
 
 def decoded(body: bytes, codings: str) -> bytes:
-    """The body without its content-encoding. Raises Unstorable where it does not decode."""
+    """An answer's body without its content-encoding. Raises Unstorable where it does not decode, or is too large."""
     try:
-        for coding in reversed([coding.strip().lower() for coding in codings.split(",") if coding.strip()]):
-            body = encoding.decode(body, coding)  # type: ignore[assignment]  # bytes, as no charset is named
+        return decode(body, codings, Limits.in_force.max_decoded)
+    except TooLarge as error:
+        raise Unstorable("larger than limits.max_decoded") from error
     except ValueError as error:
         raise Unstorable(f"does not decode as {codings}") from error
-    return body
+
+
+def put_decoded(response: http.Response, body: bytes) -> None:
+    """Put the body without its content-encoding in place of the one with it."""
+    del response.headers["content-encoding"]
+    response.raw_content = body
+    if "content-length" in response.headers:
+        response.headers["content-length"] = str(len(body))

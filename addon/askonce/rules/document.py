@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from askonce.rules.cachecore import CachecoreSpec
 from askonce.rules.gateway import GatewaySpec
 from askonce.rules.langcache import LangCacheSpec
+from askonce.rules.limits import LimitsSpec
 from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path
 from askonce.rules.promptcache import PromptCacheSpec
 from askonce.rules.sections import Duration, Section, Size
@@ -187,6 +188,7 @@ class Config(Section):
     judge: Literal["trees", "deep"] = "trees"
     verifier: VerifierSpec | None = None
     cache: CacheSpec = CacheSpec()
+    limits: LimitsSpec = LimitsSpec()
     manage: ManageSpec = ManageSpec()
     products: ProductsSpec = ProductsSpec()
     prices: dict[str, Price] = Field(default_factory=dict)

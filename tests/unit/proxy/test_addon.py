@@ -355,12 +355,12 @@ async def test_what_is_too_large_to_hold_passes(bench: "Bench") -> None:
     assert (asked.request.stream, status_of(asked.response)) == (True, "askonce; fwd=bypass; detail=large")
 
 
-async def test_what_is_too_large_for_management_is_cut_off(bench: "Bench") -> None:
+async def test_what_is_too_large_for_management_is_refused(bench: "Bench") -> None:
     asked = bench.flow(host="askonce.internal", headers=[("content-length", str(100 << 20))])
     asked.live = True
     bench.askonce.requestheaders(asked)
-    assert asked.error
-    assert asked.error.msg == Error.KILLED_MESSAGE
+    assert asked.response
+    assert (asked.response.status_code, asked.request.stream) == (413, False)
     bench.askonce.error(asked)
 
 
