@@ -87,9 +87,8 @@ def router(cache: Cache, accounting: Accounting, *, protected: Sequence[Depends]
         moment, record, entry = await _find(which)
         asked = _asked(record, entry)
         nearest = await _nearest(which.other, asked, record)
-        parts = [difference.part for difference in nearest.differs] if nearest else []
         return Why(
-            why=_sentence(record, parts),
+            why=_sentence(record, _compared(nearest)),
             call=_made(moment, record) if record else None,
             prompt=None if asked.prompt is None else encodable(asked.prompt),
             nearest=summary(nearest.entry) if nearest else None,
@@ -140,13 +139,20 @@ def _asked(record: CallRecord | None, entry: Entry | None) -> Asked:
     if entry:
         return Asked.before(entry)
     assert record
-    return Asked(record.parts, record.asked, model=record.model, wire=record.wire)
+    return Asked(record.parts, record.asked, model=record.model, wire=record.wire, upstream=record.upstream)
 
 
-def _sentence(record: CallRecord | None, parts: Sequence[str]) -> str:
-    differs = f"the nearest stored call differs in {', '.join(parts)}" if parts else "no other call is stored"
+def _compared(nearest: Nearest | None) -> str:
+    if nearest is None:
+        return "no other call is stored"
+    # Without a difference in its key, it can only be in the prompt.
+    parts = [difference.part for difference in nearest.differs] or ["its prompt; the one that was asked was not kept"]
+    return f"the nearest stored call differs in {', '.join(parts)}"
+
+
+def _sentence(record: CallRecord | None, compared: str) -> str:
     if record is None:
-        return differs
+        return compared
     if record.outcome == "exact":
         return "answered: the same call was asked before" + (", past its time" if record.detail == "stale" else "")
     if record.outcome == "semantic":
@@ -155,7 +161,7 @@ def _sentence(record: CallRecord | None, parts: Sequence[str]) -> str:
         return f"not looked up: {_BYPASSES.get(record.detail, record.detail)}"
     if record.nearest:
         return f"not answered: the nearest question of its partition was refused: {record.detail}{_figures(record)}"
-    return f"not answered: {record.detail or 'no entry'}; {differs}"
+    return f"not answered: {record.detail or 'no entry'}; {compared}"
 
 
 def _figures(record: CallRecord) -> str:

@@ -25,7 +25,7 @@ from askonce.cache.learning.pools import pair
 from askonce.cache.memory import Memory
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError
 from askonce.cache.transfer import Record
-from askonce.cache.why import Asked, Nearest, nearest
+from askonce.cache.why import Asked, Nearest, nearest, values_of
 from askonce.call import Answer, Call, Unstorable
 from askonce.faults import Faults
 from askonce.workers import Workers
@@ -268,6 +268,7 @@ class Cache:
             upstream_seconds=upstream_seconds,
             embedder=embedder.name if embedder and vector is not None else "",
             labels=labels or {},
+            values=values_of(call),
             vector=vector,
             kin=lesson.kin,
         )
@@ -383,6 +384,8 @@ class Cache:
 
     def _candidates(self, asked: Asked, embedder: Embedder | None) -> Entries:
         found = self._store.list(limit=CANDIDATES)
+        if asked.upstream:
+            found += self._store.list(Filter(upstream=asked.upstream), limit=CANDIDATES)
         if asked.prompt is not None:
             found += self._store.alike(asked.prompt, CANDIDATES)
             if embedder:

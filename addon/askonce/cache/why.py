@@ -5,20 +5,23 @@ content was kept.
 """
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
 from askonce.cache.identity import Identity
 from askonce.cache.store.entry import Entry
 from askonce.call import Call, Turn
 
-__all__ = ["Asked", "Difference", "Nearest", "differences", "nearest"]
+__all__ = ["Asked", "Difference", "Nearest", "differences", "nearest", "values_of"]
 
 _COMPARED = 400
 """Characters of two prompts that are compared to tell how alike they are."""
 _SHOWN = 160
 """Characters of a text around its first difference."""
+_KEPT = 2_000
+"""Characters of a part of the key that are kept to tell what differs in it."""
 _ORDER = (
     "credential",
     "namespace",
@@ -32,6 +35,17 @@ _ORDER = (
     "sampling",
     "media",
 )
+_KEPT_ANYWAY = frozenset({"model", "system", "history"})
+
+
+def values_of(call: Call) -> dict[str, str]:
+    """What there is to show of the parts of a call's key, besides what an entry keeps anyway: the beginnings of tools,
+    format, sampling and whatever else the call has."""
+    return {name: _written(value)[:_KEPT] for name, value in call.parts.items() if name not in _KEPT_ANYWAY}
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
 class Difference(NamedTuple):
@@ -55,16 +69,23 @@ class Asked:
     model: str = ""
     namespace: str = ""
     wire: str = ""
+    host: str = ""
+    upstream: str = ""
+    """The rule's name."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """See `values_of`."""
 
     @classmethod
-    def by(cls, call: Call, identity: Identity, namespace: str = "") -> Self:
+    def by(cls, call: Call, identity: Identity, *, namespace: str = "", host: str = "", upstream: str = "") -> Self:
         """A call that was just made."""
-        return cls(identity.parts, identity.key, call.prompt, call.turns, call.model, namespace, call.wire)
+        named = call.model, namespace, call.wire, host, upstream
+        return cls(identity.parts, identity.key, call.prompt, call.turns, *named, values_of(call))
 
     @classmethod
     def before(cls, entry: Entry) -> Self:
         """The call that an entry answers."""
-        return cls(entry.parts, entry.key, entry.prompt, entry.turns, entry.model, entry.namespace, entry.wire)
+        named = entry.model, entry.namespace, entry.wire, entry.host, entry.upstream
+        return cls(entry.parts, entry.key, entry.prompt, entry.turns, *named, entry.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +98,18 @@ class Nearest:
 
 
 def nearest(asked: Asked, entries: Iterable[Entry]) -> Nearest | None:
-    """The one of `entries` that differs least, the call's own left out: the same prompt first, then few parts."""
+    """The one of `entries` that differs least, the call's own left out: the same rule first, then the same prompt, then
+    few parts."""
     others = {entry.key: entry for entry in entries if entry.key != asked.key}
     if not others:
         return None
+
+    def rank(entry: Entry) -> tuple[bool, bool, int]:
+        return _foreign(asked, entry), entry.prompt != asked.prompt, len(_parts(asked, entry))
+
     # Comparing texts is slow, so only those of the fewest different parts are compared.
-    ranked = sorted(others.values(), key=lambda entry: (entry.prompt != asked.prompt, len(_parts(asked, entry))))[:50]
-    best = min(ranked, key=lambda entry: _distance(asked, entry))
+    ranked = sorted(others.values(), key=rank)[:50]
+    best = min(ranked, key=lambda entry: (_foreign(asked, entry), _distance(asked, entry)))
     return Nearest(best, differences(asked, best))
 
 
@@ -93,6 +119,10 @@ def differences(asked: Asked, entry: Entry) -> tuple[Difference, ...]:
     if asked.prompt is not None and asked.prompt != entry.prompt:
         found.append(Difference("prompt", *_excerpts(entry.prompt, asked.prompt)))
     return tuple(found)
+
+
+def _foreign(asked: Asked, entry: Entry) -> bool:
+    return bool(asked.upstream) and entry.upstream != asked.upstream
 
 
 def _parts(asked: Asked, entry: Entry) -> list[str]:
@@ -110,20 +140,23 @@ def _distance(asked: Asked, entry: Entry) -> float:
 
 def _described(part: str, asked: Asked, entry: Entry) -> Difference:
     match part:
-        case "model" | "namespace" | "wire":
-            return Difference(part, getattr(entry, part), getattr(asked, part))
+        case "model" | "namespace" | "wire" | "host":
+            stored, now = getattr(entry, part), getattr(asked, part)
+            return Difference(part, *(("", "") if stored == now else (stored, now)))
         case "system" | "history":
-            return Difference(part, *_excerpts(_said(entry.turns, part), _said(asked.turns, part)))
-    return Difference(part)
+            said = _said(entry.turns, part, entry.prompt), _said(asked.turns, part, asked.prompt)
+            return Difference(part, *_excerpts(*said))
+    return Difference(part, *_excerpts(entry.values.get(part, ""), asked.values.get(part, "")))
 
 
-def _said(turns: Sequence[Turn], part: str) -> str:
+def _said(turns: Sequence[Turn], part: str, prompt: str | None) -> str:
     is_system = part == "system"
-    return "\n".join(
-        turn.text if is_system else f"{turn.role}: {turn.text}"
-        for turn in (turns if is_system else turns[:-1])
-        if (turn.role in ("system", "developer")) == is_system
-    )
+    said = [turn for turn in turns if (turn.role in ("system", "developer")) == is_system]
+    if is_system:
+        return "\n".join(turn.text for turn in said)
+    # The prompt is compared by itself; it need not be the last turn, which may be what a tool said.
+    asks = next((at for at in reversed(range(len(said))) if said[at].text == prompt), None)
+    return "\n".join(f"{turn.role}: {turn.text}" for at, turn in enumerate(said) if at != asks)
 
 
 def _excerpts(stored: str, asked: str) -> tuple[str, str]:

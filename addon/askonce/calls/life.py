@@ -251,7 +251,8 @@ class Life:
         if not call or not identity:
             return None
         try:
-            return await self.cache.nearest(Asked.by(call, identity, exchange.directives.namespace))
+            named = {"namespace": exchange.directives.namespace, "host": exchange.request.host}
+            return await self.cache.nearest(Asked.by(call, identity, **named, upstream=exchange.rule.name))
         except Exception as error:
             self._faults.report("comparing calls", error, "what differs from the nearest call is not told")
             return None

@@ -83,6 +83,23 @@ async def test_a_call_whose_answer_was_not_kept(client, remember, accounting):
     assert (found["prompt"], found["call"]["unkept"]) == (None, "finish_reason: length")
 
 
+async def test_a_call_that_was_not_kept_and_differs_in_its_prompt_alone(client, remember, accounting):
+    entry = await remember("What is the capital of France?")
+    accounting.record(dataclasses.replace(MISS, asked="cd" * 16, parts=entry.parts, stored=False))
+    found = (await client.get("/v1/why")).json()
+    said = "the nearest stored call differs in its prompt; the one that was asked was not kept"
+    assert found["why"] == f"not answered: no entry; {said}"
+    assert (found["nearest"]["key"], found["differs"]) == (entry.key, [])
+
+
+async def test_the_nearest_is_of_the_rule_that_was_asked(client, remember, accounting):
+    mine = await remember("Who wrote Hamlet?", upstream="mine")
+    await remember("What is the capital of France?", model="gpt-4o-mini", upstream="theirs")
+    asked_now = await remember("What is the capital of France?", upstream="mine")
+    accounting.record(asked(asked_now, upstream="mine"))
+    assert (await client.get("/v1/why")).json()["nearest"]["key"] == mine.key
+
+
 async def test_entries_are_compared_without_any_call(client, remember):
     france = await remember("What is the capital of France?")
     peru = await remember("What is the capital of Peru?")

@@ -46,6 +46,8 @@ class Entry:
     """Whose vector it is; empty without one."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Names and values under which it can be found and deleted besides its key: what it depends on, whose it is."""
+    values: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What there is to show of `parts`; see `why.values_of`."""
     vector: Vector | None = field(default=None, repr=False, compare=False)
     kin: int = field(default=0, compare=False)
     """Equal for entries whose answers are the same; 0 where it is not known. See `agreement.kin`."""
@@ -107,7 +109,7 @@ class Filter:
 COLUMNS = (
     "key, partition, parts, upstream, host, wire, model, namespace, created, expires, stale_until, upstream_seconds, "
     "embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body, "
-    "labels, kin"
+    "labels, kin, shown"
 )
 """Of table `entry`, in the order of `to_row` and `from_row`."""
 
@@ -138,14 +140,15 @@ def to_row(entry: Entry) -> tuple[Any, ...]:
         answer.body,
         orjson.dumps(dict(entry.labels)),
         entry.kin,
+        orjson.dumps(dict(entry.values)),
     )
 
 
 def from_row(row: tuple[Any, ...]) -> Entry:
     """The entry of a row of COLUMNS followed by id, hits, last_used and the vector's bytes or None."""
     (key, partition, parts, upstream, host, wire, model, namespace, created, expires, stale_until, seconds) = row[:12]
-    (embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body, labels, kin) = row[12:22]
-    id, hits, last_used, vector = row[22:]
+    (embedder, prompt, turns, content_type, headers, input_tokens, output_tokens, body, labels, kin, shown) = row[12:23]
+    id, hits, last_used, vector = row[23:]
     return Entry(
         key=key.hex(),
         partition=partition,
@@ -169,6 +172,7 @@ def from_row(row: tuple[Any, ...]) -> Entry:
         upstream_seconds=seconds,
         embedder=embedder,
         labels=orjson.loads(labels),
+        values=orjson.loads(shown),
         kin=kin,
         vector=None if vector is None else np.frombuffer(vector, dtype=np.float32),
         id=id,
@@ -180,6 +184,6 @@ def from_row(row: tuple[Any, ...]) -> Entry:
 def payload(entry: Entry) -> int:
     """The payload in bytes, with 512 for what every row costs besides (indexes, bookkeeping)."""
     texts = sum(len(turn.role) + len(turn.text.encode("utf-8", "replace")) for turn in entry.turns)
-    texts += sum(len(name) + len(value) for name, value in entry.labels.items())
+    texts += sum(len(name) + len(value) for named in (entry.labels, entry.values) for name, value in named.items())
     vector = 0 if entry.vector is None else entry.vector.nbytes
     return 512 + len(entry.answer.body) + len(entry.prompt.encode("utf-8", "replace")) + texts + vector

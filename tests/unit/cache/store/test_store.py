@@ -427,7 +427,7 @@ def test_a_damaged_file_is_moved_aside(
     assert again.id != store.id
     [name] = aside(again)
     assert (again.path.parent / name).read_bytes() == damaged
-    assert [r.levelno for r in caplog.records] == [logging.ERROR]
+    assert [r.levelno for r in caplog.records] == [logging.WARNING]  # an error would end the start
     assert name in caplog.text
 
 
