@@ -80,7 +80,7 @@ class Runtime:
         """The cassette's answers are in the cache; before that the file must not be written."""
         self._folder = self._cassette.open_folder() if self._cassette else None
         data = Path(self._folder.name) if self._folder else settings.data
-        self._limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes)
+        self._limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
         self.cache = Cache.open(
             data,
             embedder=config.embedder,

@@ -20,7 +20,7 @@ from askonce.text import encodable
 
 __all__ = ["EntrySummary", "router", "summary"]
 
-_SHOWN = ("bytes", "memory_bytes", "index_bytes", "partitions", "evicted", "embedder")
+_SHOWN = ("bytes", "memory_bytes", "index_bytes", "partitions", "evicted", "evicted_over_share", "embedder")
 _LAST_MOMENT = 253402300799.0
 """The end of the year 9999: what an endless lifetime shows as."""
 
@@ -123,6 +123,7 @@ class CacheStats(BaseModel):
     index_bytes: int = Field(description="Vectors held in memory.")
     partitions: int = Field(description="Groups of calls that may share answers.")
     evicted: int = Field(description="Entries that had to make room since the start.")
+    evicted_over_share: int = Field(description="Those of them whose caller held more than max_share.")
     embedder: str = Field(description="What makes the vectors; empty where only identical calls are answered.")
 
 

@@ -144,6 +144,8 @@ class Exposition(Collector):
         yield _gauge("askonce_cache_memory_bytes", "Entries held in memory", [((), stats["memory_bytes"])])
         yield _gauge("askonce_cache_index_bytes", "Vectors held in memory", [((), stats["index_bytes"])])
         yield _counter("askonce_cache_evicted_total", "Entries that had to make room", [((), stats["evicted"])])
+        over = [((), stats["evicted_over_share"])]
+        yield _counter("askonce_cache_evicted_over_share_total", "Those of a caller beyond max_share", over)
 
     def _promptcache(self) -> Iterator[Metric]:
         totals, stored = self._accounting.totals(), self._cache.stats()["entries"]

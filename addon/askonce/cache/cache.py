@@ -45,10 +45,12 @@ Entries = list[Entry]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is kept; the least recently used goes first."""
+    """How much is kept; of whoever holds most, the least recently used goes first."""
 
     max_entries: int = 100_000
     max_bytes: int = 2 << 30
+    max_share: float = 1.0
+    """The part of both that one caller may hold."""
     memory_bytes: int = 64 << 20
     """Entries held in memory for the hot path."""
     index_bytes: int = 256 << 20
@@ -73,7 +75,13 @@ class Cache:
         self._deadline, self._faults = lookup_deadline, faults
         self._counts: Counter[str] = Counter()
         self._memory = Memory(limits.memory_bytes)
-        self._store = Store(directory, max_entries=limits.max_entries, max_bytes=limits.max_bytes, clock=clock)
+        self._store = Store(
+            directory,
+            max_entries=limits.max_entries,
+            max_bytes=limits.max_bytes,
+            max_share=limits.max_share,
+            clock=clock,
+        )
         try:
             self._identifier = Identifier(load_secret(directory / "secret"))
         except (OSError, ValueError) as error:
@@ -413,6 +421,7 @@ class Cache:
             "misses": self._counts["miss"],
             "stored": self._counts["stored"],
             "evicted": self._store.evicted,
+            "evicted_over_share": self._store.evicted_over_share,
         }
 
     async def close(self) -> None:

@@ -87,7 +87,7 @@ def _own_management(settings: Settings) -> Iterator[Ask]:
         raise ProxyError(f"no proxy runs at {settings.listen}, and there is no data folder at {settings.data}")
     config = load(settings.rules)
     rules = Rules(config)
-    limits = Limits(config.cache.max_entries, config.cache.max_bytes)
+    limits = Limits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
     with asyncio.Runner() as runner:
         cache = Cache.open(settings.data, embedder=config.embedder, judge=load_judge(config.judge), limits=limits)
         app = create_app(

@@ -130,10 +130,13 @@ class VerifierSpec(Section):
 
 
 class CacheSpec(Section):
-    """Limits of what is kept, the least recently used goes first; and of how long looking for it may take."""
+    """Limits of what is kept, and of how long looking for it may take. Of whoever holds most, the least recently used
+    goes first."""
 
     max_entries: int = Field(default=100_000, gt=0)
     max_bytes: Size = 2 * 2**30
+    max_share: float = Field(default=1.0, gt=0, le=1)
+    """The part of both that one credential may hold."""
     lookup_deadline: Duration = Field(default=0.05, gt=0)
     """After that the call goes to the provider."""
 

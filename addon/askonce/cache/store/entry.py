@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from askonce.cache.identity import tenant
 from askonce.cache.judge import Vector
 from askonce.call import Answer, Turn, Usage
 from askonce.faults import Foreseen
@@ -56,6 +57,11 @@ class Entry:
     hits: int = field(default=0, compare=False)
     last_used: float = field(default=0.0, compare=False)
     """Unix seconds; like `hits` written in batches, so it may lag on disk by seconds."""
+
+    @property
+    def tenant(self) -> str:
+        """See `Identity.tenant`. What no caller asked (an item on a shelf) is its partition's."""
+        return tenant(self.parts) if "credential" in self.parts else self.partition.hex()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,11 @@ class Store:
         *,
         max_entries: int = 100_000,
         max_bytes: int = 2 << 30,
+        max_share: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open the store in `directory`, which it holds for this process alone.
+        """Open the store in `directory`, which it holds for this process alone. `max_share` is the part of both limits
+        that one caller may hold, 0 to 1.
 
         Raises StoreError where another process holds it, a newer Askonce wrote it or the disk cannot be used; a
         damaged file is moved aside and a fresh one made.
@@ -70,7 +72,7 @@ class Store:
         except OSError as error:
             raise StoreError(f"{directory} cannot be made: {error}") from error
         self.path = directory / database.FILE
-        self._max_bytes = max_bytes
+        self._max_bytes = int(max_bytes * max_share)
         self._closed = threading.Event()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._lock = database.lock(directory)
@@ -83,6 +85,7 @@ class Store:
                     self._connection,
                     max_entries=max_entries,
                     max_bytes=max_bytes,
+                    max_share=max_share,
                     clock=clock,
                     failure=self._failure,
                 )
@@ -122,6 +125,11 @@ class Store:
     def evicted(self) -> int:
         """Entries that went for want of room, since the start."""
         return self._writer.evicted
+
+    @property
+    def evicted_over_share(self) -> int:
+        """Those of them that went because their caller held more than `max_share`."""
+        return self._writer.evicted_over_share
 
     def observe(self, observer: Callable[[Sequence[Change]], None]) -> None:
         """Have `observer` called on the writer's thread after each commit and before its acknowledgement."""
@@ -205,7 +213,8 @@ class Store:
         size = payload(entry)
         if size > self._max_bytes:
             future: Future[Entry] = Future()
-            future.set_exception(StoreError(f"{size} bytes are more than the cache may hold ({self._max_bytes})"))
+            most = f"the cache may hold of one caller ({self._max_bytes})"
+            future.set_exception(StoreError(f"{size} bytes are more than {most}"))
             return future
         return self._writer.submit(lambda transaction: transaction.put(entry))
 

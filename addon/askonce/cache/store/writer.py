@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, replace
+from math import inf
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ import orjson
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store import database
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, payload, to_row
+from askonce.cache.store.shares import ENTRIES, SIZE, Measure, Shares, caller_of
 
 __all__ = ["Change", "Transaction", "Writer"]
 
@@ -63,14 +65,18 @@ class Change:
 class Transaction:
     """What one transaction does, and what memory has to learn from it once it is committed."""
 
-    def __init__(self, connection: sqlite3.Connection, number: int, entries: int, size: int) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, number: int, entries: int, size: int, shares: Shares) -> None:
+        self._connection, self._shares = connection, shares
+        self._moves: list[tuple[str, int, int]] = []
+        """What was counted in `shares`, which is the writer's."""
+        self._grown: set[str] = set()
+        """Callers who hold more than before."""
         self.number = number
         """Of the last change."""
         self.entries, self.size, self.partitions = entries, size, 0
         self.changes: list[Change] = []
         self.gone: list[tuple[bytes, int]] = []
-        self.evicted = 0
+        self.evicted = self.evicted_over_share = 0
 
     def put(self, entry: Entry) -> Entry:
         """Insert, in place of the entry of the same key."""
@@ -82,7 +88,10 @@ class Transaction:
         id = execute(_INSERT, row).lastrowid
         assert id is not None
         size, used = payload(entry), max(entry.created, entry.last_used)
-        execute("INSERT INTO usage VALUES (?, ?, ?, ?, ?)", (id, size, entry.stale_until, used, entry.hits))
+        usage = (id, size, entry.stale_until, used, entry.hits, entry.tenant)
+        execute("INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?)", usage)
+        self._move(entry.tenant, 1, size)
+        self._grown.add(caller_of(entry.tenant))
         if entry.vector is not None:
             values = (id, entry.partition, entry.embedder, entry.vector.tobytes())
             execute("INSERT INTO vector (id, partition, embedder, vector) VALUES (?, ?, ?, ?)", values)
@@ -114,19 +123,47 @@ class Transaction:
         rows = self._connection.execute("SELECT id FROM usage WHERE stale_until <= ? LIMIT ?", (now, limit))
         return self.drop([id for (id,) in rows])
 
-    def evict(self, max_entries: int, max_size: int) -> None:
-        """Delete the least recently used until both limits hold, with a hundredth to spare: not one for every put."""
-        if self.entries <= max_entries and self.size <= max_size:
-            return
-        max_entries, max_size = max_entries - max_entries // 100, max_size - max_size // 100
-        while self.entries > max_entries or self.size > max_size:
-            entries, size, victims = self.entries, self.size, []
-            for id, cost in self._connection.execute("SELECT id, bytes FROM usage ORDER BY last_used, id LIMIT 1000"):
-                if entries <= max_entries and size <= max_size:
+    def evict(self, max_entries: int, max_size: int, max_share: float) -> None:
+        """Delete until both limits hold, and for nobody more than a share of them, with a hundredth to spare: not one
+        for every put. Whoever holds most gives what he used least recently."""
+        before = self.evicted
+        for measure, limit in ((ENTRIES, max(1, int(max_entries * max_share))), (SIZE, int(max_size * max_share))):
+            for caller in self._grown if max_share < 1 else ():
+                if self._shares.of_caller(caller, measure) > limit:
+                    most = limit - limit // 100
+                    for tenant, fair in list(self._shares.above_of(caller, measure, most)):
+                        self._shed(tenant, measure, fair)
+        self.evicted_over_share += self.evicted - before
+        if self.entries > max_entries:
+            enough = max_entries - max_entries // 100
+            for tenant, fair in list(self._shares.above(ENTRIES, enough)):
+                self._shed(tenant, ENTRIES, fair, self.entries - enough)
+        if self.size > max_size:
+            enough = max_size - max_size // 100
+            for tenant, fair in list(self._shares.above(SIZE, enough)):
+                self._shed(tenant, SIZE, fair, self.size - enough)
+
+    def _shed(self, tenant: str, measure: Measure, fair: int, excess: float = inf) -> None:
+        """Delete what a tenant used least recently until it holds what is fair, or `excess` less than now."""
+        excess = min(excess, self._shares.held(tenant, measure) - fair)
+        query = "SELECT id, bytes FROM usage WHERE tenant = ? ORDER BY last_used, id LIMIT 1000"
+        while excess > 0:
+            victims = []
+            for id, size in self._connection.execute(query, (tenant,)):
+                if excess <= 0:
                     break
                 victims.append(id)
-                entries, size = entries - 1, size - cost
+                excess -= 1 if measure == ENTRIES else size
             self.evicted += self.drop(victims)
+
+    def _move(self, tenant: str, entries: int, size: int) -> None:
+        self._shares.add(tenant, entries, size)
+        self._moves.append((tenant, entries, size))
+
+    def undo(self) -> None:
+        """Take back what memory was told: the transaction failed."""
+        for tenant, entries, size in reversed(self._moves):
+            self._shares.add(tenant, -entries, -size)
 
     def touch(self, uses: Iterable[tuple[int, tuple[int, float]]]) -> None:
         update = "UPDATE usage SET hits = hits + ?, last_used = max(last_used, ?) WHERE id = ?"
@@ -155,10 +192,12 @@ class Transaction:
             return 0
         among = (orjson.dumps(ids).decode(),)
         execute = self._connection.execute
-        query = f"SELECT entry.id, key, partition, bytes FROM entry JOIN usage USING (id) WHERE entry.id {_AMONG}"
+        columns = "entry.id, key, partition, bytes, tenant"
+        query = f"SELECT {columns} FROM entry JOIN usage USING (id) WHERE entry.id {_AMONG}"
         by_partition: dict[bytes, list[int]] = {}
         rows = execute(query, among).fetchall()
-        for id, key, partition, size in rows:
+        for id, key, partition, size, tenant in rows:
+            self._move(tenant, -1, -size)
             by_partition.setdefault(partition, []).append(id)
             self.gone.append((key, id))
             self.size -= size
@@ -189,21 +228,23 @@ class Writer:
         *,
         max_entries: int,
         max_bytes: int,
+        max_share: float,
         clock: Callable[[], float],
         failure: Callable[[str, Exception], StoreError],
     ) -> None:
         self._connection = connection
-        self._max_entries, self._max_bytes = max_entries, max_bytes
+        self._max_entries, self._max_bytes, self._max_share = max_entries, max_bytes, max_share
         self._clock, self._failure = clock, failure
         self.observer: Callable[[Sequence[Change]], None] = lambda changes: None
         """Called on this thread after each commit and before its acknowledgement."""
         read = connection.execute
+        self._shares = Shares(read("SELECT tenant, count(*), sum(bytes) FROM usage GROUP BY tenant"))
         self._number: int = read("SELECT value FROM meta WHERE name = 'change'").fetchone()[0]
         self.keys: dict[bytes, int] = dict(read("SELECT key, id FROM entry").fetchall())
         self.kins: dict[int, int] = dict(read("SELECT id, kin FROM entry WHERE kin != 0").fetchall())
         self.size: int = read("SELECT ifnull(sum(bytes), 0) FROM usage").fetchone()[0]
         self.partitions: int = read("SELECT count(*) FROM partition").fetchone()[0]
-        self.evicted = 0
+        self.evicted = self.evicted_over_share = 0
         self.uses: dict[int, tuple[int, float]] = {}
         """Id -> hits and the last one's time, not yet on disk."""
         self.using = threading.Lock()
@@ -291,15 +332,16 @@ class Writer:
         with self.using:
             uses = dict(self.uses)
         connection.execute("BEGIN IMMEDIATE")
+        transaction = Transaction(connection, self._number, len(self.keys), self.size, self._shares)
         try:
-            transaction = Transaction(connection, self._number, len(self.keys), self.size)
             transaction.touch(uses.items())
             results = [operation(transaction) for operation in operations]
-            transaction.evict(self._max_entries, self._max_bytes)
+            transaction.evict(self._max_entries, self._max_bytes, self._max_share)
             if transaction.changes:
                 connection.execute("UPDATE meta SET value = ? WHERE name = 'change'", (transaction.number,))
             connection.execute("COMMIT")
         except BaseException:
+            transaction.undo()
             if connection.in_transaction:  # a full disk may have rolled back already
                 connection.execute("ROLLBACK")
             raise
@@ -310,6 +352,7 @@ class Writer:
         self._number, self.size = transaction.number, transaction.size
         self.partitions += transaction.partitions
         self.evicted += transaction.evicted
+        self.evicted_over_share += transaction.evicted_over_share
         added = {change.added.id: bytes.fromhex(change.added.key) for change in transaction.changes if change.added}
         self.keys.update({key: id for id, key in added.items()})
         self.kins.update({c.added.id: c.added.kin for c in transaction.changes if c.added and c.added.kin})

@@ -1,5 +1,6 @@
 """What goes in comes out, within limits, for as long as it may live; and a store that fails fails whole."""
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from tests.waiting import PATIENCE
 
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError, database, writer
+from askonce.cache.store.shares import level
 from askonce.call import Answer, Turn, Usage
 
 NOW = 1_800_000_000.0
@@ -286,6 +289,106 @@ def test_a_hundredth_is_evicted_at_once(open_store: Open) -> None:
     for future in [store.put(entry(number)) for number in range(201)]:
         future.result()
     assert len(store) == 198
+
+
+def of(caller: str, namespace: str, number: int, **given: Any) -> Entry:
+    """An entry of a caller's namespace."""
+    parts = {"credential": caller * 16, "namespace": namespace * 16}
+    return entry(number, parts=parts, partition=(caller * 8 + namespace * 8).encode(), **given)
+
+
+def owners(store: Store) -> Counter[str]:
+    return Counter(entry.tenant[0] + entry.tenant[-1] for entry in store.list(limit=10_000))
+
+
+def test_one_callers_many_entries_push_out_none_of_anothers(open_store: Open) -> None:
+    store = open_store(max_entries=100)
+    for number in range(30):
+        store.put(of("a", "0", number, created=NOW - 100)).result()
+    for future in [store.put(of("b", "0", number)) for number in range(100, 400)]:
+        future.result()
+    assert owners(store)["a0"] == 30
+    assert 65 <= owners(store)["b0"] <= 70
+    assert {int(e.key, 16) for e in store.list(limit=5)} == {399, 398, 397, 396, 395}
+    assert store.evicted == 330 - len(store)
+
+
+def test_full_callers_end_with_equal_shares(open_store: Open) -> None:
+    store = open_store(max_entries=90)
+    for number in range(90):
+        store.put(of("a", "0", number)).result()
+    for number in range(100, 400, 2):
+        store.put(of("b", "0", number)).result()
+        store.put(of("c", "0", number + 1)).result()
+    assert all(abs(held - 30) <= 1 for held in owners(store).values()), owners(store)
+
+
+def test_a_callers_namespaces_are_one_share(open_store: Open) -> None:
+    store = open_store(max_entries=100)
+    for number in range(40):
+        store.put(of("a", "0", number, created=NOW - 100)).result()
+    for number in range(100, 400):
+        store.put(of("b", "0123456789"[number % 10], number)).result()
+    held = owners(store)
+    assert held.pop("a0") == 40
+    assert all(5 <= one <= 6 for one in held.values()) and len(held) == 10, held
+
+
+def test_bytes_are_shared_like_entries(open_store: Open) -> None:
+    store = open_store(max_bytes=100_000)
+    for number in range(20):
+        store.put(of("a", "0", number, created=NOW - 100)).result()
+    for number in range(100, 200):
+        store.put(of("b", "0", number, answer=Answer(b"x" * 5_000))).result()
+    assert owners(store)["a0"] == 20 and store.size <= 100_000
+
+
+def test_nobody_holds_more_than_a_share_where_one_is_set(open_store: Open) -> None:
+    store = open_store(max_entries=1_000, max_bytes=200_000, max_share=0.1)
+    for number in range(150):
+        store.put(of("a", "0", number, answer=Answer(b""))).result()
+    assert len(store) < 100 and store.size <= 20_000
+    assert store.evicted == store.evicted_over_share == 150 - len(store)
+    with pytest.raises(StoreError, match="may hold of one caller"):
+        store.put(of("b", "0", 1000, answer=Answer(b"x" * 20_000))).result()
+
+
+def test_shares_survive_a_restart_and_a_failed_write(open_store: Open) -> None:
+    store = open_store(max_entries=100)
+    for number in range(30):
+        store.put(of("a", "0", number, created=NOW - 100)).result()
+    with pytest.raises(StoreError):
+        store.put(of("a", "0", 99, prompt="\ud800")).result()
+    assert store._writer._shares.held(of("a", "0", 1).tenant, 0) == 30
+    store.close()
+    store = open_store(max_entries=100)
+    for number in range(100, 300):
+        store.put(of("b", "0", number)).result()
+    assert owners(store)["a0"] == 30
+    store.clear().result()
+    assert store._writer._shares._held == {}
+
+
+def test_entries_of_the_schema_before_are_given_their_tenant(open_store: Open) -> None:
+    store = open_store()
+    store.put(of("a", "0", 1)).result()
+    store.put(entry(2, parts={})).result()
+    store.close()
+    with contextlib.closing(sqlite3.connect(store.path)) as connection:
+        connection.executescript(
+            "DROP INDEX usage_tenant; ALTER TABLE usage DROP COLUMN tenant; PRAGMA user_version = 5;"
+            "CREATE INDEX usage_last_used ON usage (last_used);"
+        )
+    again = open_store()
+    assert again._writer._shares.held("a" * 16 + "0" * 16, 0) == 1
+    assert again._writer._shares.held(entry(2).partition.hex(), 0) == 1
+
+
+@given(st.lists(st.integers(0, 50), max_size=20), st.integers(0, 300))
+def test_a_level_is_the_highest_that_fits(held: list[int], limit: int) -> None:
+    found = level(held, limit)
+    assert sum(min(one, found) for one in held) <= limit
+    assert found >= max(held, default=0) or sum(min(one, found + 1) for one in held) > limit
 
 
 def test_expired_entries_are_purged(store: Store) -> None:
