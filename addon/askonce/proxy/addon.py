@@ -28,6 +28,7 @@ from askonce.proxy import error_stream, http1, messages, relay_stream
 from askonce.proxy.asgi import AsgiBridge
 from askonce.proxy.flow_state import Recorder, Visit, Work
 from askonce.proxy.huge_pages import use_huge_pages
+from askonce.proxy.patience import Patience
 from askonce.rules import ConfigError, Rule
 from askonce.runtime import Runtime
 from askonce.settings import Settings
@@ -61,7 +62,7 @@ class Askonce:
         self._visits = WeakKeyDictionary[http.HTTPFlow, Visit]()
         self._work = Work()
         self._manage: AsgiBridge
-        self.addons = [relay_stream.Collapse()]
+        self.addons = [relay_stream.Collapse(), Patience(lambda *what: self.runtime.faults.report(*what))]
 
     # Life of the process
 
