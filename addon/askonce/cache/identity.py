@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Call
 
 __all__ = ["Identifier", "Identity", "credential", "load_secret"]
@@ -115,8 +114,8 @@ def _text(text: str) -> bytes:
 
 def _canonical(value: Any) -> bytes:
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # integers over 64 bits, lone surrogates, very deep nesting
+        return jsontext.canonical(value)
+    except TypeError:  # integers over 64 bits, lone surrogates, very deep nesting: not from `jsontext.loads`
         return b"json\0" + json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -8,9 +8,9 @@ import base64
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
-import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from askonce import jsontext
 from askonce.cache.store.entry import Entry
 from askonce.call import Answer, Turn, Usage
 
@@ -103,14 +103,14 @@ def write_record(record: Record, *, lasting: bool = False) -> bytes:
         "partition": entry.partition.hex(),
         "parts": dict(sorted(entry.parts.items())),
     }
-    return orjson.dumps({name: value for name, value in line.items() if value not in (None, "", {})}) + b"\n"
+    return jsontext.dumps({name: value for name, value in line.items() if value not in (None, "", {})}) + b"\n"
 
 
 def read_record(line: bytes) -> Record:
     """The entry of a line. Raises `TransferError`."""
     try:
-        found = _Line.model_validate(orjson.loads(line))
-    except orjson.JSONDecodeError as error:
+        found = _Line.model_validate(jsontext.loads(line))
+    except jsontext.NotJson as error:
         raise TransferError(f"expected a JSON object: {error}") from None
     except ValidationError as error:
         raise TransferError(_first_mistake(error)) from None
@@ -143,10 +143,10 @@ def _write_answer(answer: Answer, wire: str) -> dict[str, Any]:
     if answer.headers:
         written["headers"] = answer.headers
     try:
-        value = orjson.loads(answer.body)
-        if wire != _OPAQUE or orjson.dumps(value) == answer.body:
+        value = jsontext.loads(answer.body)
+        if wire != _OPAQUE or jsontext.dumps(value) == answer.body:
             return written | {"body": value}
-    except orjson.JSONDecodeError:
+    except jsontext.NotJson:
         pass
     try:
         return written | {"encoding": "text", "body": answer.body.decode()}
@@ -156,7 +156,7 @@ def _write_answer(answer: Answer, wire: str) -> dict[str, Any]:
 
 def _read_answer(answer: _Answer, usage: Usage) -> Answer:
     if answer.encoding == "json":
-        body = orjson.dumps(answer.body)
+        body = jsontext.dumps(answer.body)
     elif not isinstance(answer.body, str):
         raise TransferError(f"answer.body: expected a string, as the encoding is {answer.encoding}")
     elif answer.encoding == "text":

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
+from askonce import jsontext
 from askonce.cache.identity import Identity
 from askonce.cache.store.entry import Entry
 from askonce.call import Call, Turn
@@ -45,7 +46,12 @@ def values_of(call: Call) -> dict[str, str]:
 
 
 def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    if isinstance(value, str):
+        return value
+    try:
+        return jsontext.canonical(value).decode()
+    except TypeError:  # a lone surrogate, which JSON can hold and UTF-8 cannot
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
 class Difference(NamedTuple):

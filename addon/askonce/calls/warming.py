@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.cache import Cache, Entry, Record
 from askonce.call import Answer, Call, Turn, Unstorable
 from askonce.rules import Rules
@@ -55,7 +54,7 @@ class LikeWarmer:
         call = Call(model.wire, prompt, {}, model=model.model)
         try:
             final = _with_text(model, call, answer, self._clock()) if isinstance(answer, str) else answer
-            kept = WIRE_FORMATS[model.wire].assemble(orjson.dumps(final), "application/json", call)
+            kept = WIRE_FORMATS[model.wire].assemble(jsontext.dumps(final), "application/json", call)
         except (Unstorable, TypeError) as error:
             return str(error)
         rule = next((rule for rule in self._rules() if rule.name == model.upstream), None)
@@ -79,7 +78,7 @@ class LikeWarmer:
 def _with_text(model: Entry, call: Call, text: str, now: float) -> Any:
     """The model's answer with another text, and with no tokens: nobody was asked for it."""
     replay = Replay(now, lambda prefix: prefix + "warmed", zero_usage=True)
-    final = orjson.loads(WIRE_FORMATS[model.wire].replay(model.answer, call, replay).body)
+    final = jsontext.loads(WIRE_FORMATS[model.wire].replay(model.answer, call, replay).body)
     for path in _TEXTS.get(model.wire, ()):
         holder = final
         try:

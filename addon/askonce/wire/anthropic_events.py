@@ -6,11 +6,11 @@ accumulator in its SDK.
 
 from collections.abc import Iterator
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Unstorable
 from askonce.wire import sse
 from askonce.wire.common import JsonObject, count_of
+from askonce.wire.keeping import refuse_error
 from askonce.wire.tokens import pieces
 
 __all__ = ["accumulate", "encode"]
@@ -38,17 +38,18 @@ def accumulate(body: bytes) -> JsonObject:
     grown: dict[int, dict[str, list[str]]] = {}
     """What the deltas of each open block add, by field."""
     for event in sse.decode(body):
-        data = orjson.loads(event.data)
+        data = jsontext.loads(event.data)
         kind = data["type"]
         if kind == "ping":
             continue
         if kind == "error":
-            raise Unstorable(f"error event: {data.get('error')}")
+            refuse_error(data)
+            raise Unstorable("an error event")
         if kind == "message_start":
             if message is not None:
                 raise Unstorable("a second message_start")
             message = data["message"]
-            blocks = list(message["content"])
+            blocks = list(message.get("content") or ())
             continue
         if message is None:
             raise Unstorable(f"{kind} before message_start")
@@ -80,11 +81,11 @@ def accumulate(body: bytes) -> JsonObject:
 def _grow(block: JsonObject, grown: dict[str, list[str]], delta: JsonObject) -> None:
     kind = delta["type"]
     if kind == "text_delta":
-        grown.setdefault("text", []).append(delta["text"])
+        grown.setdefault("text", []).append(delta["text"] or "")
     elif kind == "input_json_delta":
-        grown.setdefault("input", []).append(delta["partial_json"])
+        grown.setdefault("input", []).append(delta["partial_json"] or "")
     elif kind == "thinking_delta":
-        grown.setdefault("thinking", []).append(delta["thinking"])
+        grown.setdefault("thinking", []).append(delta["thinking"] or "")
     elif kind == "signature_delta":
         block["signature"] = delta["signature"]
     elif kind == "citations_delta":
@@ -101,7 +102,7 @@ def _close(block: JsonObject, grown: dict[str, list[str]]) -> None:
         if field != "input":
             block[field] = block[field] + text
         elif text:
-            block["input"] = orjson.loads(text)
+            block["input"] = jsontext.loads(text)
 
 
 def _finish(message: JsonObject, event: JsonObject) -> None:
@@ -112,8 +113,9 @@ def _finish(message: JsonObject, event: JsonObject) -> None:
         if value is not None and name not in ("type", "delta", "usage"):
             message[name] = value
     # The counts are totals, so they replace; one that is left out or null has not changed.
-    usage = message["usage"]
-    usage.update((name, value) for name, value in event["usage"].items() if value is not None or name not in usage)
+    usage = message["usage"] = message.get("usage") or {}
+    told = event.get("usage") or {}
+    usage.update((name, value) for name, value in told.items() if value is not None or name not in usage)
 
 
 def encode(message: JsonObject) -> Iterator[bytes]:
@@ -146,7 +148,7 @@ def encode(message: JsonObject) -> Iterator[bytes]:
 
 
 def _event(data: JsonObject) -> bytes:
-    return sse.encode(orjson.dumps(data), data["type"])
+    return sse.encode(jsontext.dumps(data), data["type"])
 
 
 def _taken_apart(block: JsonObject) -> tuple[JsonObject, list[JsonObject]]:
@@ -167,7 +169,7 @@ def _taken_apart(block: JsonObject) -> tuple[JsonObject, list[JsonObject]]:
             deltas.append({"type": "signature_delta", "signature": block["signature"]})
         return opening, deltas
     if kind.endswith("tool_use") and isinstance(block.get("input"), dict):
-        arguments = pieces(orjson.dumps(block["input"]).decode()) if block["input"] else []
+        arguments = pieces(jsontext.dumps(block["input"]).decode()) if block["input"] else []
         return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": text} for text in ("", *arguments)]
     if kind == "compaction" and block.get("content") is not None:
         late = {name: value for name, value in block.items() if name in ("content", "encrypted_content")}

@@ -7,8 +7,7 @@ message is kept, and either form is made from it. Source: the provider's API ref
 import re
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
 from askonce.wire import anthropic_events, sse
 from askonce.wire.base import ReadOptions, Replay
@@ -18,7 +17,6 @@ from askonce.wire.common import (
     NOT_THE_USER,
     TOOL_RESULT,
     JsonObject,
-    assembling,
     by_part,
     count_of,
     cut_prompt,
@@ -26,11 +24,13 @@ from askonce.wire.common import (
     digest,
     drop,
     encode_final,
+    estimate,
     load_object,
     number,
     plain_text,
     zeroed,
 )
+from askonce.wire.keeping import assembling
 
 __all__ = ["AnthropicMessages"]
 
@@ -118,11 +118,11 @@ class AnthropicMessages:
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
         with assembling(self.name):
             if body.lstrip()[:1] == b"{":
-                message = orjson.loads(body)
+                message = jsontext.loads(body)
             else:
                 message, content_type = anthropic_events.accumulate(body), "application/json"
             _check(message)
-            usage = message.get("usage")
+            usage = message["usage"] = _usage(message, call)
             return Answer(
                 body=encode_final(message),
                 content_type=content_type or "application/json",
@@ -133,13 +133,13 @@ class AnthropicMessages:
             )
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
-        message = orjson.loads(answer.body)
+        message = jsontext.loads(answer.body)
         message["id"] = replay.fresh_id("msg_")
         if replay.zero_usage:
             message["usage"] = zeroed(message.get("usage"))
         if not call.stream:
-            return Reply(orjson.dumps(message), answer.content_type)
-        return Reply(b"".join(anthropic_events.encode(message)), sse.CONTENT_TYPE)
+            return Reply(jsontext.dumps(message), answer.content_type)
+        return Reply(jsontext.line_safe(b"".join(anthropic_events.encode(message))), sse.CONTENT_TYPE)
 
 
 def _messages(value: Any) -> list[JsonObject]:
@@ -239,6 +239,19 @@ def _check(message: Any) -> None:
         result = block.get("content")
         if block.get("is_error") or (isinstance(result, dict) and str(result.get("type")).endswith("_error")):
             raise Unstorable(f"a tool at the provider failed: {block['type']}")
+
+
+def _usage(message: JsonObject, call: Call) -> JsonObject:
+    """The usage as the provider told it. Some that speak this format do not, or not whole, and the SDK reads both
+    counts: what is missing is as we count it."""
+    told = message.get("usage")
+    told = told if isinstance(told, dict) else {}
+    if number(told.get("input_tokens")) is not None and number(told.get("output_tokens")) is not None:
+        return told
+    said = [block.get(block["type"]) or jsontext.dumps(block.get("input")).decode() for block in message["content"]]
+    counted = estimate(call, "\n".join(text for text in said if isinstance(text, str)))
+    ours = {"input_tokens": counted.input_tokens, "output_tokens": counted.output_tokens}
+    return told | {name: count for name, count in ours.items() if number(told.get(name)) is None}
 
 
 def _says_something(block: JsonObject) -> bool:

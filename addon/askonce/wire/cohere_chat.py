@@ -7,8 +7,7 @@ provider's API reference and its SDK's types.
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
@@ -19,7 +18,6 @@ from askonce.wire.common import (
     TOOL_RESULT,
     Growing,
     JsonObject,
-    assembling,
     by_part,
     count_of,
     cut_prompt,
@@ -34,6 +32,7 @@ from askonce.wire.common import (
     token_groups,
     zeroed,
 )
+from askonce.wire.keeping import assembling, refuse_bad_arguments, refuse_error
 from askonce.wire.tokens import pieces
 
 __all__ = ["CohereChat"]
@@ -109,7 +108,7 @@ class CohereChat:
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
         with assembling(self.name):
             if body.lstrip()[:1] == b"{":
-                final = orjson.loads(body)
+                final = jsontext.loads(body)
             else:
                 final, content_type = _accumulate(body), "application/json"
             _check(final)
@@ -122,14 +121,14 @@ class CohereChat:
             )
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
-        final = orjson.loads(answer.body)
+        final = jsontext.loads(answer.body)
         final["id"] = fresh_uuid(replay)
         if replay.zero_usage and "usage" in final:
             final["usage"] = zeroed(final["usage"])
         if not call.stream:
-            return Reply(orjson.dumps(final), answer.content_type)
-        events = [sse.encode(orjson.dumps(event), event["type"]) for event in _events(final)]
-        return Reply(b"".join(events), sse.CONTENT_TYPE)
+            return Reply(jsontext.dumps(final), answer.content_type)
+        events = [sse.encode(jsontext.dumps(event), event["type"]) for event in _events(final)]
+        return Reply(jsontext.line_safe(b"".join(events)), sse.CONTENT_TYPE)
 
 
 def _messages(value: Any) -> list[JsonObject]:
@@ -192,6 +191,7 @@ def _check(final: Any) -> None:
     for call in calls:
         if not isinstance(call["function"]["arguments"], str):
             raise Unstorable("a tool call whose arguments are no text")
+        refuse_bad_arguments(call["function"]["arguments"])
     if not isinstance(message.get("tool_plan") or "", str):
         raise Unstorable("a tool_plan that is no text")
     for name in ("content", "tool_calls", "citations"):
@@ -211,7 +211,7 @@ def _accumulate(body: bytes) -> JsonObject:
     for event in sse.decode(body):
         if event.data == b"[DONE]":
             break
-        data = orjson.loads(event.data)
+        data = jsontext.loads(event.data)
         kind = data["type"]
         what, _, step = kind.rpartition("-")
         delta = (data.get("delta") or {}).get("message") or {}
@@ -223,8 +223,7 @@ def _accumulate(body: bytes) -> JsonObject:
         elif kind == "message-end":
             if still_open:
                 raise Unstorable(f"{next(iter(still_open))[0]} was not ended")
-            if data["delta"].get("error"):
-                raise Unstorable(f"error: {data['delta']['error']}")
+            refuse_error(data["delta"])
             final.update(data["delta"])
         elif kind == "debug":
             continue

@@ -5,19 +5,16 @@ either as prompt or as part; and an answer that `assembling` lets through can be
 """
 
 import hashlib
-import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any
 
-import orjson
-
-from askonce.call import Part, Unreadable, Unstorable
+from askonce import jsontext
+from askonce.call import Call, Part, Unreadable, Usage
 from askonce.wire.base import Find, ReadOptions, Replay
-from askonce.wire.tokens import pieces
+from askonce.wire.tokens import count, pieces
 
 __all__ = [
     "MEDIA",
@@ -26,7 +23,6 @@ __all__ = [
     "TOOL_RESULT",
     "Growing",
     "JsonObject",
-    "assembling",
     "by_part",
     "count_of",
     "cut_prompt",
@@ -34,6 +30,7 @@ __all__ = [
     "digest",
     "drop",
     "encode_final",
+    "estimate",
     "fresh_uuid",
     "load_object",
     "number",
@@ -49,6 +46,15 @@ type JsonObject = dict[str, Any]
 _MOST = 2**53
 """More is no count of tokens, and no integer that JSON and SQLite can be trusted with."""
 
+_REALS = frozenset(
+    {
+        *("temperature", "top_p", "p", "min_p", "top_a"),
+        *("presence_penalty", "frequency_penalty", "repetition_penalty"),
+    }
+)
+"""Fields that every provider documents as a `number`, so that 1 and 1.0 are one value to it. Elsewhere they may not be:
+an integer's field may refuse 1.0, and what a tool is given is anybody's to read."""
+
 # Why a call may only be answered by an identical one.
 MEDIA = "media in the last message"
 NOT_THE_USER = "last message is not from the user"
@@ -62,26 +68,12 @@ def load_object(body: bytes) -> JsonObject:
     A repeated key is refused: each parser picks its own, so two requests alike to us could differ for the provider.
     """
     try:
-        value = orjson.loads(body)
-        written = orjson.dumps(value)
-    except orjson.JSONDecodeError as error:
-        raise Unreadable(f"request body is not JSON: {error}") from None
-    except TypeError:  # orjson reads 1024 levels and writes 254
-        raise Unreadable("request body: nested too deeply") from None
+        value = jsontext.loads(body)
+    except jsontext.NotJson as error:
+        raise Unreadable(f"request body is {error}") from None
     if not isinstance(value, dict):
         raise Unreadable(f"request body: expected a JSON object, found {type(value).__name__}")
-    # A key that was dropped took its colon along; counting is many times cheaper than parsing with a hook.
-    if written.count(b":") != body.count(b":") or (b"\\" in body and b"\\u003" in body):
-        json.loads(body, object_pairs_hook=_refuse_repeated)
     return value
-
-
-def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
-    seen = set[str]()
-    for key, _ in pairs:
-        if key in seen:
-            raise Unreadable(f"request body: the key {key!r} is there twice")
-        seen.add(key)
 
 
 def drop(body: JsonObject, ignore: Sequence[Find]) -> None:
@@ -151,7 +143,7 @@ def by_part(body: Mapping[str, Any], table: Mapping[str, Part]) -> dict[Part, An
     """Sort the fields of a request into parts; a field that `table` does not know is "other"."""
     parts: dict[Part, Any] = {}
     for name, value in body.items():
-        parts.setdefault(table.get(name, "other"), {})[name] = same_number(value)
+        parts.setdefault(table.get(name, "other"), {})[name] = same_number(value) if name in _REALS else value
     return parts
 
 
@@ -169,11 +161,11 @@ def plain_text(content: Any) -> str:
 
 def number(value: Any) -> float | None:
     """A JSON number; None for anything else."""
-    return value if type(value) in (int, float) else None
+    return value if jsontext.is_number(value) else None
 
 
 def same_number(value: Any) -> Any:
-    """1.0 as 1: JavaScript writes the one, Python the other."""
+    """1.0 as 1, in a field that takes any number: JavaScript cannot write the one, and Python's SDKs write it."""
     return int(value) if type(value) is float and value.is_integer() else value
 
 
@@ -182,34 +174,19 @@ def digest(data: str) -> str:
     return "sha256:" + hashlib.sha256(data.encode()).hexdigest()
 
 
-class assembling:
-    """Translate what a malformed answer makes the code inside raise into `Unstorable`."""
-
-    def __init__(self, wire: str) -> None:
-        self.wire = wire
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Unstorable):
-            return
-        if isinstance(error, (ValueError, LookupError, TypeError, AttributeError)):
-            raise Unstorable(f"not a whole {self.wire} answer: {type(error).__name__}: {error}") from error
-
-
 class Growing:
     """Texts that a stream adds to piece by piece, joined once: adding to a string copies it each time."""
 
     def __init__(self) -> None:
         self._texts: dict[tuple[int, str], tuple[JsonObject, list[str]]] = {}
 
-    def add(self, holder: JsonObject, field: str, text: str) -> None:
-        """`holder[field] += text`, when `join` is called. Raises `TypeError` where either is no string."""
+    def add(self, holder: JsonObject, field: str, text: str | None) -> None:
+        """`holder[field] += text`, when `join` is called; null adds nothing. Raises `TypeError` for anything else."""
+        if text is None:
+            return
         grown = self._texts.get((id(holder), field))
         if grown is None:
-            grown = self._texts[id(holder), field] = (holder, [holder[field]])
+            grown = self._texts[id(holder), field] = (holder, [holder[field] or ""])
         grown[1].append(text)
 
     def join(self) -> None:
@@ -219,8 +196,8 @@ class Growing:
 
 def encode_final(final: JsonObject) -> bytes:
     """The final object as JSON. Raises `TypeError` where it nests too deeply for a stream's event to hold it too."""
-    # orjson writes 254 levels; an event wraps the answer in a few more than the JSON form does.
-    return orjson.dumps([[[[[[final]]]]]])[6:-6]
+    # 254 levels are written; an event wraps the answer in a few more than the JSON form does.
+    return jsontext.dumps([[[[[[final]]]]]])[6:-6]
 
 
 def count_of(holder: Any, *names: str) -> int:
@@ -237,7 +214,7 @@ def zeroed(usage: Any) -> Any:
         return {key: zeroed(value) for key, value in usage.items()}
     if isinstance(usage, list):
         return [zeroed(value) for value in usage]
-    return 0 if type(usage) in (int, float) else usage
+    return 0 if jsontext.is_number(usage) else usage
 
 
 def token_groups(text: str, tokens: Iterable[Any], key: str, model: str = "") -> list[tuple[str, list[Any]]]:
@@ -254,6 +231,13 @@ def token_groups(text: str, tokens: Iterable[Any], key: str, model: str = "") ->
     if items:
         groups[:1] = [(groups[0][0] if groups else "", items)]
     return groups
+
+
+def estimate(call: Call, said: str) -> Usage:
+    """The usage as we count it, for an answer that does not tell."""
+    # OpenAI frames each message with some four tokens and the reply with three more.
+    asked = sum(count(turn.text, call.model) + 4 for turn in call.turns) + 3
+    return Usage(asked, count(said, call.model))
 
 
 def fresh_uuid(replay: Replay) -> str:

@@ -9,8 +9,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
 from askonce.wire import gemini_chunks, sse
 from askonce.wire.base import ReadOptions, Replay
@@ -20,7 +19,6 @@ from askonce.wire.common import (
     NOT_THE_USER,
     TOOL_RESULT,
     JsonObject,
-    assembling,
     by_part,
     count_of,
     cut_prompt,
@@ -35,6 +33,7 @@ from askonce.wire.common import (
     same_number,
     zeroed,
 )
+from askonce.wire.keeping import assembling, refuse_error
 
 __all__ = ["Gemini"]
 
@@ -95,6 +94,7 @@ class Gemini:
         parts = by_part(body, _PARTS)
         parts["model"] = path[1]
         if isinstance(config, dict):
+            # Each of them is a field of a message of protocol buffers, whose JSON takes 1.0 for an integer, too.
             for name, value in config.items():
                 parts.setdefault("format" if name in _FORMAT else "sampling", {})[name] = same_number(value)
         elif config is not None:
@@ -132,11 +132,11 @@ class Gemini:
         with assembling(self.name):
             opening = body.lstrip()[:1]
             if opening == b"{":
-                final = orjson.loads(body)
+                final = jsontext.loads(body)
             elif opening == b"[":
-                final = gemini_chunks.merge(orjson.loads(body))
+                final = gemini_chunks.merge(jsontext.loads(body))
             else:
-                final = gemini_chunks.merge([orjson.loads(event.data) for event in sse.decode(body)])
+                final = gemini_chunks.merge([jsontext.loads(event.data) for event in sse.decode(body)])
             _check(final)
             usage = final.get("usageMetadata")
             return Answer(
@@ -149,7 +149,7 @@ class Gemini:
             )
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
-        final = orjson.loads(answer.body)
+        final = jsontext.loads(answer.body)
         if "responseId" in final:
             final["responseId"] = replay.fresh_id("")
         if isinstance(final.get("createTime"), str):
@@ -157,8 +157,8 @@ class Gemini:
         if replay.zero_usage and "usageMetadata" in final:
             final["usageMetadata"] = zeroed(final["usageMetadata"])
         if not call.stream:
-            return Reply(orjson.dumps(final), answer.content_type)
-        chunks = [orjson.dumps(chunk) for chunk in gemini_chunks.chunks(final)]
+            return Reply(jsontext.dumps(final), answer.content_type)
+        chunks = [jsontext.line_safe(jsontext.dumps(chunk)) for chunk in gemini_chunks.chunks(final)]
         if call.framing == "sse":
             return Reply(b"".join(b"data: " + chunk + b"\r\n\r\n" for chunk in chunks), sse.CONTENT_TYPE)
         return Reply(b"[" + b"\n,\r\n".join(chunks) + b"\n]\n", _JSON)
@@ -230,8 +230,7 @@ def _why_exact(contents: list[JsonObject]) -> str:
 def _check(final: Any) -> None:
     if not isinstance(final, dict):
         raise Unstorable(f"expected an object, found {type(final).__name__}")
-    if "error" in final:
-        raise Unstorable(f"error: {final['error']}")
+    refuse_error(final)
     blocked = (final.get("promptFeedback") or {}).get("blockReason")
     if blocked:
         raise Unstorable(f"the prompt was blocked: {blocked}")
@@ -248,6 +247,8 @@ def _check(final: Any) -> None:
         for part in parts:
             if not isinstance(part.get("text", ""), str):
                 raise Unstorable("a text part that is no text")
+            if part.get("fileData"):
+                raise Unstorable("the answer refers to a file, which expires")
             call = part.get("functionCall")
             if isinstance(call, dict) and ("partialArgs" in call or "willContinue" in call):
                 raise Unstorable("the arguments of a function call came in parts")

@@ -7,8 +7,8 @@ recorded streams.
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
-from askonce.call import Unstorable
 from askonce.wire.common import Growing, JsonObject, count_of
+from askonce.wire.keeping import refuse_error
 from askonce.wire.tokens import pieces
 
 __all__ = ["chunks", "merge"]
@@ -20,8 +20,7 @@ def merge(chunks: Iterable[JsonObject]) -> JsonObject:
     candidates: dict[int, JsonObject] = {}
     texts = Growing()
     for chunk in chunks:
-        if "error" in chunk:
-            raise Unstorable(f"error in the stream: {chunk['error']}")
+        refuse_error(chunk)
         for part in chunk.get("candidates") or ():
             _merge_candidate(candidates.setdefault(part.get("index", 0), {}), part, texts)
         # Each chunk repeats what holds for the whole answer; the counts are totals so far.
@@ -32,7 +31,7 @@ def merge(chunks: Iterable[JsonObject]) -> JsonObject:
 
 def _merge_candidate(whole: JsonObject, part: JsonObject, texts: Growing) -> None:
     for name, value in part.items():
-        if name == "content":
+        if name == "content" and value is not None:
             content = whole.setdefault("content", {})
             content.update((key, item) for key, item in value.items() if key != "parts")
             _merge_parts(content.setdefault("parts", []), value.get("parts") or [], texts)

@@ -8,13 +8,12 @@ very same body is answered.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unstorable, Usage
-from askonce.wire import openai_answers as answers
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, count_of, cut_prompt, drop, load_object
+from askonce.wire.common import JsonObject, count_of, cut_prompt, drop, load_object, number
+from askonce.wire.keeping import refuse_error
 
 __all__ = ["Generic"]
 
@@ -53,7 +52,7 @@ class Generic:
             prompt=prompt,
             parts=parts,
             model=model if isinstance(model, str) else "",
-            temperature=temperature if type(temperature) in (int, float) else None,
+            temperature=number(temperature),
             stream=body.get("stream") is True or sse.CONTENT_TYPE in headers.get("accept", ""),
             exact_only=reason or ("" if prompt.strip() else "empty prompt"),
             turns=(Turn("user", prompt),) if prompt else (),
@@ -82,12 +81,12 @@ class Generic:
 def _check(data: bytes, what: str) -> Usage | None:
     """The usage that some JSON tells. Raises `Unstorable` where it is none, or tells of an error or a cut."""
     try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise Unstorable(f"{what} is not JSON: {error}") from None
+        value = jsontext.loads(data)
+    except jsontext.NotJson as error:
+        raise Unstorable(f"{what} is {error}") from None
     if not isinstance(value, dict):
         return None
-    answers.refuse_error(value)
+    refuse_error(value)
     for holder in _holders(value):
         for key in _ENDS:
             if isinstance(end := holder.get(key), str) and end.lower() in _BAD_ENDS:

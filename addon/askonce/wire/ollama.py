@@ -7,8 +7,7 @@ text. Source: the provider's API reference and its SDK's types.
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
 from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import (
@@ -17,7 +16,6 @@ from askonce.wire.common import (
     NOT_THE_USER,
     TOOL_RESULT,
     JsonObject,
-    assembling,
     by_part,
     count_of,
     cut_prompt,
@@ -32,6 +30,7 @@ from askonce.wire.common import (
     same_number,
     token_groups,
 )
+from askonce.wire.keeping import assembling, refuse_error
 
 __all__ = ["Ollama"]
 
@@ -79,6 +78,7 @@ class Ollama:
         parts["model"] = model
         if config:
             sampling = parts.setdefault("sampling", {})
+            # Ollama reads every number among them as a double (Go's `map[string]any`).
             sampling["options"] = {name: same_number(value) for name, value in config.items()}
         return Call(
             wire=self.name,
@@ -94,9 +94,9 @@ class Ollama:
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
         with assembling(self.name):
             try:
-                final = orjson.loads(body)
-            except orjson.JSONDecodeError:
-                final = _merge([orjson.loads(line) for line in body.splitlines() if line.strip()])
+                final = jsontext.loads(body)
+            except jsontext.NotJson:
+                final = _merge([jsontext.loads(line) for line in body.splitlines() if line.strip()])
             _check(final)
             return Answer(
                 body=encode_final(final),
@@ -105,14 +105,21 @@ class Ollama:
             )
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
-        final = orjson.loads(answer.body)
+        final = jsontext.loads(answer.body)
         if isinstance(final.get("created_at"), str):
             final["created_at"] = rfc3339(replay.now, final["created_at"])
         if replay.zero_usage:
             final.update((name, 0) for name in ("prompt_eval_count", "eval_count") if name in final)
         if not call.stream:
-            return Reply(orjson.dumps(final), answer.content_type)
-        return Reply(b"".join([orjson.dumps(line) + b"\n" for line in _lines(final)]), _STREAM_TYPE)
+            return Reply(_as_go_writes(jsontext.dumps(final)), answer.content_type)
+        return Reply(_as_go_writes(b"".join([jsontext.dumps(line) + b"\n" for line in _lines(final)])), _STREAM_TYPE)
+
+
+def _as_go_writes(data: bytes) -> bytes:
+    """JSON with those signs escaped that Go's `encoding/json` escapes, which Ollama writes with."""
+    for sign in (b"<", b">", b"&"):
+        data = data.replace(sign, b"\\u%04x" % ord(sign))
+    return jsontext.line_safe(data)
 
 
 type _Reading = tuple[str, str, dict[Part, Any], list[Turn]]
@@ -183,8 +190,7 @@ def _hashed(images: Any, where: str) -> list[str]:
 def _check(final: Any) -> None:
     if not isinstance(final, dict):
         raise Unstorable(f"expected an object, found {type(final).__name__}")
-    if final.get("error"):
-        raise Unstorable(f"error: {final['error']}")
+    refuse_error(final)
     if final.get("done") is not True:
         raise Unstorable("not done: the answer was cut off")
     # Versions before 0.1.45 give no reason.
@@ -192,9 +198,9 @@ def _check(final: Any) -> None:
         raise Unstorable(f"done_reason {final['done_reason']}")
     message, text = final.get("message"), final.get("response")
     if isinstance(message, dict):
-        texts, calls = [message.get("content"), message.get("thinking")], message.get("tool_calls")
+        texts, calls = [message.get("content") or "", message.get("thinking")], message.get("tool_calls")
     else:
-        texts, calls = [text, final.get("thinking")], None
+        texts, calls = [text or "", final.get("thinking")], None
     if not isinstance(texts[0], str) or not isinstance(texts[1] or "", str):
         raise Unstorable("a text that is no text")
     if not isinstance(calls or [], list) or not isinstance(final.get("logprobs") or [], list):
@@ -211,12 +217,11 @@ def _merge(lines: list[JsonObject]) -> JsonObject:
     if not lines:
         raise Unstorable("empty body")
     for line in lines:
-        if line.get("error"):
-            raise Unstorable(f"error in the stream: {line['error']}")
+        refuse_error(line)
         message = line.get("message")
         for name, value in line.items() if message is None else [*message.items(), ("logprobs", line.get("logprobs"))]:
             if name in ("response", *_TEXTS):
-                texts.setdefault(name, []).append(value)
+                texts.setdefault(name, []).append("" if value is None else value)
             elif name in ("tool_calls", "logprobs"):
                 lists.setdefault(name, []).extend(value or [])
             elif message is not None:
@@ -247,7 +252,7 @@ def _lines(final: JsonObject) -> Iterator[JsonObject]:
 
     for text, _ in token_groups(source.get("thinking") or "", (), ""):
         yield line(thinking=text)
-    for text, items in token_groups(source[shown], final.get("logprobs") or (), "token"):
+    for text, items in token_groups(source.get(shown) or "", final.get("logprobs") or (), "token"):
         yield line(**{shown: text}) | ({"logprobs": items} if items else {})
     if message is not None and message.get("tool_calls"):
         yield line(tool_calls=message["tool_calls"])

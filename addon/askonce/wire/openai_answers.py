@@ -5,27 +5,22 @@ One rule: nothing here knows one endpoint. What serves every provider is in `com
 
 import re
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from askonce.call import Call, Unstorable, Usage
+from askonce import jsontext
+from askonce.call import Unstorable, Usage
 from askonce.wire import common, sse
 from askonce.wire.base import Replay
 from askonce.wire.common import JsonObject
-from askonce.wire.tokens import count
 
 __all__ = [
     "DONE",
     "STREAM_TYPE",
     "Record",
     "cut_by",
-    "estimate",
     "fresh_like",
     "load_json",
     "load_record",
-    "refuse_error",
     "settle_usage",
 ]
 
@@ -34,8 +29,6 @@ type Record = JsonObject | list[sse.Event]
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 DONE = b"[DONE]"
 """The data of the event that ends a stream."""
-_LEVELS = 250
-"""orjson reads 1024 levels and writes 254."""
 _EVENT_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
 _PREFIX = re.compile(r"[A-Za-z]+[-_]")
@@ -54,23 +47,12 @@ def load_record(body: bytes, content_type: str) -> Record:
 def load_json(data: bytes, what: str) -> JsonObject:
     """A JSON object of a recorded answer, shallow enough to be written again. Raises `Unstorable`."""
     try:
-        value = orjson.loads(data)
-        if data.count(b"[") + data.count(b"{") > _LEVELS:
-            orjson.dumps(value)
-    except orjson.JSONDecodeError as error:
-        raise Unstorable(f"{what} is not JSON: {error}") from None
-    except TypeError:
-        raise Unstorable(f"{what} is nested too deeply") from None
+        value = jsontext.loads(data)
+    except jsontext.NotJson as error:
+        raise Unstorable(f"{what} is {error}") from None
     if not isinstance(value, dict):
         raise Unstorable(f"{what}: expected an object, found {type(value).__name__}")
     return value
-
-
-def refuse_error(value: Mapping[str, Any]) -> None:
-    """Raise `Unstorable` where the object carries an error."""
-    if error := value.get("error"):
-        message = error.get("message") if isinstance(error, dict) else error
-        raise Unstorable(f"error: {str(message)[:200]}")
 
 
 def fresh_like(old: Any, replay: Replay, prefix: str) -> str:
@@ -94,13 +76,6 @@ def settle_usage(final: JsonObject, counted: Usage, replay: Replay) -> None:
         }
     if replay.zero_usage:
         final["usage"] = common.zeroed(final["usage"])
-
-
-def estimate(call: Call, said: str) -> Usage:
-    """The usage as we count it, for a stream that did not tell."""
-    # OpenAI frames each message with some four tokens and the reply with three more.
-    asked = sum(count(turn.text, call.model) + 4 for turn in call.turns) + 3
-    return Usage(asked, count(said, call.model))
 
 
 def cut_by(rows: Any, text: Any) -> list[tuple[str, list[Any]]] | None:

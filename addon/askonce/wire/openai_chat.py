@@ -7,13 +7,13 @@ again (`Chunks`), and whatever a provider adds travels along. Source: OpenAI's A
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Unreadable, Unstorable, Usage
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, assembling, by_part, count_of, cut_prompt, drop, load_object, plain_text
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, estimate, load_object, plain_text
+from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_deltas import Chunks, fold
 
 __all__ = ["OpenAIChat"]
@@ -36,6 +36,11 @@ _SYSTEM = frozenset({"system", "developer"})
 _RESULTS = frozenset({"tool", "function"})
 _GOOD_ENDS = frozenset({"stop", "tool_calls", "function_call", "eos", "eos_token", "stop_sequence", "end_turn"})
 """Finish reasons of a whole answer; those beyond OpenAI's are of Together, Text Generation Inference and others."""
+
+
+_THOUGHTS = frozenset({"text", "thinking", "reasoning"})
+_ANSWERS = ("refusal", "tool_calls", "function_call", "audio", "images")
+"""Fields of a message that are an answer without a content; the images are of Gemini's models at OpenRouter."""
 
 
 class OpenAIChat:
@@ -80,15 +85,17 @@ class OpenAIChat:
             if isinstance(record, list):
                 final, ended = fold(record)
                 _refuse_cut_off(final, ended, call)
-                data = orjson.dumps(final)
             else:
-                answers.refuse_error(record)
-                final, data = record, body
+                refuse_error(record)
+                final = record
+            data = jsontext.dumps(final)
             _refuse_bad(final)
+            if b'"expires_at"' in data and holds(final["choices"], "expires_at"):
+                raise Unstorable("the answer refers to something that expires")
             return Answer(data, "application/json", _usage(final, call))
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
-        final: JsonObject = orjson.loads(answer.body)
+        final: JsonObject = jsontext.loads(answer.body)
         final["id"] = answers.fresh_like(final.get("id"), replay, "chatcmpl-")
         # Providers whose identifiers are not OpenAI's (Mistral, DeepSeek, xAI, Perplexity, OpenRouter, Together,
         # Fireworks) end every stream with the usage, asked or not; and of Mistral's a tool call must come whole, for
@@ -98,9 +105,9 @@ class OpenAIChat:
         final["created"] = int(replay.now)
         answers.settle_usage(final, answer.usage, replay)
         if not call.stream:
-            return Reply(orjson.dumps(final), "application/json")
+            return Reply(jsontext.dumps(final), "application/json")
         chunks = Chunks(final, include_usage=call.include_usage, unasked_usage=unasked, whole_calls=foreign)
-        return Reply(chunks.stream(), answers.STREAM_TYPE)
+        return Reply(jsontext.line_safe(chunks.stream()), answers.STREAM_TYPE)
 
 
 def _messages(body: JsonObject) -> list[JsonObject]:
@@ -142,9 +149,11 @@ def _words(message: Mapping[str, Any]) -> str:
 
 
 def _tool_calls(message: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """The name and the arguments of each function that is to be called, by the older field, too."""
     calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else ():
-        if isinstance(call, dict) and isinstance(function := call.get("function"), dict):
+    functions = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    for function in (*functions, message.get("function_call")):
+        if isinstance(function, dict):
             yield function.get("name"), function.get("arguments")
 
 
@@ -164,12 +173,26 @@ def _refuse_bad(final: JsonObject) -> None:
     for choice in choices:
         if not isinstance(choice, dict) or not isinstance(message := choice.get("message"), dict):
             raise Unstorable("a choice without a message")
-        answers.refuse_error(choice)
+        refuse_error(choice)
         end = choice.get("finish_reason")
         if end not in _GOOD_ENDS:
             raise Unstorable("cut off: no finish_reason" if end is None else f"finish_reason {str(end)[:40]}")
-        if not any(value for key, value in message.items() if key != "role"):
+        for name, arguments in _tool_calls(message):
+            if not name:
+                raise Unstorable("a tool call without a name")
+            refuse_bad_arguments(arguments)
+        if not _says_something(message):
             raise Unstorable("an empty answer")
+
+
+def _says_something(message: JsonObject) -> bool:
+    """Whether there is an answer in it: reasoning is none, and neither is white space."""
+    content = message.get("content")
+    for part in content if isinstance(content, list) else (content,):
+        text = part.get("text") if isinstance(part, dict) else part
+        if text.strip() if isinstance(text, str) else isinstance(part, dict) and part.get("type") not in _THOUGHTS:
+            return True
+    return any(message.get(name) for name in _ANSWERS)
 
 
 def _usage(final: JsonObject, call: Call) -> Usage:
@@ -178,4 +201,4 @@ def _usage(final: JsonObject, call: Call) -> Usage:
         return Usage(count_of(usage, "prompt_tokens"), count_of(usage, "completion_tokens"))
     messages = [choice["message"] for choice in final["choices"]]
     said = "\n".join(_words(message) + str(message.get("reasoning_content") or "") for message in messages)
-    return answers.estimate(call, said)
+    return estimate(call, said)

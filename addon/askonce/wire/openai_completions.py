@@ -9,11 +9,13 @@ from typing import Any
 
 import orjson
 
+from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, assembling, by_part, count_of, cut_prompt, drop, load_object
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, estimate, load_object
+from askonce.wire.keeping import assembling, refuse_error
 from askonce.wire.openai_deltas import collect
 from askonce.wire.sse import Event
 from askonce.wire.tokens import pieces
@@ -67,25 +69,24 @@ class OpenAICompletions:
                 final, ended = _fold(record)
                 if not ended and call.include_usage and not final.get("usage"):
                     raise Unstorable("the stream ends without [DONE]")
-                body = orjson.dumps(final)
             else:
-                answers.refuse_error(record)
+                refuse_error(record)
                 final = record
             _refuse_bad(final)
             if isinstance(used := final.get("usage"), dict):
                 usage = Usage(count_of(used, "prompt_tokens"), count_of(used, "completion_tokens"))
             else:
-                usage = answers.estimate(call, "".join(choice["text"] for choice in final["choices"]))
-            return Answer(body, "application/json", usage)
+                usage = estimate(call, "".join(choice["text"] for choice in final["choices"]))
+            return Answer(jsontext.dumps(final), "application/json", usage)
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
-        final: JsonObject = orjson.loads(answer.body)
+        final: JsonObject = jsontext.loads(answer.body)
         final["id"] = answers.fresh_like(final.get("id"), replay, "cmpl-")
         final["created"] = int(replay.now)
         answers.settle_usage(final, answer.usage, replay)
         if not call.stream:
-            return Reply(orjson.dumps(final), "application/json")
-        return Reply(_chunks(final, call.include_usage), answers.STREAM_TYPE)
+            return Reply(jsontext.dumps(final), "application/json")
+        return Reply(jsontext.line_safe(_chunks(final, call.include_usage)), answers.STREAM_TYPE)
 
 
 def _prompt(body: JsonObject, elsewhere: str | None) -> tuple[str, str]:
@@ -141,14 +142,14 @@ def _refuse_bad(final: JsonObject) -> None:
         end = choice.get("finish_reason")
         if end not in _GOOD_ENDS:
             raise Unstorable("cut off: no finish_reason" if end is None else f"finish_reason {str(end)[:40]}")
-        if not choice["text"]:
+        if not choice["text"].strip():
             raise Unstorable("an empty answer")
 
 
 def _chunks(final: JsonObject, include_usage: bool) -> bytes:
     """The stream: each choice's text cut at token borders, then its finish reason; the usage where asked for."""
     frame = {key: value for key, value in final.items() if key not in ("choices", "usage")}
-    head = b"data: " + orjson.dumps(frame)[:-1] + b',"choices":['
+    head = b"data: " + jsontext.dumps(frame)[:-1] + b',"choices":['
     end = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
     model = frame.get("model")
     out = list[bytes]()
@@ -156,12 +157,12 @@ def _chunks(final: JsonObject, include_usage: bool) -> bytes:
         index = index if type(index := choice.get("index")) is int else position
         logprobs = choice.get("logprobs")
         for text, rows in _cut(choice["text"], logprobs, model if isinstance(model, str) else ""):
-            tail = orjson.dumps({"index": index, "logprobs": rows, "finish_reason": None})[1:]
+            tail = jsontext.dumps({"index": index, "logprobs": rows, "finish_reason": None})[1:]
             out.append(b'%b{"text":%b,%b%b' % (head, orjson.dumps(text), tail, end))
         last = choice | {"text": "", "index": index, "logprobs": None}
-        out.append(head + orjson.dumps(last) + end)
+        out.append(head + jsontext.dumps(last) + end)
     if include_usage:
-        out.append(head + b'],"usage":' + orjson.dumps(final["usage"]) + b"}\n\n")
+        out.append(head + b'],"usage":' + jsontext.dumps(final["usage"]) + b"}\n\n")
     out.append(b"data: [DONE]\n\n")
     return b"".join(out)
 

@@ -3,15 +3,18 @@
 One rule: `fold` gives back what `Chunks` was made from, but for empty fields of a message, which streams leave out.
 """
 
+import base64
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
 
+from askonce import jsontext
 from askonce.call import Unstorable
 from askonce.wire import openai_answers as answers
 from askonce.wire.common import JsonObject
+from askonce.wire.keeping import refuse_error
 from askonce.wire.sse import Event
 from askonce.wire.tokens import pieces
 
@@ -38,7 +41,7 @@ def collect(events: Iterable[Event], kind: str) -> tuple[JsonObject, dict[int, l
         if not data:
             continue
         chunk = answers.load_json(data, "an event")
-        answers.refuse_error(chunk)
+        refuse_error(chunk)
         for key, value in chunk.items():
             if key not in _NOT_STORED and (value not in (None, "") or key not in frame):
                 frame[key] = value
@@ -92,13 +95,25 @@ def merge(whole: JsonObject, delta: JsonObject) -> None:
         elif isinstance(new, list):
             whole[key] = _merge_lists(old, new, key)
         elif isinstance(old, str) and isinstance(new, str):
-            whole[key] = (new or old) if key in _SAID_ONCE or (key == "name" and new == old) else old + new
+            whole[key] = _longer(key, old, new)
         elif isinstance(old, list) and isinstance(new, str):  # Mistral: thinking comes as parts, then text as strings
             whole[key] = _merge_lists(old, [{"type": "text", "text": new}] if new else [], key)
         elif isinstance(old, dict) and isinstance(new, dict):
             merge(old, new)
         else:
             whole[key] = new
+
+
+def _longer(key: str, old: str, new: str) -> str:
+    if key in _SAID_ONCE or (key == "name" and new == old):
+        return new or old
+    if key == "data" and old.endswith("="):
+        # Audio in base64, each piece padded by itself: what is padded ends here, and more would not be read.
+        try:
+            return old[:-4] + base64.b64encode(base64.b64decode(old[-4:]) + base64.b64decode(new)).decode()
+        except ValueError:
+            raise Unstorable("pieces of data that are no base64") from None
+    return old + new
 
 
 def _merge_lists(old: Any, new: list[Any], key: str) -> list[Any]:
@@ -120,11 +135,13 @@ def _earlier(whole: list[Any], item: JsonObject, key: str) -> JsonObject | None:
     if key != "tool_calls":
         same = (part for part in known if index is not None and part.get("index") == index)
         return next((part for part in same if kind is None or part.get("type") in (None, kind)), None)
+    is_named = isinstance(function := item.get("function"), dict) and bool(function.get("name"))
     if index is None:
-        return next((call for call in known if identifier and call.get("id") == identifier), None)
+        if identifier:
+            return next((call for call in known if call.get("id") == identifier), None)
+        return known[-1] if known and not is_named else None  # more of the last call
     earlier = next((call for call in reversed(known) if call.get("index") == index), None)
     # Gemini gives all parallel calls the index 0: one with another identifier and a name of its own is another call.
-    is_named = isinstance(function := item.get("function"), dict) and bool(function.get("name"))
     is_other = earlier is not None and is_named and identifier and earlier.get("id") not in (None, identifier)
     return None if is_other else earlier
 
@@ -159,7 +176,7 @@ class Chunks:
         self._model = final["model"] if isinstance(final.get("model"), str) else ""
         frame = {"id": final["id"], "object": "chat.completion.chunk", "created": final["created"]}
         frame |= {key: final[key] for key in ("model", "service_tier", "system_fingerprint") if key in final}
-        self._head = b"data: " + orjson.dumps(frame)[:-1]
+        self._head = b"data: " + jsontext.dumps(frame)[:-1]
         self._end = b',"usage":null}\n\n' if include_usage else b"}\n\n"
 
     def stream(self) -> bytes:
@@ -179,7 +196,7 @@ class Chunks:
                     out.append(b'%b%b,"logprobs":%b,"finish_reason":null}]%b' % (head, delta, rows, self._end))
             out.append(self._last(choice, index, logprobs, is_last=position == len(choices) - 1))
         if self._include_usage:
-            out.append(b'%b,"choices":[],"usage":%b}\n\n' % (self._head, orjson.dumps(self._final["usage"])))
+            out.append(b'%b,"choices":[],"usage":%b}\n\n' % (self._head, jsontext.dumps(self._final["usage"])))
         out.append(b"data: [DONE]\n\n")
         return b"".join(out)
 
@@ -197,7 +214,7 @@ class Chunks:
             extras["usage"] = usage
         elif self._include_usage:
             extras["usage"] = None
-        return self._head + b"," + orjson.dumps({"choices": [part], **extras})[1:] + b"\n\n"
+        return self._head + b"," + jsontext.dumps({"choices": [part], **extras})[1:] + b"\n\n"
 
     def _deltas(self, message: JsonObject, logprobs: "_Logprobs") -> Iterator[tuple[bytes, bytes | None]]:
         content, refusal, calls = message.get("content"), message.get("refusal"), message.get("tool_calls")
@@ -211,29 +228,32 @@ class Chunks:
             first["tool_calls"] = [_announced(0, calls[0])]
         if "refusal" in message:
             first["refusal"] = None if refusal is None else ""
-        yield orjson.dumps(first), logprobs.opening
+        yield jsontext.dumps(first), logprobs.opening
         for key, value in rest:
             if key.startswith("reasoning") and isinstance(value, str):
                 yield from ((delta, None) for delta in self._strings(key, value))
         if isinstance(content, list):
-            yield from ((orjson.dumps({"content": part}), None) for part in self._content_parts(content))
+            yield from ((jsontext.dumps({"content": part}), None) for part in self._content_parts(content))
         for key in ("content", "refusal"):
             if isinstance(value := message.get(key), str) and value:
                 spread = logprobs.spread(key)
                 yield from ((delta, None) for delta in self._strings(key, value)) if spread is None else spread
         for index, call in enumerate(calls):
             if self._whole_calls:
-                yield orjson.dumps({"tool_calls": [{"index": index, **call} if isinstance(call, dict) else call]}), None
+                yield (
+                    jsontext.dumps({"tool_calls": [{"index": index, **call} if isinstance(call, dict) else call]}),
+                    None,
+                )
                 continue
             if not is_one_call:
-                yield orjson.dumps({"tool_calls": [_announced(index, call)]}), None
+                yield jsontext.dumps({"tool_calls": [_announced(index, call)]}), None
             yield from ((delta, None) for delta in self._arguments(index, call))
         for key, value in rest:
             if not (key.startswith("reasoning") and isinstance(value, str)):
-                yield orjson.dumps({key: value}), None
+                yield jsontext.dumps({key: value}), None
 
     def _strings(self, key: str, text: str) -> Iterator[bytes]:
-        head = b"{" + orjson.dumps(key) + b":"
+        head = b"{" + jsontext.dumps(key) + b":"
         for piece in pieces(text, self._model):
             yield b"%b%b}" % (head, orjson.dumps(piece))
 
@@ -297,10 +317,10 @@ class _Logprobs:
         if self._cuts:
             self.unsaid = None
             self._empty = {key: None if rows is None else [] for key, rows in logprobs.items()}
-            self.opening = orjson.dumps(self._empty)
+            self.opening = jsontext.dumps(self._empty)
 
     def spread(self, key: str) -> Iterator[tuple[bytes, bytes]] | None:
         """The deltas of that text with their log-probabilities; None where those do not tell where to cut."""
         if (cut := self._cuts.get(key)) is None:
             return None
-        return ((orjson.dumps({key: piece}), orjson.dumps(self._empty | {key: rows})) for piece, rows in cut)
+        return ((jsontext.dumps({key: piece}), jsontext.dumps(self._empty | {key: rows})) for piece, rows in cut)

@@ -4,21 +4,26 @@ One rule: only the very same input is answered, and each input is a call of its 
 answer is divided into theirs, and theirs are joined to its. Source: OpenAI's API reference.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
+from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, assembling, by_part, count_of, cut_prompt, drop, load_object, zeroed
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object, zeroed
+from askonce.wire.keeping import assembling, refuse_error
 from askonce.wire.tokens import count
 
 __all__ = ["OpenAIEmbeddings"]
 
 _PARTS: dict[str, Part] = dict.fromkeys(("encoding_format", "dimensions", "output_dimension", "output_dtype"), "format")
+_VECTOR = re.compile(rb'("embedding"\s*:\s*)(\[\s*[-\d][^]"{[]*\])')
+"""A member that holds numbers. Within a string the quotation marks would be escaped."""
 _EXACT = "an embedding is of its very text"
 
 
@@ -58,10 +63,13 @@ class OpenAIEmbeddings:
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
         with assembling(self.name):
-            record = answers.load_record(body, content_type)
+            frame, vectors = _cut_vectors(body)
+            for vector in vectors:
+                orjson.loads(vector)  # it is JSON
+            record = answers.load_record(frame, content_type)
             if isinstance(record, list):
                 raise Unstorable("a stream, expected an object")
-            answers.refuse_error(record)
+            refuse_error(record)
             data = record.get("data")
             if not isinstance(data, list) or not all(isinstance(item, dict) and item.get("embedding") for item in data):
                 raise Unstorable("data: expected a list of embeddings")
@@ -73,22 +81,22 @@ class OpenAIEmbeddings:
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
         body = answer.body  # OpenAI's has neither an identifier nor a time; Mistral's has an identifier
         if replay.zero_usage or b'"id"' in body:
-            final: JsonObject = orjson.loads(body)
+            final = _load(body)
             if isinstance(final.get("id"), str):
                 final["id"] = answers.fresh_like(final["id"], replay, "embd-")
             if replay.zero_usage:
                 final["usage"] = zeroed(final.get("usage"))
-            body = orjson.dumps(final)
+            body = jsontext.dumps(final)
         return Reply(body, "application/json")
 
     # Batches
 
     def only(self, body: bytes, wanted: Sequence[int]) -> bytes:
         request = load_object(body)
-        return orjson.dumps(request | {"input": [request["input"][index] for index in wanted]})
+        return jsontext.dumps(request | {"input": [request["input"][index] for index in wanted]})
 
     def divide(self, answer: Answer, call: Call) -> list[Answer]:
-        final: JsonObject = orjson.loads(answer.body)
+        final = _load(answer.body)
         indexes = [embedding.get("index", at) for at, embedding in enumerate(final["data"])]
         if any(type(index) is not int for index in indexes) or sorted(indexes) != list(range(len(call.items))):
             raise Unstorable("the embeddings' indexes are not those of the inputs")
@@ -98,22 +106,46 @@ class OpenAIEmbeddings:
         shares = _shares(final.get("usage"), weights)
         return [
             Answer(
-                orjson.dumps(final | {"data": [embedding | {"index": 0}]} | ({"usage": share} if share else {})),
+                jsontext.dumps(final | {"data": [embedding | {"index": 0}]} | ({"usage": share} if share else {})),
                 usage=Usage(count_of(share, "prompt_tokens")),
             )
             for embedding, share in zip(data, shares, strict=True)
         ]
 
     def join(self, answers: Sequence[Answer]) -> Answer:
-        finals: list[JsonObject] = [orjson.loads(answer.body) for answer in answers]
+        finals = [_load(answer.body) for answer in answers]
         whole = finals[0] | {"data": [final["data"][0] | {"index": index} for index, final in enumerate(finals)]}
         if usage := _sum([final.get("usage") for final in finals]):
             whole["usage"] = usage
         return Answer(
-            orjson.dumps(whole),
+            jsontext.dumps(whole),
             usage=Usage(sum(answer.usage.input_tokens for answer in answers)),
             headers=answers[0].headers,
         )
+
+
+def _cut_vectors(body: bytes) -> tuple[bytes, list[bytes]]:
+    """An answer with a string, "0" and so on, in the place of each vector of numbers; and those as they stood there."""
+    vectors = list[bytes]()
+
+    def cut(match: re.Match[bytes]) -> bytes:
+        vectors.append(match[2])
+        return b'%b"%d"' % (match[1], len(vectors) - 1)
+
+    return _VECTOR.sub(cut, body), vectors
+
+
+def _load(body: bytes) -> JsonObject:
+    """An answer that `assemble` or `divide` let through. Nobody here looks at the numbers of a vector, and reading
+    thousands of them takes long: they stay the text that they are."""
+    frame, vectors = _cut_vectors(body)
+    final: JsonObject = jsontext.loads(frame)
+    if [item.get("embedding") for item in final["data"]] != [str(at) for at in range(len(vectors))]:
+        whole: JsonObject = jsontext.loads(body)  # vectors in base64, or in an unknown form
+        return whole
+    for item, vector in zip(final["data"], vectors, strict=True):
+        item["embedding"] = orjson.Fragment(vector)
+    return final
 
 
 def _inputs(body: JsonObject) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from askonce import jsontext
 from askonce.wire.common import JsonObject
 from askonce.wire.openai_answers import cut_by
 from askonce.wire.tokens import pieces
@@ -62,13 +63,13 @@ class _Events:
         self.model = model if isinstance(model, str) else ""
 
     def add(self, name: str, **fields: Any) -> None:
-        data = orjson.dumps({"type": name, "sequence_number": len(self.out), **fields})
+        data = jsontext.dumps({"type": name, "sequence_number": len(self.out), **fields})
         self.out.append(b"event: %b\ndata: %b\n\n" % (name.encode(), data))
 
     def deltas(self, name: str, fields: JsonObject, texts: Iterable[str], tails: Iterable[bytes]) -> None:
         """One event per piece of text, joined from bytes: these are nearly all events of a stream."""
         head = b'event: %b\ndata: {"type":"%b","sequence_number":' % (name.encode(), name.encode())
-        middle = b"," + orjson.dumps(fields)[1:-1] + b',"delta":'
+        middle = b"," + jsontext.dumps(fields)[1:-1] + b',"delta":'
         start = len(self.out)
         self.out += [
             b"%b%d%b%b%b}\n\n" % (head, start + offset, middle, orjson.dumps(text), tail)
@@ -138,7 +139,7 @@ def _part(events: _Events, place: JsonObject, part: JsonObject) -> None:
             rows = part.get("logprobs") or []
             spread = cut_by(rows, text) if rows else None
             cut = spread or [(piece, []) for piece in pieces(text, events.model)]
-            tails = [b',"logprobs":' + orjson.dumps(rows_of) for _, rows_of in cut]
+            tails = [b',"logprobs":' + jsontext.dumps(rows_of) for _, rows_of in cut]
             events.deltas(stem + ".delta", place, [piece for piece, _ in cut], tails)
             closing["logprobs"] = rows
         else:

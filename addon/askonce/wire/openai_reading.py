@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from askonce.call import Part, Turn, Unreadable
+from askonce.jsontext import is_number
 from askonce.wire import common
 from askonce.wire.base import ReadOptions
 from askonce.wire.common import JsonObject
@@ -53,7 +54,7 @@ def flag(document: Mapping[str, Any], key: str) -> bool:
 def number(document: Mapping[str, Any], key: str) -> float | None:
     """A number; None where it is absent or null."""
     value = document.get(key)
-    if value is not None and type(value) not in (int, float):
+    if value is not None and not is_number(value):
         raise Unreadable(f"{key}: {kind(value)}, expected a number")
     return value
 

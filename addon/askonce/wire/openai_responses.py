@@ -8,24 +8,14 @@ One rule: an answer that the provider keeps is given back under its own identifi
 import re
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Unreadable, Unstorable, Usage
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import (
-    JsonObject,
-    assembling,
-    by_part,
-    count_of,
-    cut_prompt,
-    drop,
-    load_object,
-    plain_text,
-    zeroed,
-)
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, load_object, plain_text, zeroed
+from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_events import events_of
 
 __all__ = ["OpenAIResponses"]
@@ -86,18 +76,17 @@ class OpenAIResponses:
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:
         with assembling(self.name):
             record = answers.load_record(body, content_type)
-            if isinstance(record, list):
-                final = _completed(record)
-                body = orjson.dumps(final)
-            else:
-                final = record
+            final = _completed(record) if isinstance(record, list) else record
+            body = jsontext.dumps(final)
             _refuse_bad(final)
+            if b'"container_id"' in body and holds(final["output"], "container_id"):
+                raise Unstorable("the answer refers to a container, which expires")
             used = final.get("usage")
             usage = Usage(count_of(used, "input_tokens"), count_of(used, "output_tokens"))
             return Answer(body, "application/json", usage)
 
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
-        final: JsonObject = orjson.loads(answer.body)
+        final: JsonObject = jsontext.loads(answer.body)
         if final.get("store") is False or not isinstance(final.get("id"), str):
             final["id"] = answers.fresh_like(final.get("id"), replay, "resp_")
         final["created_at"] = int(replay.now)
@@ -107,8 +96,8 @@ class OpenAIResponses:
         if replay.zero_usage:
             final["usage"] = zeroed(final.get("usage"))
         if not call.stream:
-            return Reply(orjson.dumps(final), "application/json")
-        return Reply(events_of(final), answers.STREAM_TYPE)
+            return Reply(jsontext.dumps(final), "application/json")
+        return Reply(jsontext.line_safe(events_of(final)), answers.STREAM_TYPE)
 
 
 def _items(body: JsonObject) -> list[JsonObject]:
@@ -180,7 +169,7 @@ def _completed(events: list[sse.Event]) -> JsonObject:
 
 
 def _refuse_bad(final: JsonObject) -> None:
-    answers.refuse_error(final)
+    refuse_error(final)
     if (status := final.get("status")) != "completed":
         details = final.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, dict) else None
@@ -191,6 +180,7 @@ def _refuse_bad(final: JsonObject) -> None:
     for item in output:
         if item.get("status", "completed") not in ("completed", None):
             raise Unstorable(f"{str(item.get('type'))[:40]}: status {str(item['status'])[:40]}")
+        refuse_bad_arguments(item.get("arguments"))
     if not any(item.get("type") != "reasoning" and _says_something(item) for item in output):
         raise Unstorable("an empty answer")
 
@@ -200,4 +190,5 @@ def _says_something(item: JsonObject) -> bool:
         return True
     content = item.get("content")
     parts = content if isinstance(content, list) else []
-    return any(isinstance(part, dict) and (part.get("text") or part.get("refusal")) for part in parts)
+    texts = (part.get("text") or part.get("refusal") for part in parts if isinstance(part, dict))
+    return any(isinstance(text, str) and text.strip() for text in texts)

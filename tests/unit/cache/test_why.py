@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from askonce import jsontext
 from askonce.cache import Asked, Difference, Entry
 from askonce.cache.why import differences
 from askonce.call import Turn
@@ -39,9 +40,16 @@ async def test_the_same_prompt_with_the_fewest_other_parts_is_nearest(bench: Any
     await bench.remember(ASKED + "!")
     assert await nearest(bench, ASKED, sampling={"seed": 2}) == (
         near,
-        Difference("sampling", '{"seed": 1}', '{"seed": 2}'),
+        Difference("sampling", '{"seed":1}', '{"seed":2}'),
     )
     assert await nearest(bench, ASKED, sampling={"seed": 1}, model="n") == (near, Difference("model", "m", "n"))
+
+
+async def test_numbers_are_shown_as_they_were(bench: Any) -> None:
+    tools = [jsontext.loads(f'[{{"const":{number}}}]') for number in ("123456789012345678901", "123456789012345678902")]
+    near = await bench.remember(ASKED, tools=tools[0])
+    difference = Difference("tools", '[{"const":123456789012345678901}]', '[{"const":123456789012345678902}]')
+    assert await nearest(bench, ASKED, tools=tools[1]) == (near, difference)
 
 
 async def test_the_nearest_wording_within_the_partition(bench: Any) -> None:
@@ -95,11 +103,11 @@ async def test_each_part_is_shown_from_where_it_differs(bench: Any, part: str) -
     for _ in range(2):
         found, difference = await nearest(bench, ASKED, **{part: {**long, "b": {"strict": False}}})
         assert (found, difference.part) == (near, part)
-        assert difference.stored.startswith("…") and difference.stored.endswith('"b": {"strict": true}}')
-        assert difference.asked.endswith('"b": {"strict": false}}')
+        assert difference.stored.startswith("…") and difference.stored.endswith('"b":{"strict":true}}')
+        assert difference.asked.endswith('"b":{"strict":false}}')
         await bench.restart()
     [_, gone] = await nearest(bench, ASKED)
-    assert gone.stored.startswith('{"a": ["xxx') and gone.asked == ""
+    assert gone.stored.startswith('{"a":["xxx') and gone.asked == ""
 
 
 async def test_what_a_huge_part_differs_in_is_not_kept(bench: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.call import Call, Request, Unreadable, Unstorable, Usage
+from askonce.call import Call, Request, Turn, Unreadable, Unstorable, Usage
 from askonce.wire import wire_format
 from askonce.wire.base import ReadOptions, Replay
 
@@ -104,7 +104,6 @@ def test_read_takes_the_last_words_of_the_user_apart_from_the_rest() -> None:
         say(text("What is the capital of France?")),
         say(text("What is the capital of France?", cache_control={"type": "ephemeral"})),
         BASE | {"cache_control": {"type": "ephemeral"}},
-        BASE | {"max_tokens": 64.0},
         dict(reversed(BASE.items())),
     ],
 )
@@ -307,6 +306,30 @@ def test_assemble_every_kind_of_block() -> None:
     }
     assert answer.usage == Usage(15, 30)
     assert answer.content_type == "application/json"
+
+
+@pytest.mark.parametrize("early", [{}, {"usage": None}, {"usage": {"input_tokens": 7}}])
+@pytest.mark.parametrize("late", [{}, {"usage": None}, {"usage": {"output_tokens": None}}])
+def test_a_stream_that_does_not_tell_its_usage_is_kept(early: dict[str, Any], late: dict[str, Any]) -> None:
+    start = {"type": "message_start", "message": {**START["message"], **early}}
+    if not early:
+        del start["message"]["usage"]
+    call = replace(STREAMED, turns=(Turn("user", "Say hello"),))
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, **late}
+    answer = WIRE.assemble(sse(start, *HELLO, end, END[1]), "text/event-stream", call)
+    told = orjson.loads(answer.body)["usage"]
+    assert answer.usage == Usage(told["input_tokens"], told["output_tokens"])
+    assert told["input_tokens"] == 7 if early.get("usage") else told["input_tokens"] > 0
+    assert told["output_tokens"] > 0  # as we count it
+    # both forms of a hit tell a client's SDK what it reads
+    replayed = WIRE.replay(answer, call, REPLAY).body
+    assert b'"output_tokens":%d' % told["output_tokens"] in replayed.rpartition(b"message_delta")[2]
+    assert orjson.loads(WIRE.replay(answer, CALL, REPLAY).body)["usage"] == told
+
+
+def test_a_whole_answer_without_usage_is_kept() -> None:
+    answer = WIRE.assemble(orjson.dumps(ANSWER | {"usage": None}), "application/json", CALL)
+    assert orjson.loads(answer.body)["usage"].keys() == {"input_tokens", "output_tokens"}
 
 
 HELLO = block(0, text(""), {"type": "text_delta", "text": "Hello"})

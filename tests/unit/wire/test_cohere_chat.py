@@ -290,7 +290,9 @@ calls = st.lists(
         {
             "id": st.text(),
             "type": st.just("function"),
-            "function": st.fixed_dictionaries({"name": st.text(), "arguments": st.text()}),
+            "function": st.fixed_dictionaries(
+                {"name": st.text(), "arguments": words.map(lambda text: orjson.dumps(text).decode())}
+            ),
         }
     ),
     min_size=1,
@@ -317,6 +319,19 @@ def test_a_stream_says_what_the_json_says(answer: dict[str, Any], line_end: byte
     again = WIRE.assemble(body, "text/event-stream", STREAMED)
     assert orjson.loads(again.body) == answer
     assert again.usage == Usage(90, 6)
+
+
+def test_arguments_that_are_no_json_are_not_kept() -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "a", "arguments": '{"x": 1}{"x": 2}'}}
+    with pytest.raises(Unstorable, match="a tool call's arguments are not JSON"):
+        keep(ANSWER | {"message": {"role": "assistant", "tool_calls": [call]}})
+
+
+def test_a_text_of_null_adds_nothing() -> None:
+    nothing = {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": None}}}}
+    bodies = sse(START, *TEXT, END), sse(START, *TEXT[:-1], nothing, TEXT[-1], END)
+    plain, with_null = (WIRE.assemble(body, "text/event-stream", STREAMED) for body in bodies)
+    assert with_null == plain
 
 
 def test_log_probabilities_go_with_their_text() -> None:

@@ -1,9 +1,10 @@
 import re
 from typing import Any
 
+import orjson
 import pytest
 
-from askonce.call import Unreadable, Unstorable
+from askonce.call import Unreadable
 from askonce.wire import common
 from askonce.wire.base import ReadOptions, Replay
 
@@ -76,16 +77,6 @@ def test_growing_adds_to_what_was_there() -> None:
     assert (first, second) == ({"a": "123", "b": "y"}, {"a": "x"})
 
 
-def test_assembling_translates_what_malformed_answers_raise() -> None:
-    for error in (KeyError("x"), ValueError("x"), TypeError("x"), AttributeError("x"), IndexError("x")):
-        with pytest.raises(Unstorable, match=f"not a whole w answer: {type(error).__name__}"), common.assembling("w"):
-            raise error
-    with pytest.raises(Unstorable, match=r"^as it is$"), common.assembling("w"):
-        raise Unstorable("as it is")
-    with pytest.raises(MemoryError), common.assembling("w"):
-        raise MemoryError
-
-
 @pytest.mark.parametrize(
     ("text", "items", "groups"),
     [
@@ -129,7 +120,9 @@ def test_small_values() -> None:
         == "a\n[image]\n[inlineData]"
     )
     assert [common.same_number(value) for value in (1.0, 1.5, True, "1")] == [1, 1.5, True, "1"]
-    assert common.by_part({"a": 1.0, "b": 2}, {"a": "tools"}) == {"tools": {"a": 1}, "other": {"b": 2}}
+    fields = {"temperature": 1.0, "seed": 1.0, "top_p": 0.5}
+    parts = common.by_part(fields, {"temperature": "sampling", "seed": "sampling"})
+    assert orjson.dumps(parts) == b'{"sampling":{"temperature":1,"seed":1.0},"other":{"top_p":0.5}}'
 
 
 @pytest.mark.parametrize("said", [None, "7", True, -1, 2**64, 1e300, [7]])

@@ -41,6 +41,15 @@ def identity(call: Call) -> bytes:
     return orjson.dumps([call.prompt, call.parts], option=orjson.OPT_SORT_KEYS)
 
 
+def test_an_answer_that_refers_to_a_file_is_not_kept() -> None:
+    """Files end after two days."""
+    part = {
+        "fileData": {"mimeType": "image/png", "fileUri": "https://generativelanguage.googleapis.com/v1beta/files/1"}
+    }
+    with pytest.raises(Unstorable, match="a file, which expires"):
+        WIRE.assemble(orjson.dumps(answered({"text": "Here."}, part)), "application/json", CALL)
+
+
 def say(*parts: Any, **fields: Any) -> dict[str, Any]:
     return {"contents": [{"role": "user", "parts": list(parts)}]} | fields
 

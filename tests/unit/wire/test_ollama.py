@@ -54,6 +54,37 @@ def lines(*values: Any) -> bytes:
     return b"".join(orjson.dumps(value) + b"\n" for value in values)
 
 
+@pytest.mark.parametrize("thinking", [{"thinking": None}, {"thinking": ""}, {"content": None}, {"tool_calls": None}])
+def test_null_is_nothing(thinking: dict[str, Any]) -> None:
+    said = [{"role": "assistant", "content": text} for text in ("Par", "is.")]
+    stream = lines(
+        *({"model": "llama4", "created_at": THEN, "message": one, "done": False} for one in said),
+        {"model": "llama4", "created_at": THEN, "message": {"role": "assistant", "content": "", **thinking}, **STATS},
+    )
+    assert orjson.loads(WIRE.assemble(stream, "application/x-ndjson", STREAMED).body) == CHAT_ANSWER
+
+
+def test_an_answer_of_null_beside_a_tool_call_is_kept_and_replayed() -> None:
+    call = {"function": {"name": "f", "arguments": {}}}
+    answer = CHAT_ANSWER | {"message": {"role": "assistant", "content": None, "thinking": None, "tool_calls": [call]}}
+    stream = WIRE.replay(keep(answer), STREAMED, REPLAY).body
+    again = orjson.loads(WIRE.assemble(stream, "application/x-ndjson", STREAMED).body)
+    assert again["message"]["tool_calls"] == [call]
+    assert not again["message"]["content"]
+
+
+def test_a_reply_is_escaped_as_ollama_s_own() -> None:
+    """Go's `encoding/json` escapes what could end a script or a line of JavaScript."""
+    kept = keep(CHAT_ANSWER | {"message": {"role": "assistant", "content": "<b>\u2028</b> & \u0085é"}})
+    for call in (CALL, STREAMED):
+        body = WIRE.replay(kept, call, REPLAY).body
+        assert b"\\u003c" in body
+        assert not set("<>&\u2028\u0085") & set(body.decode())
+        assert "é" in body.decode()
+        whole = WIRE.assemble(body, "application/x-ndjson", call)
+        assert orjson.loads(whole.body)["message"]["content"] == "<b>\u2028</b> & \u0085é"
+
+
 def test_read_a_chat() -> None:
     call = read(
         {
@@ -227,7 +258,8 @@ def test_assemble_a_completion() -> None:
         (lines(CHAT_ANSWER | {"done_reason": "load"}), "load"),
         (lines(CHAT_ANSWER | {"message": {"role": "assistant", "content": ""}}), "empty answer"),
         (lines(GENERATE_ANSWER | {"response": " "}), "empty answer"),
-        (lines({"done": True}), "no text"),
+        (lines({"done": True}), "empty answer"),
+        (lines({"done": True, "response": 5}), "no text"),
     ],
 )
 def test_unstorable(body: bytes, why: str) -> None:

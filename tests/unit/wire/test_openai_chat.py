@@ -1,5 +1,6 @@
 """OpenAI's chat completions: what is read, what is stored, what comes back."""
 
+import base64
 import dataclasses
 import itertools
 import random
@@ -408,9 +409,9 @@ def test_a_stream_becomes_what_json_would_have_been() -> None:
     assert CHAT.assemble(STREAM, SSE, ask()).usage == Usage(9, 3)
 
 
-def test_json_is_kept_as_it_came() -> None:
+def test_json_is_kept_without_the_white_space() -> None:
     body = orjson.dumps(WHOLE, option=orjson.OPT_INDENT_2)
-    assert CHAT.assemble(body, "application/json", ask()) == Answer(body, "application/json", Usage(9, 3))
+    assert CHAT.assemble(body, "application/json", ask()) == Answer(orjson.dumps(WHOLE), usage=Usage(9, 3))
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/json", "text/event-stream; charset=utf-8"])
@@ -488,6 +489,46 @@ def test_a_tool_call_that_repeats_its_identifier_and_name_is_one() -> None:
     assert final(stream + chunk(delta("tool_calls")))["choices"][0]["message"]["tool_calls"] == [
         {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     ]
+
+
+def piece(arguments: str, **fields: Any) -> Json:
+    """A piece of a tool call; its name beside an identifier alone."""
+    function = {"name": "f", "arguments": arguments} if fields.get("id") else {"arguments": arguments}
+    return {**fields, "function": function}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [piece("", id="a"), piece("{"), piece("}")],
+        [piece("{", id="a"), {"id": None, "function": {"name": None, "arguments": "}"}}],
+        [piece("{", id="a"), {"id": "", "function": {"name": "", "arguments": "}"}}],
+        [piece("{", id="a", index=1), piece("}")],
+        [piece("{", id="a"), piece("}", id="a")],
+    ],
+    ids=["absent", "null", "empty", "an index at first", "an identifier"],
+)
+def test_a_piece_of_a_tool_call_without_an_index_goes_on_with_the_last_one(pieces: list[Json]) -> None:
+    first = {"index": 0, "id": "z", "type": "function", "function": {"name": "g", "arguments": "[]"}}
+    stream = b"".join(chunk(delta(tool_calls=[one])) for one in [first, *pieces]) + chunk(delta("tool_calls"))
+    calls = final(stream + DONE)["choices"][0]["message"]["tool_calls"]
+    assert [(call["id"], call["function"]) for call in calls] == [
+        ("z", {"name": "g", "arguments": "[]"}),
+        ("a", {"name": "f", "arguments": "{}"}),
+    ]
+
+
+def test_pieces_of_audio_that_are_each_padded_are_one_piece_of_audio() -> None:
+    parts = [b"a", b"bcd", b"ef", b"", b"ghijk"]
+    stream = b"".join(chunk(delta(audio={"id": "audio_1", "data": base64.b64encode(part).decode()})) for part in parts)
+    message = final(stream + chunk(delta("stop")) + DONE)["choices"][0]["message"]
+    assert base64.b64decode(message["audio"]["data"], validate=True) == b"abcdefghijk"
+
+
+def test_a_stream_of_audio_cut_anywhere_is_one_piece_of_audio() -> None:
+    data = base64.b64encode(b"abcdefghijk").decode()
+    stream = b"".join(chunk(delta(audio={"data": data[at : at + 3]})) for at in range(0, len(data), 3))
+    assert final(stream + chunk(delta("stop")) + DONE)["choices"][0]["message"]["audio"]["data"] == data
 
 
 def test_what_providers_add_is_kept() -> None:
@@ -568,6 +609,29 @@ def changed(change: Json) -> bytes:
     return orjson.dumps(WHOLE | {"choices": [WHOLE["choices"][0] | change]})
 
 
+def said(**message: Any) -> bytes:
+    """The JSON answer with another message."""
+    return changed({"message": {"role": "assistant", **message}})
+
+
+def called(arguments: str, name: str = "f") -> bytes:
+    """The JSON answer that calls a tool."""
+    return said(content=None, tool_calls=[{"id": "a", "function": {"name": name, "arguments": arguments}}])
+
+
+def test_what_is_an_answer_without_words_is_kept() -> None:
+    for body in (
+        called(""),
+        called('{"city": "Rome"}'),
+        said(content=None, refusal="No."),
+        said(content=None, tool_calls=[{"id": "a", "custom": {"name": "c", "input": "no JSON"}}]),
+        said(content="", images=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]),
+        said(content=[{"type": "thinking", "thinking": []}, {"type": "text", "text": "Paris"}]),
+        said(content=[{"type": "image_url", "image_url": {"url": "https://img.example/1"}}]),
+    ):
+        assert CHAT.assemble(body, "application/json", ask()).body == body
+
+
 def without(choice: Json, *names: str) -> Json:
     return {name: value for name, value in choice.items() if name not in names}
 
@@ -585,8 +649,27 @@ def without(choice: Json, *names: str) -> Json:
         (changed({"finish_reason": "length"}), "finish_reason length"),
         (changed({"finish_reason": "content_filter"}), "content_filter"),
         (changed({"finish_reason": None}), "no finish_reason"),
-        (changed({"finish_reason": ["stop"]}), "not a whole openai-chat answer: TypeError"),
+        (changed({"finish_reason": ["stop"]}), "a value is not of the kind that belongs there"),
         (changed({"message": {"role": "assistant", "content": ""}}), "empty answer"),
+        (said(content=" \n"), "empty answer"),
+        (said(content="\n\n", reasoning_content="Hm. Paris?"), "empty answer"),
+        (said(content=None, reasoning="Hm."), "empty answer"),
+        (said(content="", reasoning_details=[{"type": "reasoning.text", "text": "Hm."}]), "empty answer"),
+        (said(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]), "empty answer"),
+        (said(content=[{"type": "text", "text": " "}]), "empty answer"),
+        (said(content="", annotations=[{"type": "url_citation"}]), "empty answer"),
+        (called('{"city": "Ro'), "a tool call's arguments are not JSON"),
+        (called('{"city": "Rome"}{"city": "Oslo"}'), "a tool call's arguments are not JSON"),
+        (called("{}", name=""), "a tool call without a name"),
+        (said(function_call={"name": "f", "arguments": '{"a": 1'}), "a tool call's arguments are not JSON"),
+        (said(content=None, audio={"id": "audio_1", "data": "QUJD", "expires_at": 9}), "something that expires"),
+        (
+            chunk(delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"a":'}}]))
+            + chunk(delta("tool_calls")) + DONE,
+            "a tool call's arguments are not JSON",
+        ),
+        (chunk(delta(reasoning_content="Hm.")) + chunk(delta("stop", content="\n")) + DONE, "empty answer"),
+        (chunk(delta(audio={"data": "QQ=="})) + chunk(delta("stop", audio={"data": "Q"})) + DONE, "no base64"),
         (STREAM[:-60].rpartition(b"data: ")[0].rpartition(b"data: ")[0], "no finish_reason"),
         (STREAM.replace(b"stop", b"length"), "finish_reason length"),
         (STREAM.replace(b"stop", b"content_filter"), "content_filter"),
@@ -770,6 +853,9 @@ def test_log_probabilities_that_spell_something_else_are_not_lost() -> None:
 
 
 TEXT = st.text(max_size=30)
+ARGUMENTS = st.just("") | st.dictionaries(TEXT, TEXT | st.floats(0, 1), max_size=2).map(
+    lambda a: orjson.dumps(a).decode()
+)
 EXTRA = st.fixed_dictionaries({"a": TEXT, "b": st.lists(st.integers(0, 9), max_size=3)})
 CITATION = st.builds(
     lambda url: {"type": "url_citation", "url_citation": {"url": url, "title": "", "start_index": 0, "end_index": 1}},
@@ -784,7 +870,7 @@ TOOL = st.builds(
     },
     st.uuids(),
     st.text("abc_", min_size=1, max_size=8),
-    TEXT,
+    ARGUMENTS,
     st.none() | EXTRA,
 )
 CUSTOM = st.builds(
@@ -811,9 +897,9 @@ def choices(draw: st.DrawFn, index: int) -> Json:
     if draw(st.booleans()):
         message["tool_calls"] = draw(st.lists(TOOL | CUSTOM, min_size=1, max_size=3))
     if draw(st.booleans()):
-        message["function_call"] = {"name": "f", "arguments": draw(TEXT)}
+        message["function_call"] = {"name": "f", "arguments": draw(ARGUMENTS)}
     if draw(st.booleans()):
-        message["audio"] = {"id": "audio_1", "data": "QUJD", "transcript": draw(TEXT), "expires_at": 5}
+        message["audio"] = {"id": "audio_1", "data": "QUJD", "transcript": draw(TEXT), "expires_at": 0}
     if draw(st.booleans()):
         kinds = draw(
             st.lists(st.sampled_from(["reasoning.text", "reasoning.summary"]), min_size=1, max_size=3, unique=True)

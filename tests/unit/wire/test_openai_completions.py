@@ -164,6 +164,7 @@ def test_json_is_kept_as_it_came() -> None:
     [
         (b"", "empty body"),
         (b'{"error": {"message": "no"}}', "error: no"),
+        (b'{"choices": [{"text": " \\n", "finish_reason": "stop"}]}', "an empty answer"),
         (orjson.dumps(WHOLE | {"choices": []}), "no choices"),
         (orjson.dumps(WHOLE | {"choices": [{"finish_reason": "stop"}]}), "without a text"),
         (orjson.dumps(WHOLE | {"choices": [text("a", "length")]}), "finish_reason length"),

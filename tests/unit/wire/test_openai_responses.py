@@ -341,7 +341,7 @@ ITEMS: list[tuple[Json, list[str]]] = [
         ["web_search_call.in_progress", "web_search_call.searching", "web_search_call.completed"],
     ),
     (
-        {"id": "ci_1", "type": "code_interpreter_call", "status": "completed", "code": "5", "container_id": "c"},
+        {"id": "ci_1", "type": "code_interpreter_call", "status": "completed", "code": "5", "container_id": ""},
         [
             "code_interpreter_call.in_progress",
             "code_interpreter_call_code.delta",
@@ -403,6 +403,12 @@ def test_what_the_last_event_leaves_out_is_taken_from_the_others() -> None:
     assert RESPONSES.assemble(short_stream, SSE, ask()).body == RESPONSES.assemble(stream, SSE, ask()).body
 
 
+def said(text: str, **annotation: Any) -> Json:
+    """A message, with a file cited where `annotation` says which."""
+    annotations = [{"type": "container_file_citation", **annotation}] if annotation else []
+    return {"type": "message", "content": [{"type": "output_text", "text": text, "annotations": annotations}]}
+
+
 def changed(**change: Any) -> bytes:
     return orjson.dumps(WHOLE | change)
 
@@ -430,6 +436,19 @@ STREAM = replayed(WHOLE, ask(stream=True))
         (changed(output=[{"type": "reasoning", "summary": []}]), "empty answer"),
         (changed(output=[MESSAGE | {"status": "incomplete"}]), "message: status incomplete"),
         (STREAM[:-500], "an event is not JSON"),
+        (changed(output=[CALL | {"arguments": '{"a": 1'}]), "a tool call's arguments are not JSON"),
+        (changed(output=[CALL | {"arguments": "{}{}"}]), "a tool call's arguments are not JSON"),
+        (changed(output=[CALL | {"type": "mcp_call", "arguments": "{"}]), "a tool call's arguments are not JSON"),
+        (changed(output=[said(" \n")]), "an empty answer"),
+        (changed(output=[said("Here.", container_id="cntr_1", file_id="cfile_1")]), "a container, which expires"),
+        (
+            changed(output=[{"type": "code_interpreter_call", "code": "5", "container_id": "cntr_1"}, said("5")]),
+            "a container, which expires",
+        ),
+        (
+            changed(output=[{"type": "shell_call", "environment": {"container_id": "cntr_1"}}, said("5")]),
+            "a container, which expires",
+        ),
         (STREAM.rpartition(b"event: ")[0], "without response.completed"),
         (STREAM.replace(b'"completed"', b'"incomplete"'), "status incomplete"),
         (ended("response.incomplete", "incomplete", None), "status incomplete"),
@@ -453,7 +472,7 @@ ITEM = st.one_of(
     st.lists(TEXT, max_size=2).map(
         lambda texts: ITEMS[0][0] | {"summary": [{"type": "summary_text", "text": text} for text in texts]}
     ),
-    st.builds(lambda text: ITEMS[1][0] | {"arguments": text}, TEXT),
+    st.builds(lambda text: ITEMS[1][0] | {"arguments": orjson.dumps({text: 1}).decode()}, TEXT),
     st.builds(lambda text: ITEMS[2][0] | {"input": text}, TEXT),
     st.sampled_from([item for item, _ in ITEMS[:-1]]),
 )

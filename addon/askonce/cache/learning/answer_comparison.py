@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, Literal
 
-import orjson
+from askonce import jsontext
 
 __all__ = ["LARGEST", "Verdict", "compare", "kin", "kin_of", "text_of"]
 
@@ -31,8 +31,8 @@ _PLAIN = frozenset("a an the is are was it its it's this that of answer s".split
 def text_of(body: bytes) -> str:
     """What an answer says, in any provider's final form: its texts, else its JSON without what varies, else itself."""
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        value = jsontext.loads(body)
+    except jsontext.NotJson:
         return body.decode("utf-8", "replace")
     if isinstance(value, str):
         return value
@@ -41,7 +41,7 @@ def text_of(body: bytes) -> str:
         return "\n".join(texts)
     if isinstance(value, dict):
         value = {name: item for name, item in value.items() if name not in _VARYING}
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    return jsontext.canonical(value).decode()
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -51,7 +51,7 @@ def _texts(value: Any) -> Iterator[str]:
                 if name in _TEXTS or name == "name":
                     yield item
             elif name == "input":
-                yield orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode()
+                yield jsontext.canonical(item).decode()
             else:
                 yield from _texts(item)
     elif isinstance(value, list):

@@ -15,6 +15,7 @@ from functools import partial
 
 import orjson
 
+from askonce import jsontext
 from askonce.accounting import Accounting, CallRecord
 from askonce.api.product_addresses import ViewName
 from askonce.api_keys import ApiKey, ApiKeyError, ApiKeys
@@ -327,7 +328,7 @@ def _outgoing(request: Request, provider: _Provider, asked: Asked | None) -> Req
     headers = {name: value for name, value in headers.items() if name in _FOR_TRANSLATED}
     # A compressed stream could not be translated event by event.
     headers |= {"accept-encoding": "identity", **dict(asked.headers)}
-    body = orjson.dumps(asked.body)
+    body = jsontext.dumps(asked.body)
     return replace(
         request, host=provider.host, path=asked.path, query=asked.query, headers=headers, body=body, raw=None
     )

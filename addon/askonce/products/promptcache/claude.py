@@ -9,8 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.call import Reply, Request
 from askonce.calls.response_headers import fresh_id
 from askonce.products.base import Passage
@@ -38,14 +37,14 @@ def passage(request: Request, rule: Rule, key: str | None, fail: Callable[[str],
 
     Raises `Untranslatable`, and ValueError for a body that is no JSON object.
     """
-    body = orjson.loads(request.body)
+    body = jsontext.loads(request.body)
     asked = ANTHROPIC.ask(body, max_tokens=_MAX_TOKENS)
     meant = replace(request, host=HOST, path=PATH, query="", raw=None)
     headers = {"content-type": "application/json", "accept-encoding": "identity", **dict(asked.headers)}
     if secret := request.headers.get("x-api-key") or bearer_token(request.headers):
         headers["x-api-key"] = secret
     outgoing = with_key(
-        replace(meant, path=asked.path, query=asked.query, headers=headers, body=orjson.dumps(asked.body)),
+        replace(meant, path=asked.path, query=asked.query, headers=headers, body=jsontext.dumps(asked.body)),
         "anthropic",
         key,
     )

@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.cache import EMBEDDER_FAILED, Cache, StoreError
 from askonce.call import Answer, Request, Unreadable, Unstorable
 from askonce.products.promptcache.calls import HOSTS, PATH, WARM_SCOPE
@@ -41,13 +40,13 @@ class Warmer:
             return Warmed(error="prompt is required")
         key = ""
         try:
-            request = Request("POST", host, PATH, "", {}, orjson.dumps(_request(entry)))
+            request = Request("POST", host, PATH, "", {}, jsontext.dumps(_request(entry)))
             call = rule.wire.read(request, rule.read)
             if call.prompt != entry.prompt:
                 raise Unreadable("the request's last message is not the prompt")
             identity = self._cache.identify(call, host=host + PATH, scope=WARM_SCOPE, namespace=namespace)
             key = identity.key
-            answer = rule.wire.assemble(orjson.dumps(entry.response), "application/json", call)
+            answer = rule.wire.assemble(jsontext.dumps(entry.response), "application/json", call)
             found = await self._cache.prepare(call)
             if found.reason.startswith(EMBEDDER_FAILED):
                 return Warmed(key, f"embedding failed: {found.reason}")

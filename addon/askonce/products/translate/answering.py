@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.wire.common import JsonObject
 
 __all__ = ["Arguments", "Called", "Chunks", "Ended", "Opened", "Piece", "Text", "Thought", "Tokens", "complete"]
@@ -184,4 +183,4 @@ def _id(provider: str) -> str:
 
 
 def _event(data: Any) -> bytes:
-    return b"data: " + orjson.dumps(data) + b"\n\n"
+    return b"data: " + jsontext.line_safe(jsontext.dumps(data)) + b"\n\n"

@@ -7,8 +7,7 @@ has for them. Source: the provider's API reference for messages, their streams, 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
-
+from askonce import jsontext
 from askonce.products.translate import asking
 from askonce.products.translate.answering import Arguments, Called, Ended, Opened, Piece, Text, Thought, Tokens
 from askonce.products.translate.asking import Asked, Chat, Media, Message, Untranslatable
@@ -65,8 +64,8 @@ class _Anthropic:
         for block in answer["content"]:
             yield from _opening(block)
             if block["type"] == "tool_use":
-                yield Arguments(orjson.dumps(block["input"]).decode())
-        yield _ended(answer["stop_reason"], answer["usage"])
+                yield Arguments(jsontext.dumps(block["input"]).decode())
+        yield _ended(answer["stop_reason"], answer.get("usage") or {})
 
     def reader(self, fresh_id: FreshId) -> "_Reader":
         return _Reader()
@@ -81,10 +80,10 @@ class _Reader:
         """Whether the open tool use has said any arguments; None where none is open."""
 
     def read(self, event: Event) -> Iterator[Piece]:
-        data = orjson.loads(event.data)
+        data = jsontext.loads(event.data)
         match data["type"]:
             case "message_start":
-                self._usage = dict(data["message"]["usage"])
+                self._usage = dict(data["message"].get("usage") or {})
                 yield Opened(data["message"]["id"], data["message"]["model"])
             case "content_block_start":
                 block = data["content_block"]
@@ -99,7 +98,7 @@ class _Reader:
             case "message_delta":
                 self._reason = data["delta"]["stop_reason"] or self._reason
                 # The counts are totals, so they replace; one that is left out or null has not changed.
-                self._usage |= {name: count for name, count in data["usage"].items() if count is not None}
+                self._usage |= {name: count for name, count in (data.get("usage") or {}).items() if count is not None}
             case "message_stop":
                 self._stopped = True
                 yield _ended(self._reason, self._usage)

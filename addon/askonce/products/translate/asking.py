@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import orjson
-
+from askonce import jsontext
 from askonce.wire.common import JsonObject
 
 __all__ = ["Asked", "Chat", "Media", "Message", "Settings", "Tool", "ToolCall", "Untranslatable", "read", "refuse"]
@@ -234,9 +233,9 @@ def _calls(message: JsonObject, where: str) -> Iterator[ToolCall]:
 
 def _arguments(text: str, where: str) -> JsonObject:
     try:
-        value = orjson.loads(text or "{}")
-    except orjson.JSONDecodeError as error:
-        raise Untranslatable(f"{where}.function.arguments: not JSON: {error}") from None
+        value = jsontext.loads(text or "{}")
+    except jsontext.NotJson as error:
+        raise Untranslatable(f"{where}.function.arguments: {error}") from None
     if not isinstance(value, dict):
         raise Untranslatable(f"{where}.function.arguments: expected a JSON object")
     return value
@@ -347,7 +346,7 @@ def _number(body: JsonObject, name: str, least: float, most: float) -> float | N
     value = body.get(name)
     if value is None:
         return None
-    if type(value) not in (int, float) or not least <= value <= most:
+    if not jsontext.is_number(value) or not least <= value <= most:
         raise Untranslatable(f"{name}: expected a number from {least:g} to {most:g}; got {value!r}")
     return float(value)
 

@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
-import orjson
-
+from askonce import jsontext
 from askonce.products.translate import asking
 from askonce.products.translate.answering import Arguments, Called, Ended, Opened, Piece, Text, Thought, Tokens
 from askonce.products.translate.asking import Asked, Chat, Media, Message, Untranslatable
@@ -62,7 +61,7 @@ class _Reader:
         self._usage: JsonObject = {}
 
     def read(self, event: Event) -> Iterator[Piece]:
-        return self.take(orjson.loads(event.data))
+        return self.take(jsontext.loads(event.data))
 
     def take(self, chunk: JsonObject) -> Iterator[Piece]:
         if "error" in chunk:
@@ -84,7 +83,7 @@ class _Reader:
             case {"functionCall": {"name": str(name), **call}}:
                 self._called = True
                 yield Called(str(call.get("id") or self._fresh_id("call_")), name, _signed(part))
-                yield Arguments(orjson.dumps(call.get("args") or {}).decode())
+                yield Arguments(jsontext.dumps(call.get("args") or {}).decode())
             case {"text": str(text), "thought": True}:
                 if text:
                     yield Thought(text)
@@ -150,8 +149,8 @@ def _parts(message: Message) -> Iterator[JsonObject]:
 def _response(text: str) -> JsonObject:
     """A function's result, which Google wants as an object."""
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value = jsontext.loads(text)
+    except jsontext.NotJson:
         value = text
     return value if isinstance(value, dict) else {"output": value}
 

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-import orjson
-
+from askonce import jsontext
 from askonce.products.translate.answering import Chunks, Piece, complete
 from askonce.products.translate.asking import Asked
 from askonce.wire import sse
 from askonce.wire.common import JsonObject
+from askonce.wire.keeping import in_words
 from askonce.wire.sse import Event
 
 __all__ = ["Dialect", "Events", "ProviderTrouble", "Reader", "StreamTranslator", "WholeTranslator", "message_of"]
@@ -118,8 +118,8 @@ class WholeTranslator:
             self._parts.append(data)
             return b""
         try:
-            pieces = self._dialect.pieces(orjson.loads(b"".join(self._parts)), self._fresh_id)
-            return orjson.dumps(complete(pieces, self._now))
+            pieces = self._dialect.pieces(jsontext.loads(b"".join(self._parts)), self._fresh_id)
+            return jsontext.dumps(complete(pieces, self._now))
         except _MALFORMED as error:
             raise ProviderTrouble(_told(error)) from error
 
@@ -127,14 +127,14 @@ class WholeTranslator:
 def _told(error: Exception) -> str:
     if isinstance(error, ProviderTrouble):
         return str(error)
-    return f"the provider's answer cannot be read: {type(error).__name__}: {error}"
+    return f"the provider's answer cannot be read: {in_words(error)}"
 
 
 def message_of(body: bytes) -> str:
     """The sentence in a provider's error, whichever provider's it is; empty where there is none."""
     try:
-        value: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        value: Any = jsontext.loads(body)
+    except jsontext.NotJson:
         return ""
     match value[0] if isinstance(value, list) and value else value:
         case {"error": {"message": str(message)}} | {"error": str(message)} | {"message": str(message)}:

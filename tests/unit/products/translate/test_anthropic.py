@@ -236,8 +236,8 @@ def test_finish_reasons(reason: str, finish: str) -> None:
     [
         ({"type": "error", "error": {"message": "Overloaded"}}, "Overloaded"),
         ({"content": [{"type": "hologram"}]}, "the provider answered with a block of the type 'hologram'"),
-        ({"usage": None}, "the provider's answer cannot be read: AttributeError"),
-        ({"content": 1}, "the provider's answer cannot be read: TypeError"),
+        ({"content": None}, "the provider's answer cannot be read: a value is not of the kind"),
+        ({"content": 1}, "the provider's answer cannot be read: a value is not of the kind"),
     ],
 )
 def test_what_is_no_answer(changes: dict[str, Any], message: str) -> None:

@@ -211,7 +211,7 @@ def test_finish_reasons(changes: dict[str, Any], finish: str) -> None:
         ({"candidates": []}, "the provider's stream ended before its answer did"),
         ({"error": {"message": "Quota"}}, "Quota"),
         ({"candidates": [{"content": {"parts": [{"inlineData": {}}]}}]}, "answered with a part of inlineData"),
-        ({"candidates": [1]}, "cannot be read: AttributeError"),
+        ({"candidates": [1]}, "cannot be read: a value is not of the kind"),
     ],
 )
 def test_what_is_no_answer(changes: dict[str, Any], message: str) -> None:

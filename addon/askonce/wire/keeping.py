@@ -1,0 +1,71 @@
+"""Whether an answer is whole and good, as far as no provider's format has to be known for it.
+
+One rule: what is wrong with an answer is said in words, never as the exception that it made.
+"""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import orjson
+
+from askonce.call import Unstorable
+
+__all__ = ["assembling", "holds", "in_words", "refuse_bad_arguments", "refuse_error"]
+
+
+class assembling:
+    """Translate what a malformed answer makes the code inside raise into `Unstorable`."""
+
+    def __init__(self, wire: str) -> None:
+        self.wire = wire
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Unstorable):
+            return
+        if isinstance(error, (ValueError, LookupError, TypeError, AttributeError)):
+            raise Unstorable(f"not a whole {self.wire} answer: {in_words(error)}") from error
+
+
+def in_words(error: Exception) -> str:
+    """What is wrong with an answer that made the code that reads it fail so."""
+    match error:
+        case KeyError(args=(str(name),)):
+            return f"{name} is missing"
+        case LookupError():
+            return "it refers to a part that is not there"
+        case ValueError():
+            return str(error)
+    return "a value is not of the kind that belongs there"
+
+
+def refuse_error(value: Mapping[str, Any]) -> None:
+    """Raise `Unstorable` where the object carries an error."""
+    if error := value.get("error"):
+        if isinstance(error, dict):
+            error = next(filter(None, map(error.get, ("message", "type", "status", "code"))), "not named")
+        raise Unstorable(f"error: {str(error)[:200]}")
+
+
+def refuse_bad_arguments(arguments: Any) -> None:
+    """Raise `Unstorable` where a tool call's arguments are a text that is no JSON.
+
+    A model may be cut off within them without a word, and some servers glue those of two calls together. An empty
+    text is what several servers send for a tool without parameters.
+    """
+    if isinstance(arguments, str) and arguments.strip():
+        try:
+            orjson.loads(arguments)
+        except orjson.JSONDecodeError as error:
+            raise Unstorable(f"a tool call's arguments are not JSON: {error}") from None
+
+
+def holds(value: Any, name: str) -> bool:
+    """Whether an object somewhere in a JSON value has a member of that name, and something in it."""
+    if isinstance(value, dict):
+        return bool(value.get(name)) or any(holds(item, name) for item in value.values())
+    return isinstance(value, list) and any(holds(item, name) for item in value)
