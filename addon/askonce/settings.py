@@ -42,6 +42,8 @@ class Settings:
     mode: Mode = "normal"
     cassette: Path | None = None
     """The file that answers come from and go to, in place of `data`."""
+    plain: bool = False
+    """mitmproxy as it is, without shorter ways through it."""
 
     def __post_init__(self) -> None:
         if not self.is_loopback and not self.token:
@@ -122,6 +124,7 @@ class Settings:
             cassette=path(cassette, "ASKONCE_CASSETTE", Path())
             if cassette or environ.get("ASKONCE_CASSETTE")
             else None,
+            plain=environ.get("ASKONCE_PLAIN", "") not in ("", "0"),
         )
 
 

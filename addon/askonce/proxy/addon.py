@@ -48,6 +48,8 @@ _OVERHEAD = 16
 """A recorded stream may be this much longer than the answer it carries: events are mostly envelope."""
 _MESSAGES = 20
 """Of a WebSocket, for mitmweb to show."""
+_FORBIDDEN = ("emudhra", "emudhra_old")
+"""mitmproxy 12.3 can sign with the stolen key of a public authority, which everybody's programs trust."""
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -75,6 +77,14 @@ class Askonce:
         except ValueError as error:
             raise exceptions.OptionsError(str(error)) from error
         self._manage = AsgiBridge(self.runtime.management(self.reload))
+
+    def configure(self, updated: set[str]) -> None:
+        for name in _FORBIDDEN:
+            if name in updated and getattr(ctx.options, name, False):
+                raise exceptions.OptionsError(
+                    f"{name}: Askonce signs with its own authority alone, which can vouch for nothing but the hosts in "
+                    "rules.yaml; take the option out"
+                )
 
     async def running(self) -> None:
         ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), connection_strategy="lazy")

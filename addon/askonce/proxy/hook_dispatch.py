@@ -2,7 +2,8 @@
 
 One rule: what is done, and in which order, is mitmproxy's; only the way from one step to the next is shorter. Its own
 way takes a task, a lock, a turn of the event loop and a dozen layers up to the handler and down again for each hook of
-each call, and a write for each piece of a message; docs/design.md has what that costs. Written for mitmproxy 12.2.3.
+each call, and a write for each piece of a message; docs/design.md has what that costs. Where mitmproxy's code is
+another than the one it was written for, hooks go mitmproxy's way.
 """
 
 import asyncio
@@ -15,8 +16,10 @@ from functools import cache
 from typing import Any
 
 from mitmproxy import addonmanager, exceptions, flow, hooks, master
-from mitmproxy.proxy import commands, events, layer, mode_servers
+from mitmproxy.proxy import commands, events, layer, mode_servers, server
 from mitmproxy.utils import asyncio_utils
+
+from askonce.proxy.known_source import is_known
 
 __all__ = ["CachedAddons", "DirectHandler", "install"]
 
@@ -239,7 +242,10 @@ def _argument(hook: type[commands.StartHook]) -> str:
     return field.name
 
 
-def install() -> None:
-    """Have mitmproxy handle connections this way, where its addons are a `CachedAddons`."""
+def install() -> bool:
+    """Have mitmproxy handle connections this way, where its addons are a `CachedAddons`; whether it does."""
+    if not is_known("direct calls of hooks are", (layer, server, mode_servers, addonmanager)):
+        return False
     mode_servers.ProxyConnectionHandler = DirectHandler  # type: ignore[misc]
     layer.Layer.handle_event = _handle_event  # type: ignore[assignment, method-assign]
+    return True

@@ -31,13 +31,15 @@ _IDLE = 3600
 class LeanMaster(master.Master):
     """A Master with only the addons that serving calls needs."""
 
-    def __init__(self, opts: options.Options, askonce: Askonce) -> None:
+    def __init__(self, opts: options.Options, askonce: Askonce, *, plain: bool = False) -> None:
+        """`plain`: mitmproxy's own ways, longer by some functions."""
         super().__init__(opts)
-        hook_dispatch.install()
-        mitmproxy_patches.install()
-        self.addons = hook_dispatch.CachedAddons(self)
+        if not plain:
+            mitmproxy_patches.install()
+            if hook_dispatch.install():
+                self.addons = hook_dispatch.CachedAddons(self)
         self._legacy_log_events.uninstall()  # 65 µs for every log record, seen or not
-        self.addons.add(  # type: ignore[no-untyped-call]
+        self.addons.add(
             core.Core(),
             block.Block(),
             disable_h2c.DisableH2C(),
@@ -69,7 +71,7 @@ async def _serve(settings: Settings, web: bool) -> int:
 
         running = make_web_master(opts, askonce, settings.web_port)
     else:
-        running = LeanMaster(opts, askonce)
+        running = LeanMaster(opts, askonce, plain=settings.plain)
     opts.update(
         confdir=str(settings.certs),
         listen_host=settings.listen_host,

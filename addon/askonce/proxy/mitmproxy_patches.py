@@ -2,7 +2,7 @@
 
 One rule: each gives what mitmproxy's own gives. After a wait the processor has none of this code at hand any more, and
 pays a microsecond and more for each function on the way: looking up one header took twenty, and each call looks up ten.
-Written for mitmproxy 12.2.3.
+Where mitmproxy's code is another than the one it was written for, nothing is replaced.
 """
 
 import copy
@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from mitmproxy import connection, http, optmanager
+from mitmproxy.coretypes import multidict
 from mitmproxy.proxy import context
+
+from askonce.proxy.known_source import is_known
 
 __all__ = ["install", "replacements"]
 
@@ -111,7 +114,9 @@ def replacements() -> tuple[tuple[Any, dict[str, Any]], ...]:
 
 
 def install() -> None:
-    """Have mitmproxy do so, in the whole process."""
+    """Have mitmproxy do so, in the whole process, where it is the one that this was written for."""
+    if not is_known("shorter ways through mitmproxy are", (http, multidict, optmanager, connection, context)):
+        return
     for owner, functions in replacements():
         for name, function in functions.items():
             setattr(owner, name, function)

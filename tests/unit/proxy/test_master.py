@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mitmproxy import options
+from mitmproxy import addonmanager, exceptions, options
 
 from askonce.proxy.addon import Askonce
 from askonce.proxy.master import LeanMaster, serve
@@ -24,6 +24,29 @@ async def test_the_lean_master_has_what_a_proxy_needs(tmp_path: Path) -> None:
     assert chain.index("nextlayer") < chain.index("tlsconfig") < chain.index("askonce") < chain.index("errorcheck")
     assert {"core", "proxyserver", "block"} <= set(chain)
     assert logging.getLogger().handlers.count(lean._legacy_log_events) == 0
+    await askonce.runtime.close()
+
+
+async def test_a_plain_one_leaves_mitmproxy_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES)
+    settings = Settings("127.0.0.1", 0, rules=tmp_path / "rules.yaml", data=tmp_path / "d", certs=tmp_path / "c")
+    askonce = Askonce(settings)
+    lean = LeanMaster(options.Options(), askonce, plain=True)
+    assert type(lean.addons) is addonmanager.AddonManager
+    await askonce.runtime.close()
+
+
+@pytest.mark.parametrize("name", ["emudhra", "emudhra_old"])
+async def test_nothing_signs_with_a_stolen_key(tmp_path: Path, name: str) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES)
+    settings = Settings("127.0.0.1", 0, rules=tmp_path / "rules.yaml", data=tmp_path / "d", certs=tmp_path / "c")
+    askonce = Askonce(settings)
+    lean = LeanMaster(options.Options(), askonce)
+    if name not in lean.options:  # mitmproxy 12.2 has no such option
+        lean.options.add_option(name, bool, False, "as in mitmproxy 12.3")
+    with pytest.raises(exceptions.OptionsError, match=f"{name}: Askonce signs with its own authority alone"):
+        lean.options.update(**{name: True})
+    assert getattr(lean.options, name) is False
     await askonce.runtime.close()
 
 
