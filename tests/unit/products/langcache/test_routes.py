@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.api.conftest import Clock
+from tests.support.management import Clock
 
 from askonce.accounting import Accounting
 from askonce.api import create_app

@@ -1,0 +1,125 @@
+"""The management API over a real cache, without a socket."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from askonce.accounting import Accounting
+from askonce.api import create_app
+from askonce.cache import Cache, Candidate, Embedder, Entry, Judgement, Limits, Shelves, Vector, load_embedder
+from askonce.call import Answer, Call, Turn, Usage
+
+
+class CosineJudge:
+    def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
+        return [Judgement(1.0 if candidate.cosine > 0.9 else 0.0) for candidate in candidates]
+
+
+@pytest.fixture(scope="session")
+def embedder() -> Embedder:
+    return load_embedder("wordllama")
+
+
+@pytest.fixture
+async def cache(tmp_path: Path, embedder: Embedder) -> AsyncIterator[Cache]:
+    cache = Cache.open(tmp_path, embedder=embedder, judge=CosineJudge())
+    yield cache
+    await cache.close()
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def shelves(tmp_path: Path, cache: Cache, clock: Clock) -> AsyncIterator[Shelves]:
+    shelves = Shelves(tmp_path / "shelves", cache.embed, clock=clock)
+    yield shelves
+    await shelves.close()
+
+
+@pytest.fixture
+def accounting() -> Accounting:
+    return Accounting()
+
+
+@pytest.fixture
+def remember(cache: Cache) -> Callable[..., Awaitable[Entry]]:
+    """Stores an answer to `prompt`, as the life of a call does."""
+
+    async def remember(
+        prompt: str,
+        *,
+        model: str = "gpt-4o",
+        namespace: str = "",
+        body: bytes = b'{"choices":[{"message":{"content":"Paris"}}]}',
+        content_type: str = "application/json",
+        upstream: str = "openai-chat",
+    ) -> Entry:
+        call = Call("openai-chat", prompt, {"model": model}, model=model, turns=(Turn("user", prompt),))
+        return await cache.remember(
+            call,
+            cache.identify(call, host="api.openai.com", scope="key", namespace=namespace),
+            Answer(body, content_type, Usage(9, 3)),
+            upstream=upstream,
+            host="api.openai.com",
+            ttl=3600,
+            namespace=namespace,
+            upstream_seconds=0.8,
+        )
+
+    return remember
+
+
+Connect = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+async def connect(cache: Cache, accounting: Accounting) -> AsyncIterator[Connect]:
+    """Clients of the app, made as the proxy makes it."""
+    clients = []
+
+    def connect(
+        *,
+        token: str | None = None,
+        ready: Callable[[], str | None] = lambda: None,
+        reload: Callable[[], Awaitable[None]] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.AsyncClient:
+        app = create_app(
+            cache,
+            accounting,
+            token=token,
+            version="1.2.3",
+            ready=ready,
+            reload=reload,
+            limits=Limits(),
+            ttl=lambda: 7 * 86400.0,
+        )
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+            base_url="http://askonce.internal",
+            headers=headers,
+        )
+        clients.append(client)
+        return client
+
+    yield connect
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def client(connect: Connect) -> httpx.AsyncClient:
+    """A client of an app without a token."""
+    return connect()

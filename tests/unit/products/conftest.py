@@ -1,0 +1,10 @@
+from tests.support.management import (  # noqa: F401  # fixtures
+    accounting,
+    cache,
+    client,
+    clock,
+    connect,
+    embedder,
+    remember,
+    shelves,
+)
