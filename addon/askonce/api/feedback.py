@@ -6,7 +6,7 @@ The rule: a hit that was wrong is never served again to that question; the entry
 from collections.abc import Sequence
 from typing import Self
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.params import Depends
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -42,7 +42,9 @@ class Feedback(BaseModel):
 class Noted(BaseModel):
     decision: str
     right: bool
-    learned: bool = Field(description="It counts as evidence; false where the hit is too long ago for that.")
+    learned: bool = Field(
+        description="It counts as evidence; false where the hit is too long ago, or the same address said so before."
+    )
 
 
 def router(cache: Cache, *, protected: Sequence[Depends]) -> APIRouter:
@@ -50,13 +52,14 @@ def router(cache: Cache, *, protected: Sequence[Depends]) -> APIRouter:
     routes = APIRouter(tags=["cache"], dependencies=list(protected), responses=RESPONSES)
 
     @routes.post("/v1/feedback", responses={404: {"model": Problem}})
-    async def feedback(said: Feedback) -> Noted:
+    async def feedback(said: Feedback, request: Request) -> Noted:
         """Say whether a semantic hit was right. One that was wrong is never served to that question again."""
         decision = said.decision or await cache.decision(said.key or "", said.prompt)
         if decision is None:
             found = said.key and await cache.get(said.key)
             raise HTTPException(404, "No hit on it is remembered: say the prompt" if found else "Entry not found")
-        learned = await cache.feedback(decision, right=said.right)
+        caller = request.client.host if request.client else ""
+        learned = await cache.feedback(decision, right=said.right, caller=caller)
         return Noted(decision=decision.lower(), right=said.right, learned=learned == "learned")
 
     return routes

@@ -291,16 +291,16 @@ class Cache:
         await self._run(self._learner.learn, lesson)
         return kept
 
-    async def feedback(self, decision: str, *, right: bool) -> str:
+    async def feedback(self, decision: str, *, right: bool, caller: str = "") -> str:
         """What somebody says of a semantic hit, by its name (`Lookup.decision`): a wrong one is never served again.
 
-        "learned": it counts as evidence, too; "noted": the hit is too long ago for that. Raises StoreError, and
-        ValueError for what is no such name.
+        "learned": it counts as evidence, too, once for each `caller`; "noted": it does not, or the hit is too long ago.
+        Raises StoreError, and ValueError for what is no such name.
         """
         name = bytes.fromhex(decision)
         if len(name) != 16:
             raise ValueError("a decision's name has 32 hex digits")
-        return await self._run(self._learner.feedback, name, right=right)
+        return await self._run(self._learner.feedback, name, right=right, caller=caller)
 
     async def decision(self, key: str, prompt: str | None = None) -> str | None:
         """The name of the hit that served the entry of `key` to `prompt`, or of the latest one; None where there is no

@@ -23,6 +23,8 @@ __all__ = ["Learner", "Lesson", "remembered"]
 
 SERVED = 4_096
 """Semantic hits that feedback may still be about."""
+CALLERS = 64
+"""Who may say of one hit that it was right; of more, nothing is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class _Hit:
     key: str
     entry: int
     weighed: Weighed
+    told: set[str]
+    """Who has said already that it was right."""
 
 
 class Learner:
@@ -97,7 +101,9 @@ class Learner:
         name = pair(identity.partition, prompt, found.entry.key)
         if found.weighed:
             with self._lock:
-                self._served[name] = _Hit(identity, found.entry.key, found.entry.id, found.weighed)
+                before = self._served.get(name)
+                told = before.told if before else set[str]()
+                self._served[name] = _Hit(identity, found.entry.key, found.entry.id, found.weighed, told)
                 self._served.move_to_end(name)
                 if len(self._served) > SERVED:
                     self._served.popitem(last=False)
@@ -108,13 +114,17 @@ class Learner:
         with self._lock:
             return next((name for name, hit in reversed(self._served.items()) if hit.key == key), None)
 
-    def feedback(self, name: bytes, *, right: bool) -> Literal["learned", "noted"]:
+    def feedback(self, name: bytes, *, right: bool, caller: str = "") -> Literal["learned", "noted"]:
         """A served answer was right, or wrong: then that pair is never served again. "noted": the hit is too long ago
-        to learn more from it. Raises StoreError where that could not be kept."""
+        to learn more from it, or this caller has said so before. Raises StoreError where that could not be kept."""
         with self._lock:
             hit = self._served.get(name)
             if not right:
                 self._served.pop(name, None)
+            elif hit and (caller in hit.told or len(hit.told) >= CALLERS):
+                return "noted"
+            elif hit:
+                hit.told.add(caller)
         now = self._clock()
         if not right:
             self._learning.refuse(name)

@@ -1,5 +1,7 @@
 """What people say of a hit, over the management API."""
 
+import asyncio
+
 import pytest
 
 from askonce.cache import Policy
@@ -34,6 +36,39 @@ async def test_a_hit_said_to_be_right_is_served_again(client, remember, ask):
     said = await client.post("/v1/feedback", json={"decision": found.decision.upper(), "right": True})
     assert said.json() == {"decision": found.decision, "right": True, "learned": True}
     assert (await ask(REWORDED)).outcome == "semantic"
+
+
+async def test_what_one_caller_says_of_a_decision_counts_once(client, cache, remember, ask):
+    await remember(ASKED)
+    found = await ask(REWORDED)
+    learned = []
+    for _ in range(20):
+        again = await ask(REWORDED)
+        assert again.decision == found.decision
+        said = await client.post("/v1/feedback", json={"decision": found.decision, "right": True})
+        learned.append(said.json()["learned"])
+    many = [client.post("/v1/feedback", json={"decision": found.decision, "right": True}) for _ in range(20)]
+    learned += [said.json()["learned"] for said in await asyncio.gather(*many)]
+    assert learned == [True] + [False] * 39
+    await cache.flush()
+    assert len(cache._store.observations()) == 1
+
+
+async def test_each_caller_counts_up_to_a_number(cache, remember, ask):
+    await remember(ASKED)
+    decision = (await ask(REWORDED)).decision
+    said = [await cache.feedback(decision, right=True, caller=f"10.0.0.{number}") for number in range(100)]
+    assert said == ["learned"] * 64 + ["noted"] * 36
+
+
+async def test_who_said_right_may_still_say_wrong(client, cache, remember, ask):
+    await remember(ASKED)
+    decision = (await ask(REWORDED)).decision
+    for right in (True, False, False, True):
+        await client.post("/v1/feedback", json={"decision": decision, "right": right})
+    assert (await ask(REWORDED)).reason == "said to be wrong"
+    await cache.flush()
+    assert [observation.right for observation in cache._store.observations()] == [True, False]
 
 
 async def test_a_hit_is_named_by_its_key_too(client, remember, ask):
