@@ -44,7 +44,7 @@ from askonce.settings import Settings
 
 WIRES = sorted({kind.wire for kind in corpus.KINDS})
 _RULE = '{{name: {name}, hosts: [{host}], paths: ["/**"], wire: {wire}, match: {match}, ignore: [$.user]{more}}}'
-RULES = "version: 1\nupstreams:\n" + "".join(
+RULES = "version: 1\ncache: {lookup_deadline: 300s}\nupstreams:\n" + "".join(
     "  - "
     + _RULE.format(
         name=f"{match}-{wire}",

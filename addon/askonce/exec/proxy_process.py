@@ -26,12 +26,13 @@ from askonce.trust import RESERVED_HOST
 
 __all__ = ["ProxyError", "State", "borrowed", "check_trust", "probe"]
 
-_START_TIME = 60.0
-"""Seconds; a first start on a slow disk reads some 200 MB of libraries."""
-_ANSWER_TIME = 10.0
+_START_TIME = 300.0
+"""Seconds; a first start reads some 200 MB of libraries, and disk and processor may be slow or busy. One that ends, or
+cannot listen, is noticed at once."""
+_ANSWER_TIME = 60.0
 """Seconds that a proxy of somebody else's gets to become ready."""
-_STOP_TIME = 20.0
-"""Seconds that calls under way get before a proxy is killed."""
+_STOP_TIME = 60.0
+"""Seconds before a proxy is killed: calls under way have 30 to end, and then all is written down."""
 
 
 class ProxyError(Exception):

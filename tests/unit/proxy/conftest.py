@@ -35,6 +35,7 @@ upstreams:
   - {{name: house, hosts: [house.example.com], paths: [{PATH}], wire: openai-chat, upstream: "http://10.0.0.5:8000"}}
   - {{name: small, hosts: [small.example.com], paths: [{PATH}], wire: openai-chat, max_answer: 64}}
 manage: {{host: askonce.internal, aliases: [cachebox]}}
+cache: {{lookup_deadline: 300s}}
 """
 PARIS = {
     "id": "chatcmpl-1",
