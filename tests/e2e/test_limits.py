@@ -14,12 +14,14 @@ import pytest
 import zstandard
 from tests.e2e.raw import Origin, connect, read_message, read_to_end
 
+from askonce.api_keys import ApiKeys
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.e2e.conftest import Proxy, StartProxy
 
-PATH = "/v1/chat/completions"
+PATH, VECTORS = "/v1/chat/completions", "/v1/embeddings"
 BODY, DECODED, VALUES, HEADER = 200_000, 300_000, 1000, 8192
 LIMITS = {"max_body": BODY, "max_decoded": DECODED, "max_values": VALUES, "max_header": HEADER}
 ENCODERS: dict[str, Callable[[bytes], bytes]] = {
@@ -55,8 +57,16 @@ def origin() -> Iterator[Origin]:
 @pytest.fixture(scope="module")
 def proxy(origin: Origin, start_module_proxy: StartProxy, tmp_path_factory: pytest.TempPathFactory) -> Proxy:
     rules = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    rule = {"name": "raw", "hosts": [f"http://127.0.0.1:{origin.port}"], "paths": [PATH], "wire": "openai-chat"}
-    rules.write_text(json.dumps({"version": 1, "defaults": {"audit": 0}, "upstreams": [rule], "limits": LIMITS}))
+    place = f"http://127.0.0.1:{origin.port}"
+    upstreams: list[dict[str, Any]] = [
+        {"name": "raw", "hosts": [place], "paths": [PATH], "wire": "openai-chat"},
+        {"name": "vectors", "hosts": [place], "paths": [VECTORS], "wire": "openai-embeddings"},
+        {"name": "claude", "hosts": ["api.anthropic.com"], "paths": ["/v1/messages"], "wire": "anthropic-messages"},
+    ]
+    upstreams[-1]["upstream"] = place
+    keys = {"provider_keys": {"anthropic": "sk-ant"}}
+    config = {"version": 1, "defaults": {"audit": 0}, "upstreams": upstreams, "limits": LIMITS, "products": keys}
+    rules.write_text(json.dumps(config))
     return start_module_proxy(rules=rules)
 
 
@@ -122,7 +132,44 @@ def test_too_large_a_request_for_askonce_itself_is_refused_with_a_reason(chunked
     assert answer.json()["error"]["message"] == f"the request is larger than Askonce reads (limits.max_body: {BODY})"
 
 
+def test_an_answer_that_is_to_be_read_whole_and_is_too_large_is_a_bad_gateway(
+    app: httpx.Client, origin: Origin, proxy: Proxy
+) -> None:
+    def vectors(*found: list[float]) -> bytes:
+        data = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(found)]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        return json.dumps({"object": "list", "model": "e", "data": data, "usage": usage}).encode()
+
+    origin.answer(response(vectors([0.5])))
+    app.post(VECTORS, json={"model": "e", "input": ["a"]}).raise_for_status()
+    proxy.settle()
+    origin.answer(response(vectors([0.25] * BODY)))
+    batch = {"model": "e", "input": ["a", "b"]}
+    assert app.post(VECTORS, json=batch).status_code == 502
+    origin.answer(response(vectors([0.25])))
+    whole = app.post(VECTORS, json=batch).json()
+    assert [item["embedding"] for item in whole["data"]] == [[0.5], [0.25]]
+
+
 # Content-encodings
+
+
+@pytest.mark.parametrize("text", ["Paris.", "x" * (4 << 20)])
+def test_an_answer_that_a_product_makes_its_own_of(text: str, origin: Origin, proxy: Proxy) -> None:
+    origin.reset()
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn"}
+    content = [{"type": "text", "text": text}]
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    coded = gzip.compress(json.dumps(message | {"content": content, "usage": usage}).encode())
+    key = ApiKeys(proxy.data).create("limits")[0]
+    origin.answer(response(coded, "content-encoding: gzip"))
+    question = {"model": "claude-x", "messages": [{"role": "user", "content": f"{key}?"}]}
+    headers = {"authorization": f"Bearer {key}"}
+    answer = httpx.post(f"{proxy.url}/gateway{PATH}", json=question, headers=headers, trust_env=False)
+    if len(text) < DECODED:
+        assert answer.json()["choices"][0]["message"]["content"] == text
+    else:
+        assert (answer.status_code, "limits.max_decoded" in answer.text) == (502, True)
 
 
 @pytest.mark.parametrize("coding", ENCODERS)
@@ -188,6 +235,13 @@ def test_a_request_of_too_many_values_passes_on_unread(more: Any, app: httpx.Cli
     origin.answer(response(completion()))
     assert status(app.post(PATH, content=body)) == "askonce; fwd=bypass; detail=large"
     assert sent(origin) == body
+
+
+def test_too_many_values_for_askonce_itself_are_refused(proxy: Proxy) -> None:
+    body = asked(x=[[]] * 30_000)
+    answer = httpx.post(f"{proxy.url}{PATH}", content=body, headers=JSON, trust_env=False)
+    assert answer.status_code == 413
+    assert "limits.max_values" in answer.json()["error"]["message"]
 
 
 def test_a_long_request_of_few_values_is_read(app: httpx.Client, origin: Origin, proxy: Proxy) -> None:

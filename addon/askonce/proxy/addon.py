@@ -16,9 +16,10 @@ from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.net.http.url import parse_authority
 from mitmproxy.utils import asyncio_utils
 
+from askonce.api.transfer import IMPORT_PATH
 from askonce.call import Reply, Request, Unstorable
 from askonce.calls.decoding import TooLarge, decode
-from askonce.calls.limits import SMALL, Limits
+from askonce.calls.limits import SMALL, Limits, is_intricate
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.refusals import failure, too_large
 from askonce.calls.single_flight import Ending
@@ -188,6 +189,10 @@ class Askonce:
     async def _receive(self, flow: http.HTTPFlow, visit: Visit, body: bytes | None) -> None:
         if body is None:
             flow.response = messages.make_response(too_large("limits.max_decoded", Limits.in_force.max_decoded))
+            return
+        is_read_by_line = flow.request.path.partition("?")[0] == IMPORT_PATH
+        if len(body) > SMALL and not is_read_by_line and await self.runtime.compute(lambda: is_intricate(body)):
+            flow.response = messages.make_response(too_large("limits.max_values", Limits.in_force.max_values))
             return
         client = flow.client_conn.peername
         request = messages.read_request(flow.request, visit.host, body, client[0])

@@ -5,6 +5,7 @@ offered to every addon by name look-up. Here the chain is short, and `dispatch.p
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -24,6 +25,7 @@ __all__ = ["LeanMaster", "serve"]
 
 logger = logging.getLogger("askonce")
 
+_DESCRIPTORS = 65536
 _IDLE = 3600
 """mitmproxy's tcp_timeout also ends the wait for a silent upstream; a reasoning model may think for long."""
 
@@ -54,12 +56,24 @@ class LeanMaster(master.Master):
 def serve(settings: Settings, *, web: bool = False) -> int:
     """Run the proxy until SIGTERM or SIGINT. Returns the process's exit code."""
     _log_to_stderr()
+    _use_all_descriptors()
     try:
         trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
         return asyncio.run(_serve(settings, web))
     except (ConfigError, StoreError, trust.TrustError, exceptions.OptionsError, OSError, ValueError) as error:
         print(f"askonce: {error}", file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _use_all_descriptors() -> None:
+    """Each call holds two or three; a shell's limit of 1,024 is less than the connections that one client may have."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no such limit; a sandbox may refuse
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _serve(settings: Settings, web: bool) -> int:

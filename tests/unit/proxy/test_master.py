@@ -9,7 +9,7 @@ import pytest
 from mitmproxy import addonmanager, exceptions, options
 
 from askonce.proxy.addon import Askonce
-from askonce.proxy.master import LeanMaster, serve
+from askonce.proxy.master import LeanMaster, _use_all_descriptors, serve
 from askonce.settings import Settings
 
 RULES = "version: 1\nupstreams: [{name: a, hosts: [api.openai.com], paths: [/v1], wire: openai-chat}]\n"
@@ -76,3 +76,15 @@ def test_a_start_that_cannot_be_is_one_line_and_exit_code_1(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("askonce: ")
     assert mistake in line
+
+
+def test_as_many_descriptors_as_there_are_may_be_used() -> None:
+    resource = pytest.importorskip("resource")
+    before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        _use_all_descriptors()
+        most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
