@@ -319,6 +319,7 @@ class Accounting:
         self._model = _Bounded(_MAX_MODELS)
         self._detail = _Bounded(_MAX_DETAILS)
         self._faults = Counter[str]()
+        self._turned_away = Counter[str]()
         self._latest: deque[tuple[float, CallRecord]] = deque(maxlen=_LATEST)
         self._failing: dict[str, bool] = {}
         self._in_flight = 0
@@ -393,6 +394,16 @@ class Accounting:
         """How many failures of each kind there were."""
         with self._lock:
             return dict(self._faults)
+
+    def turn_away(self, why: str) -> None:
+        """Count a connection or a call that was not let in, or not let out."""
+        with self._lock:
+            self._turned_away[why] += 1
+
+    def turned_away(self) -> dict[str, int]:
+        """How many were turned away, by why: "client", "key", "destination", "host", "loop"."""
+        with self._lock:
+            return dict(self._turned_away)
 
     def providers(self) -> dict[str, bool]:
         """upstream -> whether it answered (below 500) when it was last asked; those never asked are left out."""

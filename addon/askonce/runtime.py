@@ -32,6 +32,8 @@ from askonce.calls.refresh import Refresher
 from askonce.calls.verifier import Verifier
 from askonce.calls.warming import LikeWarmer
 from askonce.faults import Faults
+from askonce.network.admission import Admission
+from askonce.network.peers import Peers
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.routes import cachecore
@@ -100,6 +102,8 @@ class Runtime:
         )
         self._verifier = Verifier(self.faults, tls)
         self._keys, self._users = ApiKeys(settings.data), Users()
+        self.admission = Admission(lambda: self.rules.config.access, self._keys, self.faults)
+        self.peers = Peers(lambda: self.rules, everywhere=settings.is_loopback)
         self._gateway = Gateway(self._keys, self._users, Rates(), self.accounting, self.faults)
         self._dependencies = Dependencies(self.cache)
         self.products = Products(
@@ -134,7 +138,7 @@ class Runtime:
         self.compute = self._workers.run
         """Runs a function in Askonce's own threads."""
         self._refresher = refresher = Refresher(
-            settings.url, settings.certs / "mitmproxy-ca-cert.pem", config.manage.host
+            settings.url_of(self.admission.own_user), settings.certs / "mitmproxy-ca-cert.pem", config.manage.host
         )
         self.life = Life(
             rules=self.rules,

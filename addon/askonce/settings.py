@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, cast, get_args
+from urllib.parse import quote
 
 __all__ = ["Mode", "Settings", "SettingsError", "default_rules", "parse_listen"]
 
@@ -30,6 +31,7 @@ class Settings:
     """One proxy: its address, its files, the token of its management API."""
 
     listen_host: str
+    """Empty for every address of the machine, IPv4 and IPv6."""
     listen_port: int
     """0 lets the system choose."""
     rules: Path
@@ -76,12 +78,22 @@ class Settings:
     @property
     def client_host(self) -> str:
         """The host under which a program on this machine reaches the proxy."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen_host, self.listen_host)
+        return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen_host, self.listen_host)
 
     @property
     def url(self) -> str:
         """The proxy's URL for programs on this machine."""
-        return f"http://{_address(self.client_host, self.listen_port)}"
+        return self.url_of("")
+
+    def url_of(self, user: str) -> str:
+        """The same for `NAME:KEY`, where the proxy asks for a key; for nobody where it is empty."""
+        name, _, key = user.partition(":")
+        return f"http://{f'{quote(name, safe="")}:{quote(key, safe="")}@' if user else ''}{self.place}"
+
+    @property
+    def place(self) -> str:
+        """`HOST:PORT` for programs on this machine."""
+        return _address(self.client_host, self.listen_port)
 
     @classmethod
     def from_env(
@@ -129,8 +141,11 @@ class Settings:
 
 
 def parse_listen(text: str, where: str = "--listen") -> tuple[str, int]:
-    """`HOST:PORT` or `[V6]:PORT`. Raises `SettingsError`, which names `where` the text came from."""
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})", text.strip())
+    """`HOST:PORT`, `[V6]:PORT`, or `:PORT` for every address of the machine.
+
+    Raises `SettingsError`, which names `where` the text came from.
+    """
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]*)):([0-9]{1,5})", text.strip())
     if not found or int(found[3]) > 65535:
         raise SettingsError(f"{where}: expected HOST:PORT, such as {DEFAULT_LISTEN} or [::1]:8080; got {text!r}")
     return (found[1] or found[2]).lower(), int(found[3])

@@ -58,7 +58,7 @@ TRUST_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NOD
 NO_PROXY_VARIABLES = ("NO_PROXY", "no_proxy")
 
 
-_REACHED = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+_REACHED = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 """Where a proxy is reached that listens everywhere."""
 
 

@@ -31,8 +31,8 @@ print(connection.getresponse().read().decode(), flush=True)
 type Askonce = Callable[..., "subprocess.Popen[str]"]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
+    with socket.create_server(("localhost" if family == socket.AF_INET else "::1", 0), family=family) as server:
         return int(server.getsockname()[1])
 
 
@@ -98,6 +98,14 @@ def test_commands_side_by_side_share_the_proxy_until_the_last_has_ended(askonce:
     code, out, err = end(both[1])
     assert (code, out.count("ready"), err) == (0, 2, "")
     assert not answers(port)
+
+
+@pytest.mark.parametrize("host", ["[::1]", "localhost"])
+def test_a_proxy_has_any_address_of_loopback(askonce: Askonce, host: str) -> None:
+    port = free_port(socket.AF_INET6 if host == "[::1]" else socket.AF_INET)
+    code, out, err = end(askonce(port, "exec", "--listen", f"{host}:{port}", "--", sys.executable, "-c", ASK))
+    assert (code, err) == (0, "")
+    assert out.startswith('{"status":"ready"')
 
 
 def test_a_signal_ends_the_command_and_then_the_proxy(askonce: Askonce) -> None:

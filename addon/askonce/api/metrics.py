@@ -122,6 +122,12 @@ class Exposition(Collector):
             "kind",
         )
         yield _counter(
+            "askonce_turned_away_total",
+            "Connections and calls that were not let in, or not where they were to go",
+            [((why,), count) for why, count in table.turned_away().items()],
+            "why",
+        )
+        yield _counter(
             "askonce_store_requests_total",
             "Requests to the stores that products' clients fill themselves, by what became of them",
             [((*row,), tally.calls) for row, tally in table.store_sums(lambda row: row).items()],

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -92,9 +93,10 @@ def _variables(settings: Settings) -> dict[str, str]:
         from askonce.rules import Rules, load
 
         made = trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
-    proxy_process.check_trust(settings, made.bundle)
+    user = _user(os.environ, settings)
+    proxy_process.check_trust(settings, made.bundle, user)
     return child.environment(
-        settings.url,
+        settings.url_of(user),
         made.bundle,
         made.ca_cert,
         os.environ,
@@ -107,12 +109,30 @@ def _remark_on_other_proxy(environ: Mapping[str, str], settings: Settings) -> No
     from askonce.cli.output import notes
 
     other = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
-    if other and other != settings.url:
+    if other and not _leads_to(other, settings):
         notes().print(
             f"askonce: HTTPS_PROXY was {other.rpartition('@')[2]}; Askonce takes its place and goes past it",
             soft_wrap=True,
             markup=False,
         )
+
+
+def _user(environ: Mapping[str, str], settings: Settings) -> str:
+    """The `NAME:KEY` that HTTPS_PROXY has for this proxy already; empty where it has none."""
+    for url in (environ.get("https_proxy"), environ.get("HTTPS_PROXY")):
+        if url and _leads_to(url, settings) and (parts := urlsplit(url)).username is not None:
+            return f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return ""
+
+
+def _leads_to(url: str, settings: Settings) -> bool:
+    """Whether a proxy's URL is this proxy's, as programs on this machine may write it."""
+    try:
+        parts = urlsplit(url)
+        hosts = {settings.client_host, settings.listen_host, "localhost", "127.0.0.1", "::1"}
+        return parts.hostname in hosts and parts.port == settings.listen_port
+    except ValueError:
+        return False
 
 
 def _exports(variables: Mapping[str, str], shell: Shell) -> str:

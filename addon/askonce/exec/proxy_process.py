@@ -4,6 +4,7 @@ One rule: a proxy that was started for a command is stopped when the last comman
 proxy ever is.
 """
 
+import base64
 import enum
 import fcntl
 import http.client
@@ -24,7 +25,7 @@ from typing import BinaryIO
 from askonce.settings import Settings
 from askonce.trust import RESERVED_HOST
 
-__all__ = ["ProxyError", "State", "borrowed", "check_trust", "probe"]
+__all__ = ["ProxyError", "State", "borrowed", "check_address", "check_trust", "free_port", "probe"]
 
 _START_TIME = 300.0
 """Seconds; a first start reads some 200 MB of libraries, and disk and processor may be slow or busy. One that ends, or
@@ -68,12 +69,34 @@ def probe(settings: Settings) -> State:
     return State.READY if response.status == 200 else State.STARTING
 
 
-def check_trust(settings: Settings, bundle: Path) -> None:
-    """Raise `ProxyError` where programs that trust `bundle` would refuse the certificates of the proxy."""
+def check_address(settings: Settings) -> None:
+    """Raise `ProxyError` where nothing can listen at the proxy's address."""
+    try:
+        found = socket.getaddrinfo(
+            settings.listen_host or None, settings.listen_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                trial.bind(address)
+    except OSError as error:
+        raise ProxyError(
+            f"cannot listen on {settings.listen}: {error.strerror}; choose another address with --listen HOST:PORT"
+        ) from error
+
+
+def check_trust(settings: Settings, bundle: Path, user: str = "") -> None:
+    """Raise `ProxyError` where programs that trust `bundle` would refuse the certificates of the proxy.
+
+    `user` is `NAME:KEY`, for a proxy that asks for a key.
+    """
     connection = http.client.HTTPSConnection(
         settings.client_host, settings.listen_port, timeout=5, context=ssl.create_default_context(cafile=str(bundle))
     )
-    connection.set_tunnel(RESERVED_HOST, 443)
+    credentials = {"Proxy-Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"} if user else {}
+    connection.set_tunnel(RESERVED_HOST, 443, credentials)
     try:
         connection.connect()
     except ssl.SSLCertVerificationError as error:
@@ -95,7 +118,7 @@ def borrowed(settings: Settings) -> Iterator[Settings]:
     """
     is_private = settings.listen_port == 0
     if is_private:
-        settings = replace(settings, listen_port=_free_port(settings.client_host))
+        settings = replace(settings, listen_port=free_port(settings.client_host))
     folder = settings.data / "exec"
     for path in (settings.data, folder):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -217,7 +240,8 @@ def _try_lock(file: BinaryIO, kind: int) -> bool:
     return True
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
+    """A port of `host` that nobody listens on."""
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
         port: int = server.getsockname()[1]
         return port

@@ -5,12 +5,12 @@ refused. Redirects need no rule of their own: the proxy follows none, it passes 
 """
 
 import asyncio
-import ipaddress
 import re
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from askonce.network.addresses import Network, is_public, parse_address
 from askonce.rules import Rule, Rules
 
 __all__ = ["Destination", "DestinationError", "ForbiddenDestination", "find_destination"]
@@ -41,17 +41,23 @@ class Destination:
     port: int
     path: str
     query: str
+    private: tuple[Network, ...]
+    """Networks besides the public one that anybody may have a call sent to."""
 
     async def check(self) -> None:
-        """Raise `ForbiddenDestination` where a name that no rule spells out leads into a private network."""
-        if any(not pattern.is_wild and pattern.matches(_written(self.host)) for pattern in self.rule.hosts):
+        """Raise `ForbiddenDestination` where a name that no rule spells out leads into a private network.
+
+        It is a refusal in time, in the caller's own form; the connection itself is checked where it is made (`peers`).
+        """
+        if any(not pattern.is_wild and pattern.matches(self.host) for pattern in self.rule.hosts):
             return
         try:
             found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise ForbiddenDestination(f"{self.host} has no address: {error.strerror}") from None
         for *_, address in found:
-            if not _is_public(str(address[0])):
+            ip = parse_address(str(address[0]))
+            if not is_public(ip) and not any(ip in network for network in self.private):
                 raise ForbiddenDestination(f"{self.host} leads to a private address, and no rule names it in full")
 
 
@@ -67,18 +73,7 @@ def find_destination(url: str, rules: Rules) -> Destination:
     host, path = parts.hostname or "", parts.path or "/"
     if any(_DOTS.fullmatch(segment) for segment in path.split("/")):
         raise DestinationError("expected a path without . and .. in it")
-    rule = rules.find(parts.scheme, _written(host), port, path)
+    rule = rules.find(parts.scheme, host, port, path)
     if rule is None:
         raise ForbiddenDestination(f"no rule names {parts.scheme}://{host}:{port}{path}")
-    return Destination(rule, parts.scheme, host, port, path, parts.query)
-
-
-def _written(host: str) -> str:
-    """A host as rules.yaml writes it."""
-    return f"[{host}]" if ":" in host else host
-
-
-def _is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_global and not ip.is_multicast
+    return Destination(rule, parts.scheme, host, port, path, parts.query, rules.config.access.destinations)

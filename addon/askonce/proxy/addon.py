@@ -28,9 +28,10 @@ from askonce.products.base import Passage
 from askonce.proxy import error_stream, http1, messages, relay_stream
 from askonce.proxy.asgi import AsgiBridge
 from askonce.proxy.flow_state import Recorder, Visit, Work
+from askonce.proxy.gate import Gate
 from askonce.proxy.huge_pages import use_huge_pages
 from askonce.proxy.patience import Patience
-from askonce.rules import ConfigError, Rule
+from askonce.rules import ConfigError, Rule, Rules
 from askonce.runtime import Runtime
 from askonce.settings import Settings
 
@@ -65,7 +66,11 @@ class Askonce:
         self._visits = WeakKeyDictionary[http.HTTPFlow, Visit]()
         self._work = Work()
         self._manage: AsgiBridge
-        self.addons = [relay_stream.Collapse(), Patience(lambda *what: self.runtime.faults.report(*what))]
+        self._gate: Gate
+        self.addons: list[object] = [
+            relay_stream.Collapse(),
+            Patience(lambda *what: self.runtime.faults.report(*what)),
+        ]
 
     # Life of the process
 
@@ -78,6 +83,8 @@ class Askonce:
         except ValueError as error:
             raise exceptions.OptionsError(str(error)) from error
         self._manage = AsgiBridge(self.runtime.management(self.reload))
+        self._gate = Gate(self.runtime)
+        self.addons.append(self._gate)
 
     def configure(self, updated: set[str]) -> None:
         for name in _FORBIDDEN:
@@ -90,6 +97,7 @@ class Askonce:
     async def running(self) -> None:
         ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), connection_strategy="lazy")
         self.runtime.watch(self.reload)
+        logger.info("listening on %s", self.runtime.settings.listen)
         asyncio_utils.create_task(self._warm_up(), name="warm up", keep_ref=True)
         with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
@@ -131,7 +139,11 @@ class Askonce:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self._work.begin(flow.id)
         heads = {name.lower(): value for name, value in flow.request.headers.fields}  # each get costs a walk over all
-        visit = self._visits[flow] = self._visit(flow, heads)
+        visit = self._visit(flow, heads)
+        if refusal := self._gate.refuse(flow, visit, heads):
+            flow.response = refusal
+            return
+        self._visits[flow] = visit
         if b"content-encoding" in heads:
             visit.coding = flow.request.headers["content-encoding"]
         length = heads.get(b"content-length", b"")
@@ -160,6 +172,8 @@ class Askonce:
         if visit.rule:
             request = messages.read_request(flow.request, visit.host, b"")
             visit.exchange = self.runtime.life.pass_by(visit.rule, request, why)
+        if visit.direct:
+            self._gate.send_on(flow, visit)
         visit.rule = None
 
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -200,7 +214,7 @@ class Askonce:
         if isinstance(claimed, Reply):
             flow.response = messages.make_response(claimed)
         elif claimed is None:
-            flow.response = await self._managed(flow.request, (client[0], client[1]))
+            flow.response = await self._managed(flow.request, visit.host, (client[0], client[1]))
         else:
             visit.passage = claimed
             await self._answer(flow, visit, claimed.rule, claimed.request, claimed.terms)
@@ -231,12 +245,14 @@ class Askonce:
             messages.put_body(flow.request, exchange.asks)
         if target := rule.target:
             messages.send_to(flow.request, target.scheme, target.host, target.port)
+        if flow.request.scheme == "http" or visit.passage or target:
+            self._gate.send_on(flow, visit)
         if follower := exchange.follower:
             relay_stream.follow(flow, messages.start_response(life.collapsed(exchange, follower.broadcast)), follower)
 
-    async def _managed(self, request: http.Request, client: tuple[str, int]) -> http.Response:
+    async def _managed(self, request: http.Request, host: str, client: tuple[str, int]) -> http.Response:
         status, fields, body = await self._manage(
-            request.method, request.pretty_url, request.headers.fields, request.raw_content or b"", client
+            request.method, messages.place(request, host), request.headers.fields, request.raw_content or b"", client
         )
         return messages.http_response(status, fields, body)
 
@@ -336,6 +352,8 @@ class Askonce:
             flow.response = messages.make_response(reply)
             if visit.exchange:
                 visit.exchange.status = reply.status
+        elif unsent and flow.error and (refusal := self._gate.refused(flow.error.msg)):
+            flow.response = refusal
         exchange, left = self.exchange(flow), _client_left(flow)
         if exchange and left and visit and visit.recorder and (body := visit.recorder.body) and flow.response:
             # An SDK may hang up at the stream's end mark, before the last byte; without the mark nothing is kept.
@@ -387,21 +405,27 @@ class Askonce:
         if _host_of(named or host) != host:
             return Visit(host)
         own = rules.config.manage.host
-        if host == own or host.endswith("." + own) or self._is_own_address(flow, rules.config.manage.aliases):
-            return Visit(host, managed=True)
         place = request.scheme, host, request.port
+        direct = request.scheme == "http" and error_stream.is_direct(request)
+        if host == own or host.endswith("." + own) or self._is_own_address(flow, direct, rules):
+            return Visit(host, managed=True, direct=direct)
         rule = rules.find(*place, request.path.partition("?")[0])
         if protocol := _other_protocol(heads):
-            return Visit(host, rule or rules.at(*place), bypass=protocol)
-        return Visit(host, rule if request.data.method == b"POST" else None)  # not `method`, which makes it upper case
+            return Visit(host, rule or rules.at(*place), bypass=protocol, direct=direct)
+        is_post = request.data.method == b"POST"  # not `method`, which makes it upper case
+        return Visit(host, rule if is_post else None, direct=direct)
 
     @staticmethod
-    def _is_own_address(flow: http.HTTPFlow, aliases: tuple[str, ...]) -> bool:
+    def _is_own_address(flow: http.HTTPFlow, direct: bool, rules: Rules) -> bool:
         own_address, own_port, *_ = flow.client_conn.sockname
-        if flow.request.port != own_port or flow.client_conn.sni is not None:
+        host, port = flow.request.host, flow.request.port
+        if flow.client_conn.sni is not None or not (direct or port == own_port):
             return False
-        host = flow.request.host
-        return host == own_address or host in _LOCAL_NAMES or host in aliases
+        if host == own_address or host in _LOCAL_NAMES or host in rules.config.manage.aliases:
+            return port == own_port or rules.at("http", host, port) is None
+        # What was sent to us as to a server, by an address that is not ours, came by way of somebody who translates
+        # addresses, such as a container's host. A name may be another's, made to lead here; an address cannot.
+        return direct and _is_address(host) and rules.at("http", host, port) is None
 
 
 def _other_protocol(heads: Mapping[bytes, bytes]) -> str:

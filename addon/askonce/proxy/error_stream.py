@@ -1,21 +1,27 @@
-"""mitmproxy's HTTP stream with two things more: an answer of ours where a provider fails, and a limit to what is held.
+"""mitmproxy's HTTP stream with what it lacks.
 
-One rule: an answer of ours only before the caller was sent anything. mitmproxy writes its own page of HTML for a
-connection that failed, which no product's client expects; here an `error` hook that sets `flow.response` has it sent
-instead. And a request that turns out to be larger than is read is streamed from there on, with what has come so far.
+An answer of ours where a provider fails: mitmproxy writes its own page of HTML for a connection that failed, which no
+product's client expects; here an `error` hook that sets `flow.response` has it sent instead. A limit to what is held: a
+request that turns out to be larger than is read is streamed from there on, with what has come so far, and nothing is
+held of one that is answered already. And whether a request came as to a server or as to a proxy.
+
+One rule: an answer of ours is sent only before the caller was sent anything.
 """
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
-from mitmproxy.http import HTTPFlow, Response
+from mitmproxy.http import HTTPFlow, Request, Response
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _events as events
 
 from askonce.calls.limits import Limits
 
-__all__ = ["AnsweringStream", "AskonceLargeHook", "install"]
+__all__ = ["AnsweringStream", "AskonceLargeHook", "install", "is_direct"]
+
+_direct = WeakSet[Request]()
 
 
 @dataclass
@@ -26,6 +32,17 @@ class AskonceLargeHook(commands.StartHook):
 
 
 class AnsweringStream(http.HttpStream):
+    def state_wait_for_request_headers(self, event: events.RequestHeaders) -> layer.CommandGenerator[None]:
+        # Past this step mitmproxy has filled in the host, and nothing tells the two apart.
+        if self.mode is http.HTTPMode.regular and not event.request.host:
+            _direct.add(event.request)
+        yield from super().state_wait_for_request_headers(event)
+
+    def state_consume_request_body(self, event: Any) -> layer.CommandGenerator[None]:
+        if self.flow.response and isinstance(event, events.RequestData):
+            return
+        yield from super().state_consume_request_body(event)
+
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
         # mitmproxy asks after each piece of a body that it holds. Its own options refuse what is larger, or stream all.
         if len(self.request_body_buf if request else self.response_body_buf) > Limits.in_force.max_body:
@@ -79,6 +96,11 @@ class AnsweringStream(http.HttpStream):
         if content:
             yield http.SendHttp(events.ResponseData(self.stream_id, content), client)
         yield http.SendHttp(events.ResponseEndOfMessage(self.stream_id), client)
+
+
+def is_direct(request: Request) -> bool:
+    """Whether a request was sent to the proxy as to a server (origin-form, RFC 9112 3.2.1), outside any tunnel."""
+    return request in _direct
 
 
 def install() -> None:

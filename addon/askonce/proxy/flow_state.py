@@ -60,6 +60,8 @@ class Visit:
     """The request's Content-Encoding."""
     managed: bool = False
     """To one of our own addresses: for the management API, or for a product's way to a provider."""
+    direct: bool = False
+    """Sent to us in plain HTTP as to a server, and not as to a proxy."""
     passage: Passage | None = None
     exchange: Exchange | None = None
     recorder: Recorder | None = None

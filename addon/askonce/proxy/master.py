@@ -10,12 +10,14 @@ import gc
 import logging
 import signal
 import sys
+from dataclasses import replace
 
 from mitmproxy import exceptions, master, options
 from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
 
 from askonce import trust
 from askonce.cache import StoreError
+from askonce.exec.proxy_process import ProxyError, check_address, free_port
 from askonce.proxy import hook_dispatch, mitmproxy_patches
 from askonce.proxy.addon import Askonce
 from askonce.rules import ConfigError, Rules, load
@@ -58,9 +60,20 @@ def serve(settings: Settings, *, web: bool = False) -> int:
     _log_to_stderr()
     _use_all_descriptors()
     try:
+        if settings.listen_port == 0:
+            settings = replace(settings, listen_port=free_port(settings.client_host))
+        check_address(settings)
         trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
         return asyncio.run(_serve(settings, web))
-    except (ConfigError, StoreError, trust.TrustError, exceptions.OptionsError, OSError, ValueError) as error:
+    except (
+        ConfigError,
+        StoreError,
+        ProxyError,
+        trust.TrustError,
+        exceptions.OptionsError,
+        OSError,
+        ValueError,
+    ) as error:
         print(f"askonce: {error}", file=sys.stderr)  # noqa: T201
         return 1
 

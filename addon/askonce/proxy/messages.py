@@ -25,6 +25,7 @@ __all__ = [
     "http_response",
     "make_response",
     "must_be_whole",
+    "place",
     "put",
     "put_body",
     "put_decoded",
@@ -50,6 +51,12 @@ def read_request(request: http.Request, host: str, body: bytes, client: str = ""
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     raw = (host, request.path, request.headers.fields, body)
     return Request(request.method, host, path, query, headers, body, raw, client)
+
+
+def place(request: http.Request, host: str) -> str:
+    """The URL of a request to `host`, an IPv6 address in brackets, which mitmproxy's own leaves out."""
+    host = f"[{host}]" if ":" in host else host
+    return f"{request.scheme}://{host}:{request.port}{request.path if request.path.startswith('/') else '/'}"
 
 
 def redirect(request: http.Request, passage: Passage) -> None:

@@ -1,10 +1,21 @@
 """rules.yaml: what it may say, and which rule a call falls under."""
 
-from askonce.rules.document import Behaviour, Config, ConfigError, Price, RuleSpec, VerifierSpec, load, parse
+from askonce.rules.document import (
+    AccessSpec,
+    Behaviour,
+    Config,
+    ConfigError,
+    Price,
+    RuleSpec,
+    VerifierSpec,
+    load,
+    parse,
+)
 from askonce.rules.limits import LimitsSpec
 from askonce.rules.rules import Rule, Rules, Target
 
 __all__ = [
+    "AccessSpec",
     "Behaviour",
     "Config",
     "ConfigError",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from askonce.rules.access import AccessSpec
 from askonce.rules.cachecore import CachecoreSpec
 from askonce.rules.gateway import GatewaySpec
 from askonce.rules.langcache import LangCacheSpec
@@ -24,6 +25,7 @@ from askonce.rules.semcache import SemcacheSpec
 from askonce.wire import WIRE_FORMATS
 
 __all__ = [
+    "AccessSpec",
     "Behaviour",
     "CacheSpec",
     "Config",
@@ -193,6 +195,7 @@ class Config(Section):
     cache: CacheSpec = CacheSpec()
     limits: LimitsSpec = LimitsSpec()
     manage: ManageSpec = ManageSpec()
+    access: AccessSpec = AccessSpec()
     products: ProductsSpec = ProductsSpec()
     prices: dict[str, Price] = Field(default_factory=dict)
     """Instead of the list prices that are shipped, by model: the longest name that a call's model begins with."""

@@ -3,6 +3,7 @@
 One rule: each `parse_*` raises ValueError with what was expected; what it returns never fails.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class HostPattern:
 
     scheme: str
     name: str
+    """An IPv6 address without brackets."""
     port: int
 
     @property
@@ -43,7 +45,12 @@ class HostPattern:
 def parse_host(text: str) -> HostPattern:
     """`[https://|http://]NAME[:PORT]`; https where the scheme is left out. Raises ValueError."""
     found = _HOST.fullmatch(text.lower())
-    if not found:
+    name = found[2] if found else ""
+    try:
+        name = str(ipaddress.IPv6Address(name.strip("[]"))) if ":" in name else name
+    except ValueError:
+        name = ""
+    if not found or not name:
         raise ValueError(
             f"expected a host such as api.example.com, *.example.com or http://localhost:8000; got {text!r}"
         )
@@ -51,9 +58,9 @@ def parse_host(text: str) -> HostPattern:
     port = int(found[3] or _PORTS[scheme])
     if not 0 < port < 65536:
         raise ValueError(f"expected a port from 1 to 65535; got {text!r}")
-    if found[2].startswith("*.") and found[2].count(".") < 2:
+    if name.startswith("*.") and name.count(".") < 2:
         raise ValueError(f"expected a wildcard below a domain of one's own, such as *.example.com; got {text!r}")
-    return HostPattern(scheme, found[2], port)
+    return HostPattern(scheme, name, port)
 
 
 @cache

@@ -55,6 +55,9 @@ class Rules:
         for rule in self._rules:
             for pattern in rule.hosts:
                 self._by_place[pattern.scheme, pattern.port].append((pattern, rule))
+        self._spelled_out = {
+            (pattern.name, pattern.port) for rule in self._rules for pattern in rule.hosts if not pattern.is_wild
+        } | {(rule.target.host, rule.target.port) for rule in self._rules if rule.target}
         self._found = dict[tuple[str, str, int, str], Rule | None]()
         self._prices = Prices(config.prices)
 
@@ -75,6 +78,10 @@ class Rules:
         """The first rule for a host, whatever the path."""
         places = self._by_place.get((scheme, port), ())
         return next((rule for pattern, rule in places if pattern.matches(host.lower())), None)
+
+    def names(self, host: str, port: int) -> bool:
+        """Whether a rule spells a place out, among its hosts or as its upstream. `host` is in lower case."""
+        return (host, port) in self._spelled_out
 
     def _search(self, scheme: str, host: str, port: int, path: str) -> Rule | None:
         for pattern, rule in self._by_place.get((scheme, port), ()):

@@ -17,7 +17,8 @@ BODY = {"messages": [{"content": "a"}, {"content": "b", "x": [1, 2]}], "user": N
         ("API.OpenAI.com:8443", HostPattern("https", "api.openai.com", 8443)),
         ("http://localhost:11434", HostPattern("http", "localhost", 11434)),
         ("*.openai.azure.com", HostPattern("https", "*.openai.azure.com", 443)),
-        ("http://[::1]:8000", HostPattern("http", "[::1]", 8000)),
+        ("http://[::1]:8000", HostPattern("http", "::1", 8000)),
+        ("http://[0:0::1]", HostPattern("http", "::1", 80)),
     ],
 )
 def test_hosts(text: str, pattern: HostPattern) -> None:
