@@ -77,8 +77,16 @@ def python() -> list[str | Path]:
 
 
 def other_python() -> list[str | Path]:
-    folder = REPOSITORY / ".venv-apps"
-    requirements = HERE / "apps" / "requirements.txt"
+    return [_environment(".venv-apps", "requirements.txt"), HERE / "apps" / "venv_sdks.py"]
+
+
+def older_python() -> list[str | Path]:
+    return [_environment(".venv-older", "requirements-older.txt"), HERE / "apps" / "openai_anthropic.py"]
+
+
+def _environment(name: str, requirements_file: str) -> Path:
+    """The interpreter of an environment that holds what a file in apps/ asks for."""
+    folder, requirements = REPOSITORY / name, HERE / "apps" / requirements_file
     interpreter = folder / "bin" / "python"
     made: list[str | Path] = [sys.executable, "-m", "venv", "--clear", folder]
     install: list[str | Path] = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -86,7 +94,7 @@ def other_python() -> list[str | Path]:
         made = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder]
         install = [uv, "pip", "install", "--quiet", "--python", interpreter]
     _installed(folder, requirements, made, [*install, "-r", requirements])
-    return [interpreter, HERE / "apps" / "venv_sdks.py"]
+    return interpreter
 
 
 def node_of_the_machine() -> list[str | Path]:
@@ -140,6 +148,7 @@ def _installed(folder: Path, wanted: Path, *commands: Sequence[str | Path]) -> N
 APPS: dict[str, Callable[[], list[str | Path]]] = {
     "python": python,
     "venv": other_python,
+    "older": older_python,
     "node": node_of_the_machine,
     "node-of-npm": node_of_npm,
 }

@@ -26,7 +26,7 @@ REWORDED = "what's the capital city of France"
 Sdk = Callable[..., Any]
 COMMANDS: dict[str, Callable[[], list[str | Path]]] = {
     "python 0.14": lambda: [apps.python()[0], apps.HERE / "apps" / "langcache_sdk.py"],
-    "python 0.11": lambda: [apps.other_python()[0], apps.HERE / "apps" / "langcache_sdk.py"],
+    "python 0.11": lambda: [apps.older_python()[0], apps.HERE / "apps" / "langcache_sdk.py"],
     "node 0.11": lambda: [apps.node_of_the_machine()[0], apps.HERE / "node" / "langcache.mjs"],
 }
 

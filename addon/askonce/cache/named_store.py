@@ -1,7 +1,8 @@
 """Explicit stores: what a program puts under a text, and gets back by that text, or by one near it.
 
 The one rule here: a shelf is the caller's own. It is reached only under its name, it knows nothing of calls to
-providers, and nothing that clears the cache of those touches it.
+providers, and nothing that clears the cache of those touches it. What stands around a question must be equal, and only
+the question may be near (see `wrapped.py`).
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from askonce.cache.judge.reading import read
 from askonce.cache.store import Store
 from askonce.cache.store.entry import Entry, Filter, StoreError
 from askonce.cache.transfer import FOREVER
+from askonce.cache.wrapped import Unwrapped, unwrap
 from askonce.call import Answer
 from askonce.faults import Faults
 
@@ -34,7 +36,7 @@ Embed = Callable[[str], Awaitable[tuple[Embedder, Vector] | None]]
 """A text's vector and whose it is; None where another wording of the text cannot be recognised. `Cache.embed`."""
 
 _TEXT = ""
-"""The label that tells equal texts, in any case; no attribute has an empty name."""
+"""The label that tells equal texts, the question in any case; no attribute has an empty name."""
 _FIRST = 32
 """Nearest entries that are looked at before all that have the attributes are."""
 _ROUNDING = 1e-6
@@ -112,13 +114,13 @@ class Shelves:
         `replaces` is a raw cosine: the nearest text of at least that, of the same attributes and asking the same as
         far as the guards see, is replaced as well. Returns once it is committed.
         """
-        attributes = dict(attributes or {})
+        attributes, asked = dict(attributes or {}), unwrap(text)
         if "" in attributes:
             raise TextError("an attribute has an empty name")
-        embedded = await self._embed(text)
+        embedded = await self._embedded(asked)
         old: list[Match] = []
         if replaces is not None:
-            found = await self._run(self._near, shelf, text, attributes, replaces, 8, True, embedded)
+            found = await self._run(self._near, shelf, text, asked, attributes, replaces, 8, True, embedded)
             old = [match for match in found if match.item.attributes == attributes][:1]
         now = self._clock()
         expires = FOREVER if ttl is None else now + ttl
@@ -140,7 +142,7 @@ class Shelves:
             stale_until=expires,
             upstream_seconds=0.0,
             embedder=embedder.name if embedder else "",
-            labels=attributes | _same_text(shelf, text),
+            labels=attributes | _same_text(shelf, asked),
             vector=vector,
         )
         kept = self._store.put(entry)
@@ -163,16 +165,17 @@ class Shelves:
     ) -> list[Match]:
         """Up to `limit` items that have all of `attributes`, the best first.
 
-        The first of `strategies` that finds anything answers: "exact" is the same text in any case, "semantic" the
-        texts of at least `min_cosine` (raw) and, where `guarded`, to which no guard objects (a number, a negation, a
-        name that differs).
+        The first of `strategies` that finds anything answers: "exact" is the same question in any case, "semantic" the
+        questions of at least `min_cosine` (raw) and, where `guarded`, to which no guard objects (a number, a negation,
+        a name that differs).
         """
+        asked, wanted = unwrap(text), attributes or {}
         for strategy in strategies:
             if strategy == "exact":
-                found = await self._run(self._same, shelf, text, attributes or {}, limit)
+                found = await self._run(self._same, shelf, text, asked, wanted, limit)
             else:
-                embedded = await self._embed(text)
-                found = await self._run(self._near, shelf, text, attributes or {}, min_cosine, limit, guarded, embedded)
+                embedded = await self._embedded(asked)
+                found = await self._run(self._near, shelf, text, asked, wanted, min_cosine, limit, guarded, embedded)
             if found:
                 for match in found:
                     if id := self._store.keys.get(bytes.fromhex(match.item.id)):
@@ -219,10 +222,13 @@ class Shelves:
         self._store.close()
         self._indexes.close()
 
+    async def _embedded(self, asked: Unwrapped) -> tuple[Embedder, Vector] | None:
+        return await self._embed(asked.question) if asked.is_compared else None
+
     # In threads
 
-    def _same(self, shelf: str, text: str, attributes: Mapping[str, str], limit: int) -> list[Match]:
-        found = self._store.list(self._wanted(shelf, {**attributes, **_same_text(shelf, text)}), limit=max(limit, 100))
+    def _same(self, shelf: str, text: str, asked: Unwrapped, attributes: Mapping[str, str], limit: int) -> list[Match]:
+        found = self._store.list(self._wanted(shelf, {**attributes, **_same_text(shelf, asked)}), limit=max(limit, 100))
         found.sort(key=lambda entry: entry.prompt != text)  # stable: the very same first, then the newest
         return [Match(_item(entry), 1.0, "exact") for entry in found[:limit]]
 
@@ -230,21 +236,25 @@ class Shelves:
         self,
         shelf: str,
         text: str,
+        asked: Unwrapped,
         attributes: Mapping[str, str],
         min_cosine: float,
         limit: int,
         guarded: bool,
         embedded: tuple[Embedder, Vector] | None,
     ) -> list[Match]:
-        equal = [match.item for match in self._same(shelf, text, attributes, limit) if match.item.text == text]
+        equal = [match.item for match in self._same(shelf, text, asked, attributes, limit) if match.item.text == text]
         found = [Match(item, 1.0, "semantic") for item in equal]
         if embedded is None or len(found) >= limit:
             return found[:limit]
         embedder, vector = embedded
         now, passed = self._clock(), {match.item.id for match in found}
 
-        def objects(prompt: str) -> bool:
-            return objection(Pair(read(text), read(prompt))) is not None
+        def fits(prompt: str) -> bool:
+            other = unwrap(prompt)
+            if other.around != asked.around:
+                return False
+            return not guarded or objection(Pair(read(asked.question), read(other.question))) is None
 
         def take(near: Sequence[tuple[int, float]]) -> None:
             entries = {entry.id: entry for entry in self._store.get_many([id for id, _ in near])}
@@ -253,7 +263,7 @@ class Shelves:
                 if entry is None or entry.key in passed or now >= entry.expires or len(found) >= limit:
                     continue
                 passed.add(entry.key)
-                if attributes.items() <= entry.labels.items() and not (guarded and objects(entry.prompt)):
+                if attributes.items() <= entry.labels.items() and fits(entry.prompt):
                     found.append(Match(_item(entry), cosine, "semantic"))
 
         index = self._indexes.get(_partition(shelf), embedder)
@@ -302,5 +312,5 @@ def _partition(shelf: str) -> bytes:
     return bytes.fromhex(_digest(["shelf", shelf]))
 
 
-def _same_text(shelf: str, text: str) -> dict[str, str]:
-    return {_TEXT: _digest([shelf, text.casefold()])}
+def _same_text(shelf: str, asked: Unwrapped) -> dict[str, str]:
+    return {_TEXT: _digest([shelf, asked.around, asked.question.casefold()])}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from askonce.cache import Shelves, StoreError
@@ -251,3 +252,46 @@ async def test_a_store_of_the_first_schema_is_carried_over(
     await again.put("a", CAPITAL, b"new", attributes={"x": "y"})
     assert await again.clear("a", {"x": "y"}) == 1
     await again.close()
+
+
+# What stands around a question
+
+
+def asked(question: str, system: str = "Be brief.") -> str:
+    return orjson.dumps([{"role": "system", "content": system}, {"role": "user", "content": question}]).decode()
+
+
+async def test_the_question_in_a_conversation_is_compared_and_the_rest_is_equal(shelves: Shelves, texts: Texts) -> None:
+    await shelves.put("a", asked(CAPITAL), b"Paris")
+    assert await texts(asked(CAPITAL)) == await texts(asked(REWORDED), min_cosine=0.6) == [asked(CAPITAL)]
+    assert await texts(asked("How do I cook rice?"), min_cosine=0.6) == []
+    assert await texts(asked(CAPITAL, "Be verbose.")) == await texts(CAPITAL) == []
+    await shelves.put("a", CAPITAL, b"Paris")
+    assert await texts(REWORDED, min_cosine=0.6) == [CAPITAL]
+    assert await texts(asked(CAPITAL).replace(" ", "  ", 1), min_cosine=0.6) == []
+
+
+async def test_exact_passes_over_the_case_of_the_question_alone(shelves: Shelves, texts: Texts) -> None:
+    await shelves.put("a", asked(CAPITAL), b"Paris")
+    assert await texts(asked(CAPITAL.upper()), strategies=["exact"]) == [asked(CAPITAL)]
+    assert await texts(asked(CAPITAL, "BE BRIEF."), strategies=["exact"]) == []
+
+
+async def test_guards_see_the_question_alone(shelves: Shelves, texts: Texts) -> None:
+    await shelves.put("a", asked(MILES), b"16.09 km")
+    assert await texts(asked("Convert 10 miles to km."), min_cosine=0.6, guarded=True) == [asked(MILES)]
+    assert await texts(asked(KILOMETRES), min_cosine=0.6, guarded=True) == []
+    await shelves.put("a", asked("Convert 10 miles to km!"), b"16 km", replaces=0.9)
+    assert await shelves.count("a") == 1
+
+
+async def test_a_wrapper_is_never_compared(shelves: Shelves, texts: Texts) -> None:
+    def wrapped(question: str) -> str:
+        return orjson.dumps({"tenant": "acme", "locale": "en-GB", "q": question}).decode()
+
+    await shelves.put("a", wrapped(CAPITAL), b"Paris")
+    await shelves.put("a", "9f86d081884c7d659a2feaa0c55ad015", b"kept under a hash")
+    assert await texts(wrapped(CAPITAL)) == [wrapped(CAPITAL)]
+    assert await texts(wrapped(REWORDED), min_cosine=-1) == []
+    assert await texts("9f86d081884c7d659a2feaa0c55ad016", min_cosine=-1) == []
+    assert await texts(wrapped(CAPITAL).upper(), strategies=["exact", "semantic"], min_cosine=-1) == []

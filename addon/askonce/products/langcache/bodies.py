@@ -37,6 +37,8 @@ __all__ = [
 
 _LONGEST_TTL = 31_556_952_000
 """Milliseconds: the service's limit, a year."""
+_LONGEST_VALUE = 65_536
+"""Characters of an attribute's value: LangChain sends all settings of a model as one, tools and their schemas among them."""
 _VERSION = re.compile(r"speakeasy-sdk/\S+ (\d+)\.(\d+)")
 _SINCE = (0, 14)
 """The first version whose SDKs know a 404 by its new name."""
@@ -52,7 +54,7 @@ _KINDS = {
 """By status: the document's code, then the service's title and type."""
 
 Attributes = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=256)], Annotated[str, Field(max_length=4096)]],
+    dict[Annotated[str, Field(min_length=1, max_length=256)], Annotated[str, Field(max_length=_LONGEST_VALUE)]],
     Field(max_length=64, examples=[{"model": "gpt-5", "user_id": "user_123"}]),
 ]
 
