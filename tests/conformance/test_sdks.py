@@ -76,6 +76,20 @@ SDKS = [
     Sdk("mistral-embeddings", "venv", path="/v1/embeddings", rewords=False, streams=False, tools=False),
     Sdk("langchain", "venv", id=()),
     *(
+        dataclasses.replace(sdk, app="older")
+        for sdk in (
+            Sdk("openai-chat"),
+            Sdk("openai-chat-async"),
+            Sdk("openai-chat-structured", tools=False),
+            Sdk("azure-chat", path="/openai/deployments/MODEL/chat/completions"),
+            Sdk("openai-responses", path="/v1/responses", keeps_id=True),
+            Sdk("openai-completions", path="/v1/completions", tools=False),
+            Sdk("openai-embeddings", path="/v1/embeddings", id=(), rewords=False, streams=False, tools=False),
+            Sdk("anthropic", path="/v1/messages"),
+            Sdk("anthropic-async", path="/v1/messages"),
+        )
+    ),
+    *(
         dataclasses.replace(sdk, app=app)
         for app in ("node", "node-of-npm")
         for sdk in (

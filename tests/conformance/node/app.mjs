@@ -1,9 +1,9 @@
 // The providers' own Node.js SDKs, each used as its documentation does. A conformance app: see ../apps/protocol.py.
-// `app.mjs -newest` takes the SDKs that need Node.js 22.
+// `app.mjs -newest` takes the newest generation of each, which needs Node.js 22; without it, the one before.
 import { createInterface } from "node:readline";
-import Anthropic from "@anthropic-ai/sdk";
 
 const which = process.argv[2] ?? "";
+const { default: Anthropic } = await import(`@anthropic-ai/sdk${which}`);
 const { default: OpenAI } = await import(`openai${which}`);
 const { GoogleGenAI } = await import(`@google/genai${which}`);
 
