@@ -211,12 +211,43 @@ def test_a_providers_refusal(client: openai.OpenAI, provider: Provider, model: s
         client.chat.completions.create(**asking(model, stream=streamed))
     response = refusal.value.response
     told = response.json()
-    assert response.status_code == 502
+    assert response.status_code == 400
     assert told["error"]["code"] == told["error"]["type"] == "provider_error"
     assert told["error"]["message"].endswith("answered 400: too long")
     assert told["request_id"] == response.headers["x-request-id"]
     assert response.headers["x-ratelimit-remaining"] == "9"
-    assert provider.calls() == 1  # asking again would not help, and the SDK is told so
+    assert provider.calls() == 1  # asking again would not help, and the SDK knows by the status
+
+
+@each_model
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, openai.BadRequestError),
+        (401, openai.AuthenticationError),
+        (403, openai.PermissionDeniedError),
+        (404, openai.NotFoundError),
+        (413, openai.APIStatusError),
+        (422, openai.UnprocessableEntityError),
+        (429, openai.RateLimitError),
+    ],
+)
+def test_a_providers_status_raises_the_sdks_own_error(
+    client: openai.OpenAI, provider: Provider, model: str, status: int, error: type[openai.APIStatusError]
+) -> None:
+    provider.script('{"error": {"message": "no"}}', status=status, headers={"retry-after": "7"})
+    with pytest.raises(error) as refusal:
+        client.with_options(max_retries=0).chat.completions.create(**asking(model))
+    assert refusal.value.status_code == status
+    assert refusal.value.response.headers["retry-after"] == "7"
+    assert refusal.value.response.json()["error"]["message"].endswith(f"answered {status}: no")
+
+
+def test_a_provider_that_limits_is_asked_again_when_it_said(client: openai.OpenAI, provider: Provider) -> None:
+    provider.script('{"error": {"message": "slow down"}}', status=429, headers={"retry-after-ms": "50"})
+    told = client.chat.completions.create(**asking("gemini-2.5-flash"))
+    assert told.choices[0].message.content == PARIS
+    assert provider.calls() == 2
 
 
 def test_a_provider_that_is_overloaded_is_asked_again(client: openai.OpenAI, provider: Provider) -> None:

@@ -363,7 +363,7 @@ def test_config_is_shown_and_changed(http: httpx.Client) -> None:
         "high_threshold": 0.7,
         "low_threshold": 0.3,
         "enable_gray_zone_verifier": True,
-        "cache_ttl_hours": 168.0,
+        "cache_ttl_hours": 168,
         "cache_max_entries": 100000,
     }
     change = {"high_threshold": 0.85, "low_threshold": 0.4, "enable_gray_zone_verifier": False}
@@ -486,6 +486,15 @@ def test_a_provider_that_fails_changes_nothing(http: httpx.Client, provider: Pro
     assert OPERATOR not in keyed.log()
 
 
+def test_a_provider_that_is_down_makes_vectors_once_it_is_up(http: httpx.Client, provider: Provider) -> None:
+    provider.script('{"error": {"message": "overloaded"}}', status=503)
+    assert http.post("/v1/config/provider", json={"provider": "mistral"}).status_code == 200
+    assert http.get("/v1/config").json()["provider"] == "mistral"
+    ask(http, FRANCE)
+    assert ask(http, REWORDED).headers["x-cache"] == "HIT"
+    http.post("/v1/config/provider", json={"provider": "wordllama"}).raise_for_status()
+
+
 def test_vectors_of_two_embedders_never_mix(http: httpx.Client, provider: Provider) -> None:
     ask(http, FRANCE)
     http.post("/v1/config/provider", json={"provider": "openai"}).raise_for_status()
@@ -562,7 +571,7 @@ def test_the_cache_is_counted_and_cleared(http: httpx.Client, provider: Provider
     http.delete("/v1/cache").raise_for_status()
     ask(http, FRANCE)
     stats = http.get("/v1/cache/stats").json()
-    assert (stats["entry_count"], stats["max_entries"], stats["ttl_hours"]) == (1, 100000, 168.0)
+    assert (stats["entry_count"], stats["max_entries"], stats["ttl_hours"]) == (1, 100000, 168)
     assert http.get("/v1/cache").json()["count"] == 1
     assert http.delete("/v1/cache").json() == {"message": "Cache cleared successfully", "deleted_count": 1}
     assert http.get("/v1/cache/stats").json()["entry_count"] == 0

@@ -14,6 +14,7 @@ from fastapi.params import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from askonce.api.errors import RESPONSES, Problem
+from askonce.api.product_routes import hours
 from askonce.cache import Cache, Entry, Filter, Limits
 from askonce.call import Answer
 from askonce.text import encodable
@@ -116,7 +117,7 @@ class CacheStats(BaseModel):
 
     entry_count: int
     max_entries: int | None
-    ttl_hours: float | None = Field(description="How long an answer is kept where its rule does not say.")
+    ttl_hours: int | None = Field(description="How long an answer is kept where its rule does not say, rounded up.")
     bytes: int = Field(description="On disk.")
     max_bytes: int | None
     memory_bytes: int = Field(description="Entries held in memory.")
@@ -160,7 +161,7 @@ def router(
             entry_count=stats["entries"],
             max_entries=limits.max_entries if limits else None,
             max_bytes=limits.max_bytes if limits else None,
-            ttl_hours=ttl() / 3600 if ttl else None,
+            ttl_hours=hours(ttl()) if ttl else None,
             **{name: stats[name] for name in _SHOWN},
         )
 

@@ -23,7 +23,15 @@ _CHAT = {
     "properties": {
         "model": {"type": "string", "minLength": 1},
         "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
-        "stream": {"description": "True for a stream; what else there may be, the provider decides."},
+        "max_tokens": {"type": ["integer", "null"], "minimum": 1},
+        "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
+        "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+        "n": {"type": ["integer", "null"], "minimum": 1},
+        "stop": {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": {"type": "string"}}]},
+        "stream": {
+            "type": ["boolean", "null"],
+            "description": "True for a stream; what else there may be, the provider decides.",
+        },
     },
     "examples": [{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "What is the capital of France?"}]}],
 }

@@ -4,6 +4,7 @@ One rule: a product's routes and the shape of its errors stand in its own module
 answers, at the root or in a view, is decided here and in `app.py` alone.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from askonce.api.product_addresses import ViewName
 from askonce.cache import Cache, Limits
 from askonce.faults import Faults
 
-__all__ = ["Mistakes", "ProductRoutes", "Render", "Shared", "render_plainly"]
+__all__ = ["Mistakes", "ProductRoutes", "Render", "Shared", "hours", "render_plainly"]
 
 
 class Render(Protocol):
@@ -39,6 +40,11 @@ class Mistakes(str):
 def render_plainly(scope: Scope, status: int, detail: Any, headers: Mapping[str, str]) -> Response:
     """`{"error": "<a sentence>"}`."""
     return JSONResponse({"error": detail}, status, dict(headers))
+
+
+def hours(seconds: float) -> int:
+    """Whole hours, rounded up: PromptCache has them as integers, and its clients may read nothing else."""
+    return math.ceil(seconds / 3600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

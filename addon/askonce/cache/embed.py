@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -177,10 +178,15 @@ class OpenAIEmbedder:
         http = openai.DefaultHttpxClient(trust_env=False, timeout=timeout, verify=verify)
         self._format: Literal["float"] | openai.Omit = "float" if floats else openai.omit  # left out, it is base64
         self._client = openai.OpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http)
-        self.dimension = self._ask(["dimension"]).shape[1]
+
+    @cached_property
+    def dimension(self) -> int:
+        """Asks where no text was embedded yet. Raises OSError: ConnectionError where it may answer another time."""
+        return int(self._ask(["dimension"]).shape[1])
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         rows = self._ask(texts)
+        self.__dict__.setdefault("dimension", rows.shape[1])  # one question less
         if rows.shape != (len(texts), self.dimension):
             raise ValueError(f"{self.name}: vectors of shape {rows.shape}, expected {(len(texts), self.dimension)}")
         return unit(rows)
@@ -197,8 +203,16 @@ class OpenAIEmbedder:
         except openai.OpenAIError as error:
             # In words of our own: a provider's may repeat what it was sent.
             status = getattr(error, "status_code", "")
-            raise OSError(f"{self.name}: {type(error).__name__} {status}".strip()) from None
+            passing = isinstance(error, openai.APIConnectionError | openai.InternalServerError | openai.RateLimitError)
+            kind = ConnectionError if passing else OSError
+            raise kind(f"{self.name}: {type(error).__name__} {status}".strip()) from None
         return np.array([item.embedding for item in sorted(answer.data, key=lambda d: d.index)], dtype=np.float32)
+
+
+def _asked(embedder: OpenAIEmbedder) -> OpenAIEmbedder:
+    """The embedder, once it has answered."""
+    _ = embedder.dimension
+    return embedder
 
 
 def find_embedder(name: str) -> Callable[[], Embedder]:
@@ -212,7 +226,7 @@ def find_embedder(name: str) -> Callable[[], Embedder]:
     kind, _, rest = name.partition(":")
     model, _, base_url = rest.partition("@")
     if kind == "openai" and model and base_url.startswith(("http://", "https://")):
-        return lambda: OpenAIEmbedder(model, base_url)
+        return lambda: _asked(OpenAIEmbedder(model, base_url))
     raise ValueError(f'unknown embedder "{name}"; there are: wordllama, openai:<model>@<base_url>')
 
 

@@ -122,7 +122,7 @@ async def test_search_finds_by_meaning_across_partitions(client, remember):
 async def test_how_full_the_cache_is(client, remember):
     await remember("What is the capital of France?")
     stats = (await client.get("/v1/cache/stats")).json()
-    assert (stats["entry_count"], stats["max_entries"], stats["ttl_hours"]) == (1, 100_000, 168.0)
+    assert (stats["entry_count"], stats["max_entries"], stats["ttl_hours"]) == (1, 100_000, 168)
     assert (stats["partitions"], stats["embedder"], stats["evicted"]) == (1, "wordllama", 0)
     assert 0 < stats["bytes"] <= stats["max_bytes"] == 2 << 30
 

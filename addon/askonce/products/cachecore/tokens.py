@@ -80,18 +80,19 @@ def read_tenant(token: str, spec: CachecoreSpec, *, believe: bool) -> Tenant:
     Raises TokenError.
     """
     text = token.partition(".")[2] if token.startswith(_MARK) else token
-    if not spec.secret and not believe:
-        raise TokenError("tenant tokens are not accepted: products.cachecore.secret is not set")
+    if not spec.checks_tokens and not believe:
+        raise TokenError("tenant tokens are not accepted: products.cachecore.secret is not set, nor is public_key")
     try:
-        if spec.secret:
-            said = jwt.decode(text, spec.secret, algorithms=["HS256"], options=_UNCHECKED)  # type: ignore[arg-type]
+        if spec.checks_tokens:
+            key, algorithm = _key(text, spec)
+            said = jwt.decode(text, key, algorithms=[algorithm], options=_UNCHECKED)  # type: ignore[arg-type]
         else:
             unsigned: Any = {**_UNCHECKED, "verify_signature": False, "verify_exp": True, "verify_nbf": True}
             said = jwt.decode(text, options=unsigned)
     except jwt.ExpiredSignatureError:
         raise TokenError("the tenant token has expired") from None
     except jwt.InvalidSignatureError:
-        raise TokenError("the tenant token is not signed with this gateway's secret") from None
+        raise TokenError("the tenant token is not signed with this gateway's key") from None
     except (jwt.PyJWTError, ValueError) as error:
         raise TokenError(f"the tenant token is not valid: {error}") from None
     try:
@@ -100,7 +101,7 @@ def read_tenant(token: str, spec: CachecoreSpec, *, believe: bool) -> Tenant:
         mistake = error.errors(include_url=False)[0]
         raise TokenError(f"the tenant token's {'.'.join(map(str, mistake['loc']))}: {mistake['msg']}") from None
     fresh, stale = claims.fresh_ttl_secs, claims.stale_window_secs
-    if not spec.secret:  # anybody may have written it: it can shorten, not lengthen
+    if not spec.checks_tokens:  # anybody may have written it: it can shorten, not lengthen
         fresh, stale = min(fresh or spec.fresh, spec.fresh), min(spec.stale if stale is None else stale, spec.stale)
     permissions = [claims.permissions, claims.roles, claims.scope]
     return Tenant(
@@ -110,6 +111,17 @@ def read_tenant(token: str, spec: CachecoreSpec, *, believe: bool) -> Tenant:
         fresh=spec.fresh if fresh is None else fresh,
         stale=spec.stale if stale is None else stale,
     )
+
+
+def _key(token: str, spec: CachecoreSpec) -> tuple[str, str]:
+    """What a token is checked with, and how. A key serves one algorithm: else who knows the public key could sign with
+    it, as if it were the secret. Raises PyJWTError."""
+    keys = {"HS256": spec.secret, "RS256": spec.public_key}
+    algorithm = jwt.get_unverified_header(token).get("alg", "")
+    key = keys.get(algorithm)
+    if key is None:
+        raise jwt.InvalidAlgorithmError(f"expected {' or '.join(name for name in keys if keys[name])}")
+    return key, algorithm
 
 
 def _names_tenant(bearer: str) -> bool:

@@ -92,7 +92,6 @@ _OF_THE_OPERATOR = frozenset(
     x-ratelimit-reset-tokens
     """.split()  # noqa: SIM905
 )
-_TRY_AGAIN = frozenset({408, 409, 425, 429})
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
 
 
@@ -301,7 +300,9 @@ class Gateway:
     ) -> Reply:
         if translate is None or not 200 <= status < 300:
             reply = refusal(message=f"{name} answered {status}: {message_of(body) or 'no reason given'}")
-            final = () if status in _TRY_AGAIN or status >= 500 else (("x-should-retry", "false"),)
+            if 400 <= status < 500:  # SDKs tell by it what to raise, and whether to ask again
+                return replace(reply, status=status)
+            final = () if status >= 500 else (("x-should-retry", "false"),)
             return replace(reply, headers=(*reply.headers, *final))
         translator = translate()
         try:

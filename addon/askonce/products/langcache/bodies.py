@@ -38,7 +38,7 @@ __all__ = [
 _LONGEST_TTL = 31_556_952_000
 """Milliseconds: the service's limit, a year."""
 _LONGEST_VALUE = 65_536
-"""Characters of an attribute's value: LangChain sends all settings of a model as one, tools and their schemas among them."""
+"""Characters of an attribute's value: LangChain sends all settings of a model as one, with its tools' schemas."""
 _VERSION = re.compile(r"speakeasy-sdk/\S+ (\d+)\.(\d+)")
 _SINCE = (0, 14)
 """The first version whose SDKs know a 404 by its new name."""
@@ -160,7 +160,7 @@ def render(scope: Scope, status: int, detail: Any, headers: Mapping[str, str]) -
     refusal = detail if isinstance(detail, Refusal) else Refusal(str(detail))
     if isinstance(detail, Mistakes):
         refusal.fields = [_mistake(mistake) for mistake in detail.errors]
-        refusal.message = "; ".join(f"{mistake.field}: {mistake.message}" for mistake in refusal.fields)
+        refusal.message = "; ".join(map(_told, refusal.fields))
     code, title, kind = _KINDS.get(status) or _KINDS[500 if status >= 500 else 400]
     version = _VERSION.match(Headers(scope=scope).get("user-agent", ""))
     if status == 404 and version and (int(version[1]), int(version[2])) < _SINCE:
@@ -203,6 +203,11 @@ def tell(matches: Sequence[Match]) -> dict[str, Any]:
         return {"hit": False, "data": []}
     first = {name: value for name, value in data[0].items() if name not in ("id", "searchStrategy")}
     return {"hit": True, "entryId": data[0]["id"], **first, "data": data}
+
+
+def _told(mistake: FieldMistake) -> str:
+    """With the field's name, where the message, as the document words it, does not have it already."""
+    return mistake.message if mistake.rule == "missing" else f"{mistake.field}: {mistake.message}"
 
 
 def _mistake(mistake: Mapping[str, Any]) -> FieldMistake:

@@ -15,7 +15,7 @@ from starlette.types import Scope
 from askonce.api import entries, probes
 from askonce.api.errors import RESPONSES, Problem
 from askonce.api.openapi_calls import describe_call
-from askonce.api.product_routes import Mistakes, ProductRoutes, Shared, render_plainly
+from askonce.api.product_routes import Mistakes, ProductRoutes, Shared, hours, render_plainly
 from askonce.products.promptcache.state import PromptCacheState, Warm, WarmEntry
 
 __all__ = ["routes"]
@@ -32,7 +32,7 @@ class Current(BaseModel):
     high_threshold: float = Field(description="Cosine from which another wording is answered without the verifier.")
     low_threshold: float = Field(description="Cosine below which it never is.")
     enable_gray_zone_verifier: bool
-    cache_ttl_hours: float | None
+    cache_ttl_hours: int | None = Field(description="Rounded up.")
     cache_max_entries: int | None
 
 
@@ -108,7 +108,7 @@ def routes(shared: Shared, state: PromptCacheState, warm: Warm) -> ProductRoutes
             high_threshold=state.thresholds.high,
             low_threshold=state.thresholds.low,
             enable_gray_zone_verifier=state.gray_zone,
-            cache_ttl_hours=shared.ttl() / 3600 if shared.ttl else None,
+            cache_ttl_hours=hours(shared.ttl()) if shared.ttl else None,
             cache_max_entries=max_entries,
         )
 
@@ -137,12 +137,14 @@ def routes(shared: Shared, state: PromptCacheState, warm: Warm) -> ProductRoutes
         if not wanted.provider.strip():
             raise HTTPException(400, "provider field is required")
         try:
-            await state.switch(wanted.provider)
+            unreachable = await state.switch(wanted.provider)
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
         except OSError as error:
             shared.faults.report("embedding provider", error, "the one before stays")
             raise HTTPException(500, f"Failed to call {wanted.provider.strip()}: {error}") from None
+        if unreachable:
+            shared.faults.report("embedding provider", unreachable, "until it answers, only identical calls do")
         return Switched(provider=wanted.provider)
 
     @own.post("/cache/warm", response_model_exclude_none=True, responses={400: {"model": Problem}})

@@ -113,24 +113,27 @@ class PromptCacheState:
         if gray_zone is not None:
             self._gray_zone = gray_zone
 
-    async def switch(self, provider: str) -> None:
+    async def switch(self, provider: str) -> OSError | None:
         """Have `provider` make the vectors from now on and, where it has a chat, answer as well.
 
-        Raises ValueError for one that there is not or that has no key, OSError for one that cannot be asked; then
-        nothing has changed.
+        Raises ValueError for one that there is not or that has no key, OSError for one that refuses; then nothing has
+        changed. One that only cannot answer at the moment is switched to, as PromptCache does without asking; what is
+        returned then says why it cannot.
         """
         name = provider.strip().lower()
         if name not in self.available:
             raise ValueError(f"unsupported provider: {name} (supported: {', '.join(self.available)})")
         async with self._switching:
             if name == self.provider and self._cache.stats()["embedder"]:
-                return
+                return None
+            unreachable: list[OSError] = []
             if name in CHAT_PROVIDERS:
-                await self._cache.use_embedder(self._remote(name))
+                await self._cache.use_embedder(self._remote(name, unreachable.append))
                 self.chat_provider = name
             else:
                 await self._cache.use_embedder(find_embedder(name))
             self.provider = name
+            return unreachable[0] if unreachable else None
 
     def of(self, provider: ChatProvider) -> ProviderSpec:
         """Where a provider is reached, and which models are asked."""
@@ -146,11 +149,20 @@ class PromptCacheState:
         spec = self.of(self.chat_provider)
         return Asking(spec.verify_url, spec.verify_model, key, self.spec.verify_timeout)
 
-    def _remote(self, provider: ChatProvider) -> Callable[[], Embedder]:
+    def _remote(self, provider: ChatProvider, tell: Callable[[OSError], None]) -> Callable[[], Embedder]:
         spec, name = self.of(provider), _EMBEDDING_KEYS[provider]
         key = self._key(name)
         if not key:
             raise ValueError(f"provider {provider} has no key: set products.provider_keys.{name} in rules.yaml")
-        return lambda: OpenAIEmbedder(
-            spec.embed_model, spec.embed_url, key=key, verify=self._verify, floats=provider != "claude"
-        )
+
+        def load() -> Embedder:
+            embedder = OpenAIEmbedder(
+                spec.embed_model, spec.embed_url, key=key, verify=self._verify, floats=provider != "claude"
+            )
+            try:
+                _ = embedder.dimension
+            except ConnectionError as error:
+                tell(error)  # and asked again with the first text
+            return embedder
+
+        return load

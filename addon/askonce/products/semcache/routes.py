@@ -32,7 +32,10 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 _BYTES = "application/octet-stream"
 _FOUND: dict[int | str, dict[str, Any]] = {
-    200: {"content": {_BYTES: {"schema": {"type": "string"}}}, "description": "What was put; empty once it is."},
+    200: {
+        "content": {_BYTES: {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "string"}}},
+        "description": "What was put; empty once it is.",
+    },
     404: {"description": "Nothing was put under this key, or one near it."},
 }
 
@@ -55,7 +58,7 @@ def routes(
     guarded = [] if spec().open else shared.protected
     page = _PAGE.read_text("utf-8")
 
-    async def read(request: Request, key: str) -> Response:
+    async def read(request: Request, key: str, *, as_json: bool = False) -> Response:
         with shared.accounting.store_request("semcache", "get") as counted:
             found = await shelves.search(
                 _shelf(request), key, min_cosine=_cosine(spec().similarity_threshold), guarded=spec().guards
@@ -64,16 +67,20 @@ def routes(
             counted.outcome = "exact" if same else "semantic" if found else "miss"
         if not found:
             return Response(status_code=404)
-        return Response(found[0].item.value, media_type=_BYTES)
+        value = found[0].item.value
+        if as_json:
+            return Response(orjson.dumps(value.decode()), media_type="application/json")
+        return Response(value, media_type=_BYTES)
 
     @own.put(
         "/semcache/v1/put", dependencies=guarded, response_class=Response, responses=_FOUND, openapi_extra=_body(Pair)
     )
     async def semcache_put(request: Request) -> Response:
-        """Keep a text under a key, in place of what has nearly the same one. Without `data`, read it."""
+        """Keep a text under a key, in place of what has nearly the same one. Without `data`, read it: as JSON where
+        that is asked for, as the document shows it, and else as it is, as Semcache's server sends it."""
         pair = await _read(request, Pair)
         if pair.data is None:
-            return await read(request, pair.key)
+            return await read(request, pair.key, as_json="application/json" in request.headers.get("accept", ""))
         replaces = _cosine(spec().overwrite_threshold)
         with shared.accounting.store_request("semcache", "put"):
             await shelves.put(_shelf(request), pair.key, _utf8(pair.data), ttl=spec().ttl, replaces=replaces)

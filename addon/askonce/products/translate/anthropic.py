@@ -4,6 +4,7 @@ One rule: what the model is told stays in its order; only the system's messages 
 has for them. Source: the provider's API reference for messages, their streams, tools and structured outputs.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -28,6 +29,12 @@ _ENDS = {
     "pause_turn": "length",
 }
 """Any other reason, `refusal` among them, is OpenAI's `content_filter`: there is no whole answer."""
+_EFFORT = {"minimal": "low"}
+"""OpenAI's words for Anthropic's, where they are others."""
+_WITHOUT_EFFORT = re.compile(
+    r"claude-(?:[123]\b|instant|(?:opus|sonnet)-4(?:-[01])?(?:-2025\d{4})?$|(?:sonnet|haiku)-4-5\b)"
+)
+"""Models older than the setting (Opus 4.5 was the first to have it), which refuse it."""
 _SAYS_NOTHING = frozenset({"redacted_thinking"})
 
 
@@ -50,8 +57,16 @@ class _Anthropic:
             out["top_p"] = settings.top_p
         if settings.stop:
             out["stop_sequences"] = list(settings.stop)
+        config: JsonObject = {}
         if settings.schema is not None:
-            out["output_config"] = {"format": {"type": "json_schema", "schema": settings.schema}}
+            config["format"] = {"type": "json_schema", "schema": settings.schema}
+        if settings.effort and not _WITHOUT_EFFORT.match(chat.model):
+            if settings.effort == "none":
+                out["thinking"] = {"type": "disabled"}
+            else:
+                config["effort"] = _EFFORT.get(settings.effort, settings.effort)
+        if config:
+            out["output_config"] = config
         out |= _tools(chat)
         if chat.stream:
             out["stream"] = True
@@ -196,7 +211,8 @@ def _tools(chat: Chat) -> JsonObject:
     for tool in chat.tools:
         description = {"description": tool.description} if tool.description else {}
         schema = tool.parameters or {"type": "object", "properties": {}}
-        out["tools"].append({"name": tool.name, **description, "input_schema": schema})
+        strict = {"strict": True} if tool.strict else {}
+        out["tools"].append({"name": tool.name, **description, "input_schema": schema, **strict})
     choice: JsonObject = {}
     if chat.choice:
         choice = {"type": {"required": "any"}.get(chat.choice, chat.choice)}

@@ -14,7 +14,19 @@ from urllib.parse import urlsplit
 from askonce import jsontext
 from askonce.wire.common import JsonObject
 
-__all__ = ["Asked", "Chat", "Media", "Message", "Settings", "Tool", "ToolCall", "Untranslatable", "read", "refuse"]
+__all__ = [
+    "EFFORTS",
+    "Asked",
+    "Chat",
+    "Media",
+    "Message",
+    "Settings",
+    "Tool",
+    "ToolCall",
+    "Untranslatable",
+    "read",
+    "refuse",
+]
 
 
 class Untranslatable(ValueError):
@@ -69,6 +81,8 @@ class Tool:
     name: str
     description: str
     parameters: JsonObject | None
+    strict: bool = False
+    """The arguments must be of the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,8 @@ class Settings:
     json: bool = False
     """The answer is to be JSON, of `schema` where there is one."""
     schema: JsonObject | None = None
+    effort: str = ""
+    """How thoroughly to think, in OpenAI's words: one of `EFFORTS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,7 @@ class Chat:
     messages: tuple[Message, ...]
     settings: Settings
     tools: tuple[Tool, ...]
+    """Those that may be called."""
     choice: str = ""
     """`auto`, `none`, `required`, `=NAME` for one function; empty: not said."""
     parallel: bool = True
@@ -106,16 +123,17 @@ class Chat:
 _READ = frozenset(
     """
     model messages stream stream_options max_tokens max_completion_tokens temperature top_p seed presence_penalty
-    frequency_penalty stop response_format tools tool_choice parallel_tool_calls
+    frequency_penalty stop response_format tools tool_choice parallel_tool_calls reasoning_effort
     """.split()  # noqa: SIM905  # reads better than a column of quoted names
 )
 _HINTS = frozenset(
     """
     user metadata safety_identifier prompt_cache_key prompt_cache_retention prompt_cache_options store service_tier
-    prediction reasoning_effort verbosity
+    prediction verbosity
     """.split()  # noqa: SIM905
 )
-"""Who asks, how fast and how thoroughly: left out, as nobody else takes them in OpenAI's words."""
+"""Who asks, how fast and at what length: left out, as nobody else takes them in OpenAI's words."""
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _NOTHING: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "logprobs": (False,),
@@ -143,6 +161,8 @@ def read(body: JsonObject, provider: str) -> Chat:
     system, messages = _messages(body.get("messages"))
     tools = tuple(_tools(body.get("tools")))
     choice = _choice(body.get("tool_choice"))
+    if isinstance(choice, _Allowed):
+        tools, choice = choice.of(tools), choice.mode
     if choice.startswith("=") and choice[1:] not in {tool.name for tool in tools}:
         raise Untranslatable(f"tool_choice: there is no tool named {choice[1:]!r}")
     return Chat(
@@ -164,6 +184,9 @@ def _settings(body: JsonObject) -> Settings:
         raise Untranslatable("stop: expected a text or a list of texts")
     as_json, schema = _response_format(body.get("response_format"))
     limit = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
+    effort = body.get("reasoning_effort")
+    if effort is not None and effort not in EFFORTS:
+        raise Untranslatable(f"reasoning_effort: expected one of {', '.join(EFFORTS)}; got {effort!r}")
     return Settings(
         max_tokens=_whole(body, limit, least=1),
         temperature=_number(body, "temperature", 0, 2),
@@ -174,6 +197,7 @@ def _settings(body: JsonObject) -> Settings:
         stop=tuple(stops),
         json=as_json,
         schema=schema,
+        effort=effort or "",
     )
 
 
@@ -305,12 +329,26 @@ def _tools(value: Any) -> Iterator[Tool]:
                 description, parameters = function.get("description"), function.get("parameters")
                 if parameters is not None and not isinstance(parameters, dict):
                     raise Untranslatable(f"tools[{index}].function.parameters: expected a JSON Schema")
-                yield Tool(name, description if isinstance(description, str) else "", parameters)
+                strict = function.get("strict") is True
+                yield Tool(name, description if isinstance(description, str) else "", parameters, strict)
             case _:
                 raise Untranslatable(f"tools[{index}]: expected a function; other kinds of tools are OpenAI's own")
 
 
-def _choice(value: Any) -> str:
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """`allowed_tools`: those of the tools that may be called this time. The others need not be told of."""
+
+    mode: Literal["auto", "required"]
+    names: frozenset[str]
+
+    def of(self, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+        if unknown := self.names - {tool.name for tool in tools}:
+            raise Untranslatable(f"tool_choice: there is no tool named {min(unknown)!r}")
+        return tuple(tool for tool in tools if tool.name in self.names)
+
+
+def _choice(value: Any) -> str | _Allowed:
     match value:
         case None:
             return ""
@@ -318,7 +356,19 @@ def _choice(value: Any) -> str:
             return str(value)
         case {"type": "function", "function": {"name": str(name)}}:
             return "=" + name
-    raise Untranslatable("tool_choice: expected auto, none, required or a function")
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": [*tools]}}:
+            names = [tool["function"]["name"] for tool in tools if _names_function(tool)]
+            if names and len(names) == len(tools):
+                return _Allowed(mode, frozenset(names))
+            raise Untranslatable("tool_choice.allowed_tools.tools: expected functions with their names")
+    raise Untranslatable("tool_choice: expected auto, none, required, a function or allowed_tools")
+
+
+def _names_function(tool: Any) -> bool:
+    match tool:
+        case {"type": "function", "function": {"name": str()}}:
+            return True
+    return False
 
 
 def _list(value: Any, where: str) -> list[Any]:

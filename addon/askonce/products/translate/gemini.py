@@ -21,6 +21,11 @@ __all__ = ["GEMINI"]
 _NAME = "Gemini"
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CALLING = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
+_BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
+"""Tokens of thought for Gemini 2.5, as on Google's own OpenAI endpoint."""
+_LEVELS = {"none": "minimal", "xhigh": "high", "max": "high"}
+"""OpenAI's words for those of Gemini 3, whose thinking cannot be switched off."""
+_WITHOUT_THINKING = re.compile(r"gemini-(?:1|2\.0)\b|gemini-pro$")
 _ENDS = {"STOP": "stop", "MAX_TOKENS": "length"}
 """Any other reason, such as SAFETY, is OpenAI's `content_filter`: there is no whole answer."""
 
@@ -167,8 +172,17 @@ def _config(chat: Chat) -> JsonObject:
         "stopSequences": list(settings.stop) or None,
         "responseMimeType": "application/json" if settings.json else None,
         "responseJsonSchema": settings.schema,
+        "thinkingConfig": _thinking(chat.model, settings.effort),
     }
     return {name: value for name, value in config.items() if value is not None}
+
+
+def _thinking(model: str, effort: str) -> JsonObject | None:
+    if not effort or _WITHOUT_THINKING.match(model):
+        return None
+    if model.startswith("gemini-2.5"):
+        return {"thinkingBudget": _BUDGETS[effort]}
+    return {"thinkingLevel": _LEVELS.get(effort, effort)}
 
 
 def _tools(chat: Chat) -> JsonObject:
@@ -185,6 +199,8 @@ def _tools(chat: Chat) -> JsonObject:
     out: JsonObject = {"tools": [{"functionDeclarations": functions}]}
     if chat.choice.startswith("="):
         out["toolConfig"] = {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": [chat.choice[1:]]}}
+    elif chat.choice in ("", "auto") and any(tool.strict for tool in chat.tools):
+        out["toolConfig"] = {"functionCallingConfig": {"mode": "VALIDATED"}}
     elif chat.choice:
         out["toolConfig"] = {"functionCallingConfig": {"mode": _CALLING[chat.choice]}}
     return out

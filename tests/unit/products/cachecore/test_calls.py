@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -12,6 +13,8 @@ from typing import Any
 import jwt
 import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,7 +65,7 @@ def test_a_token_says_whose_call_it_is(shape: str) -> None:
     ("wrong", "message"),
     [
         (token(exp=1), "has expired"),
-        (token("t" * 32), "not signed with this gateway's secret"),
+        (token("t" * 32), "not signed with this gateway's key"),
         (token(algorithm="HS512", secret="s" * 64), "not valid"),
         (jwt.encode({"tenant_id": "acme"}, "", "none"), "not valid"),
         (token(tenant_id=None), "tenant_id: Field required"),
@@ -81,6 +84,55 @@ def test_a_token_says_whose_call_it_is(shape: str) -> None:
 def test_a_token_that_is_not_good_is_refused(wrong: str, message: str) -> None:
     with pytest.raises(TokenError, match=message):
         read_tenant(wrong, SIGNED, believe=True)
+
+
+@pytest.fixture(scope="module")
+def rsa() -> tuple[str, str]:
+    """A private key and its public half, in PEM."""
+    key = generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public.decode()
+
+
+def test_a_token_may_be_signed_with_rs256_as_the_client_says(rsa: tuple[str, str]) -> None:
+    private, public = rsa
+    signed = token(private, "RS256")
+    only_key, both = CachecoreSpec(public_key=public), CachecoreSpec(public_key=public, secret=SECRET)
+    for spec in (only_key, both):
+        assert read_tenant(f"cc_live_a.{signed}", spec, believe=False).id == "acme"
+    assert read_tenant(token(), both, believe=False).id == "acme"
+    for wrong, spec, message in (
+        (token(), only_key, "not valid: expected RS256"),
+        (signed, SIGNED, "not valid: expected HS256"),
+        (token(private, "RS512"), both, "not valid: expected HS256 or RS256"),
+        (signed[:-6] + "AAAAAA", only_key, "not signed with this gateway's key"),
+        (signed_as_if_secret(public), both, "not signed with this gateway's key"),
+        (signed_as_if_secret(public), only_key, "not valid: expected RS256"),
+    ):
+        with pytest.raises(TokenError, match=message):
+            read_tenant(wrong, spec, believe=True)
+
+
+def signed_as_if_secret(public: str) -> str:
+    """A token of somebody who knows no more than the public key."""
+    head, said = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")
+        for part in ({"alg": "HS256", "typ": "JWT"}, {"tenant_id": "acme"})
+    )
+    mac = hmac.digest(public.encode(), head + b"." + said, "sha256")
+    return b".".join([head, said, base64.urlsafe_b64encode(mac).rstrip(b"=")]).decode()
+
+
+def test_a_public_key_is_one(rsa: tuple[str, str]) -> None:
+    small = generate_private_key(public_exponent=65537, key_size=1024).public_key()
+    for wrong, message in (
+        ("nonsense", "expected a public key in PEM"),
+        (rsa[0], "expected a public key in PEM"),
+        (small.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(), "2048 bits or more"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CachecoreSpec(public_key=wrong)
 
 
 def test_without_a_secret_tokens_are_believed_where_only_this_machine_connects() -> None:

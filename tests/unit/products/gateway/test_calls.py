@@ -333,16 +333,16 @@ def test_keys_may_share_answers(make: Callable[..., World]) -> None:
 def test_a_providers_error(world: World) -> None:
     passage = world.passage(asked("claude-x"))
     assert passage.finish
-    for status, final in ((400, True), (401, True), (404, True), (429, False), (500, False), (529, False)):
+    for status in (302, 400, 401, 403, 404, 408, 413, 422, 429, 500, 529):
         reply = passage.finish(status, b'{"type":"error","error":{"type":"x","message":"Overloaded"}}')
         body = orjson.loads(reply.body)
-        assert (reply.status, reply.content_type) == (502, "application/json")
+        assert (reply.status, reply.content_type) == (status if 400 <= status < 500 else 502, "application/json")
         assert body["error"] == {
             "code": "provider_error",
             "message": f"anthropic answered {status}: Overloaded",
             "type": "provider_error",
         }
-        assert (dict(reply.headers).get("x-should-retry") == "false") is final
+        assert (dict(reply.headers).get("x-should-retry") == "false") is (status == 302)
     assert passage.unreachable
     reply = passage.unreachable("connection refused")
     assert (reply.status, orjson.loads(reply.body)["error"]["message"]) == (

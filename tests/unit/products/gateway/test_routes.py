@@ -332,6 +332,15 @@ async def test_documents_are_open(served: Served, prefix: str, path: str) -> Non
     assert (await served.client.get(prefix + path)).status_code == 200
 
 
+@BOTH
+async def test_the_document_tells_what_a_call_may_hold(served: Served, prefix: str) -> None:
+    document = (await served.client.get(f"{prefix}/openapi.json")).json()
+    call = document["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert set(call["properties"]) == {
+        "model", "messages", "max_tokens", "temperature", "top_p", "n", "stream", "stop",
+    }  # fmt: skip
+
+
 async def test_errors_of_the_view(served: Served) -> None:
     for method, path, status, code in [
         ("GET", "/gateway/nothing", 404, "not_found"),

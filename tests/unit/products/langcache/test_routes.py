@@ -289,6 +289,10 @@ async def test_a_missing_field_is_told_in_the_words_of_the_document(client: http
     assert answer.json()["fields"] == [
         {"field": "prompt", "rule": "missing", "message": "Missing required field: prompt"}
     ]
+    assert answer.json()["error"] == {"code": "INVALID_REQUEST", "message": "Missing required field: prompt"}
+    both = await client.post("entries", json={"prompt": ""})
+    assert both.json()["error"]["message"].startswith("prompt: ")
+    assert both.json()["error"]["message"].endswith("; Missing required field: response")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"null", b"\xff", b'{"prompt":"\\ud800","response":"r"}'])

@@ -29,6 +29,7 @@ upstreams:
   - {name: mistral, hosts: [api.mistral.ai], paths: [/v1/chat/completions], wire: openai-chat}
   - {name: anthropic, hosts: [api.anthropic.com], paths: [/v1/messages], wire: anthropic-messages}
 """
+NOBODY = "http://127.0.0.1:9/v1"
 USER = {"role": "user", "content": "What is the capital of France?"}
 BODY = {"model": "gpt-4o", "messages": [USER]}
 
@@ -387,6 +388,19 @@ async def test_a_provider_without_a_key_is_not_switched_to(cache: Cache, provide
         await world.state.switch(provider)
     assert (world.state.provider, world.state.chat_provider) == ("wordllama", "openai")
     assert cache.stats()["embedder"] == before
+
+
+async def test_a_provider_that_cannot_be_reached_is_switched_to_all_the_same(cache: Cache) -> None:
+    """As PromptCache does, which asks nobody at a switch: who fails over has none to ask."""
+    spec = PromptCacheSpec.model_validate({"mistral": {**PromptCacheSpec().mistral.model_dump(), "embed_url": NOBODY}})
+    state = PromptCacheState(lambda: spec, lambda _: "key", cache, embedder="wordllama")
+    unreachable = await state.switch("mistral")
+    assert isinstance(unreachable, ConnectionError)
+    assert str(unreachable) == f"openai:mistral-embed@{NOBODY}: APIConnectionError"
+    assert (state.provider, state.chat_provider) == ("mistral", "mistral")
+    assert await cache.embed("What is the capital of France?") is None  # and identical calls are answered
+    assert await state.switch("wordllama") is None
+    assert await cache.embed("What is the capital of France?") is not None
 
 
 # Warming

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from askonce.api import create_app
+from askonce.api.product_routes import hours
 from askonce.cache import Cache, Limits
 from askonce.products.promptcache import routes as promptcache_routes
 from askonce.products.promptcache.state import PromptCacheState, Warmed, WarmEntry
@@ -41,7 +42,7 @@ SHOWN = {
     "high_threshold": 0.7,
     "low_threshold": 0.3,
     "enable_gray_zone_verifier": True,
-    "cache_ttl_hours": 168.0,
+    "cache_ttl_hours": 168,
     "cache_max_entries": 100000,
 }
 Serve = Callable[..., httpx.AsyncClient]
@@ -178,7 +179,7 @@ async def test_entries_are_counted_and_deleted(serve: Serve, remember: Any, pref
     stored = await remember("What is the capital of France?")
     await remember("How tall is Everest?")
     stats = (await client.get("/v1/cache/stats")).json()
-    assert (stats["entry_count"], stats["max_entries"], stats["ttl_hours"]) == (2, 100000, 168.0)
+    assert (stats["entry_count"], stats["max_entries"], stats["ttl_hours"]) == (2, 100000, 168)
     gone = await client.delete(f"/v1/cache/{stored.key}")
     assert (gone.status_code, gone.json()) == (200, {"message": "Entry deleted successfully", "key": stored.key})
     again = await client.delete(f"/v1/cache/{stored.key}")
@@ -356,6 +357,24 @@ async def test_a_switch_that_is_refused_changes_nothing(serve: Serve, prefix: st
     response = await client.post("/v1/config/provider", content=body, headers=headers)
     assert (response.status_code, response.json()["error"]) == (400, error)
     assert (await client.get("/v1/config")).json() == SHOWN
+
+
+async def test_hours_are_integers(serve: Serve) -> None:
+    assert [hours(seconds) for seconds in (3600, 3601, 1800, 0, 7 * 86400.0)] == [1, 2, 1, 0, 168]
+    for path, name in (("/v1/config", "cache_ttl_hours"), ("/v1/cache/stats", "ttl_hours")):
+        assert f'"{name}":168,' in (await serve().get(path)).text
+
+
+async def test_a_provider_that_cannot_be_reached_is_switched_to_and_counted(
+    serve: Serve, state: PromptCacheState, accounting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def switch(_: str) -> OSError:
+        return ConnectionError("openai:m@u: APIConnectionError")
+
+    monkeypatch.setattr(state, "switch", switch)
+    response = await serve().post("/v1/config/provider", json={"provider": "openai"})
+    assert (response.status_code, response.json()["provider"]) == (200, "openai")
+    assert 'askonce_faults_total{kind="embedding provider"} 1.0' in (await serve().get("/metrics")).text
 
 
 async def test_a_provider_that_cannot_be_asked_is_a_500_and_the_one_before_stays(

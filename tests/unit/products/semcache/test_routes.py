@@ -90,6 +90,16 @@ async def test_put_without_data_reads_as_the_document_has_it(serve: Serve) -> No
     assert await get(client) == "Paris"
 
 
+async def test_who_asks_for_json_reads_json_as_the_document_shows_it(serve: Serve) -> None:
+    client = serve()
+    await put(client, data='say "hé"')
+    for accept in ("application/json", "application/json, text/plain, */*"):
+        found = await client.put(PUT, json={"key": FRANCE}, headers={"accept": accept})
+        assert (found.headers["content-type"], found.json()) == ("application/json", 'say "hé"')
+        got = await client.post(GET, json={"key": FRANCE}, headers={"accept": accept})
+        assert (got.headers["content-type"], got.text) == ("application/octet-stream", 'say "hé"')
+
+
 async def test_thresholds_are_the_operators(serve: Serve) -> None:
     await put(serve())
     assert await get(serve(similarity_threshold=1.0), REWORDED) is None

@@ -107,6 +107,75 @@ def test_tool_choice(choice: Any, expected: Any) -> None:
     assert asked(tools=[TOOL], tool_choice=choice)["tool_choice"] == expected
 
 
+NOW = {"type": "function", "function": {"name": "now"}}
+
+
+def allowed(mode: str, *names: str) -> dict[str, Any]:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("auto", "auto"), ("required", "any")])
+def test_tools_that_are_not_allowed_are_not_offered(mode: str, kind: str) -> None:
+    out = asked(tools=[TOOL, NOW], tool_choice=allowed(mode, "now"))
+    assert [tool["name"] for tool in out["tools"]] == ["now"]
+    assert out["tool_choice"] == {"type": kind}
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (allowed("auto", "x"), "tool_choice: there is no tool named 'x'"),
+        (allowed("auto"), "tool_choice.allowed_tools.tools: expected functions with their names"),
+        (allowed("never", "now"), "tool_choice: expected auto, none, required, a function or allowed_tools"),
+        (
+            {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "mcp"}]}},
+            "tool_choice.allowed_tools.tools: expected functions",
+        ),
+    ],
+)
+def test_allowed_tools_that_make_no_sense(choice: Any, message: str) -> None:
+    with pytest.raises(Untranslatable, match=message):
+        asked(tools=[TOOL, NOW], tool_choice=choice)
+
+
+def test_a_strict_tool() -> None:
+    strict = {"type": "function", "function": {**NOW["function"], "strict": True}}  # type: ignore[dict-item]
+    loose = {"type": "function", "function": {**NOW["function"], "strict": False}}  # type: ignore[dict-item]
+    assert [tool.get("strict") for tool in asked(tools=[strict, loose])["tools"]] == [True, None]
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "expected"),
+    [
+        ("claude-sonnet-5", "minimal", {"output_config": {"effort": "low"}}),
+        ("claude-sonnet-5", "max", {"output_config": {"effort": "max"}}),
+        ("claude-opus-4-5-20251101", "high", {"output_config": {"effort": "high"}}),
+        ("claude-sonnet-4-6", "medium", {"output_config": {"effort": "medium"}}),
+        ("claude-sonnet-5", "none", {"thinking": {"type": "disabled"}}),
+        *(
+            (model, effort, {})  # they are older than the setting, and refuse it
+            for model in (
+                "claude-3-haiku-20240307", "claude-sonnet-4-20250514", "claude-opus-4-1-20250805", "claude-opus-4-0",
+                "claude-sonnet-4-5", "claude-haiku-4-5-20251001",
+            )
+            for effort in ("none", "high")
+        ),
+    ],
+)  # fmt: skip
+def test_effort(model: str, effort: str, expected: dict[str, Any]) -> None:
+    out = asked(model=model, reasoning_effort=effort)
+    assert {name: out[name] for name in ("output_config", "thinking") if name in out} == expected
+
+
+def test_effort_beside_a_schema() -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    out = asked(response_format=form, reasoning_effort="low")["output_config"]
+    assert out == {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}}
+    with pytest.raises(Untranslatable, match=r"reasoning_effort: expected one of none, minimal, .*; got 'hard'"):
+        asked(reasoning_effort="hard")
+
+
 def test_media() -> None:
     content = [
         {"type": "text", "text": "Look"},

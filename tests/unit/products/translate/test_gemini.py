@@ -97,6 +97,45 @@ def test_tools_and_their_results() -> None:
     assert asked(tools=[TOOL], tool_choice="none")["toolConfig"] == {"functionCallingConfig": {"mode": "NONE"}}
 
 
+def test_tools_that_are_not_allowed_are_not_offered() -> None:
+    now = {"type": "function", "function": {"name": "now"}}
+    for mode, meant in (("auto", "AUTO"), ("required", "ANY")):
+        choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [now]}}
+        out = asked(tools=[TOOL, now], tool_choice=choice)
+        assert out["tools"] == [{"functionDeclarations": [{"name": "now"}]}]
+        assert out["toolConfig"] == {"functionCallingConfig": {"mode": meant}}
+
+
+def test_a_strict_tool_is_validated_where_the_model_may_also_answer() -> None:
+    strict = {"type": "function", "function": {"name": "now", "strict": True}}
+    said: tuple[tuple[dict[str, Any], str], ...] = (
+        ({}, "VALIDATED"),
+        ({"tool_choice": "auto"}, "VALIDATED"),
+        ({"tool_choice": "required"}, "ANY"),
+        ({"tool_choice": "none"}, "NONE"),
+    )
+    for choice, mode in said:
+        assert asked(tools=[TOOL, strict], **choice)["toolConfig"] == {"functionCallingConfig": {"mode": mode}}
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "expected"),
+    [
+        ("gemini-2.5-flash", "none", {"thinkingBudget": 0}),
+        ("gemini-2.5-pro", "minimal", {"thinkingBudget": 1024}),
+        ("gemini-2.5-pro", "high", {"thinkingBudget": 24576}),
+        ("gemini-3-flash", "none", {"thinkingLevel": "minimal"}),
+        ("gemini-3-pro", "low", {"thinkingLevel": "low"}),
+        ("gemini-3.1-pro", "xhigh", {"thinkingLevel": "high"}),
+        ("gemini-1.5-pro", "high", None),
+        ("gemini-2.0-flash", "high", None),
+    ],
+)
+def test_effort(model: str, effort: str, expected: dict[str, Any] | None) -> None:
+    config = asked(model=model, reasoning_effort=effort).get("generationConfig", {})
+    assert config.get("thinkingConfig") == expected
+
+
 def test_media() -> None:
     content = [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},

@@ -85,6 +85,7 @@ requests = st.fixed_dictionaries(
     optional={
         "tools": st.just(TOOLS),
         "tool_choice": st.sampled_from(["auto", "none", "required"]),
+        "reasoning_effort": st.sampled_from(["none", "low", "high"]),
         "max_tokens": st.integers(1, 30),
         "temperature": st.sampled_from([0, 0.7, 1, 2]),
         "stop": st.sampled_from([" is", ["the", "of"]]),
