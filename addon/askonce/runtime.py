@@ -50,7 +50,7 @@ from askonce.products.semcache import routes as semcache_routes
 from askonce.products.semcache.calls import Semcache
 from askonce.products.semcache.dashboard import INTERVAL, Dashboard
 from askonce.rate_limits import Rates
-from askonce.rules import Config, ConfigError, Rules, load
+from askonce.rules import ConfigError, Rules, load, take_up
 from askonce.settings import Settings
 from askonce.wire import tokens
 from askonce.workers import Workers
@@ -69,7 +69,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        config = load(settings.rules)
+        config = self._written = load(settings.rules)
         self.rules = Rules(config)
         Limits.in_force = config.limits
         self._token = settings.token or config.manage.token
@@ -255,23 +255,24 @@ class Runtime:
     def reload(self) -> bool:
         """Take up a changed rules file; whether it changed. Raises ConfigError and keeps the old rules."""
         try:
-            config = load(self.settings.rules)
+            written = load(self.settings.rules)
         except ConfigError as error:
             logger.error("the rules stay as they were:\n%s", error)
             raise
-        if config == self.rules.config:
+        if written == self._written:
             return False
-        fixed = [name for name in ("embedder", "judge", "cache", "manage") if _differs(config, self.rules.config, name)]
-        if fixed:
-            logger.warning("a change of %s takes effect at the next start", ", ".join(fixed))
+        config, waiting = take_up(self.rules.config, written)
         rules = Rules(config)
         try:
             trust.ensure_ca(self.settings.certs, rules.host_names())
         except trust.TrustError as error:
             logger.error("the rules stay as they were: %s", error)
             raise ConfigError(str(error)) from error
-        self.rules = self.life.rules = rules
+        self.rules, self._written = rules, written
+        self.life.rules = rules
         Limits.in_force = config.limits
+        if waiting:
+            logger.warning("a change of %s takes effect at the next start", ", ".join(waiting))
         logger.info("rules reloaded from %s: %d upstreams", self.settings.rules, len(config.upstreams))
         return True
 
@@ -307,10 +308,6 @@ class Runtime:
             self._cassette.save(entries)
         except (OSError, StoreError) as error:
             logger.error("nothing was recorded in %s: %s", self._cassette.path, error)
-
-
-def _differs(new: Config, old: Config, name: str) -> bool:
-    return bool(getattr(new, name) != getattr(old, name))
 
 
 def _verification(settings: Settings) -> ssl.SSLContext | bool:

@@ -186,7 +186,7 @@ async def test_what_a_reload_cannot_change_is_said(
 ) -> None:
     settings.rules.write_text(rules("api.openai.com") + "cache: {max_entries: 5}\nmanage: {host: cache.internal}\n")
     assert runtime.reload()
-    assert "a change of cache, manage takes effect at the next start" in caplog.text
+    assert "a change of cache.max_entries, manage.host takes effect at the next start" in caplog.text
 
 
 # Watching

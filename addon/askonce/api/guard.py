@@ -36,12 +36,12 @@ _HEADERS = {
 }
 
 
-def bearer(token: str) -> Depends:
-    """A dependency that lets only `Authorization: Bearer <token>` through."""
+def bearer(token: str, is_open: Callable[[], bool] = lambda: False) -> Depends:
+    """A dependency that lets only `Authorization: Bearer <token>` through, and everybody while it `is_open`."""
     scheme, is_token = _token_scheme(), _is_token(token)
 
     async def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]) -> None:
-        if not is_token(credentials):
+        if not is_token(credentials) and not is_open():
             raise HTTPException(401, "Unauthorized", {"WWW-Authenticate": "Bearer"})
 
     return Depends(check)

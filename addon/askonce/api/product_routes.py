@@ -81,8 +81,8 @@ class ProductRoutes:
     """Paths at the root, each with all below it, where errors are the product's."""
     families: tuple[str, ...] = ()
     """Beginnings of the names of the metrics that its view shows."""
-    max_body: int | None = None
-    """Bytes of a request's body; None for what holds everywhere."""
+    max_body: Callable[[], int] | None = None
+    """Gives the bytes that a request's body may have; None for what holds everywhere."""
     checks_type: bool = False
     """Its routes refuse a body by its Content-Type; all others read JSON whatever it says."""
 

@@ -45,7 +45,7 @@ class Views:
     def max_body(self, scope: Scope) -> int:
         """Bytes that a request's body may have."""
         product = self.product(scope)
-        return product.max_body if product and product.max_body else self._max_body
+        return product.max_body() if product and product.max_body else self._max_body
 
     def checks_type(self, scope: Scope) -> bool:
         """Whether whoever's route it is looks at the Content-Type itself."""

@@ -13,6 +13,7 @@ from askonce.rules.document import (
 )
 from askonce.rules.limits import LimitsSpec
 from askonce.rules.rules import Rule, Rules, Target
+from askonce.rules.sections import take_up
 
 __all__ = [
     "AccessSpec",
@@ -28,4 +29,5 @@ __all__ = [
     "VerifierSpec",
     "load",
     "parse",
+    "take_up",
 ]

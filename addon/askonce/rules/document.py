@@ -20,7 +20,7 @@ from askonce.rules.langcache import LangCacheSpec
 from askonce.rules.limits import LimitsSpec
 from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path
 from askonce.rules.promptcache import PromptCacheSpec
-from askonce.rules.sections import Duration, Section, Size
+from askonce.rules.sections import AT_START, Duration, Section, Size
 from askonce.rules.semcache import SemcacheSpec
 from askonce.wire import WIRE_FORMATS
 
@@ -135,19 +135,19 @@ class CacheSpec(Section):
     """Limits of what is kept, and of how long looking for it may take. Of whoever holds most, the least recently used
     goes first."""
 
-    max_entries: int = Field(default=100_000, gt=0)
-    max_bytes: Size = 2 * 2**30
-    max_share: float = Field(default=1.0, gt=0, le=1)
+    max_entries: Annotated[int, AT_START] = Field(default=100_000, gt=0)
+    max_bytes: Annotated[Size, AT_START] = 2 * 2**30
+    max_share: Annotated[float, AT_START] = Field(default=1.0, gt=0, le=1)
     """The part of both that one credential may hold."""
-    lookup_deadline: Duration = Field(default=0.05, gt=0)
+    lookup_deadline: Annotated[Duration, AT_START] = Field(default=0.05, gt=0)
     """After that the call goes to the provider."""
 
 
 class ManageSpec(Section):
     """The management API: its reserved host, and the token that its users need."""
 
-    host: str = Field(default="askonce.internal", pattern=r"^[a-z0-9.-]+$")
-    token: str | None = None
+    host: Annotated[str, AT_START] = Field(default="askonce.internal", pattern=r"^[a-z0-9.-]+$")
+    token: Annotated[str | None, AT_START] = None
     aliases: tuple[str, ...] = ()
     """Other names under which clients reach the proxy's own port, such as a container's name."""
 
@@ -189,8 +189,8 @@ class Config(Section):
     version: Literal[1]
     defaults: Behaviour = Behaviour()
     upstreams: tuple[RuleSpec, ...] = Field(min_length=1)
-    embedder: str = "wordllama"
-    judge: Literal["trees", "deep"] = "trees"
+    embedder: Annotated[str, AT_START] = "wordllama"
+    judge: Annotated[Literal["trees", "deep"], AT_START] = "trees"
     verifier: VerifierSpec | None = None
     cache: CacheSpec = CacheSpec()
     limits: LimitsSpec = LimitsSpec()

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 from starlette.types import Scope
 
+from askonce.api.guard import bearer
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
 from askonce.cache import Shelves
@@ -55,7 +56,7 @@ def routes(
 ) -> ProductRoutes:
     """Semcache's part of the application."""
     own = APIRouter(tags=["Semcache"], responses=_ERRORS)
-    guarded = [] if spec().open else shared.protected
+    guarded = [] if shared.token is None else [bearer(shared.token, lambda: spec().open)]
     page = _PAGE.read_text("utf-8")
 
     async def read(request: Request, key: str, *, as_json: bool = False) -> Response:
@@ -133,7 +134,7 @@ def routes(
         errors=_ERRORS,
         owns=("/semcache", "/admin", "/dashboard-metrics", "/static", "/chat/completions", "/v1/messages"),
         families=("semcache_",),
-        max_body=spec().max_request,
+        max_body=lambda: spec().max_request,
         checks_type=True,
     )
 
