@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from askonce import trust
-from askonce.rules import Config
+from askonce.rules import Config, LimitsSpec
 from askonce.rules.sections import AT_START, Section
 from askonce.runtime import Runtime
 from askonce.settings import Settings
@@ -61,7 +61,7 @@ ANOTHER: dict[str, Any] = {
     "judge": "deep",
     "verifier": {**VERIFIER, "url": "http://127.0.0.1:9", "model": "n", "key": "k", "timeout": 9, "above": 0.1},
     "cache": {"max_entries": 5, "max_bytes": "1GiB", "max_share": 0.5, "lookup_deadline": 9},
-    "limits": dict.fromkeys(("max_header", "max_body", "max_decoded", "max_values"), 12345),
+    "limits": dict.fromkeys(LimitsSpec.model_fields, 12345),
     "manage": {"host": "cache.internal", "token": "t", "aliases": ["proxy"]},
     "products": {
         "default_dialect": "semcache",

@@ -241,7 +241,7 @@ async def test_a_store_of_the_first_schema_is_carried_over(
     put = await shelves.put("a", CAPITAL, b"Paris")
     await shelves.close()
     with sqlite3.connect(tmp_path / "shelves" / "askonce.db") as connection:
-        for column in ("labels", "kin"):
+        for column in ("labels", "kin", "shown"):
             connection.execute(f"ALTER TABLE entry DROP COLUMN {column}")
         for table in ("label", "observation", "refused"):
             connection.execute(f"DROP TABLE {table}")
