@@ -79,8 +79,10 @@ def _opened(block: JsonObject) -> tuple[JsonObject, list[JsonObject]]:
 
 
 def _question(body: JsonObject) -> Question:
-    messages = body.get("messages") or [{}]
+    messages = [message for message in body.get("messages") or () if message.get("role") != "system"] or [{}]
     last = messages[-1].get("content", "")
+    if isinstance(last, list):  # what an agent says beside its user's words is no question
+        last = [part for part in last if not str(part.get("text", "")).startswith("<system-reminder>")]
     parts = last if isinstance(last, list) else []
     choice = body.get("tool_choice") or {"type": "auto"}
     form = (body.get("output_config") or {}).get("format") or body.get("output_format") or {}

@@ -52,6 +52,8 @@ _STATE = ("container", "thread", "diagnostics", "fallback_credit_token")
 _MEDIA = frozenset({"image", "document", "search_result", "container_upload"})
 _ON_VERTEX = re.compile(r"^(.+/models/([^/:]+)):(rawPredict|streamRawPredict)$")
 _UNIMPORTANT_HEADERS = frozenset({"anthropic-dangerous-direct-browser-access"})
+_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+"""What an agent puts beside the user's words, in blocks of its own: the date, its memory, its settings."""
 _DONE = frozenset({"end_turn", "stop_sequence", "tool_use"})
 
 
@@ -76,10 +78,11 @@ class AnthropicMessages:
             if isinstance(tool, dict):
                 tool.pop("cache_control", None)
 
+        instructions = _cut_instructions(messages)
         last = messages[-1]
         reason = _why_exact(messages, body)
         if found is None and last["role"] == "user":
-            found = cut_text(last, "content")
+            found = _cut_question(last)
         text = found or ""
         if not reason and not text.strip():
             reason = NO_PROMPT
@@ -90,7 +93,9 @@ class AnthropicMessages:
             parts["system"] = system
         content = last["content"] = _plain(last["content"])
         history = messages
-        if last["role"] == "user":
+        if instructions:
+            history = messages + instructions
+        elif last["role"] == "user":
             if content == "" and len(last) == 2:
                 history = messages[:-1]
             elif reason == MEDIA:
@@ -102,6 +107,7 @@ class AnthropicMessages:
         turns = [Turn(message["role"], plain_text(message["content"])) for message in messages[:-1]]
         if system:
             turns.insert(0, Turn("system", plain_text(system)))
+        turns += [Turn(message["role"], plain_text(message["content"])) for message in instructions]
         turns.append(Turn(last["role"], text or plain_text(content)))
         return Call(
             wire=self.name,
@@ -152,6 +158,30 @@ def _messages(value: Any) -> list[JsonObject]:
         if message["content"] is None:
             raise Unreadable(f"messages[{index}].content: expected text or a list of blocks")
     return value
+
+
+def _cut_instructions(messages: list[JsonObject]) -> list[JsonObject]:
+    """Take the system messages off that follow the user's last one: an agent's, about its tools, and not the prompt."""
+    spoken = next((at for at in range(len(messages), 0, -1) if messages[at - 1]["role"] != "system"), len(messages))
+    instructions = messages[spoken:]
+    del messages[spoken:]
+    return instructions
+
+
+def _cut_question(message: JsonObject) -> str | None:
+    """Cut out the last text that is the user's own; what stands before it, a document, say, is to be equal."""
+    content = message["content"]
+    if isinstance(content, str):
+        return None if _is_reminder(content) else cut_text(message, "content")
+    for block in reversed(content):
+        if block["type"] == "text" and not _is_reminder(text := block["text"]):
+            block["text"] = ""
+            return str(text)
+    return None
+
+
+def _is_reminder(text: str) -> bool:
+    return text.lstrip().startswith("<system-reminder>") and not _REMINDER.sub("", text).strip()
 
 
 def _clean(content: Any, where: str, depth: int = 0) -> Any:

@@ -135,6 +135,55 @@ def test_what_matters_changes_the_identity(other: dict[str, Any]) -> None:
     assert identity(read(other)) != identity(read(BASE))
 
 
+REMINDER = text("<system-reminder>\nToday's date is 2026-11-28.\n</system-reminder>\n\n")
+OTHER_DAY = text("<system-reminder>\nToday's date is 2026-11-29.\n</system-reminder>\n\n")
+TOOLS = {"role": "system", "content": "These tools can be had: Search"}
+
+
+@pytest.mark.parametrize(
+    ("body", "prompt"),
+    [
+        (say(REMINDER, text("Why?")), "Why?"),
+        (say(text("Why?"), REMINDER), "Why?"),
+        (say(text("A long document."), text("Why?")), "Why?"),
+        (say(text("Why? <system-reminder>x</system-reminder>")), "Why? <system-reminder>x</system-reminder>"),
+        (say(text("<system-reminder>x</system-reminder> Why? <system-reminder>y</system-reminder>")), None),
+        (say(REMINDER), ""),
+    ],
+)
+def test_the_prompt_is_the_last_text_of_the_users_own(body: dict[str, Any], prompt: str | None) -> None:
+    expected = body["messages"][0]["content"][0]["text"] if prompt is None else prompt
+    assert read(body).prompt == expected
+
+
+def test_what_stands_beside_the_prompt_is_to_be_equal() -> None:
+    bodies = [
+        say(text("Why?")),
+        say(REMINDER, text("Why?")),
+        say(OTHER_DAY, text("Why?")),
+        say(text("Why?"), REMINDER),
+        say(text("A document."), text("Why?")),
+        say(text("Another document."), text("Why?")),
+    ]
+    assert len({identity(read(body)) for body in bodies}) == len(bodies)
+    assert len({read(body).prompt for body in bodies}) == 1
+
+
+def test_instructions_behind_the_users_message_leave_its_words_free() -> None:
+    def told(*messages: dict[str, Any]) -> dict[str, Any]:
+        return BASE | {"messages": list(messages)}
+
+    question = BASE["messages"][0]
+    after, before = told(question, TOOLS), told(TOOLS, question)
+    call = read(after)
+    assert (call.prompt, call.exact_only) == ("What is the capital of France?", "")
+    assert call.turns[-1].text == call.prompt
+    other = told(question, TOOLS | {"content": "There are no tools"})
+    assert len({identity(read(body)) for body in (after, before, BASE, other, told(question, TOOLS, TOOLS))}) == 5
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "1"}]}
+    assert read(told(question, result, TOOLS)).exact_only == "tool result in the last turn"
+
+
 def test_two_texts_are_not_mistaken_for_two_others() -> None:
     assert identity(read(say(text("a\nb"), text("c")))) != identity(read(say(text("a"), text("b\nc"))))
 
@@ -169,7 +218,7 @@ def test_files_are_kept_as_their_hash() -> None:
             "tool result in the last turn",
         ),
         (BASE | {"messages": [*BASE["messages"], {"role": "assistant", "content": "It is"}]}, "begun by the caller"),
-        (BASE | {"messages": [*BASE["messages"], {"role": "system", "content": "x"}]}, "not from the user"),
+        (BASE | {"messages": [{"role": "system", "content": "x"}]}, "not from the user"),
         (say(text(" \n")), "no text in the last message"),
         (say(text("x"), {"type": "new_kind"}), "new_kind block in the last message"),
         (BASE | {"container": "c_1"}, "state kept by the provider: container"),
