@@ -37,6 +37,7 @@ NAMES = (
 TOKENS = (
     b"{", b"}", b"[", b"]", b'"', b":", b",", b"\\", b"null", b"true", b"1e999", b"\xff", b"\x00", b"\n\n", b"data: ",
     b"data: [DONE]\n\n", b"event: error\n", b"\\ud800", b"\r\n", b"-", b"NaN", b'"model":"gpt-4o",',
+    b"1234567890123456789012", b"0.10000000000000000555", b"1e0", b"00",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ behalf. What the wire formats take for equal besides is listed here, so that who
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,7 +36,7 @@ def _refuse(word: str) -> Any:
 
 def parse(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_pairs, parse_constant=_refuse)
+        value = json.loads(body.decode(), parse_float=Decimal, object_pairs_hook=_pairs, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise Unreadable from error
     if not isinstance(value, dict):
