@@ -13,6 +13,7 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.params import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
+from askonce import jsontext
 from askonce.api.errors import RESPONSES, Problem
 from askonce.api.product_routes import hours
 from askonce.cache import Cache, Entry, Filter, Limits
@@ -232,8 +233,11 @@ def _fields(entry: Entry) -> dict[str, Any]:
 def _answer(answer: Answer) -> StoredAnswer:
     if "json" in answer.content_type:
         try:
-            return StoredAnswer(content_type=answer.content_type, encoding="json", body=orjson.loads(answer.body))
-        except orjson.JSONDecodeError:
+            value = jsontext.loads(answer.body)
+            shown = orjson.loads(answer.body)
+            if jsontext.dumps(value) == orjson.dumps(shown):  # else a number would be rounded
+                return StoredAnswer(content_type=answer.content_type, encoding="json", body=shown)
+        except jsontext.NotJson:
             pass
     try:
         return StoredAnswer(content_type=answer.content_type, encoding="text", body=answer.body.decode())

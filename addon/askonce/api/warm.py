@@ -11,6 +11,7 @@ from fastapi.params import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from askonce.api.errors import RESPONSES, Problem
+from askonce.api.exact import ExactRoute
 
 __all__ = ["Warm", "router"]
 
@@ -46,7 +47,7 @@ class Outcomes(BaseModel):
 
 def router(warm: Warm, *, protected: Sequence[Depends]) -> APIRouter:
     """The route /v1/warm."""
-    routes = APIRouter(tags=["cache"], dependencies=protected, responses=RESPONSES)
+    routes = APIRouter(tags=["cache"], dependencies=protected, responses=RESPONSES, route_class=ExactRoute)
 
     @routes.post("/v1/warm", responses={404: {"model": Problem}})
     async def warm_like(pairs: Pairs) -> Outcomes:

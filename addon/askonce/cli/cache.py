@@ -233,6 +233,7 @@ def warm(
     data: Data = None,
 ) -> None:
     """Keep answers before anybody asked: JSON lines of "prompt" and "response", a text or the provider's object."""
+    from askonce import jsontext
     from askonce.cli.client import management
     from askonce.cli.output import notes, print_json, printable
     from askonce.cli.transfer import pairs
@@ -241,7 +242,7 @@ def warm(
     with management(Settings.from_env(listen=listen, rules=rules, data=data)) as ask, file.open("rb") as lines:
         for batch in pairs(lines, str(file)):
             body = {"like": like, "entries": [pair for _, pair in batch]}
-            done = ask("POST", "/v1/warm", {}, json.dumps(body).encode())
+            done = ask("POST", "/v1/warm", {}, jsontext.dumps(body))
             warmed += done["warmed"]
             outcomes = zip(batch, done["entries"], strict=True)
             errors += [{"line": number, "error": one["error"]} for (number, _), one in outcomes if one["error"]]

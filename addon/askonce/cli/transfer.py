@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from askonce import jsontext
 from askonce.cli.client import Ask
 
 __all__ = ["FileError", "batches", "pages", "pairs"]
@@ -54,7 +55,7 @@ def pairs(lines: Iterable[bytes], name: str) -> Iterator[list[tuple[int, Any]]]:
         if not line.strip():
             continue
         try:
-            batch.append((number, json.loads(line)))
+            batch.append((number, jsontext.loads(line)))
         except ValueError as error:
             raise FileError(f"{name}:{number}: expected a JSON object: {error}") from None
         size += len(line)

@@ -90,6 +90,13 @@ async def test_an_answer_that_is_no_json_is_shown_as_what_it_is(client, remember
         assert answer == {"content_type": content_type, "encoding": encoding, "body": shown}
 
 
+async def test_an_answer_whose_numbers_json_readers_would_round_is_shown_as_text(client, remember):
+    body = b'{"wei":123456789012345678901}'
+    stored = await remember("How much?", body=body, content_type="application/json")
+    shown = (await client.get(f"/v1/cache/{stored.key}")).json()["answer"]
+    assert shown == {"content_type": "application/json", "encoding": "text", "body": body.decode()}
+
+
 async def test_deleting_one_entry(client, remember):
     stored = await remember("What is the capital of France?")
     other = await remember("How tall is Everest?")

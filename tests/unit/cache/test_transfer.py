@@ -76,6 +76,14 @@ def test_bodies(wire: str, body: bytes, encoding: str) -> None:
     assert back.body == body or (wire != "generic" and orjson.loads(back.body) == orjson.loads(body))
 
 
+def test_a_body_s_numbers_are_written_and_read_as_they_are() -> None:
+    for wire in ("openai-chat", "generic"):
+        body = b'{"wei":123456789012345678901,"x":[0.10,1e-07]}'
+        line = write_record(Record(replace(ENTRY, wire=wire, answer=Answer(body)), False))
+        assert b'"body":' + body in line
+        assert read_record(line).entry.answer.body == body
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from askonce import jsontext
 from askonce.cache import Cache, Entry, Policy, load_embedder
 from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn, Usage
@@ -148,6 +149,14 @@ async def test_the_providers_own_object_is_kept_as_it_is(cache: Cache, warm: Lik
     ((key, _),) = await warm(like.key, [("What is your name?", final)])
     kept = await cache.get(key)
     assert kept and orjson.loads(kept.answer.body) == final and kept.answer.usage == Usage(9, 3)
+
+
+async def test_its_numbers_are_kept_as_they_are(cache: Cache, warm: LikeWarmer) -> None:
+    like = await remember(cache, "openai-chat")
+    final = jsontext.loads(orjson.dumps(FINALS["openai-chat"])[:-1] + b',"wei":123456789012345678901,"x":0.10}')
+    ((key, _),) = await warm(like.key, [("What is your name?", final)])
+    kept = await cache.get(key)
+    assert kept and kept.answer.body.endswith(b'"wei":123456789012345678901,"x":0.10}')
 
 
 async def test_one_that_cannot_be_kept_does_not_hold_up_the_others(cache: Cache, warm: LikeWarmer) -> None:

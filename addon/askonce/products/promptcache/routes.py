@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from askonce.api import entries, probes
 from askonce.api.errors import RESPONSES, Problem
+from askonce.api.exact import ExactRoute
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import Mistakes, ProductRoutes, Shared, hours, render_plainly
 from askonce.products.promptcache.state import PromptCacheState, Warm, WarmEntry
@@ -98,7 +99,13 @@ class Outcomes(BaseModel):
 
 def routes(shared: Shared, state: PromptCacheState, warm: Warm) -> ProductRoutes:
     """PromptCache's part of the application."""
-    own = APIRouter(prefix="/v1", tags=["PromptCache"], dependencies=shared.protected, responses=RESPONSES)
+    own = APIRouter(
+        prefix="/v1",
+        tags=["PromptCache"],
+        dependencies=shared.protected,
+        responses=RESPONSES,
+        route_class=ExactRoute,
+    )
     max_entries = shared.limits.max_entries if shared.limits else None
 
     def current() -> Current:
