@@ -19,6 +19,9 @@ __all__ = ["Decision", "Neighbour", "Policy", "Stored", "decide"]
 
 CANDIDATES = 5
 """Nearest entries that the judge is shown; those after them only have a vote."""
+FLOOR = 0.3
+"""The cosine below which nothing is served, whatever the judge says: further apart, two prompts share no subject. Of
+all labelled pairs that the judge would serve, the farthest are at 0.35 (docs/judge.md)."""
 BEYOND_DOUBT = 0.75
 """The share of the allowed error below which the nearest entry is served without a look at the others."""
 
@@ -109,7 +112,7 @@ def decide[S: Stored](
     are near, the nearest first, for `consensus`. Where none is served, the most probable is looked at more closely: see
     `Closer.look_closer`.
     """
-    floor = -1.0 if policy.min_similarity is None else policy.min_similarity
+    floor = FLOOR if policy.min_similarity is None else max(FLOOR, policy.min_similarity)
     if near[0][1] < floor:
         return Decision(None, *near[0], reason=f"similarity {near[0][1]:.3f} < {floor:.3f}")
     near = [(entry, cosine) for entry, cosine in near[:CANDIDATES] if cosine >= floor]

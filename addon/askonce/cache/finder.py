@@ -16,6 +16,7 @@ from askonce.cache.identity import Identity
 from askonce.cache.index.indexes import Indexes
 from askonce.cache.index.partition import Busy, Index
 from askonce.cache.judge import Closer, Judge, Judgement, Vector
+from askonce.cache.judge.characters import hidden
 from askonce.cache.judge.difference import LONG, LONGEST
 from askonce.cache.learning.pools import Learning, Weighed
 from askonce.cache.memory import Memory
@@ -291,7 +292,8 @@ def exact_only(call: Call) -> str:
         return call.exact_only
     if len(call.prompt) > LONGEST:
         return f"prompt too long to compare ({len(call.prompt)} characters, at most {LONGEST})"
-    return ""
+    unseen = hidden(call.prompt)
+    return f"hidden character in the prompt ({unseen})" if unseen else ""
 
 
 def _unfit(entry: Entry, policy: Policy, now: float) -> str:

@@ -103,7 +103,7 @@ def test_partitions_never_mix(
         cache = Cache.open(directory, embedder=wordllama, judge=Yes())
         kept: set[int] = set()
         for number, (system, word, restart) in enumerate(steps):
-            call = _call(f"{word} {number}", system)
+            call = _call(f"Is {word} the item number {number} in the list?", system)
             identity = cache.identify(call, host="h", scope="s")
             found = await cache.lookup(call, identity, Policy(max_error=1.0))
             assert (found.outcome == "semantic") == (system in kept)
@@ -129,12 +129,14 @@ async def test_the_most_probable_candidate_is_served(bench: Any) -> None:
         def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
             assert [c.cosine for c in candidates] == sorted((c.cosine for c in candidates), reverse=True)
             assert all(float(c.vector @ vector) == pytest.approx(c.cosine, abs=1e-5) for c in candidates)
-            return [Judgement(0.9 if c.prompt == OTHER else 0.82) for c in candidates]
+            return [Judgement(0.9 if c.prompt == farther else 0.82) for c in candidates]
+
+    farther = "In Python, how do I sort a dictionary?"
 
     bench.judge = Backwards()
     await bench.restart()
     await bench.remember(ASKED)
-    other = await bench.remember(OTHER, body=b'{"answer":43}')
+    other = await bench.remember(farther, body=b'{"answer":43}')
     assert (await bench.ask(REWORDED)).entry == other
 
 
@@ -152,9 +154,10 @@ async def test_exact_only(bench: Any) -> None:
     assert (
         await bench.ask(REWORDED, exact_only="tool result in the last turn")
     ).reason == "tool result in the last turn"
-    await bench.remember(OTHER, exact_only="tool result in the last turn")
-    assert (await bench.ask(OTHER, exact_only="tool result in the last turn")).outcome == "exact"
-    found = await bench.ask(OTHER + "?", Policy(max_error=2.0))
+    other = "How do I sort a tuple in Python?"
+    await bench.remember(other, exact_only="tool result in the last turn")
+    assert (await bench.ask(other, exact_only="tool result in the last turn")).outcome == "exact"
+    found = await bench.ask(other + "?", Policy(max_error=2.0))
     assert found.entry is not None and found.entry.prompt == ASKED
 
 
@@ -167,6 +170,18 @@ async def test_a_prompt_too_long_to_compare_is_matched_exactly_only(bench: Any) 
     assert (
         await bench.ask(long + "y")
     ).reason == f"prompt too long to compare ({limit + 2} characters, at most {limit})"
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\U000e0041", "\ue000", "\u0378", "\u3164"])
+async def test_a_prompt_with_a_hidden_character_is_matched_exactly_only(bench: Any, hidden: str) -> None:
+    entry = await bench.remember(ASKED + hidden)
+    assert entry.vector is None
+    assert (await bench.ask(ASKED, Policy(max_error=1.0))).reason == "no entry"
+    assert (await bench.ask(ASKED + hidden)).outcome == "exact"
+    await bench.remember(ASKED)
+    found = await bench.ask(REWORDED + hidden, Policy(max_error=1.0))
+    assert (found.outcome, found.entry) == ("miss", None)
+    assert found.reason.startswith(f"hidden character in the prompt (U+{ord(hidden):04X} ")
 
 
 async def test_an_empty_prompt(bench: Any) -> None:

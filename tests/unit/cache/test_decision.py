@@ -70,6 +70,16 @@ def test_a_raw_threshold_is_asked_before_the_judge() -> None:
     assert decide(Table(a=0.5, b=1.0), "?", HERE, near(a=0.86, b=0.84), policy).served is None
 
 
+def test_nothing_is_served_below_the_floor_whatever_the_judge_says() -> None:
+    table = Table(a=1.0, b=1.0)
+    for policy in (TWO, Policy(max_error=1.0), Policy(min_similarity=0.0)):
+        refused = decide(table, "?", HERE, near(a=0.29, b=0.06), policy)
+        assert (refused.served, refused.probability, refused.reason) == (None, None, "similarity 0.290 < 0.300")
+    assert table.asked == []
+    assert decide(Table(a=0.5, b=1.0), "?", HERE, near(a=0.31, b=0.29), TWO).served is None
+    assert decide(table, "?", HERE, near(a=0.31), TWO).served
+
+
 def learned(right: int, wrong: int) -> Learning:
     """Evidence of a partition in which agreeing neighbours are right, and others are not."""
     seen = [Observation(b"p", "t", 0, 1.0, 4.0, True, "miss", 0.0)] * right

@@ -15,7 +15,9 @@ LONG = 400
 LONGEST = 8_000
 """Characters beyond which prompts are not compared, so that a lookup stays short."""
 
-_SENTENCE = re.compile(r"[^\n.!?]*(?:[.!?]+(?=\s|$)|\n+|$|[.!?])\s*")
+_SENTENCE = re.compile(r"(?:[^\n.!?]|[.!?]++(?!\s|$))*+(?:[.!?]+|\n+|$)\s*")
+_END = re.compile(r"(?<=[^\n ]) +\Z")
+"""Of a sentence; how many blanks there are says nothing, unless they begin a line."""
 _REQUEST = re.compile(
     r"\?|^\W*(?:please\s+|now\s+|then\s+|can you\s+|could you\s+)*"
     r"(?:answer|analy[sz]e|calculate|classify|compare|compute|create|convert|count|define|describe|draft|"
@@ -31,20 +33,20 @@ def difference(one: str, other: str) -> tuple[str, str] | None:
 
     None where the prompts cannot be compared: both would have to be long, and more than a request at one end differs.
     """
-    left, right = _sentences(one), _sentences(other)
+    (left, keys), (right, other_keys) = _sentences(one), _sentences(other)
     least = min(len(left), len(right))
     start = 0
-    while start < least and left[start].strip() == right[start].strip():
+    while start < least and keys[start] == other_keys[start]:
         start += 1
     end = 0
-    while end < least - start and left[-1 - end].strip() == right[-1 - end].strip():
+    while end < least - start and keys[-1 - end] == other_keys[-1 - end]:
         end += 1
     short = len(one) <= LONG and len(other) <= LONG
     if not start and not end:
         return (one, other) if short else None
     a, b = ("".join(s[start : len(s) - end]).strip() for s in (left, right))
-    if a == b:  # they differ in blanks only
-        return one, one
+    if a.split() == b.split():  # they differ in blanks only, which between two sentences say nothing, but may elsewhere
+        return (one, other) if short else (one, one) if keys == other_keys else None
     asks = bool(_REQUEST.search(a) and _REQUEST.search(b)) and not (start and end)
     if asks and len(a) <= LONG and len(b) <= LONG:
         return a, b
@@ -52,5 +54,10 @@ def difference(one: str, other: str) -> tuple[str, str] | None:
 
 
 @lru_cache(maxsize=512)
-def _sentences(text: str) -> tuple[str, ...]:
-    return tuple(found.group() for found in _SENTENCE.finditer(text) if found.group())
+def _sentences(text: str) -> tuple[list[str], list[str]]:
+    """The sentences, and what of each counts."""
+    found = [match.group() for match in _SENTENCE.finditer(text) if match.group()]
+    keys = [_END.sub("", sentence) for sentence in found]
+    if keys:
+        keys[-1] = keys[-1].rstrip()
+    return found, keys

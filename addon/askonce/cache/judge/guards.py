@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
 
+from askonce.cache.judge.casing import case_differs
 from askonce.cache.judge.lexicon import (
     ACTIONS,
     ANTONYMS,
@@ -26,7 +27,7 @@ from askonce.cache.judge.lexicon import (
 )
 from askonce.cache.judge.reading import Reading, Word, read
 
-__all__ = ["GUARDS", "Objection", "Pair", "objection", "objections", "renumbered"]
+__all__ = ["GUARDS", "Objection", "Pair", "objection", "objections", "renumbered", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +45,26 @@ class Objection:
 class Pair:
     """Two readings and the content words (as stems, in order, without repeats) that only one of them has."""
 
-    __slots__ = ("a", "b", "only_a", "only_b")
+    __slots__ = ("a", "b", "only_a", "only_b", "worded_alike")
 
     def __init__(self, a: Reading, b: Reading) -> None:
         self.a, self.b = a, b
+        self.worded_alike = a.core == b.core
+        """The same words in the same order, but for courtesies; their marks may differ."""
         self.only_a = [word for word in a.order if word not in b.stems]
         self.only_b = [word for word in b.order if word not in a.stems]
 
     @property
-    def same(self) -> bool:
-        """Whether the two say the same, word by word, but for courtesies."""
+    def alike(self) -> bool:
+        """Whether the two say the same, word by word, but for courtesies: then all that may part them is how they are
+        written."""
         a, b = self.a, self.b
-        return (
-            a.core == b.core
-            and a.numbers == b.numbers
-            and a.spans == b.spans
-            and a.ids == b.ids
-            and a.symbols == b.symbols
-        )
+        return self.worded_alike and a.numbers == b.numbers and a.spans == b.spans and a.ids == b.ids
+
+    @property
+    def same(self) -> bool:
+        """Whether they are `alike`, and written the same but for what says nothing."""
+        return self.alike and written(self) is None
 
 
 Guard = Callable[[Pair], Objection | None]
@@ -69,13 +72,21 @@ Guard = Callable[[Pair], Objection | None]
 
 def objection(pair: Pair) -> Objection | None:
     """The first guard's objection to answering one of the two with the other's answer, or None."""
-    if pair.same:
-        return None
-    for guard in GUARDS:
+    return _first(_WRITTEN if pair.alike else GUARDS, pair)
+
+
+def _first(guards: Iterable[Guard], pair: Pair) -> Objection | None:
+    for guard in guards:
         found = guard(pair)
         if found is not None:
             return found
     return None
+
+
+def written(pair: Pair) -> Objection | None:
+    """The first objection to how the two are written, or None; of prompts whose words are compared without the sentences
+    that they share, but whose characters are only understood as they stand."""
+    return _first(_WRITTEN, pair)
 
 
 def renumbered(left: str, right: str) -> Objection | None:
@@ -103,7 +114,7 @@ _WHOLE = re.compile(r"(?<!\S)([0-9]+)(?=[\s?!;]|[.,](?:\s|$)|$)")
 def objections(left: str, right: str) -> list[Objection]:
     """Every guard's objection to two prompts, for people and for measuring the guards one by one."""
     pair = Pair(read(left), read(right))
-    return [] if pair.same else [found for guard in GUARDS if (found := guard(pair))]
+    return [found for guard in (_WRITTEN if pair.alike else GUARDS) if (found := guard(pair))]
 
 
 def _sides(guard: str, left: object, right: object) -> Objection:
@@ -125,10 +136,14 @@ def _written(reading: Reading, stems: Iterable[str]) -> str:
 
 
 def _language(pair: Pair) -> Objection | None:
-    """What is not English is compared word by word: neither the lexicon nor the judge can tell rewording from change."""
-    if (pair.a.foreign or pair.b.foreign) and pair.a.tokens != pair.b.tokens:
-        left, right = pair.a.token_set - pair.b.token_set, pair.b.token_set - pair.a.token_set
+    """What is not English is compared word by word, and a word with other letters than English has by itself: neither
+    the lexicon nor the judge can tell rewording from change."""
+    a, b = pair.a, pair.b
+    if (a.foreign or b.foreign) and a.tokens != b.tokens:
+        left, right = a.token_set - b.token_set, b.token_set - a.token_set
         return _sides("language", sorted(left)[:3], sorted(right)[:3])
+    if a.strange != b.strange:
+        return _sides("spelling", sorted(a.strange - b.strange)[:3], sorted(b.strange - a.strange)[:3])
     return None
 
 
@@ -138,13 +153,20 @@ def _spans(pair: Pair) -> Objection | None:
     if a.spans == b.spans:
         return None
     only_a, only_b = Counter(a.spans) - Counter(b.spans), Counter(b.spans) - Counter(a.spans)
-    left = [s for s in only_a if not _within(s, b)]
-    right = [s for s in only_b if not _within(s, a)]
-    return _sides("quote", left[:1], right[:1]) if left or right else None
+    near = {_plainly(s) for s in only_a} & {_plainly(s) for s in only_b}
+    left = [s for s in only_a if _plainly(s) in near or not _within(s, b)]
+    right = [s for s in only_b if _plainly(s) in near or not _within(s, a)]
+    return (
+        _sides("quote", *([" ".join(s.split()) for s in side[:1]] for side in (left, right))) if left or right else None
+    )
 
 
 def _within(span: str, reading: Reading) -> bool:
-    return f" {span.lower()} " in f" {' '.join(reading.tokens)} "
+    return f" {_plainly(span)} " in f" {' '.join(reading.tokens)} "
+
+
+def _plainly(span: str) -> str:
+    return " ".join(span.strip("`'«»").lower().split())
 
 
 def _ids(pair: Pair) -> Objection | None:
@@ -203,9 +225,61 @@ def _left_over[V: Hashable](a: list[V], b: list[V]) -> tuple[list[V], list[V]]:
 
 
 def _symbols(pair: Pair) -> Objection | None:
-    """What does ~ mean against what does % mean."""
-    a, b = pair.a.symbols, pair.b.symbols
-    return None if a == b or sorted(a) == sorted(b) else _sides("symbol", " ".join(a), " ".join(b))
+    """Signs that are no prose, in their order: what does ~ mean against what does % mean, a thumb up against one down."""
+    a, b = pair.a, pair.b
+    if a.hidden != b.hidden:
+        return _sides("hidden character", a.hidden, b.hidden)
+    one, other = a.between.signs, b.between.signs
+    return None if one == other else _sides("symbol", " ".join(one), " ".join(other))
+
+
+def _case(pair: Pair) -> Objection | None:
+    """A word that both have in another case, where that may be another word: rust and Rust."""
+    if not pair.a.cased.forms and not pair.b.cased.forms:
+        return None
+    found = case_differs(pair.a.cased, pair.b.cased)
+    return _sides("case", *found) if found else None
+
+
+def _blanks(pair: Pair) -> Objection | None:
+    """Lines that begin with other blanks; and, between the same words, all white space that is more than a gap."""
+    a, b = pair.a, pair.b
+    if a.indents != b.indents:
+        return Objection("white space", _count(a.indents), _count(b.indents))
+    if a.spaces != b.spaces and (pair.worded_alike or a.literal or b.literal):
+        return Objection("white space", *(repr("".join(s for _, s in side.spaces)) for side in (a, b)))
+    return None
+
+
+def _count(indents: tuple[str, ...]) -> str:
+    return " ".join(str(len(blanks)) for blanks in indents[:12]) or "-"
+
+
+def _marks(pair: Pair) -> Objection | None:
+    """Punctuation of prose, between the same words; all of the text, where that may be what is asked about."""
+    a, b = pair.a, pair.b
+    if not pair.worded_alike:
+        return None
+    if a.literal != b.literal:
+        return Objection("text", *(side.literal[:_SHOWN] or "-" for side in (a, b)))
+    if a.between.marks == b.between.marks and a.end == b.end and a.owners == b.owners:
+        return None
+    one, other = _counted(a), _counted(b)
+    return None if one == other else Objection("punctuation", *(" ".join(m for _, m in s) or "-" for s in (one, other)))
+
+
+_SHOWN = 60
+"""Characters of a text that a reason quotes."""
+
+
+def _counted(reading: Reading) -> list[tuple[int, str]]:
+    """The marks that count, with how many tokens follow each."""
+    found = [*reading.between.marks, *((after, "'s") for after in reading.owners)]
+    return [*(mark for mark in found if mark[0] < reading.body), *([(0, reading.end)] if reading.end else [])]
+
+
+_WRITTEN: tuple[Guard, ...] = (_symbols, _case, _blanks, _marks)
+"""What may differ between two prompts of the same words."""
 
 
 def _units(pair: Pair) -> Objection | None:
@@ -536,7 +610,7 @@ GUARDS: tuple[Guard, ...] = (
     _numbers,
     _ids,
     _spans,
-    _symbols,
+    *_WRITTEN,
     _polarity,
     _units,
     _kinds,

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from askonce.cache.judge.casing import NO_CASE, Cased, cased
+from askonce.cache.judge.characters import NO_SIGNS, Signs, composed, hidden, indents, signs, spaces
 from askonce.cache.judge.lexicon import (
+    ACTIONS,
     FILLERS,
     FOREIGN,
     FUNCTION_WORDS,
@@ -23,7 +26,7 @@ from askonce.cache.judge.lexicon import (
     stem,
 )
 
-__all__ = ["Number", "Reading", "Word", "read"]
+__all__ = ["Number", "Reading", "Word", "is_about_text", "read"]
 
 _TOKEN = re.compile(
     r"""
@@ -36,14 +39,23 @@ _TOKEN = re.compile(
     | (?P<symbol>\b[A-Za-z]\+\+|\b[CFJcfj]\#|\.NET\b|\b[A-Za-z]+\.(?:js|py|io|ai|net)\b)
     | (?P<number>(?:(?<=\s)[-−])?[$€£¥₹]?\d+(?:,\d{2,3})*(?:\.\d+)?(?:\s?/\s?\d+)?(?P<tail>%|°[CF]?|[A-Za-z][\w-]*)?)
     | (?P<word>[^\W\d_]+(?:[’'][^\W\d_]+)*(?:[-_]?\d[\w-]*)?)
-    | (?P<mark>[.,;:?!/()\n]|[^\w\s])
+    | (?P<mark>[.,;:?!/()\n_]|[^\w\s])
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 _AMOUNT = re.compile(r"([-−])?([$€£¥₹])?([\d,]+(?:\.\d+)?)(?:\s?/\s?(\d+))?(.*)", re.DOTALL)
+_PADDED = re.compile(r"0\d.*|.*\..*0")
+"""Zeros that say something: agent 007, Python 3.10."""
 _DIGITS = 100
 """More are no amount, and Python refuses to read thousands of them."""
-_SIGNS = frozenset("~%^*=<>+|\\{}[]@#&$€£")
+_LITERAL = frozenset(
+    """apostrophe apostrophes ascii brackets capitalise capitalised capitalization capitalize capitalized casing characters
+    colon comma commas dash emoji emojis exclamation grammar grammatical grammatically hyphen hyphens indent indentation
+    indented letters lowercase newline newlines operator operators parentheses parenthesis proofread punctuate punctuation
+    quotes regex semicolon semicolons spaces spelled spelling symbol symbols syntax tabs typo typos unicode uppercase
+    whitespace""".split()
+)
+"""Who uses one of these words may ask about the text itself: then whatever it is made of counts."""
 _SHADOWED = {"US": "usa", "IT": "infotech", "WHO": "w.h.o", "Go": "golang"}
 """Names that would be grammar in lower case."""
 _STOPS = frozenset(".?!\n")
@@ -211,9 +223,9 @@ class Reading:
     words: tuple[Word, ...] = ()
     numbers: tuple[Number, ...] = ()
     spans: tuple[str, ...] = ()
-    """Quoted text and code, blanks folded."""
+    """Quoted text and code as they are written, with their marks; without, in double quotes."""
     ids: tuple[str, ...] = ()
-    """Links, addresses, versions and words that hold digits, lower case."""
+    """Links and addresses as they are written; versions and words that hold digits, in lower case."""
     negated: tuple[str, ...] = ()
     """For each negator, the stem of the next content word, or empty."""
     names: tuple[str, ...] = ()
@@ -231,8 +243,24 @@ class Reading:
     scopes: frozenset[str] = frozenset()
     units: frozenset[str] = frozenset()
     """Unit words by their canonical name, with a number or without."""
-    symbols: tuple[str, ...] = ()
-    """Signs that are no punctuation, in order: operators, braces, currency."""
+    between: Signs = NO_SIGNS
+    body: int = 0
+    """Marks that more tokens than this follow, or as many, belong to the courtesies before the core."""
+    owners: tuple[int, ...] = ()
+    """How many tokens follow each possessive "'s"."""
+    end: str = ""
+    """The mark at its end, where that adds to the words."""
+    cased: Cased = NO_CASE
+    spaces: tuple[tuple[int, str], ...] = ()
+    """See `characters.spaces`."""
+    indents: tuple[str, ...] = ()
+    """See `characters.indents`."""
+    strange: frozenset[str] = frozenset()
+    """Words with letters beyond ASCII, which are compared as they are written."""
+    literal: str = ""
+    """The prompt, where it may be about its own text: between the same words all of it counts."""
+    hidden: str = ""
+    """A character that a reader does not see, or empty."""
     core: tuple[str, ...] = ()
     """`tokens` without greetings, courtesies and the many ways to say "how do I"."""
     sentences: int = 1
@@ -241,9 +269,19 @@ class Reading:
 
 
 @lru_cache(maxsize=16384)
-def read(prompt: str) -> Reading:
-    """Reads one prompt, a few tens of microseconds for a line; remembered."""
-    return _Reader(_THANKS.sub("", _GREETING.sub("", prompt)) or prompt).reading()
+def read(prompt: str, *, literal: bool = False) -> Reading:
+    """Reads one prompt, a few tens of microseconds for a line; remembered.
+
+    `literal`: it is known to be about its own text; else its words are asked.
+    """
+    if not prompt.isascii():
+        prompt = composed(prompt)
+    return _Reader(_THANKS.sub("", _GREETING.sub("", prompt)) or prompt).reading(literal=literal)
+
+
+def is_about_text(prompt: str) -> bool:
+    """Whether a prompt may ask about how a text is written."""
+    return not _LITERAL.isdisjoint(prompt.lower().replace("?", " ").replace(".", " ").replace(":", " ").split())
 
 
 _GREETING = re.compile(
@@ -272,7 +310,8 @@ class _Reader:
         self.numbers: list[tuple[int, Fraction | str, str]] = []  # with the token index they precede
         self.spans: list[str] = []
         self.ids: list[str] = []
-        self.symbols: list[str] = []
+        self.found: list[tuple[int, int]] = []  # each mark's place, and the tokens before it
+        self.prompt = prompt
         mark = "."
         titled = _titled(prompt)
         for found in _TOKEN.finditer(prompt):
@@ -280,10 +319,10 @@ class _Reader:
             if kind == "tail":
                 kind = "number"
             if kind == "mark":
-                if text in "’'\"“”‘":
+                if text != "\n":
+                    self.found.append((found.start(), len(self.tokens)))
+                if text in "’'\"“”‘_":
                     continue
-                if text in _SIGNS:
-                    self.symbols.append(text)
                 mark = mark if text in ",-" and mark in ".!?\n" else text
                 continue
             start = mark != "" and mark in ".?!\n:"
@@ -296,19 +335,17 @@ class _Reader:
             elif kind == "number":
                 self._number(text, found.group("tail") or "", mark)
             elif kind in ("code", "quote"):
+                self.spans.append(text[1:-1] if text[0] in '"“' else text)
                 inner = " ".join(text.strip("`\"'“”«»").split())
-                self.spans.append(inner if kind == "code" else inner.lower().rstrip(".,?!"))
                 self._push(inner.lower() if len(inner) < 40 else "\0span", mark, False)
             elif kind == "symbol":
                 self._push(text.lower(), mark, False)
             else:
                 normal = re.sub(r"\s|\.(?=m)", "", text.lower()).rstrip(".,;:!?)")
-                if kind in ("date", "time"):
-                    self.numbers.append(
-                        (len(self.tokens), _clock(normal) if kind == "time" else normal.replace(".", "/"), kind)
-                    )
+                if kind in ("date", "time") and text.isascii():
+                    self.numbers.append((len(self.tokens), _clock(normal) if kind == "time" else normal, kind))
                 else:
-                    self.ids.append(normal.removeprefix("v") if kind == "version" else normal)
+                    self.ids.append(normal.removeprefix("v") if kind == "version" else text.rstrip(".,;:!?)"))
                 self._push("\0" + (kind or ""), mark, False)
             mark = ""
 
@@ -342,6 +379,8 @@ class _Reader:
                 self._push("'s", "", False)
             elif "'" + tail in _LONG:
                 self._push(_LONG["'" + tail], "", False)
+            else:
+                self._push(tail, "", capital)
             return
         self.tokens.append(lower)
         self.marks.append(mark)
@@ -351,7 +390,7 @@ class _Reader:
         sign, money, digits, under, _rest = _AMOUNT.fullmatch(text).groups()  # type: ignore[union-attr]
         lower = tail.lower()
         plain = digits.replace(",", "")
-        if len(plain) > _DIGITS:
+        if len(plain) > _DIGITS or not digits.isascii():
             self.ids.append(text)
             self._push(text, mark, False)
             return
@@ -374,13 +413,19 @@ class _Reader:
             self.ids.append((digits + lower).replace("-", ""))
             self._push(text.lower(), mark, False)
             return
+        elif not money and not under and _PADDED.fullmatch(plain):
+            value = f"{'-' if sign else ''}{plain}"
         self.numbers.append((len(self.tokens), value, unit))
         self._push("\0number", mark, False)
 
-    def reading(self) -> Reading:
+    def reading(self, *, literal: bool) -> Reading:
+        literal = literal or not _LITERAL.isdisjoint(self.tokens)
+        prompt, size = self.prompt, len(self.tokens)
+        between = signs(prompt, self.found, self.tokens)
+        owners = tuple(size - at for at, token in enumerate(self.tokens) if token == "'s")
         self._spelled_numbers()
         words, positions = self._content()
-        tokens = tuple(t for t in self.tokens if t and t[0] not in "\0'")
+        tokens = tuple([t for t in self.tokens if t and t[0] not in "\0'"])
         stems = [word.stem for word in words]
         negated = []
         for index, token in enumerate(self.tokens):
@@ -405,6 +450,7 @@ class _Reader:
             numbers.append(Number(value, unit, counts))
         question, lead = _question(self.tokens, self.marks)
         known = frozenset(tokens)
+        core, foreign = _core(tokens), _foreign(known)
         return Reading(
             words=tuple(words),
             numbers=tuple(numbers),
@@ -424,10 +470,19 @@ class _Reader:
             token_set=known,
             scopes=frozenset(SCOPES[t] for t in known & _SCOPE_WORDS),
             units=frozenset(UNITS[t] for t in known & _UNIT_WORDS),
-            symbols=tuple(self.symbols),
-            core=_core(tokens),
+            between=between,
+            body=size - (len(tokens) - len(core)) if len(core) < len(tokens) else size + 1,
+            owners=owners,
+            cased=cased(prompt, literal=literal, foreign=foreign),
+            spaces=spaces(prompt.strip(), literal=literal),
+            indents=indents(prompt),
+            end="" if _adds_nothing(between.end, self.tokens, self.marks, core, foreign) else between.end,
+            literal=prompt.strip() if literal else "",
+            strange=frozenset([t for t in known if not t.isascii()]),
+            hidden=hidden(prompt),
+            core=core,
             sentences=1 + sum(mark in _STOPS for mark in self.marks[1:] if mark),
-            foreign=_foreign(known),
+            foreign=foreign,
         )
 
     def _idle_negator(self, index: int) -> bool:
@@ -646,15 +701,16 @@ _UNIT_WORDS = frozenset(word for word in UNITS if len(word) > 1)
 
 
 def _foreign(words: frozenset[str]) -> bool:
-    strange = len(words & FOREIGN) + sum(not word.isascii() and max(word) > "\u024f" for word in words)
+    strange = len(words & FOREIGN) + len([word for word in words if not word.isascii() and max(word) > "\u024f"])
     return strange > len(words & FUNCTION_WORDS)
 
 
 def _clock(text: str) -> str:
-    hour, minute = int(re.match(r"\d+", text).group()), re.search(r":(\d+)", text)  # type: ignore[union-attr]
+    first, *rest = text.rstrip("apm.").split(":")
+    hour = int(first)
     if text.endswith("m"):
         hour = hour % 12 + (12 if text[-2] == "p" else 0)
-    return f"{hour}:{minute.group(1) if minute else '00'}"
+    return ":".join([str(hour), *(rest or ["00"])])
 
 
 _WH = frozenset(["why", "when", "where", "who", "whom", "whose", "what", "which", "how"])
@@ -702,6 +758,30 @@ _MEASURES = frozenset(
         "big",
     ]
 )
+
+
+_SUBJECTS = frozenset(["i", "you", "he", "she", "it", "we", "they", "this", "that", "there", "let"])
+
+
+_OPENERS = _WH | _AUXILIARIES
+
+
+def _adds_nothing(end: str, tokens: list[str], marks: list[str], core: tuple[str, ...], foreign: bool) -> bool:
+    """Whether the mark at the end only repeats what the words say: a question's, an order's, a full stop."""
+    if end == "." or not end:
+        return True
+    if foreign or not core:
+        return False
+    if end == "!":
+        return (stem(core[0]) in VERBS or stem(core[0]) in ACTIONS) and ":" not in marks
+    start = max(at for at, mark in enumerate(marks) if at == 0 or (mark and mark in ".?!"))
+    opens = [core[0]] + [t for t, m in zip(tokens[start:], marks[start:], strict=True) if m or t is tokens[start]]
+    if not _OPENERS.isdisjoint(opens):
+        return end == "?" or core[-1] not in FUNCTION_WORDS  # "what does it do with ?"
+    if end != "?":
+        return False
+    # Without a verb that has a subject it states nothing: "best phone under 500".
+    return _AUXILIARIES.isdisjoint(tokens) and _SUBJECTS.isdisjoint(tokens)
 
 
 def _question(tokens: list[str], marks: list[str]) -> tuple[str, str]:

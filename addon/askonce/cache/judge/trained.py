@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from askonce.cache.judge.base import Candidate, Judgement, Vector
-from askonce.cache.judge.difference import difference
+from askonce.cache.judge.characters import composed
+from askonce.cache.judge.difference import LONG, difference
 from askonce.cache.judge.features import NAMES, Sketch, features, sketch
-from askonce.cache.judge.guards import Pair, objection, renumbered
-from askonce.cache.judge.reading import read
+from askonce.cache.judge.guards import Objection, Pair, objection, renumbered, written
+from askonce.cache.judge.reading import is_about_text, read
 from askonce.cache.judge.rewording import reworded
 from askonce.cache.judge.trees import Trees
 from askonce.cache.judge.words import WordVectors, word_vectors
@@ -50,22 +51,25 @@ class TrainedJudge:
             return cls(trees, found["knots"], found["probabilities"], words or word_vectors())
 
     def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
+        if not prompt.isascii():
+            prompt = composed(prompt)
         judgements: list[Judgement | None] = []
         rows: list[list[float]] = []
         for candidate in candidates:
-            if other := renumbered(prompt, candidate.prompt):
-                judgements.append(Judgement(0.0, str(other)))
+            other = candidate.prompt if candidate.prompt.isascii() else composed(candidate.prompt)
+            if found := renumbered(prompt, other):
+                judgements.append(Judgement(0.0, str(found)))
                 continue
-            compared = difference(prompt, candidate.prompt)
+            compared = difference(prompt, other)
             if compared is None:
                 judgements.append(Judgement(0.0, "text: differs in more than the question"))
                 continue
             pair = Pair(*map(read, compared))
-            found = objection(pair)
-            if pair.same:
-                judgements.append(Judgement(self.SAME))
-            elif found:
+            found = objection(pair) or _as_wholes(prompt, other, compared, pair)
+            if found:
                 judgements.append(Judgement(0.0, str(found)))
+            elif pair.alike:
+                judgements.append(Judgement(self.SAME))
             elif reworded(pair):
                 judgements.append(Judgement(self.REWORDED))
             else:
@@ -81,3 +85,15 @@ class TrainedJudge:
 
     def _make_sketch(self, prompt: str) -> Sketch:
         return sketch(read(prompt), self._words)
+
+
+def _as_wholes(one: str, other: str, compared: tuple[str, str], pair: Pair) -> Objection | None:
+    """What speaks against two prompts of which only a part is compared: a sentence that both have may say what counts
+    in the rest, as "How many commas are in this?" does."""
+    if compared[0] is one and compared[1] is other:
+        return None
+    if len(one) <= LONG and len(other) <= LONG:
+        return written(Pair(read(one), read(other)))
+    if pair.worded_alike and (is_about_text(one) or is_about_text(other)):
+        return written(Pair(*(read(text, literal=True) for text in compared)))
+    return None

@@ -1,5 +1,7 @@
 """What is left of two long prompts once what they share is taken out."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +58,19 @@ def test_short_prompts_stay_whole_unless_they_share_what_they_are_about() -> Non
 def test_two_long_requests_are_not_compared() -> None:
     long = "How would you " + "very carefully " * 40
     assert difference(REPORT + long + "cut it?", REPORT + long + "melt it?") is None
+
+
+def test_blanks_at_the_end_of_a_sentence_say_nothing_but_those_of_a_line_do() -> None:
+    assert difference(REPORT + "Why? Say it.", REPORT + "Why?  Say it.") == (REPORT + "Why? Say it.",) * 2
+    code = "if a:\n    b()\n" * 40
+    assert difference(code + "    c()\nWhat is it?", code + "c()\nWhat is it?") is None
+
+
+@pytest.mark.parametrize("text", ["?" * 8000, ". " * 4000, "?!" * 4000 + "x", " \n" * 4000, "a.b" * 2600])
+def test_it_takes_a_moment_whatever_the_text(text: str) -> None:
+    started = time.thread_time()
+    difference(text, text[:-1] + "q")
+    assert time.thread_time() - started < 0.1
 
 
 sentences = st.lists(st.sampled_from(["It rained. ", "Why?", " Say it.\n", "3.5 tons\n\n", "", "a"]), max_size=8).map(
