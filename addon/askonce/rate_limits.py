@@ -4,13 +4,13 @@ One rule: what is counted is told by name (`"langcache", <who>`), never by a sec
 """
 
 import math
+import threading
 import time
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, NamedTuple
 
-from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
+from limits import parse
 from pydantic import AfterValidator
 
 __all__ = ["Rate", "Rates", "Standing"]
@@ -27,6 +27,8 @@ def _checked(text: str) -> str:
 Rate = Annotated[str, AfterValidator(_checked)]
 """`100/minute`, `10 per 5 seconds`."""
 _parse = lru_cache(64)(parse)
+_FEW = 1024
+"""Windows up to which nobody looks for those that have ended."""
 
 
 class Standing(NamedTuple):
@@ -54,17 +56,28 @@ class Standing(NamedTuple):
 
 
 class Rates:
-    """Counts requests in fixed windows. Thread-safe."""
+    """Counts requests in fixed windows. Thread-safe.
+
+    On a clock that only goes forward: where the machine's is put back, nobody waits for longer than his window.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows: dict[tuple[str, ...], tuple[float, int]] = {}
+        """Rate and who -> when the window ends, and how many requests came in it."""
+        self._sweep_at = _FEW
+        self._lock = threading.Lock()
 
     def take(self, rate: str, *who: str) -> Standing:
         """Count a request of `who` against `rate`."""
-        item: RateLimitItem = _parse(rate)
-        allowed = self._limiter.hit(item, *who)
-        stats = self._limiter.get_window_stats(item, *who)
-        wait = max(1, math.ceil(stats.reset_time - time.time()))
-        return Standing(allowed, item.amount, max(0, stats.remaining), math.ceil(stats.reset_time), wait)
-
-    @cached_property
-    def _limiter(self) -> FixedWindowRateLimiter:
-        # Made on first use: the storage keeps a timer.
-        return FixedWindowRateLimiter(MemoryStorage())
+        item, now, key = _parse(rate), self._clock(), (rate, *who)
+        with self._lock:
+            end, count = self._windows.get(key, (now, 0))
+            if end <= now:
+                end, count = now + item.get_expiry(), 0
+            self._windows[key] = end, count + 1
+            if len(self._windows) > self._sweep_at:
+                self._windows = {key: window for key, window in self._windows.items() if window[0] > now}
+                self._sweep_at = max(_FEW, 2 * len(self._windows))
+        left, reset = item.amount - count - 1, math.ceil(time.time() + end - now)
+        return Standing(left >= 0, item.amount, max(0, left), reset, max(1, math.ceil(end - now)))

@@ -70,3 +70,20 @@ def test_keys_made_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
         "gateway-keys.lock"
     ]
     assert len(json.loads((tmp_path / "gateway-keys.json").read_text())["keys"]) == 8
+
+
+def test_every_key_is_compared_with_whatever_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the time it takes tells nobody which key, or how much of one, was right."""
+    keys = ApiKeys(tmp_path)
+    secrets = [keys.create(f"owner {number}")[0] for number in range(5)]
+    compared = list[tuple[str, str]]()
+
+    def compare(one: str, other: str) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr("askonce.api_keys.hmac.compare_digest", compare)
+    for given in (secrets[0], secrets[-1], "sk-wrong", secrets[0][:-1], "", "x" * 10_000):
+        compared.clear()
+        assert (keys.find(given) is not None) == (given in secrets)
+        assert len(compared) == 5 and {len(other) for _, other in compared} == {64}

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -176,3 +179,35 @@ async def test_a_folder_that_cannot_be_made_is_one_line(used: Path, tmp_path: Pa
     settings = replace(settings_in(used), data=tmp_path / "file" / "data")
     with pytest.raises(StoreError, match="cannot be made"):
         Runtime(settings)
+
+
+READ_ONLY = """
+import os, sys
+from pathlib import Path
+from askonce.cli import main
+sys.argv = ["askonce", "serve", "--listen", "127.0.0.1:0", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="root may write anywhere, unless setpriv takes that away")
+@pytest.mark.parametrize("folder", ["data", "data/shelves", "certs", "nothing/yet"])
+def test_a_folder_that_cannot_be_written_is_one_line(used: Path, tmp_path: Path, folder: str) -> None:
+    proxy = shutil.copytree(used, tmp_path / "proxy")
+    target = proxy / folder
+    target.mkdir(parents=True, exist_ok=True)
+    (target if folder != "nothing/yet" else target.parent).chmod(0o500)
+    data = target / "data" if folder == "nothing/yet" else proxy / "data"
+    named = ["--data", data, "--certs", proxy / "certs", "--rules", proxy / "rules.yaml"]
+    for file in target.glob("*"):
+        file.chmod(0o500 if file.is_dir() else 0o400)
+    if folder == "nothing/yet":
+        target.chmod(0o500)
+    without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    started = subprocess.run(
+        [*without, sys.executable, "-c", READ_ONLY, *map(str, named)], capture_output=True, text=True, timeout=120
+    )
+    said = [line for line in started.stderr.splitlines() if "no management token" not in line]
+    assert started.returncode == 1, started.stderr
+    assert len(said) == 1 and said[0].startswith("askonce: ") and "denied" in said[0], said
+    assert str(target if folder != "nothing/yet" else data) in said[0]

@@ -35,11 +35,24 @@ def test_headers_tell_where_one_stands() -> None:
 
 
 def test_a_window_ends() -> None:
-    rates = Rates()
+    now = [0.0]
+    rates = Rates(lambda: now[0])
     assert rates.take("1/second", "x").allowed
+    now[0] = 0.99
     assert not rates.take("1/second", "x").allowed
-    time.sleep(1.05)
+    now[0] = 1.0
     assert rates.take("1/second", "x").allowed
+
+
+def test_windows_that_have_ended_are_forgotten() -> None:
+    now = [0.0]
+    rates = Rates(lambda: now[0])
+    rates.take("1/hour", "she who stays")
+    for number in range(10_000):
+        now[0] += 0.01
+        rates.take("1/second", str(number))
+    assert len(rates._windows) < 2_100
+    assert not rates.take("1/hour", "she who stays").allowed
 
 
 @pytest.mark.parametrize("text", ["100/minute", "10 per 5 seconds", "1/day"])

@@ -101,7 +101,7 @@ class Cache:
             self._background.submit(self._load, load)
         else:
             self._load(load)
-        self._background.submit(self._indexes.sweep)
+        self._indexes.sweep()
         self._closing: asyncio.Future[None] | None = None
 
     @classmethod

@@ -21,6 +21,7 @@ from askonce.cache.judge.difference import LONG, LONGEST
 from askonce.cache.learning.pools import Learning, Weighed
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
+from askonce.cache.transfer import FOREVER
 from askonce.call import Call
 from askonce.faults import Faults
 
@@ -28,6 +29,8 @@ __all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", 
 
 AROUND = 12
 """Nearest entries whose answers are asked whether they agree."""
+SKEW = 60.0
+"""Seconds that a clock may be put back by. After more, nobody knows how long an answer of later has been there."""
 PATIENCE = 1.0
 """Seconds that a thread waits for an index in use; whoever waits for the thread gives up long before."""
 LOADING = "embedder loading"
@@ -300,6 +303,8 @@ def _unfit(entry: Entry, policy: Policy, now: float) -> str:
     """Why this caller cannot be given the entry at this time, or empty."""
     if now >= min(entry.stale_until, entry.expires + policy.max_stale):
         return "expired"
+    if entry.created - now > SKEW and entry.expires < FOREVER:
+        return "from the future"
     if policy.max_age is not None and now - entry.created > policy.max_age:
         return "older than max-age"
     if policy.min_fresh and entry.expires - now < policy.min_fresh:

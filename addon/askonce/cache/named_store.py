@@ -96,7 +96,7 @@ class Shelves:
         self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-shelf-background")
         self._indexes = Indexes(directory / "index", self._store, self._background, index_bytes, faults or Faults())
         self._store.observe(self._indexes.follow)
-        self._background.submit(self._indexes.sweep)
+        self._indexes.sweep()
         self._closed = False
 
     async def put(

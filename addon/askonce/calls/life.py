@@ -26,6 +26,7 @@ from askonce.calls.response_headers import Headers, fresh_id
 from askonce.calls.single_flight import Ending, Flights
 from askonce.calls.state import Exchange
 from askonce.faults import Faults
+from askonce.rate_limits import Rates
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
 from askonce.wire.base import Replay
@@ -46,6 +47,8 @@ Settle = Callable[[Call, Identity, Lookup], Awaitable[Lookup]]
 """The last word on a lookup that did not find the same call."""
 _AT_ONCE = 256
 """Items of a batch that are handed to the store together."""
+_CALLERS = 4
+"""One caller may use up a fourth of what checks may cost."""
 _AUDITED = 64
 """Checks whose answers are awaited; of one that failed nothing is heard."""
 _DEFAULT_TEMPERATURE = 1.0
@@ -88,6 +91,7 @@ class Life:
         """By rule; at 1 the next hit is checked."""
         self._audited = dict[bytes, Lookup]()
         """Exact key -> the hit that is being checked."""
+        self._audits = Rates()
         self._reader = Reader(cache, faults, mode=mode, lasting=lasting)
         self._clock = clock
 
@@ -234,12 +238,24 @@ class Life:
         if not found.weighed or not found.weighed.comparable:
             return  # a call that teaches nothing, whatever the provider says
         due = self._audits_due.get(rule.name, 0.0) + rule.behaviour.audit
-        if due >= 1 and self._may_ask_again(exchange) and self._refreshes.again(rule, request, identity):
+        may = due >= 1 and self._may_ask_again(exchange) and self._may_cost(rule, identity)
+        if may and self._refreshes.again(rule, request, identity):
             due -= 1
             if len(self._audited) >= _AUDITED:
                 self._audited.clear()
             self._audited[identity.exact] = found
         self._audits_due[rule.name] = min(due, 1.0)
+
+    def _may_cost(self, rule: Rule, identity: Identity) -> bool:
+        """Whether one more check is within the hour's bound: a check costs what a call costs, and one caller shall
+        neither run up the bill of all nor leave the others unchecked."""
+        most = rule.behaviour.audits_per_hour
+        own = f"{max(1, most // _CALLERS)}/hour"
+        return (
+            most > 0
+            and self._audits.take(own, rule.name, identity.tenant).allowed
+            and self._audits.take(f"{most}/hour", rule.name).allowed
+        )
 
     async def close(self) -> None:
         """End what runs in the background."""

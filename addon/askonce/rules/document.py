@@ -73,6 +73,8 @@ class Behaviour(Section):
     """The share of semantic hits that may be wrong."""
     audit: float = Field(default=0.01, ge=0, le=1)
     """The share of semantic hits that are checked: served, and asked of the provider in the background."""
+    audits_per_hour: int = Field(default=60, ge=0)
+    """Checks at most, of one caller a fourth of them."""
     ttl: Duration = 7 * 86400.0
     scope: str = Field(default="credential", pattern=r"^(credential|shared|header:[A-Za-z0-9!#$%&'*+.^_`|~-]+)$")
     """Who may share answers: callers with the same credential, everybody, or those with the same value of a header."""
@@ -105,6 +107,7 @@ class RuleSpec(Section):
     match: Match | None = None
     max_error: float | None = Field(default=None, gt=0, lt=1)
     audit: float | None = Field(default=None, ge=0, le=1)
+    audits_per_hour: int | None = Field(default=None, ge=0)
     ttl: Duration | None = None
     scope: str | None = Field(default=None, pattern=Behaviour.model_fields["scope"].metadata[0].pattern)
     max_temperature: float | None = Field(default=None, ge=0)

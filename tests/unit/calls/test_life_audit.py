@@ -126,6 +126,37 @@ async def test_nothing_is_checked_where_it_is_off_or_the_caller_forbids_it(cache
     assert bench.asked == [ASKED]
 
 
+def _asks(number: int) -> str:
+    return f"{REWORDED[0]} {'abcdefghijklmnop'[number]}"
+
+
+async def test_checks_are_bounded_by_the_hour_and_no_caller_takes_them_all(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.RULES", RULES.replace("AUDIT", "AUDIT, audits_per_hour: 8"))
+    bench = Bench(cache, 1)
+    callers = ["a", "b", "c", "d", "e", "f"]
+    for caller in callers:
+        await bench.ask(ASKED, authorization=f"Bearer sk-{caller}")
+    stored = len(bench.asked)
+    checks = {}
+    for caller in callers:
+        before = len(bench.asked)
+        for number in range(6):
+            await bench.ask(_asks(number), authorization=f"Bearer sk-{caller}")
+        checks[caller] = len(bench.asked) - before
+    assert checks == {"a": 2, "b": 2, "c": 2, "d": 2, "e": 0, "f": 0}
+    assert len(bench.asked) == stored + 8
+
+
+async def test_no_check_where_none_may_cost_anything(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.RULES", RULES.replace("AUDIT", "AUDIT, audits_per_hour: 0"))
+    bench = Bench(cache, 1)
+    await bench.ask(ASKED)
+    assert "x-cache-decision" in await bench.ask(REWORDED[0])
+    assert bench.asked == [ASKED]
+
+
 def _call(prompt: str) -> Any:
     from askonce.wire import WIRE_FORMATS
     from askonce.wire.base import ReadOptions

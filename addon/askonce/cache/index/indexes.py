@@ -92,7 +92,11 @@ class Indexes:
                 self._later(self._forget, partition)
 
     def sweep(self) -> None:
-        """Delete the snapshots of partitions that are no more, and what a killed process left half-written."""
+        """Delete, in the background, the snapshots of partitions that are no more and what a killed process left
+        half-written."""
+        self._later(self._sweep)
+
+    def _sweep(self) -> None:
         for path in self._directory.glob("*"):
             try:
                 known = path.suffix == ".npz" and self._store.change(bytes.fromhex(path.stem)) > 0
