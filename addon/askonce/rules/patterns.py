@@ -14,13 +14,17 @@ import jsonpath
 from jsonpath.exceptions import JSONPathError
 from jsonpath.selectors import IndexSelector, NameSelector
 
-__all__ = ["Find", "HostPattern", "parse_host", "parse_jsonpath", "parse_path"]
+__all__ = ["Find", "HostPattern", "OverwrittenError", "parse_host", "parse_jsonpath", "parse_path"]
 
 Find = Callable[[Any], list[tuple[tuple[str | int, ...], Any]]]
 """A JSON value -> the (path, value) pairs that match, in document order."""
 
 _PORTS = {"https": 443, "http": 80}
 _HOST = re.compile(r"(?:(https?)://)?((?:\*\.)?[a-z0-9](?:[a-z0-9_-]*\.?)*|\[[0-9a-f:]+\])(?::([0-9]{1,5}))?")
+
+
+class OverwrittenError(RuntimeError):
+    """Another package has put its files over those of a library that Askonce needs; pip does not notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def _stars(text: str) -> list[str]:
 
 @cache
 def parse_jsonpath(text: str) -> Find:
-    """A JSONPath (RFC 9535). Raises ValueError.
+    """A JSONPath (RFC 9535). Raises ValueError, and OverwrittenError where the library is not the one installed.
 
     A path of plain names and indexes is walked directly: python-jsonpath takes some 15 µs for `$.messages[-1].content`,
     and every intercepted call pays for it.
@@ -88,6 +92,12 @@ def parse_jsonpath(text: str) -> Find:
     except JSONPathError as error:
         raise ValueError(
             f"expected a JSONPath (RFC 9535) such as $.messages[-1].content; got {text!r}: {error.args[0]}"
+        ) from None
+    except TypeError:  # it knows no `strict`: mistralai 3 brings jsonpath-python, which has a module of the same name
+        raise OverwrittenError(
+            "the package python-jsonpath was overwritten by another, jsonpath-python most likely (mistralai needs it); "
+            "install Askonce into an environment of its own (uv tool install, pipx), or undo it with: "
+            "pip uninstall jsonpath-python; pip install --force-reinstall --no-deps python-jsonpath"
         ) from None
     if not isinstance(query, jsonpath.JSONPath):
         raise ValueError(f"expected a single JSONPath, not a compound one; got {text!r}")

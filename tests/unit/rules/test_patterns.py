@@ -1,10 +1,14 @@
 """Hosts, paths and JSONPaths as rules.yaml writes them."""
 
+import sys
+from pathlib import Path
+
 import jsonpath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from askonce.cli import main
 from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path
 
 BODY = {"messages": [{"content": "a"}, {"content": "b", "x": [1, 2]}], "user": None, "": 1}
@@ -99,6 +103,26 @@ def test_a_jsonpath_never_fails_on_any_value(value: object) -> None:
 @pytest.mark.parametrize("value", ["", "[", '{"a": 1}', "text"])
 def test_a_text_has_nothing_to_find(value: str) -> None:
     assert parse_jsonpath("$.a")(value) == parse_jsonpath("$[0]")(value) == []
+
+
+def test_a_library_that_was_overwritten_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """jsonpath-python, which mistralai 3 needs, installs a module of the same name over python-jsonpath's."""
+    parse_jsonpath.cache_clear()
+    monkeypatch.setattr(jsonpath, "compile", lambda path: path)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "version: 1\nupstreams:\n  - {name: a, hosts: [a.test], paths: [/v1], wire: generic, prompt: $.overwritten}\n"
+    )
+    monkeypatch.setattr(sys, "argv", ["askonce", "rules", "check", str(rules)])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "askonce: the package python-jsonpath was overwritten by another, jsonpath-python most likely"
+    )
+    assert "internal error" not in said
 
 
 @pytest.mark.parametrize("text", ["", "a", "$.", "$.a | $.b", "$[?", "$.messages[-1"])
