@@ -141,7 +141,7 @@ class Cache:
 
     async def embed(self, text: str) -> tuple[Embedder, Vector] | None:
         """The vector of `text` and whose it is. None where there is no embedder, or none that can tell this text from
-        others: too long for it, or made of nothing that it knows."""
+        others: too long for it, made of nothing that it knows, or with a character that nobody sees."""
         embedder = await asyncio.wrap_future(self._loading_shielded())
         if embedder is None or len(text) > embedder.limit:
             return None

@@ -265,6 +265,8 @@ class Finder:
 
     def embed(self, prompt: str, embedder: Embedder) -> tuple[Vector | None, str]:
         """The prompt's vector, or why there is none."""
+        if unseen := _unseen(prompt):
+            return None, unseen
         try:
             vector: Vector = np.asarray(embedder.embed([prompt])[0], dtype=np.float32)
             length = float(vector @ vector)
@@ -295,8 +297,13 @@ def exact_only(call: Call) -> str:
         return call.exact_only
     if len(call.prompt) > LONGEST:
         return f"prompt too long to compare ({len(call.prompt)} characters, at most {LONGEST})"
-    unseen = hidden(call.prompt)
-    return f"hidden character in the prompt ({unseen})" if unseen else ""
+    return _unseen(call.prompt)
+
+
+def _unseen(prompt: str) -> str:
+    """Why a prompt with a character that nobody sees is like no other, or empty."""
+    found = hidden(prompt)
+    return f"hidden character in the prompt ({found})" if found else ""
 
 
 def _unfit(entry: Entry, policy: Policy, now: float) -> str:

@@ -182,6 +182,8 @@ async def test_a_prompt_with_a_hidden_character_is_matched_exactly_only(bench: A
     found = await bench.ask(REWORDED + hidden, Policy(max_error=1.0))
     assert (found.outcome, found.entry) == ("miss", None)
     assert found.reason.startswith(f"hidden character in the prompt (U+{ord(hidden):04X} ")
+    assert await bench.cache.embed(ASKED + hidden) is None
+    assert await bench.cache.embed(ASKED) is not None
 
 
 async def test_an_empty_prompt(bench: Any) -> None:

@@ -76,18 +76,18 @@ _NAMES = _words(
 """Names and abbreviations that are no other word in any case. Left out on purpose: "turkey", "polish", "pin", "ram"."""
 _ORDINARY = _words(
     """
-    accounting agriculture algorithm algorithms analysis aptitude archaeologist army artificial best better
-    biology book books business chemistry city civil college colleges companies company computer computers
-    constitution countries country data degree democracy developer developers development digital disease disorder
-    doctor doctors driving economics economy education election elections electrical engineer engineering exam
-    exams finance financial force game games government greatest health historian history hospital human
-    immunity independence industry insurance intelligence internet internship interview language languages lawyer
-    learning license machine management marketing math mathematical mathematics mechanical medical men
-    minister movie movies music navy network networks neural nurse online passport people philosophy physics
-    player players president programming project projects psychology quantitative research salary
-    school schools science security software song songs state statistics student students syndrome system systems
-    team technology theory top universities university video videos website websites women 
-    worst
+    account accounting accounts agriculture algorithm algorithms analysis app apps aptitude archaeologist army
+    artificial best better biology book books business card cards chemistry city civil college colleges companies
+    company computer computers constitution countries country customer data degree democracy developer developers
+    development digital disease disorder doctor doctors driving economics economy education election elections
+    electrical engineer engineering exam exams finance financial force game games government greatest health
+    historian history hospital human immunity independence industry insurance intelligence international internet
+    internship interview language languages lawyer learning license machine management marketing math mathematical
+    mathematics mechanical medical men minister movie movies music navy network networks neural nurse online
+    passport payment payments people philosophy physics player players president programming project projects
+    psychology quantitative research salary school schools science security service services software song songs
+    state statistics student students support syndrome system systems team technology theory top transfer
+    transfers universities university video videos website websites women worst
     """
 )
 """Nouns and adjectives that people write with a capital for weight ("Machine Learning"), and that are no name."""

@@ -179,6 +179,7 @@ SAME = [
     ("How To Cook Rice", "how to cook rice"),
     ("What is a zero-sum game?", "What is a zero sum game?"),
     ("How do I change my address ?", "How do I change my address"),
+    ("How do I use the App?", "How do I use the app?"),
     ("What is a top-up?", "What is a top up?"),
     ("What is the best book on Machine Learning?", "What is the best book on machine learning?"),
     ("What do you do, and why?", "What do you do and why?"),
