@@ -249,6 +249,9 @@ def patient(rules: str) -> str:
     """Rules with a look-up that may take its time: on a busy machine, 50 ms are over before it had a processor."""
     if "lookup_deadline" in rules:
         return rules
+    if rules.startswith("{"):  # JSON, which is YAML on one line
+        config = json.loads(rules)
+        return json.dumps(config | {"cache": config.get("cache", {}) | {"lookup_deadline": "300s"}})
     if "\ncache: {" in rules:
         return rules.replace("\ncache: {", "\ncache: {lookup_deadline: 300s, ")
     return rules + "\ncache: {lookup_deadline: 300s}\n"

@@ -5,12 +5,9 @@ One rule: what RFC 9110 and RFC 9112 let an intermediary drop is dropped, and en
 gives no end to the body of an HTTP/2 client that says no length, and reads a head of any size (its issues #2474 and
 #2229, and the FIXMEs in its `_http1.py`).
 
-Written for one text of mitmproxy's module, whose digest is checked: beside any other one, mitmproxy stays as it is.
+Beside another `_http1.py` than the one that this was written for, mitmproxy stays as it is.
 """
 
-import hashlib
-import inspect
-import logging
 import re
 from types import ModuleType
 
@@ -34,13 +31,10 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from askonce.calls.limits import Limits
+from askonce.proxy.known_source import is_known
 
-__all__ = ["Client", "Server", "install", "is_known", "replacements"]
+__all__ = ["Client", "Server", "install", "replacements"]
 
-logger = logging.getLogger("askonce")
-
-_KNOWN = frozenset({"a2ed8918f1c4a0704715a6881acc82249a92ff147909f250a22a7a2edb0aa6ee"})
-"""SHA-256 of mitmproxy's `_http1.py`: 12.2.3, and 12.3.1, which left it as it was."""
 _INTERIM = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r\n]")
 """101 is no interim response: what follows it is another protocol."""
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -53,9 +47,8 @@ class _Chunks(ChunkedReader):
 
     def __call__(self, buf: ReceiveBuffer) -> Data | EndOfMessage | None:
         event = super().__call__(buf)
-        if (
-            event is None and len(buf) > Limits.in_force.max_header
-        ):  # what is left of it is an unfinished line, or trailers
+        # What is left where more is wanted is a line that has no end yet, or trailers that have none.
+        if event is None and len(buf) > Limits.in_force.max_header:
             raise LocalProtocolError("trailers or a chunk's extensions are too large")
         return EndOfMessage() if isinstance(event, EndOfMessage) and event.headers else event
 
@@ -97,7 +90,7 @@ class Client(_http1.Http1Client):
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestTrailers):
             return _nothing()  # an HTTP/2 client's
-        if isinstance(event, RequestHeaders) and not event.end_stream and not _FRAMING & _names(event.request):
+        if isinstance(event, RequestHeaders) and event.request.is_http2 and not event.end_stream:
             event = RequestHeaders(event.stream_id, _framed(event.request), False)
         return super().send(event)
 
@@ -125,12 +118,10 @@ def _is_too_large(buf: ReceiveBuffer) -> bool:
     return len(buf) > limit and not _HEAD_END.search(buf._data, 0, limit)
 
 
-def _names(request: Request) -> set[bytes]:
-    return {name.lower() for name, _ in request.headers.fields}
-
-
 def _framed(request: Request) -> Request:
-    """The same, with an end to its body: an HTTP/2 client need not say how long it is (RFC 9113 section 8.1.1)."""
+    """With an end to its body: an HTTP/2 client need not say how long it is (RFC 9113 section 8.1.1)."""
+    if not _FRAMING.isdisjoint({name.lower() for name, _ in request.headers.fields}):
+        return request
     request = request.copy()
     if request.raw_content is None:
         request.headers["transfer-encoding"] = "chunked"
@@ -162,23 +153,9 @@ def replacements() -> tuple[tuple[ModuleType, dict[str, object]], ...]:
     )
 
 
-def is_known() -> bool:
-    """Whether mitmproxy's module is one that this was written for."""
-    try:
-        text = inspect.getsource(_http1)
-    except OSError:
-        return False
-    return hashlib.sha256(text.encode()).hexdigest() in _KNOWN
-
-
 def install() -> None:
     """Have mitmproxy make connections of this kind. Says so where that cannot be done."""
-    if not is_known():
-        logger.warning(
-            "this mitmproxy's HTTP/1.1 is not the one that Askonce mends: responses with trailers or after an interim "
-            "response may fail"
-        )
-        return
-    for module, names in replacements():
-        for name, ours in names.items():
-            setattr(module, name, ours)
+    if is_known("trailers, interim responses and limits to heads are", (_http1,)):
+        for module, names in replacements():
+            for name, ours in names.items():
+                setattr(module, name, ours)

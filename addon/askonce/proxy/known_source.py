@@ -13,12 +13,14 @@ from types import ModuleType
 from mitmproxy import addonmanager, connection, http, optmanager
 from mitmproxy.coretypes import multidict
 from mitmproxy.proxy import context, layer, mode_servers, server
+from mitmproxy.proxy.layers.http import _http1
 
 __all__ = ["KNOWN", "digest", "is_known"]
 
 logger = logging.getLogger("askonce")
 
 KNOWN: Mapping[ModuleType, frozenset[str]] = {
+    _http1: frozenset({"a2ed8918f1c4a070"}),
     addonmanager: frozenset({"1dc72e4f560c8873", "8134356f2d543357"}),  # a word in a docstring
     connection: frozenset({"e8e7f3a695e17cd1"}),
     context: frozenset({"6eb6f92863b8dafa"}),
