@@ -30,6 +30,8 @@ Entries = list[Entry]
 Block = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Ids (n,) and their vectors (n, dimension)."""
 
+_PART = 4096
+"""Vectors that are read at a time."""
 _SELECT = (
     f"SELECT {', '.join('entry.' + name for name in COLUMNS.split(', '))}, "
     "entry.id, usage.hits, usage.last_used, vector.vector "
@@ -183,16 +185,20 @@ class Store:
             try:
                 row = connection.execute("SELECT change FROM partition WHERE partition = ?", [partition]).fetchone()
                 query = "SELECT id, vector FROM vector WHERE partition = ? AND embedder = ? AND length(vector) = ?"
-                found = connection.execute(query, [partition, embedder, 4 * dimension]).fetchall()
+                found = connection.execute(query, [partition, embedder, 4 * dimension])
+                # A part at a time: making one piece of a hundred megabytes would hold up all other threads.
+                parts = [_block(part, dimension) for part in iter(lambda: found.fetchmany(_PART), [])]
             finally:
                 connection.execute("ROLLBACK")
-        return Vectors(row[0] if row else 0, *_block(found, dimension))
+        parts = parts or [_block([], dimension)]
+        ids, rows = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
+        return Vectors(row[0] if row else 0, ids, rows)
 
     def all_vectors(self, embedder: str, dimension: int) -> Iterator[Block]:
         """Every vector made by `embedder`, some thousands at a time."""
         query = "SELECT id, vector FROM vector WHERE id > ? AND embedder = ? AND length(vector) = ? ORDER BY id LIMIT ?"
         last = 0
-        while found := self._rows(query, [last, embedder, 4 * dimension, 4096]):
+        while found := self._rows(query, [last, embedder, 4 * dimension, _PART]):
             last = found[-1][0]
             yield _block(found, dimension)
 
