@@ -60,7 +60,7 @@ ASKED: dict[str, Any] = {
 def test_anthropic() -> None:
     message = MESSAGE | {
         "content": [
-            {"type": "thinking", "thinking": "A capital … 🗼", "signature": "EqQB"},
+            {"type": "thinking", "thinking": "A capital … \u2028\u2029\x85🗼", "signature": "EqQB"},
             {"type": "redacted_thinking", "data": "xyz"},
             {"type": "text", "text": "Paris 🇫🇷.", "citations": [{"type": "char_location", "cited_text": "x"}]},
             {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}},
@@ -81,6 +81,20 @@ def test_anthropic() -> None:
     assert streamed.to_dict() == once.to_dict()
     assert (raw[0], raw[-1]) == ("message_start", "message_stop")
     one_question(seen, [False, True, True])
+
+
+def test_anthropic_without_usage() -> None:
+    """Some servers that speak this format do not tell it, and the SDK reads it from every stream."""
+    message = {name: value for name, value in MESSAGE.items() if name != "usage"}
+    message |= {"content": [{"type": "text", "text": "It is sunny."}], "stop_reason": "end_turn"}
+    seen: list[Call] = []
+    transport = httpx2.MockTransport(answering("anthropic-messages", message, seen, httpx2))
+    sdk = anthropic.Anthropic(api_key="k", http_client=httpx2.Client(transport=transport))
+    once = sdk.messages.create(**ASKED)
+    with sdk.messages.stream(**ASKED) as stream:
+        streamed = stream.get_final_message()
+    assert streamed.to_dict() == once.to_dict()
+    assert once.usage.input_tokens > 0 and once.usage.output_tokens > 0
 
 
 def test_anthropic_beta() -> None:
@@ -118,7 +132,7 @@ def test_google_genai(vertex: bool) -> None:
             {
                 "content": {
                     "parts": [
-                        {"text": "Let me see 🤔", "thought": True},
+                        {"text": "Let me see \u2028\u2029\x85🤔", "thought": True},
                         {"text": "It is sunny, and ", "thoughtSignature": "c2ln"},
                         {"functionCall": {"name": "weather", "args": {"city": "Paris"}}},
                     ],
@@ -158,7 +172,7 @@ def test_google_genai(vertex: bool) -> None:
         thought = "".join(part.text for part in parts if part.text and part.thought)
         calls = [part.function_call for part in parts if part.function_call]
         assert [thought, said, calls] == [
-            "Let me see 🤔",
+            "Let me see \u2028\u2029\x85🤔",
             "It is sunny, and ",
             [candidate.content.parts[2].function_call],
         ]
@@ -177,7 +191,10 @@ def test_cohere() -> None:
         "message": {
             "role": "assistant",
             "tool_plan": "I will look",
-            "content": [{"type": "thinking", "thinking": "Hm 🤔"}, {"type": "text", "text": "It is sunny."}],
+            "content": [
+                {"type": "thinking", "thinking": "Hm \u2028\u2029\x85🤔"},
+                {"type": "text", "text": "It is sunny."},
+            ],
             "tool_calls": [{"id": "t", "type": "function", "function": {"name": "weather", "arguments": '{"a": 1}'}}],
             "citations": [{"start": 0, "end": 2, "text": "It", "sources": [], "type": "TEXT_CONTENT"}],
         },
@@ -204,7 +221,7 @@ def test_cohere() -> None:
             found = [message.get(step, "") for message in found]
         return "".join(found)
 
-    assert joined("content-delta", "content", "thinking") == "Hm 🤔"
+    assert joined("content-delta", "content", "thinking") == "Hm \u2028\u2029\x85🤔"
     assert joined("content-delta", "content", "text") == "It is sunny."
     assert joined("tool-plan-delta", "tool_plan") == "I will look"
     assert joined("tool-call-delta", "tool_calls", "function", "arguments") == '{"a": 1}'
@@ -221,7 +238,12 @@ def test_ollama() -> None:
     call = {"function": {"name": "weather", "arguments": {"city": "Paris"}}}
     answer = {
         "model": "llama4",
-        "message": {"role": "assistant", "content": "It is sunny.", "thinking": "Hm 🤔", "tool_calls": [call]},
+        "message": {
+            "role": "assistant",
+            "content": "It is sunny.",
+            "thinking": "Hm \u2028\u2029\x85🤔",
+            "tool_calls": [call],
+        },
         **done,
     }
     seen: list[Call] = []
@@ -236,7 +258,7 @@ def test_ollama() -> None:
     lines = list(sdk.chat(**asked, stream=True))
     assert once.message.model_dump(exclude_none=True) == answer["message"]
     assert "".join(line.message.content or "" for line in lines) == "It is sunny."
-    assert "".join(line.message.thinking or "" for line in lines) == "Hm 🤔"
+    assert "".join(line.message.thinking or "" for line in lines) == "Hm \u2028\u2029\x85🤔"
     assert [each for line in lines for each in line.message.tool_calls or ()] == once.message.tool_calls
     assert [line.done for line in lines] == [False] * (len(lines) - 1) + [True]
     assert (lines[-1].eval_count, lines[-1].created_at) == (3, "2027-01-15T08:00:00.000000000Z")
