@@ -16,6 +16,8 @@ from askonce.call import Call, Request
 from askonce.wire import wire_format
 from askonce.wire.base import ReadOptions, Replay
 
+HM = "Hm \u2028\u2029\x85🤔"
+"""With what ends a line for Python's `str.splitlines`."""
 REPLAY = Replay(now=1_800_000_000.0, fresh_id=lambda prefix: prefix + "fresh")
 
 
@@ -192,7 +194,7 @@ def test_cohere() -> None:
             "role": "assistant",
             "tool_plan": "I will look",
             "content": [
-                {"type": "thinking", "thinking": "Hm \u2028\u2029\x85🤔"},
+                {"type": "thinking", "thinking": HM},
                 {"type": "text", "text": "It is sunny."},
             ],
             "tool_calls": [{"id": "t", "type": "function", "function": {"name": "weather", "arguments": '{"a": 1}'}}],
@@ -221,7 +223,7 @@ def test_cohere() -> None:
             found = [message.get(step, "") for message in found]
         return "".join(found)
 
-    assert joined("content-delta", "content", "thinking") == "Hm \u2028\u2029\x85🤔"
+    assert joined("content-delta", "content", "thinking") == HM
     assert joined("content-delta", "content", "text") == "It is sunny."
     assert joined("tool-plan-delta", "tool_plan") == "I will look"
     assert joined("tool-call-delta", "tool_calls", "function", "arguments") == '{"a": 1}'
@@ -241,7 +243,7 @@ def test_ollama() -> None:
         "message": {
             "role": "assistant",
             "content": "It is sunny.",
-            "thinking": "Hm \u2028\u2029\x85🤔",
+            "thinking": HM,
             "tool_calls": [call],
         },
         **done,
@@ -258,7 +260,7 @@ def test_ollama() -> None:
     lines = list(sdk.chat(**asked, stream=True))
     assert once.message.model_dump(exclude_none=True) == answer["message"]
     assert "".join(line.message.content or "" for line in lines) == "It is sunny."
-    assert "".join(line.message.thinking or "" for line in lines) == "Hm \u2028\u2029\x85🤔"
+    assert "".join(line.message.thinking or "" for line in lines) == HM
     assert [each for line in lines for each in line.message.tool_calls or ()] == once.message.tool_calls
     assert [line.done for line in lines] == [False] * (len(lines) - 1) + [True]
     assert (lines[-1].eval_count, lines[-1].created_at) == (3, "2027-01-15T08:00:00.000000000Z")

@@ -14,7 +14,7 @@ from askonce.call import Reply, Request
 from askonce.calls.response_headers import fresh_id
 from askonce.products.base import Passage
 from askonce.products.keys import bearer_token, with_key
-from askonce.products.translate import ANTHROPIC, StreamTranslator, WholeTranslator
+from askonce.products.translate import ANTHROPIC, StreamTranslator, Untranslatable, WholeTranslator
 from askonce.products.translate.stream import ProviderTrouble
 from askonce.rules import Rule
 from askonce.rules.patterns import parse_jsonpath
@@ -35,9 +35,12 @@ _LEFT_OUT = ReadOptions(
 def passage(request: Request, rule: Rule, key: str | None, fail: Callable[[str], Reply]) -> Passage:
     """The way of a call to Claude. `rule` is Anthropic's, `fail` makes the answer to a call that failed.
 
-    Raises `Untranslatable`, and ValueError for a body that is no JSON object.
+    Raises `Untranslatable`.
     """
-    body = jsontext.loads(request.body)
+    try:
+        body = jsontext.loads(request.body)
+    except jsontext.NotJson as error:
+        raise Untranslatable(f"request body is {error}") from None
     asked = ANTHROPIC.ask(body, max_tokens=_MAX_TOKENS)
     meant = replace(request, host=HOST, path=PATH, query="", raw=None)
     headers = {"content-type": "application/json", "accept-encoding": "identity", **dict(asked.headers)}
