@@ -382,3 +382,18 @@ def test_signed_calls_are_answered_where_the_rule_says_that_everybody_may_share(
         signatures = (SIGNED, SIGNED | {"authorization": SIGNED["authorization"].replace("5d67", "0f3a")})
         assert [is_hit(converse(app, provider, **signature).headers) for signature in signatures] == [False, True]
     assert provider.calls() == 1
+
+
+@pytest.mark.parametrize(("agent", "status"), [("codex_exec/0.171.0", 426), ("OpenAI/Python 3.52.0", 101)])
+def test_a_websocket_is_refused_to_who_asks_again_without_one(
+    proxy: Proxy, provider: Provider, agent: str, status: int
+) -> None:
+    with tunnel(proxy, "http/1.1") as connection:
+        connection.sendall(
+            b"GET /v1/responses HTTP/1.1\r\nHost: api.openai.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            b"User-Agent: " + agent.encode() + b"\r\n\r\n"
+        )
+        head = connection.recv(4096)
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert (b"\r\nupgrade: HTTP/1.1\r\n" in head) is (status == 426)

@@ -11,7 +11,7 @@ from askonce.cache import Nearest
 from askonce.call import Call, Reply
 from askonce.calls.directives import cache_status, detail
 
-__all__ = ["failure", "refusal", "strict_message", "too_large"]
+__all__ = ["failure", "no_websocket", "refusal", "strict_message", "too_large"]
 
 
 def refusal(message: str, kind: str) -> Reply:
@@ -33,6 +33,12 @@ def failure(message: str) -> Reply:
     """A 502, which SDKs ask again after."""
     error = {"message": message, "type": "bad_gateway", "param": None, "code": None}
     return Reply(orjson.dumps({"error": error}), "application/json", 502)
+
+
+def no_websocket() -> Reply:
+    """A 426 (RFC 9110 section 15.5.22) to a client that asks the same without a WebSocket then."""
+    error = {"message": "Askonce finds no answers in a WebSocket; ask over HTTP", "type": "upgrade_required"}
+    return Reply(orjson.dumps({"error": error}), "application/json", 426, (("upgrade", "HTTP/1.1"),))
 
 
 def too_large(limit: str, most: int) -> Reply:

@@ -21,7 +21,7 @@ from askonce.call import Reply, Request, Unstorable
 from askonce.calls.decoding import TooLarge, decode
 from askonce.calls.limits import SMALL, Limits, is_intricate
 from askonce.calls.product_terms import PLAIN, Terms
-from askonce.calls.refusals import failure, too_large
+from askonce.calls.refusals import failure, no_websocket, too_large
 from askonce.calls.single_flight import Ending
 from askonce.calls.state import Exchange
 from askonce.products.base import Passage
@@ -155,6 +155,8 @@ class Askonce:
                 self.askonce_large(flow)
             elif visit.bypass:
                 flow.kill()
+        elif visit.bypass == "websocket" and visit.rule and visit.rule.refuses_websocket:
+            self._refuse_websocket(flow, visit)
         elif visit.rule is None or visit.bypass:
             self._pass_by(flow, visit, visit.bypass)
             flow.request.stream = True  # not ours: nothing is buffered, nothing recorded
@@ -167,6 +169,13 @@ class Askonce:
         else:
             self._pass_by(flow, visit, "large")
             flow.request.stream = True
+
+    def _refuse_websocket(self, flow: http.HTTPFlow, visit: Visit) -> None:
+        self._pass_by(flow, visit, visit.bypass)
+        reply = no_websocket()
+        flow.response = messages.make_response(reply)
+        if visit.exchange:
+            visit.exchange.replied, visit.exchange.status = True, reply.status
 
     def _pass_by(self, flow: http.HTTPFlow, visit: Visit, why: str) -> None:
         if visit.rule:
@@ -409,7 +418,7 @@ class Askonce:
         direct = request.scheme == "http" and error_stream.is_direct(request)
         if host == own or host.endswith("." + own) or self._is_own_address(flow, direct, rules):
             return Visit(host, managed=True, direct=direct)
-        rule = rules.find(*place, request.path.partition("?")[0])
+        rule = rules.find(*place, request.path.partition("?")[0], heads)
         if protocol := _other_protocol(heads):
             return Visit(host, rule or rules.at(*place), bypass=protocol, direct=direct)
         is_post = request.data.method == b"POST"  # not `method`, which makes it upper case

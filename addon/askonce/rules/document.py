@@ -63,6 +63,7 @@ Match = Annotated[
     Literal["exact", "semantic", "off"], BeforeValidator(lambda value: "off" if value is False else value)
 ]
 JsonPath = Annotated[str, _checked(parse_jsonpath)]
+HeaderName = Annotated[str, AfterValidator(str.lower), Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
 class Behaviour(Section):
@@ -101,6 +102,10 @@ class RuleSpec(Section):
     """Where the prompt is; the wire format knows where this is left out."""
     ignore: tuple[JsonPath, ...] = ()
     """What does not change the answer."""
+    when: dict[HeaderName, str] = Field(default_factory=dict)
+    """Only requests with such headers: patterns of their values, `*` for anything, in any case."""
+    websocket: Literal["pass", "refuse"] = "pass"
+    """What becomes of a WebSocket, in which nothing can be found; refused with 426, some clients ask without one."""
     upstream: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
     """Where misses go instead of the host that was called: `http://10.0.0.5:8000`."""
 

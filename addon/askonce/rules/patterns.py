@@ -14,7 +14,7 @@ import jsonpath
 from jsonpath.exceptions import JSONPathError
 from jsonpath.selectors import IndexSelector, NameSelector
 
-__all__ = ["Find", "HostPattern", "OverwrittenError", "parse_host", "parse_jsonpath", "parse_path"]
+__all__ = ["Find", "HostPattern", "OverwrittenError", "parse_host", "parse_jsonpath", "parse_path", "parse_value"]
 
 Find = Callable[[Any], list[tuple[tuple[str | int, ...], Any]]]
 """A JSON value -> the (path, value) pairs that match, in document order."""
@@ -74,6 +74,12 @@ def parse_path(text: str) -> re.Pattern[str]:
         raise ValueError(f"expected a path that begins with / and has no query; got {text!r}")
     parts = (".*" if part == "**" else "[^/]*" if part == "*" else re.escape(part) for part in _stars(text))
     return re.compile("".join(parts), re.DOTALL)
+
+
+def parse_value(text: str) -> re.Pattern[str]:
+    """A header's value where `*` stands for anything, in any case. Cannot fail, and cannot run away: nothing is
+    matched twice."""
+    return re.compile(".*".join(re.escape(part) for part in re.split(r"\*+", text)), re.DOTALL | re.IGNORECASE)
 
 
 def _stars(text: str) -> list[str]:

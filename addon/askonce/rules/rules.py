@@ -5,12 +5,12 @@ One rule: a `Rules` is made whole from a checked `Config` and never changes; a r
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from askonce.rules import Behaviour, Config, Price, RuleSpec
-from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path
+from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path, parse_value
 from askonce.rules.prices import Prices
 from askonce.wire import WIRE_FORMATS
 from askonce.wire.base import ReadOptions, WireFormat
@@ -19,6 +19,7 @@ __all__ = ["Rule", "Rules", "Target"]
 
 _REMEMBERED = 4096
 """Decisions kept by host and path: paths with ids in them must not grow a table for ever."""
+_NO_HEADERS: Mapping[bytes, bytes] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,17 @@ class Rule:
     hosts: tuple[HostPattern, ...]
     paths: tuple[re.Pattern[str], ...]
     target: Target | None
+    refuses_websocket: bool = False
+    when: tuple[tuple[bytes, re.Pattern[str]], ...] = ()
+    """Headers, names in lower case, that a request must have, and what their values must look like."""
+
+    def is_for(self, headers: Mapping[bytes, bytes]) -> bool:
+        """`headers`: names in lower case."""
+        return all(pattern.fullmatch(headers.get(name, b"").decode("latin-1")) for name, pattern in self.when)
 
 
 class Rules:
-    """All rules; the first that names both host and path decides."""
+    """All rules; the first that names host and path, and whose `when` fits, decides."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -58,21 +66,26 @@ class Rules:
         self._spelled_out = {
             (pattern.name, pattern.port) for rule in self._rules for pattern in rule.hosts if not pattern.is_wild
         } | {(rule.target.host, rule.target.port) for rule in self._rules if rule.target}
-        self._found = dict[tuple[str, str, int, str], Rule | None]()
+        self._found = dict[tuple[str, str, int, str], tuple[Rule, ...]]()
         self._prices = Prices(config.prices)
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules)
 
-    def find(self, scheme: str, host: str, port: int, path: str) -> Rule | None:
-        """The rule for a request; None where its path, or its host, is in no rule. `path` is without the query."""
+    def find(
+        self, scheme: str, host: str, port: int, path: str, headers: Mapping[bytes, bytes] = _NO_HEADERS
+    ) -> Rule | None:
+        """The rule for a request; None where its path, or its host, is in no rule. `path` is without the query,
+        `headers` have their names in lower case."""
         asked = (scheme, host, port, path)
-        if asked in self._found:
-            return self._found[asked]
-        if len(self._found) >= _REMEMBERED:
-            self._found.clear()
-        rule = self._found[asked] = self._search(*asked)
-        return rule
+        if (found := self._found.get(asked)) is None:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            found = self._found[asked] = tuple(self._search(*asked))
+        for rule in found:
+            if not rule.when or rule.is_for(headers):
+                return rule
+        return None
 
     def at(self, scheme: str, host: str, port: int) -> Rule | None:
         """The first rule for a host, whatever the path."""
@@ -83,11 +96,12 @@ class Rules:
         """Whether a rule spells a place out, among its hosts or as its upstream. `host` is in lower case."""
         return (host, port) in self._spelled_out
 
-    def _search(self, scheme: str, host: str, port: int, path: str) -> Rule | None:
+    def _search(self, scheme: str, host: str, port: int, path: str) -> Iterator[Rule]:
         for pattern, rule in self._by_place.get((scheme, port), ()):
             if pattern.matches(host.lower()) and any(known.fullmatch(path) for known in rule.paths):
-                return rule
-        return None
+                yield rule
+                if not rule.when:
+                    return
 
     def host_names(self) -> tuple[str, ...]:
         """The names (or `*.` patterns) that the certificate authority must be able to vouch for, sorted."""
@@ -119,6 +133,8 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
         hosts=tuple(parse_host(host) for host in spec.hosts),
         paths=tuple(parse_path(path) for path in spec.paths),
         target=_target(spec.upstream) if spec.upstream else None,
+        refuses_websocket=spec.websocket == "refuse",
+        when=tuple((name.encode(), parse_value(value)) for name, value in spec.when.items()),
     )
 
 

@@ -130,11 +130,16 @@ def _why_exact(items: list[JsonObject], body: JsonObject) -> str:
         return f"last message from the {last['role']}"
     for item in reversed(items):
         kind = item.get("type", "message")
-        if kind not in ("message", "reasoning"):
+        if kind not in ("message", "reasoning") and not _defines_tools(item):
             return f"{kind} in the last turn"
         if item.get("role") == "assistant":
             break
     return reading.media_in(last)
+
+
+def _defines_tools(item: JsonObject) -> bool:
+    """codex has its tools among the developer's items; they are no tool's result."""
+    return item.get("type") == "additional_tools" and item.get("role") in ("developer", "system")
 
 
 def _words(item: JsonObject) -> str:

@@ -80,3 +80,26 @@ def test_the_longest_name_gives_the_price() -> None:
     assert mini and other
     assert (mini.input, other.input) == (1, 2)
     assert RULES.price("claude") is None
+
+
+def test_a_rule_may_be_for_some_clients_alone() -> None:
+    rules = Rules(
+        parse("""
+version: 1
+upstreams:
+  - {name: agent, hosts: [a.example], paths: [/v1], wire: generic, when: {User-Agent: "agent/*", x-mode: on*}}
+  - {name: rest, hosts: [a.example], paths: [/v1], wire: generic}
+""")
+    )
+
+    def found(**headers: str) -> str:
+        heads = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+        rule = rules.find("https", "a.example", 443, "/v1", heads)
+        assert rule
+        return rule.name
+
+    assert found(user_agent="Agent/2.0 (Linux)", x_mode="online") == "agent"
+    assert found(user_agent="agent/2.0") == "rest"  # all of them
+    assert found(user_agent="an agent/2.0", x_mode="on") == "rest"
+    assert found() == "rest"
+    assert found(user_agent="agent/", x_mode="ON") == "agent"

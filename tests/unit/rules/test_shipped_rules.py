@@ -132,3 +132,19 @@ def test_no_wildcard_opens_more_than_one_provider_s_names() -> None:
         "*.services.ai.azure.com",
         "*.models.ai.azure.com",
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://api.openai.com/v1/responses", "codex"),
+        ("https://chatgpt.com/backend-api/codex/responses", "codex-chatgpt"),
+    ],
+)
+def test_codex_is_told_to_ask_over_http(url: str, name: str) -> None:
+    place = urlsplit(url)
+    heads = {b"user-agent": b"codex_exec/0.171.0 (Debian 12.0.0; x86_64) unknown (codex_exec; 0.171.0)"}
+    rule = RULES.find("https", place.hostname or "", 443, place.path, heads)
+    assert rule and rule.name == name and rule.refuses_websocket
+    other = rule_of(url)
+    assert other is None or not other.refuses_websocket  # OpenAI's own SDKs speak it

@@ -568,3 +568,14 @@ def test_assembling_raises_nothing_but_unstorable(data: st.DataObject) -> None:
         return
     for call in (ask(), ask(stream=True)):
         assert RESPONSES.replay(answer, call, fresh()).status == 200
+
+
+TOOLS = {"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "shell"}]}
+
+
+def test_a_developers_tools_are_no_tools_result() -> None:
+    call = ask([TOOLS, USER])
+    assert (call.prompt, call.exact_only) == ("What is the capital of France?", "")
+    others = [ask([USER]), ask([USER, TOOLS]), ask([TOOLS | {"tools": []}, USER])]
+    assert len({key(other) for other in (call, *others)}) == 4
+    assert ask([TOOLS | {"role": "tool"}, USER]).exact_only == "additional_tools in the last turn"
