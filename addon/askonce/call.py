@@ -33,12 +33,14 @@ class Request:
     """Without the query."""
     query: str
     headers: Mapping[str, str]
-    """Names in lower case; repeated headers joined by ", "."""
+    """Names in lower case; repeated headers joined by ", ", cookies by "; " (RFC 9113 section 8.2.3)."""
     body: bytes
     raw: Hashable = None
     """The request's bytes as they came: equal for two requests that are the same to the last byte. None: not known."""
     client: str = ""
     """The address that the connection comes from; empty where it is not known."""
+    scheme: str = "https"
+    port: int = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Call:
     endpoint: str = ""
     """The path as far as it changes the answer, where part of it only says how to reply (Gemini's method);
     empty means the whole path."""
+    query: str | None = None
+    """The query as far as it changes the answer, where part of it only says how to reply; None means all of it."""
     temperature: float | None = None
     stream: bool = False
     include_usage: bool = False

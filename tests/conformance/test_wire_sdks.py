@@ -124,7 +124,6 @@ def test_anthropic_beta() -> None:
     assert once.to_dict() == message | {"id": "msg_fresh"}
     assert streamed.to_dict() == once.to_dict()
     one_question(seen, [False, True])
-    assert seen[0].parts["other"]["$headers"]["anthropic-beta"] == ["mcp-client-2025-11-20"]
 
 
 @pytest.mark.parametrize("vertex", [False, True])

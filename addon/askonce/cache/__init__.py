@@ -3,7 +3,7 @@
 from askonce.cache.cache import Cache, Limits, Lookup, Policy
 from askonce.cache.embed import Embedder, load_embedder
 from askonce.cache.finder import EMBEDDER_FAILED
-from askonce.cache.identity import Identifier, Identity, credential
+from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.named_store import Item, Match, Shelves, Strategy, TextError
 from askonce.cache.store import Entry, Filter, StoreError
@@ -37,7 +37,6 @@ __all__ = [
     "TextError",
     "TransferError",
     "Vector",
-    "credential",
     "load_embedder",
     "read_record",
     "write_record",

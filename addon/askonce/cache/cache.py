@@ -161,13 +161,23 @@ class Cache:
         vector, why = await self._run(self._finder.embed, call.prompt, embedder)
         return Lookup("miss", reason=why, vector=vector, embedder=embedder.name)
 
-    def identify(self, call: Call, *, host: str, scope: str, namespace: str = "") -> Identity:
+    def identify(
+        self, call: Call, *, host: str, scope: str, namespace: str = "", headers: Mapping[str, str] | None = None
+    ) -> Identity:
         """See `Identifier.identify`."""
-        return self._identifier.identify(call, host=host, scope=scope, namespace=namespace)
+        return self._identifier.identify(call, host=host, scope=scope, namespace=namespace, headers=headers)
 
-    def identify_each(self, calls: Iterable[Call], *, host: str, scope: str, namespace: str = "") -> list[Identity]:
+    def identify_each(
+        self,
+        calls: Iterable[Call],
+        *,
+        host: str,
+        scope: str,
+        namespace: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> list[Identity]:
         """See `Identifier.identify_each`."""
-        return self._identifier.identify_each(calls, host=host, scope=scope, namespace=namespace)
+        return self._identifier.identify_each(calls, host=host, scope=scope, namespace=namespace, headers=headers)
 
     def exact(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit from memory, in microseconds; None = ask `lookup`."""

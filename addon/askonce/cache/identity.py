@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from askonce import jsontext
 from askonce.call import Call
 
-__all__ = ["Identifier", "Identity", "credential", "load_secret"]
+__all__ = ["Identifier", "Identity", "load_secret"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,8 @@ class Identity:
     exact: bytes
     """16 bytes over the partition and the prompt's text."""
     parts: Mapping[str, str]
-    """Part -> 16 hex digits. Names: credential, namespace, host, wire, and those of `call.PARTS` that are present."""
+    """Part -> 16 hex digits. Names: credential, namespace, host, wire; headers, where some choose the answer; and those
+    of `call.PARTS` that are present."""
 
     @property
     def key(self) -> str:
@@ -61,17 +61,22 @@ class Identifier:
         # The few texts that most calls share; a credential is not held.
         self._common = functools.lru_cache(maxsize=256)(lambda text: self._digest(_text(text)))
 
-    def identify(self, call: Call, *, host: str, scope: str, namespace: str = "") -> Identity:
-        """The identity of `call` sent to `host`.
+    def identify(
+        self, call: Call, *, host: str, scope: str, namespace: str = "", headers: Mapping[str, str] | None = None
+    ) -> Identity:
+        """The identity of `call` sent to `host`: whoever answers there, and the path and query as far as they count.
 
-        `scope` says who may share the answer (see `credential`); only its keyed hash leaves this function.
+        `scope` says who may share the answer (see `credentials.credential`); only its keyed hash leaves this function.
+        `headers` are those of the request that choose the answer.
         """
         digests = {
             "credential": self._digest(_text(scope)),
-            "host": self._common(host.lower()),
+            "host": self._common(host),
             "namespace": self._common(namespace),
             "wire": self._common(call.wire),
         }
+        if headers:
+            digests["headers"] = self._digest(_canonical(headers))
         for name, value in call.parts.items():
             digests[name] = self._digest(_canonical(value))
         whole = b"".join([name.encode() + b"\0" + digests[name] for name in sorted(digests)])
@@ -82,7 +87,15 @@ class Identifier:
             parts={name: digest[:8].hex() for name, digest in digests.items()},
         )
 
-    def identify_each(self, calls: Iterable[Call], *, host: str, scope: str, namespace: str = "") -> list[Identity]:
+    def identify_each(
+        self,
+        calls: Iterable[Call],
+        *,
+        host: str,
+        scope: str,
+        namespace: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> list[Identity]:
         """The identity of each call; quick where they share their parts, as the texts of a batch do."""
         found = list[Identity]()
         parts: object = None
@@ -91,7 +104,7 @@ class Identifier:
                 one = found[-1]
                 found.append(replace(one, exact=self.exact(one.partition, call.prompt)))
             else:
-                found.append(self.identify(call, host=host, scope=scope, namespace=namespace))
+                found.append(self.identify(call, host=host, scope=scope, namespace=namespace, headers=headers))
             parts = call.parts
         return found
 
@@ -117,46 +130,6 @@ def _canonical(value: Any) -> bytes:
         return jsontext.canonical(value)
     except TypeError:  # integers over 64 bits, lone surrogates, very deep nesting: not from `jsontext.loads`
         return b"json\0" + json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-_NAMES = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"})
-_WORDS = frozenset({"apikey", "auth", "authorization", "cookie", "credential", "credentials", "secret", "token"})
-_ACCOUNTS = frozenset({"openai-organization", "openai-project", "x-goog-user-project"})
-_BALANCERS = ("__cf", "_cfuvid", "cf_", "awsalb", "awselb", "arraffinity", "gclb", "incap_ses", "visid_incap", "nlbi_")
-_QUERY = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "subscription-key", "token"})
-
-
-@functools.lru_cache(maxsize=1024)
-def _authenticates(name: str) -> bool:
-    return (
-        name in _NAMES
-        or name in _ACCOUNTS
-        or name.endswith(("api-key", "access-key", "subscription-key"))
-        or not _WORDS.isdisjoint(name.replace("_", "-").split("-"))
-    )
-
-
-def credential(headers: Mapping[str, str], query: str) -> str:
-    """Everything in a request that says who is asking, as one canonical string; empty for an anonymous caller.
-
-    Headers (names in lower case) of known names, of names that look like a credential's ("x-corp-token"), and those
-    that choose the account that a credential acts for; and query parameters such as Gemini's `key`. The result is
-    secret: give it to `Identifier.identify` as the scope and keep it nowhere.
-    """
-    found = [[name, value] for name, value in headers.items() if value and _authenticates(name)]
-    if "cookie" in headers:
-        found = [[name, _callers_cookies(value) if name == "cookie" else value] for name, value in found]
-        found = [pair for pair in found if pair[1]]
-    if query:
-        found += [["?" + name, value] for name, value in parse_qsl(query) if name.lower() in _QUERY]
-    return json.dumps(sorted(found)) if found else ""
-
-
-def _callers_cookies(header: str) -> str:
-    """The cookies that can name a caller. A provider's load balancer sets its own on the first answer and the SDKs
-    send them back: with them in the identity, no second call would ever be like the first."""
-    cookies = (cookie.strip() for cookie in header.split(";"))
-    return "; ".join(sorted(cookie for cookie in cookies if cookie and not cookie.lower().startswith(_BALANCERS)))
 
 
 def load_secret(path: Path) -> bytes:

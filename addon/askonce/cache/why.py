@@ -28,6 +28,7 @@ _ORDER = (
     "namespace",
     "wire",
     "host",
+    "headers",
     "model",
     "system",
     "tools",

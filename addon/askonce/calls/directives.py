@@ -14,20 +14,7 @@ import http_sf
 from werkzeug.datastructures import RequestCacheControl
 from werkzeug.http import parse_cache_control_header
 
-__all__ = ["OURS", "Directives", "cache_status", "detail", "read_directives"]
-
-OURS = frozenset(
-    {
-        "cache-control",
-        "x-cache-namespace",
-        "x-cachecore-deps",
-        "x-llm-proxy-prompt",
-        "x-llm-prompt",
-        "x-llm-proxy-upstream",
-        "x-llm-proxy-host",
-    }
-)
-"""Request headers meant for Askonce; no provider sees them."""
+__all__ = ["Directives", "cache_status", "detail", "read_directives"]
 
 _TOKEN = re.compile(r"[A-Za-z*][A-Za-z0-9:/!#$%&'*+.^_`|~-]*")
 _UNPRINTABLE = re.compile(r"[^ -~]")

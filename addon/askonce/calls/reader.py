@@ -8,7 +8,7 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from askonce.cache import Cache, Identity, credential
+from askonce.cache import Cache, Identity
 from askonce.call import Call, Request, Unreadable
 from askonce.calls.aws_signature import is_signed
 from askonce.calls.batches import Batch
@@ -16,14 +16,14 @@ from askonce.calls.directives import Directives, read_directives
 from askonce.calls.limits import is_intricate
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.state import Exchange
+from askonce.credentials import credential, is_key_parameter
 from askonce.faults import Faults
-from askonce.rules import Rule
+from askonce.rules import Rule, Target
 from askonce.settings import Mode
 from askonce.wire.base import Divisible
 
 __all__ = ["Reader"]
 
-_QUERY_OF_CALLER = frozenset({"key", "api_key", "api-key", "access_token", "alt"})
 _READINGS, _READ_AGAIN = 1024, 16384
 """Readings kept, and the bytes of the longest request that is kept for it: an app that repeats itself repeats every
 byte, and reading and identifying is half of what Askonce does for an exact hit."""
@@ -85,10 +85,14 @@ class Reader:
             return Reading(rule, directives, bypass="large")
         try:
             call = rule.wire.read(request, rule.read)
-            host = request.host + _endpoint(call, request)
-            scope = _scope("shared" if self._lasting else rule.behaviour.scope, request, terms)
+            # A cassette knows nothing of the machine that it was recorded on.
+            target = None if self._lasting else rule.target
             identity, *items = self._cache.identify_each(
-                (call, *call.items), host=host, scope=scope, namespace=directives.namespace
+                (call, *call.items),
+                host=_endpoint(call, request, target),
+                scope=_scope("shared" if self._lasting else rule.behaviour.scope, request, terms),
+                namespace=directives.namespace,
+                headers=rule.headers.choices(request.headers),
             )
             return Reading(rule, directives, call, identity, items)
         except Unreadable as error:
@@ -99,13 +103,22 @@ class Reader:
             return Reading(rule, directives, bypass="fault")
 
 
-def _endpoint(call: Call, request: Request) -> str:
-    """Path and query as far as they can change the answer."""
-    path = call.endpoint or request.path
-    query = "&".join(
-        sorted(part for part in request.query.split("&") if part and part.partition("=")[0] not in _QUERY_OF_CALLER)
-    )
-    return f"{path}?{query}" if query else path
+def _endpoint(call: Call, request: Request, target: Target | None) -> str:
+    """Who answers: the host that was called, with scheme and port where they are not those of every provider, and the
+    server that the rule asks in its place; and path and query as far as they can change the answer."""
+    place = request.host.lower()
+    if (request.scheme, request.port) != ("https", 443):
+        place = f"{request.scheme}://{place}:{request.port}"
+    if target:
+        place = f"{place} {target.scheme}://{target.host}:{target.port}"
+    path, query = call.endpoint or request.path, request.query if call.query is None else call.query
+    parts = [part for part in query.split("&") if part and not is_key_parameter(_name(part))] if query else ()
+    asked = f"?{'&'.join(sorted(parts, key=_name))}" if parts else ""  # of one name, the order counts
+    return f"{place}{path}{asked}"
+
+
+def _name(parameter: str) -> str:
+    return parameter.partition("=")[0]
 
 
 def _scope(scope: str, request: Request, terms: Terms) -> str:

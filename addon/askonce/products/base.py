@@ -40,12 +40,10 @@ class Passage:
     """The rule of the provider that is asked, or one made from it (`dataclasses.replace`): other behaviour, another
     prompt; its wire format is the caller's."""
     request: Request
-    """As the caller means it: host and path of the provider, our own credentials taken out, `raw` None. Identity is
-    taken of it."""
-    scheme: str = "https"
-    port: int = 443
+    """As the caller means it: scheme, host, port and path of the provider, our own credentials taken out, `raw` None.
+    Identity is taken of it."""
     outgoing: Request | None = None
-    """What the provider is sent, where that is another wire format than the caller's."""
+    """What the provider is sent, where that is something else: in another wire format, or as the operator's own."""
     terms: Terms = PLAIN
     """What the product asks of the cache for this call."""
     before: Callable[[], Awaitable[Reply | None]] = _go_on
@@ -80,7 +78,7 @@ class Product(Protocol):
     def claim(self, request: Request, rules: Rules) -> Passage | Reply | None:
         """What becomes of a request: a way to a provider, a refusal, or None: not a call, so for the management API.
 
-        `request.path` is without the product's prefix; its host is ours.
+        `request.path` is without the product's prefix; its host is ours, its scheme and port are a provider's.
         """
 
     def refuse(self, status: int, message: str) -> Reply:

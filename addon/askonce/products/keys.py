@@ -1,24 +1,28 @@
-"""The credentials of calls to our own address: whose they are, and the operator's in place of none.
+"""The credentials of calls to our own address: whose they are, and the operator's in place of the caller's.
 
-One rule: what a caller brings for a provider goes to that provider as it is; what is ours goes no further.
+One rule: what a caller brings for a provider goes to that provider alone; what is ours goes no further. Beside the
+operator's key nothing goes that says who asks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Literal
 
 from askonce.call import Request
+from askonce.credentials import anonymous, bearer_token, bears_key, names_caller
 
-__all__ = ["Provider", "bearer_token", "bears_key", "with_key", "without_ours"]
+__all__ = ["Provider", "anonymously", "as_operator", "with_key", "without_ours"]
 
 Provider = Literal["openai", "anthropic", "google", "mistral"]
 
-_KEYS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
-
-
-def bears_key(headers: Mapping[str, str]) -> bool:
-    """Whether a request (names in lower case) says who is asking, in a way that no web page of another site can."""
-    return any(headers.get(name) for name in _KEYS)
+_SENT = frozenset(
+    """
+    accept accept-encoding accept-language content-type idempotency-key traceparent tracestate user-agent
+    x-client-request-id x-request-id
+    """.split()  # noqa: SIM905  # reads better than ten quoted names
+)
+"""The headers of a caller that go with a call of the operator's: how to read it, how to answer it, what to call it."""
+_SENT_PREFIX = "x-stainless-"
 
 
 def without_ours(request: Request, is_ours: Callable[[str], bool]) -> Request:
@@ -33,20 +37,34 @@ def without_ours(request: Request, is_ours: Callable[[str], bool]) -> Request:
     return replace(request, headers={name: value for name, value in request.headers.items() if name not in dropped})
 
 
-def bearer_token(headers: Mapping[str, str]) -> str | None:
-    """What follows `Bearer` in `Authorization`; None without it."""
-    kind, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" and token.strip() else None
-
-
 def with_key(request: Request, provider: Provider, key: str | None) -> Request:
     """The request with `key`, where there is one and the caller brings none."""
-    if key is None or bears_key(request.headers) or "key=" in request.query:
+    if key is None or bears_key(request.headers, request.query):
         return request
-    if provider == "anthropic":
-        field = {"x-api-key": key}
-    elif provider == "google":
-        field = {"x-goog-api-key": key}
-    else:
-        field = {"authorization": f"Bearer {key}"}
-    return replace(request, headers={**request.headers, **field})
+    return replace(request, headers={**request.headers, **_field(provider, key)})
+
+
+def as_operator(request: Request, provider: Provider, key: str, choosing: Collection[str] = ()) -> Request:
+    """The request as one of the operator's: with his key, and of the caller's headers those alone that are known to be
+    needed, or that the provider's rule says choose the answer."""
+    headers = {
+        name: value
+        for name, value in request.headers.items()
+        if name in _SENT or name.startswith(_SENT_PREFIX) or (name in choosing and not names_caller(name))
+    }
+    return replace(request, query="", headers=headers | _field(provider, key))
+
+
+def anonymously(request: Request) -> Request:
+    """The request without what says who asks."""
+    return replace(request, headers=anonymous(request.headers))
+
+
+def _field(provider: Provider, key: str) -> dict[str, str]:
+    match provider:
+        case "anthropic":
+            return {"x-api-key": key}
+        case "google":
+            return {"x-goog-api-key": key}
+        case _:
+            return {"authorization": f"Bearer {key}"}

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from askonce.api.product_addresses import ViewName, find_view, is_own_site
 from askonce.call import Reply, Request
+from askonce.credentials import bears_key
 from askonce.faults import Faults
 from askonce.products.base import Passage, Product
-from askonce.products.keys import bears_key, without_ours
+from askonce.products.keys import without_ours
 from askonce.rules import Rules
 
 __all__ = ["Products"]
@@ -48,7 +49,7 @@ class Products:
         product = self._by_name.get(view.name) if view.name else self._at_root(request, rules)
         if product is None:
             return None
-        request = replace(request, path=request.path[len(view.prefix) :])
+        request = replace(request, path=request.path[len(view.prefix) :], scheme="https", port=443)
         try:
             if product.name not in _KEEPERS:
                 request = without_ours(request, self._is_ours)
@@ -58,7 +59,7 @@ class Products:
         except Exception as error:
             self._faults.report(f"a call to {product.name}", error, "it was answered with 500")
             return product.refuse(500, "Internal server error")
-        # With a key of his own a caller can only spend what is his; without one, the operator's.
+        # Without a key in it, a page of another site could have a browser send the request.
         if claimed is None or bears_key(request.headers) or _from_program(request, scheme):
             return claimed
         return product.refuse(403, "Refused: a page of another site may not use this cache")

@@ -12,11 +12,11 @@ from mitmproxy import http
 from askonce.call import Reply, Request, Unstorable
 from askonce.calls.aws_signature import signed_headers
 from askonce.calls.decoding import TooLarge, decode
-from askonce.calls.directives import OURS
 from askonce.calls.limits import Limits
 from askonce.calls.state import Exchange
 from askonce.products.base import Passage, Translator
 from askonce.proxy.asgi import Fields
+from askonce.rules.request_headers import OURS
 
 __all__ = [
     "decoded",
@@ -48,9 +48,12 @@ def read_request(request: http.Request, host: str, body: bytes, client: str = ""
     headers: dict[str, str] = {}
     for raw_name, raw_value in request.headers.fields:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "surrogateescape")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    raw = (host, request.path, request.headers.fields, body)
-    return Request(request.method, host, path, query, headers, body, raw, client)
+        if name in headers:
+            value = f"{headers[name]}{'; ' if name == 'cookie' else ', '}{value}"
+        headers[name] = value
+    scheme, port = request.scheme, request.port
+    raw = (scheme, host, port, request.path, request.headers.fields, body)
+    return Request(request.method, host, path, query, headers, body, raw, client, scheme, port)
 
 
 def place(request: http.Request, host: str) -> str:
@@ -62,7 +65,7 @@ def place(request: http.Request, host: str) -> str:
 def redirect(request: http.Request, passage: Passage) -> None:
     """Make a request to our own address one to the provider."""
     sent = passage.outgoing or passage.request
-    send_to(request, passage.scheme, sent.host, passage.port)
+    send_to(request, sent.scheme, sent.host, sent.port)
     request.path = f"{sent.path}?{sent.query}" if sent.query else sent.path
     kept = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in sent.headers.items()]
     request.headers = http.Headers([(name, value) for name, value in kept if name not in _FRAMING])

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from askonce.credentials import names_caller
 from askonce.rules.access import AccessSpec
 from askonce.rules.cachecore import CachecoreSpec
 from askonce.rules.gateway import GatewaySpec
@@ -58,12 +59,20 @@ def _wire(name: str) -> None:
         raise ValueError(f"expected one of {', '.join(WIRE_FORMATS)}; got {name!r}")
 
 
+def _names_nobody(header: str) -> str:
+    if names_caller(header):
+        raise ValueError(f"{header} says who asks, and who shares answers is for `scope` to say")
+    return header
+
+
 # YAML 1.1 reads the bare words off, no and false as one and the same value.
 Match = Annotated[
     Literal["exact", "semantic", "off"], BeforeValidator(lambda value: "off" if value is False else value)
 ]
 JsonPath = Annotated[str, _checked(parse_jsonpath)]
-HeaderName = Annotated[str, AfterValidator(str.lower), Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+"""The name of a header, RFC 9110 section 5.1."""
+HeaderName = Annotated[str, Field(pattern=rf"^{_TOKEN}$"), AfterValidator(str.lower)]
 
 
 class Behaviour(Section):
@@ -77,7 +86,7 @@ class Behaviour(Section):
     audits_per_hour: int = Field(default=60, ge=0)
     """Checks at most, of one caller a fourth of them."""
     ttl: Duration = 7 * 86400.0
-    scope: str = Field(default="credential", pattern=r"^(credential|shared|header:[A-Za-z0-9!#$%&'*+.^_`|~-]+)$")
+    scope: str = Field(default="credential", pattern=rf"^(credential|shared|header:{_TOKEN})$")
     """Who may share answers: callers with the same credential, everybody, or those with the same value of a header."""
     max_temperature: float = Field(default=1.0, ge=0)
     """Above it only identical calls are answered."""
@@ -87,6 +96,8 @@ class Behaviour(Section):
     """What a hit says about tokens: what the provider counted, or that none were used."""
     stale_while_revalidate: Duration = 0.0
     """How long after its `ttl` an answer may be served once more while a fresh one is fetched."""
+    ignore_headers: tuple[Annotated[HeaderName, AfterValidator(_names_nobody)], ...] = ()
+    """Request headers that change no answer, such as an app's own trace id."""
 
 
 class RuleSpec(Section):
@@ -102,6 +113,8 @@ class RuleSpec(Section):
     """Where the prompt is; the wire format knows where this is left out."""
     ignore: tuple[JsonPath, ...] = ()
     """What does not change the answer."""
+    headers: tuple[HeaderName, ...] = ()
+    """Request headers that choose the answer, also for those who share answers."""
     when: dict[HeaderName, str] = Field(default_factory=dict)
     """Only requests with such headers: patterns of their values, `*` for anything, in any case."""
     websocket: Literal["pass", "refuse"] = "pass"
@@ -119,6 +132,7 @@ class RuleSpec(Section):
     max_answer: Size | None = None
     usage: Literal["original", "zero"] | None = None
     stale_while_revalidate: Duration | None = None
+    ignore_headers: tuple[Annotated[HeaderName, AfterValidator(_names_nobody)], ...] | None = None
 
     def behaviour(self, defaults: Behaviour) -> Behaviour:
         """The defaults, with what this rule says laid over them."""

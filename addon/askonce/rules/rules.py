@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from askonce.rules import Behaviour, Config, Price, RuleSpec
 from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path, parse_value
 from askonce.rules.prices import Prices
+from askonce.rules.request_headers import HeaderRule
 from askonce.wire import WIRE_FORMATS
 from askonce.wire.base import ReadOptions, WireFormat
 
@@ -44,6 +45,7 @@ class Rule:
     hosts: tuple[HostPattern, ...]
     paths: tuple[re.Pattern[str], ...]
     target: Target | None
+    headers: HeaderRule
     refuses_websocket: bool = False
     when: tuple[tuple[bytes, re.Pattern[str]], ...] = ()
     """Headers, names in lower case, that a request must have, and what their values must look like."""
@@ -121,6 +123,10 @@ class Rules:
 
 
 def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
+    behaviour = spec.behaviour(defaults)
+    ignored = {*behaviour.ignore_headers}
+    if who := behaviour.scope.partition(":")[2]:
+        ignored.add(who.lower())  # it says who asks, and chooses no answer
     return Rule(
         name=spec.name,
         endpoint=spec.paths[0],
@@ -129,10 +135,11 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
             prompt=parse_jsonpath(spec.prompt) if spec.prompt else None,
             ignore=tuple(parse_jsonpath(path) for path in spec.ignore),
         ),
-        behaviour=spec.behaviour(defaults),
+        behaviour=behaviour,
         hosts=tuple(parse_host(host) for host in spec.hosts),
         paths=tuple(parse_path(path) for path in spec.paths),
         target=_target(spec.upstream) if spec.upstream else None,
+        headers=HeaderRule(frozenset(spec.headers), frozenset(ignored)),
         refuses_websocket=spec.websocket == "refuse",
         when=tuple((name.encode(), parse_value(value)) for name, value in spec.when.items()),
     )

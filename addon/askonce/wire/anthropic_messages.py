@@ -51,7 +51,6 @@ _STATE = ("container", "thread", "diagnostics", "fallback_credit_token")
 """Fields that refer to something the provider keeps, or remembers of an earlier call."""
 _MEDIA = frozenset({"image", "document", "search_result", "container_upload"})
 _ON_VERTEX = re.compile(r"^(.+/models/([^/:]+)):(rawPredict|streamRawPredict)$")
-_UNIMPORTANT_HEADERS = frozenset({"anthropic-dangerous-direct-browser-access"})
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 """What an agent puts beside the user's words, in blocks of its own: the date, its memory, its settings."""
 _DONE = frozenset({"end_turn", "stop_sequence", "tool_use"})
@@ -102,8 +101,6 @@ class AnthropicMessages:
                 history, parts["media"] = messages[:-1], last
         if history:
             parts["history"] = history
-        if headers := _headers(request):
-            parts.setdefault("other", {})["$headers"] = headers
         turns = [Turn(message["role"], plain_text(message["content"])) for message in messages[:-1]]
         if system:
             turns.insert(0, Turn("system", plain_text(system)))
@@ -236,17 +233,6 @@ def _why_exact(messages: list[JsonObject], body: JsonObject) -> str:
                 return MEDIA
             return TOOL_RESULT if "tool" in kind else f"{kind} block in the last message"
     return next((f"state kept by the provider: {name}" for name in _STATE if body.get(name)), "")
-
-
-def _headers(request: Request) -> JsonObject:
-    headers: JsonObject = {
-        name: value
-        for name, value in request.headers.items()
-        if name.startswith("anthropic-") and name not in _UNIMPORTANT_HEADERS
-    }
-    if betas := headers.get("anthropic-beta"):
-        headers["anthropic-beta"] = sorted({beta.strip() for beta in betas.split(",")})
-    return headers
 
 
 def _check(message: Any) -> None:

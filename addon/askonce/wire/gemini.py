@@ -7,7 +7,7 @@ come in camel case or in snake case; both are the same field. Source: the provid
 
 import re
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
@@ -42,8 +42,8 @@ _PARTS: dict[str, Part] = {"tools": "tools", "toolConfig": "tools"}
 _FORMAT = frozenset(
     {"responseMimeType", "responseSchema", "responseJsonSchema", "responseModalities", "responseFormat"}
 )
-_NOT_THE_QUESTION = frozenset({"key", "alt", "$alt", "access_token", "prettyPrint", "$prettyPrint", "quotaUser"})
-"""Query parameters that say who asks and how to frame the answer."""
+_FRAMING = frozenset({"alt", "$alt", "prettyPrint", "$prettyPrint"})
+"""Query parameters that say how to frame the answer."""
 _TOOL = frozenset(
     {"functionCall", "functionResponse", "executableCode", "codeExecutionResult", "toolCall", "toolResponse"}
 )
@@ -58,8 +58,9 @@ class Gemini:
         path = _PATH.match(request.path)
         if path is None:
             raise Unreadable(f"path: expected …/models/M:generateContent, found {request.path}")
-        query = parse_qsl(request.query, keep_blank_values=True) if request.query else []
-        alt = next((value for name, value in query if name in ("alt", "$alt")), "json")
+        query = [part for part in request.query.split("&") if part]
+        framing = [(name, value) for name, value in map(_parameter, query) if name in _FRAMING]
+        alt = next((value for name, value in framing if name in ("alt", "$alt")), "json")
         if alt not in ("json", "sse"):
             raise Unreadable(f"alt={alt}: expected json or sse")
         stream = path[3] == "streamGenerateContent"
@@ -108,8 +109,6 @@ class Gemini:
             history, parts["media"] = contents[:-1], last
         if history:
             parts["history"] = history
-        if extras := sorted(pair for pair in query if pair[0] not in _NOT_THE_QUESTION):
-            parts.setdefault("other", {})["$query"] = extras
 
         turns = [Turn(content["role"], plain_text(content["parts"])) for content in contents[:-1]]
         if system:
@@ -121,6 +120,7 @@ class Gemini:
             parts=parts,
             model=path[2],
             endpoint=path[1],
+            query="&".join(part for part in query if _parameter(part)[0] not in _FRAMING) if framing else None,
             temperature=number(config.get("temperature")) if isinstance(config, dict) else None,
             stream=stream,
             framing="sse" if stream and alt == "sse" else "json-array" if stream else "",
@@ -162,6 +162,11 @@ class Gemini:
         if call.framing == "sse":
             return Reply(b"".join(b"data: " + chunk + b"\r\n\r\n" for chunk in chunks), sse.CONTENT_TYPE)
         return Reply(b"[" + b"\n,\r\n".join(chunks) + b"\n]\n", _JSON)
+
+
+def _parameter(part: str) -> tuple[str, str]:
+    name, _, value = part.partition("=")
+    return unquote(name), unquote(value)
 
 
 def _camel(fields: JsonObject) -> JsonObject:

@@ -18,8 +18,7 @@ from askonce.wire.keeping import refuse_error
 __all__ = ["Generic"]
 
 _SHAPING = ("accept", "accept-language")
-_SHAPING_PREFIX = "x-amzn-bedrock-"
-"""Guardrails, tracing and the like of Amazon Bedrock are asked for in headers."""
+"""Headers that are no matter where a wire format writes what the body asks for."""
 _BINARY_STREAM = "application/vnd.amazon.eventstream"
 _ENDS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "completionReason")
 _BAD_ENDS = frozenset(
@@ -40,11 +39,7 @@ class Generic:
         found = cut_prompt(body, options)
         prompt, reason = found or "", "" if found is not None else "the rule names no prompt"
         drop(body, options.ignore)
-        headers = {
-            name: value
-            for name, value in sorted(request.headers.items())
-            if name in _SHAPING or name.startswith(_SHAPING_PREFIX)
-        }
+        headers = {name: value for name in _SHAPING if (value := request.headers.get(name)) is not None}
         parts: dict[Part, Any] = {"other": {"method": request.method, "headers": headers, "body": body}}
         model, temperature = body.get("model"), body.get("temperature")
         return Call(

@@ -3,8 +3,8 @@
 import pytest
 from mitmproxy import http
 
-from askonce.calls.directives import OURS
 from askonce.proxy import messages
+from askonce.rules.request_headers import OURS
 
 
 def request(*fields: tuple[bytes, bytes], url: str = "https://api.openai.com/v1/chat/completions") -> http.Request:
@@ -50,3 +50,26 @@ def test_a_request_sent_elsewhere_names_the_server_that_it_goes_to(
     messages.send_to(asked, scheme, host, port)
     assert (asked.scheme, asked.host, asked.port) == (scheme, host, port)
     assert (asked.headers["host"], asked.authority) == (named, named)
+
+
+@pytest.mark.parametrize(
+    ("fields", "cookie"),
+    [
+        ([(b"Cookie", b"a=1; b=2")], "a=1; b=2"),
+        ([(b"cookie", b"AWSALB=x"), (b"Cookie", b"session=ann")], "AWSALB=x; session=ann"),
+        ([(b"cookie", b"a=1"), (b"x-list", b"1"), (b"cookie", b"b=2"), (b"cookie", b"c=3")], "a=1; b=2; c=3"),
+    ],
+)
+def test_cookies_that_a_client_splits_are_one_header(fields: list[tuple[bytes, bytes]], cookie: str) -> None:
+    """RFC 9113 section 8.2.3; with a comma between, the second was read as a part of the first one's value."""
+    read = messages.read_request(request(*fields, (b"X-List", b"2")), "api.openai.com", b"")
+    assert read.headers["cookie"] == cookie
+    assert read.headers["x-list"] in ("2", "1, 2")
+
+
+def test_a_request_says_to_which_port_and_how() -> None:
+    asked = request(url="http://localhost:11434/api/chat?a=1")
+    read = messages.read_request(asked, "localhost", b"")
+    assert (read.scheme, read.port, read.path, read.query) == ("http", 11434, "/api/chat", "a=1")
+    other = request(url="http://localhost:11435/api/chat?a=1")
+    assert read.raw != messages.read_request(other, "localhost", b"").raw

@@ -83,10 +83,7 @@ def test_read_takes_the_last_words_of_the_user_apart_from_the_rest() -> None:
         "format": {"output_config": {"effort": "low"}},
         "sampling": {"max_tokens": 64, "temperature": 1},
         "history": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi!"}],
-        "other": {
-            "metadata": {"user_id": "u"},
-            "$headers": {"anthropic-version": "2023-06-01", "anthropic-beta": ["a", "b"]},
-        },
+        "other": {"metadata": {"user_id": "u"}},
     }
     assert (call.model, call.temperature, call.stream, call.exact_only) == ("claude-sonnet-5", 1.0, True, "")
     assert [(turn.role, turn.text) for turn in call.turns] == [
@@ -186,12 +183,6 @@ def test_instructions_behind_the_users_message_leave_its_words_free() -> None:
 
 def test_two_texts_are_not_mistaken_for_two_others() -> None:
     assert identity(read(say(text("a\nb"), text("c")))) != identity(read(say(text("a"), text("b\nc"))))
-
-
-def test_headers_that_change_the_answer_change_the_identity() -> None:
-    beta = read(BASE, anthropic_beta="context-1m")
-    assert identity(beta) != identity(read(BASE))
-    assert identity(beta) == identity(read(BASE, anthropic_beta="context-1m", user_agent="other"))
 
 
 def test_files_are_kept_as_their_hash() -> None:

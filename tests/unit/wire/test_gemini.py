@@ -96,7 +96,7 @@ def test_read_takes_the_last_words_of_the_user_apart_from_the_rest() -> None:
             {"parts": [{"text": "Hello"}], "role": "user"},
             {"role": "model", "parts": [{"text": "Hi!", "thoughtSignature": "s"}]},
         ],
-        "other": {"safetySettings": [], "$query": [("fields", "candidates")]},
+        "other": {"safetySettings": []},
     }
     assert (call.model, call.temperature, call.exact_only) == ("gemini-3-pro", 0.5, "")
     assert [(turn.role, turn.text) for turn in call.turns] == [

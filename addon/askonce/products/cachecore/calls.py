@@ -15,6 +15,7 @@ from askonce.cache import Entry, Identity, Lookup, Policy
 from askonce.call import Call, Reply, Request
 from askonce.calls.product_terms import Terms
 from askonce.calls.state import Exchange
+from askonce.credentials import bearer_token
 from askonce.products.base import Headers, Passage
 from askonce.products.cachecore.dependencies import (
     POLICY,
@@ -27,7 +28,7 @@ from askonce.products.cachecore.dependencies import (
 )
 from askonce.products.cachecore.errors import problem
 from askonce.products.cachecore.tokens import TOKEN_HEADER, Tenant, TokenError, read_tenant, take_token
-from askonce.products.keys import bearer_token
+from askonce.products.keys import as_operator
 from askonce.rate_limits import Rates
 from askonce.rules import Rule, Rules
 from askonce.rules.cachecore import CachecoreSpec
@@ -102,29 +103,32 @@ class Cachecore:
             return self.refuse(400, str(error))
         except TokenError as error:
             return self.refuse(401, str(error))
-        if key := rules.config.products.provider_keys.openai:
-            # The gateway asks with a key of its own; what its clients send in its place is "ignored".
+        # The gateway asks with a key of its own; what its clients send in its place is "ignored".
+        key = rules.config.products.provider_keys.openai
+        if key:
             headers["authorization"] = f"Bearer {key}"
         meant = replace(request, host=_HOST, headers=headers, raw=None)
+        outgoing = as_operator(meant, "openai", key, rule.headers.choosing) if key else None
         if tenant is None:
-            return self._around(rule, meant, spec)
+            return self._around(rule, meant, outgoing, spec)
         again = replace(request, host=rules.config.manage.host, path="/cachecore" + PATH, raw=None)
         underway = self._dependencies.begin(tenant.id, {POLICY, *deps})
         return Passage(
             _timed(rule, tenant.fresh, tenant.stale),
             meant,
+            outgoing=outgoing,
             terms=CachecoreTerms(tenant, deps, underway, again, spec.threshold),
             dress=_dress_and_hint if spec.debug_headers else _dress,
             unreachable=self._unreachable,
         )
 
-    def _around(self, rule: Rule, meant: Request, spec: CachecoreSpec) -> Passage | Reply:
+    def _around(self, rule: Rule, meant: Request, outgoing: Request | None, spec: CachecoreSpec) -> Passage | Reply:
         standing = self._rates.take(spec.bypass_rate, "cachecore bypass", meant.client)
         if not standing.allowed:
             refusal = self.refuse(429, f"without a tenant token, at most {spec.bypass_rate} from one address")
             told = tuple((name.lower(), value) for name, value in standing.headers.items())
             return replace(refusal, headers=(*refusal.headers, *told))
-        return Passage(rule, meant, terms=_Bypass(), dress=_dress, unreachable=self._unreachable)
+        return Passage(rule, meant, outgoing, terms=_Bypass(), dress=_dress, unreachable=self._unreachable)
 
     def refuse(self, status: int, message: str) -> Reply:
         return Reply(orjson.dumps(problem(status, message)), "application/json", status, _ASKED_NOT)

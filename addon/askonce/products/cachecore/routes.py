@@ -18,10 +18,10 @@ from starlette.types import Scope
 
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes
+from askonce.credentials import bearer_token
 from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.errors import problem
 from askonce.products.cachecore.tokens import TokenError, read_tenant, take_token
-from askonce.products.keys import bearer_token
 from askonce.rules.cachecore import CachecoreSpec
 
 __all__ = ["cachecore"]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import jwt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from askonce.products.keys import bearer_token
+from askonce.credentials import bearer_token
 from askonce.rules.cachecore import CachecoreSpec
 
 __all__ = ["TOKEN_HEADER", "Tenant", "TokenError", "read_tenant", "take_token"]

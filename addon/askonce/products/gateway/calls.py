@@ -23,10 +23,11 @@ from askonce.call import Reply, Request, Unreadable
 from askonce.calls.product_terms import Terms
 from askonce.calls.response_headers import fresh_id
 from askonce.calls.state import Exchange
+from askonce.credentials import KEYS, anonymous, bearer_token
 from askonce.faults import Faults
 from askonce.products.base import Headers, Passage
 from askonce.products.gateway.errors import PROBLEMS, Code, Users, code_of, problem
-from askonce.products.keys import bearer_token, with_key
+from askonce.products.keys import as_operator, with_key
 from askonce.products.translate import (
     ANTHROPIC,
     GEMINI,
@@ -78,11 +79,6 @@ _TRANSLATED = ReadOptions(
     ignore=tuple(map(parse_jsonpath, ("$.user", "$.metadata", "$.safety_identifier", "$.prompt_cache_key")))
 )
 """How a translated request is read: what the translation leaves out does not change the answer."""
-_CREDENTIALS = frozenset(
-    """
-    authorization x-api-key api-key x-goog-api-key cookie proxy-authorization openai-organization openai-project
-    """.split()  # noqa: SIM905  # reads better than eight quoted names
-)
 _FOR_TRANSLATED = frozenset({"content-type", "user-agent"})
 """What of a caller's headers a provider is sent that he does not know he asks."""
 _OF_THE_OPERATOR = frozenset(
@@ -235,6 +231,7 @@ class Gateway:
             raise _Refused("provider_error", f"{name} cannot be asked: there is no key in {provider.variables[0]}")
         asked = provider.dialect.ask(body, max_tokens=spec.max_tokens) if provider.dialect else None
         sent = _outgoing(request, provider, asked)
+        who = "gateway" if spec.share_answers else key.hash
         refusal = partial(self._refusal, request, "provider_error", standing=standing)
         whole = asked is not None and not body.get("stream")
         translator = partial(self._translator, provider.dialect, body) if provider.dialect else None
@@ -245,11 +242,10 @@ class Gateway:
                 sent,
                 path=provider.path.format(model),
                 query="",
-                headers={**_anonymous(request), "authorization": "gateway" if spec.share_answers else key.hash},
+                headers=_unlocked(request, spec.share_answers) | {"authorization": who},
                 body=request.body,
-                raw=None,
             ),
-            outgoing=with_key(sent, name, secret),
+            outgoing=with_key(sent, name, secret) if asked else as_operator(sent, name, secret, rule.headers.choosing),
             terms=_Terms(key.owner),
             dress=partial(_rate_headers, standing),
             drops=_OF_THE_OPERATOR,
@@ -323,10 +319,9 @@ class Gateway:
 
 def _outgoing(request: Request, provider: _Provider, asked: Asked | None) -> Request:
     """What the provider is sent, but for the key."""
-    headers = _anonymous(request)
     if asked is None:
-        return replace(request, host=provider.host, query="", headers=headers, raw=None)
-    headers = {name: value for name, value in headers.items() if name in _FOR_TRANSLATED}
+        return replace(request, host=provider.host, raw=None)
+    headers = {name: value for name, value in request.headers.items() if name in _FOR_TRANSLATED}
     # A compressed stream could not be translated event by event.
     headers |= {"accept-encoding": "identity", **dict(asked.headers)}
     body = jsontext.dumps(asked.body)
@@ -335,8 +330,11 @@ def _outgoing(request: Request, provider: _Provider, asked: Asked | None) -> Req
     )
 
 
-def _anonymous(request: Request) -> dict[str, str]:
-    return {name: value for name, value in request.headers.items() if name not in _CREDENTIALS}
+def _unlocked(request: Request, shared: bool) -> dict[str, str]:
+    """The headers without the gateway's key; where answers are shared, without all that says who asks."""
+    if shared:
+        return anonymous(request.headers)
+    return {name: value for name, value in request.headers.items() if name not in KEYS}
 
 
 def _rate_headers(standing: Standing | None, _exchange: Exchange | None = None) -> Headers:

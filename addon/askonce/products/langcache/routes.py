@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from askonce.accounting import Accounting, StoreRequest
 from askonce.api.product_routes import ProductRoutes
 from askonce.cache import Match, Shelves, Strategy, TextError
-from askonce.products.keys import bearer_token
+from askonce.credentials import bearer_token
 from askonce.products.langcache.bodies import (
     ConversationSearch,
     Created,

@@ -5,6 +5,7 @@ share an answer here either. Only what an operator warmed the cache with is ever
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from askonce.calls.product_terms import Terms
 from askonce.calls.state import Exchange
 from askonce.calls.verifier import Verifier
 from askonce.products.base import Headers, Passage
-from askonce.products.keys import with_key
+from askonce.products.keys import Provider, as_operator, with_key
 from askonce.products.promptcache import claude as claude
 from askonce.products.promptcache.state import ChatProvider, PromptCacheState
 from askonce.products.translate import Untranslatable
@@ -42,10 +43,18 @@ class PromptCacheTerms(Terms):
 
     verifies = True
 
-    def __init__(self, cache: Cache, state: PromptCacheState, verifier: Verifier, place: str, namespace: str) -> None:
-        """`place` is the provider's host and path."""
+    def __init__(
+        self,
+        cache: Cache,
+        state: PromptCacheState,
+        verifier: Verifier,
+        place: str,
+        namespace: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`place` is the provider's host and path, `headers` are those of the call that choose the answer."""
         self._cache, self._state, self._verifier = cache, state, verifier
-        self._place, self._namespace = place, namespace
+        self._place, self._namespace, self._headers = place, namespace, headers
         self._policy = Policy()
 
     def policy(self, policy: Policy) -> Policy:
@@ -88,7 +97,9 @@ class PromptCacheTerms(Terms):
         return asking is not None and await self._verifier.same(one, other, asking)
 
     def _warm(self, call: Call) -> Identity:
-        return self._cache.identify(call, host=self._place, scope=WARM_SCOPE, namespace=self._namespace)
+        return self._cache.identify(
+            call, host=self._place, scope=WARM_SCOPE, namespace=self._namespace, headers=self._headers
+        )
 
 
 def _refused(lookup: Lookup, reason: str) -> Lookup:
@@ -139,20 +150,31 @@ class PromptCache:
         rule = rules.find("https", host, 443, path)
         if rule is None:
             return fail(f"no rule names {host}{path}")
-        keys = rules.config.products.provider_keys
+        bearer: Provider = "anthropic" if provider == "claude" else provider
+        key = getattr(rules.config.products.provider_keys, bearer)
+        if not key and provider != "openai":  # what the caller brings is OpenAI's, as is the form of the call
+            return fail(f"products.provider_keys.{bearer} is not set")
+        # Whose answers they are, the caller's own credential says, where there is one.
+        meant = with_key(replace(request, host=host, raw=None), bearer, key)
         if provider == "claude":
             try:
-                passage = claude.passage(request, rule, keys.anthropic, fail)
+                passage = claude.passage(meant, rule, key, fail)
             except Untranslatable as error:
                 return self.refuse(400, str(error))
         else:
-            meant = replace(request, host=host, raw=None)
-            passage = Passage(rule, with_key(meant, provider, getattr(keys, provider)))
+            passage = Passage(rule, meant, as_operator(meant, bearer, key, rule.headers.choosing) if key else None)
         namespace = request.headers.get("x-cache-namespace", "").strip()
         echoed = identifier if request.headers.get("x-request-id") == identifier[0][1] else ()
         return replace(
             passage,
-            terms=PromptCacheTerms(self._cache, self._state, self._verifier, f"{host}{path}", namespace),
+            terms=PromptCacheTerms(
+                self._cache,
+                self._state,
+                self._verifier,
+                f"{host}{path}",
+                namespace,
+                rule.headers.choices(meant.headers),
+            ),
             dress=lambda exchange: (*_dress(exchange, provider), *echoed),
             defaults=identifier,
             unreachable=fail,

@@ -13,7 +13,7 @@ from askonce import jsontext
 from askonce.call import Reply, Request
 from askonce.calls.response_headers import fresh_id
 from askonce.products.base import Passage
-from askonce.products.keys import bearer_token, with_key
+from askonce.products.keys import with_key
 from askonce.products.translate import ANTHROPIC, StreamTranslator, Untranslatable, WholeTranslator
 from askonce.products.translate.stream import ProviderTrouble
 from askonce.rules import Rule
@@ -32,8 +32,9 @@ _LEFT_OUT = ReadOptions(
 """What the translation leaves out does not change the answer."""
 
 
-def passage(request: Request, rule: Rule, key: str | None, fail: Callable[[str], Reply]) -> Passage:
-    """The way of a call to Claude. `rule` is Anthropic's, `fail` makes the answer to a call that failed.
+def passage(request: Request, rule: Rule, key: str, fail: Callable[[str], Reply]) -> Passage:
+    """The way of a call to Claude. `rule` is Anthropic's, `key` the operator's, and `fail` makes the answer to a call
+    that failed.
 
     Raises `Untranslatable`.
     """
@@ -44,15 +45,11 @@ def passage(request: Request, rule: Rule, key: str | None, fail: Callable[[str],
     asked = ANTHROPIC.ask(body, max_tokens=_MAX_TOKENS)
     meant = replace(request, host=HOST, path=PATH, query="", raw=None)
     headers = {"content-type": "application/json", "accept-encoding": "identity", **dict(asked.headers)}
-    if secret := request.headers.get("x-api-key") or bearer_token(request.headers):
-        headers["x-api-key"] = secret
     outgoing = with_key(
         replace(meant, path=asked.path, query=asked.query, headers=headers, body=jsontext.dumps(asked.body)),
         "anthropic",
         key,
     )
-    if not secret and key:
-        meant = replace(meant, headers={**meant.headers, "x-api-key": key})  # whose answers they are
     streams = bool(body.get("stream"))
     return Passage(
         replace(rule, wire=wire_format("openai-chat"), read=_LEFT_OUT, endpoint="/v1/chat/completions"),

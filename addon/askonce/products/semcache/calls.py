@@ -17,9 +17,10 @@ from askonce.cache import Policy
 from askonce.call import Answer, Call, Reply, Request
 from askonce.calls.product_terms import Terms
 from askonce.calls.state import Exchange
+from askonce.credentials import bears_key
 from askonce.products.base import Headers, Passage
 from askonce.products.destinations import Destination, DestinationError, ForbiddenDestination, find_destination
-from askonce.products.keys import Provider, with_key
+from askonce.products.keys import Provider, anonymously, with_key
 from askonce.rules import Rule, Rules
 from askonce.rules.patterns import Find, parse_jsonpath
 from askonce.wire.base import ReadOptions, Replay, WireFormat
@@ -111,16 +112,22 @@ class Semcache:
         place = _destination(request, rules)
         headers = {name: value for name, value in request.headers.items() if not name.startswith("x-llm-")}
         meant = replace(
-            request, host=place.host, path=place.path, query=place.query or request.query, headers=headers, raw=None
+            request,
+            scheme=place.scheme,
+            host=place.host,
+            port=place.port,
+            path=place.path,
+            query=place.query or request.query,
+            headers=headers,
+            raw=None,
         )
         provider = _OPERATORS.get(place.host) if (place.scheme, place.port) == ("https", 443) else None
-        if provider:
-            meant = with_key(meant, provider, getattr(rules.config.products.provider_keys, provider))
+        key = provider and getattr(rules.config.products.provider_keys, provider)
+        is_operators = provider and key and not bears_key(meant.headers, meant.query)
         return Passage(
             _rule(place.rule, request, body),
-            meant,
-            scheme=place.scheme,
-            port=place.port,
+            with_key(meant, provider, key) if provider else meant,
+            outgoing=with_key(anonymously(meant), provider, key) if provider and is_operators else None,
             terms=_AtLeast(cosine(spec.similarity_threshold)),
             before=self._checked(place),
             dress=_dress,

@@ -308,6 +308,11 @@ def test_the_gateways_own_key_stands_in_for_whatever_came(world: World) -> None:
     for headers in ({"x_cachecore_token": token()}, {"authorization": "Bearer ignored"}, {}):
         passage = world.passage(keys="{openai: sk-ours}", **headers)
         assert passage.request.headers == {"authorization": "Bearer sk-ours"}
+        more = world.passage(
+            keys="{openai: sk-ours}", **headers, x_api_key="k", cookie="a=b", x_user_id="u", accept="a"
+        )
+        assert more.outgoing is not None
+        assert more.outgoing.headers == {"authorization": "Bearer sk-ours", "accept": "a"}
 
 
 def test_a_stale_answer_is_asked_for_anew_through_our_own_address(world: World) -> None:

@@ -288,6 +288,41 @@ def test_a_key_in_the_rules_comes_first(make: Callable[..., World]) -> None:
     assert passage.outgoing.headers["authorization"] == "Bearer from-the-rules"
 
 
+@pytest.mark.parametrize("model", ["gpt-4o", "claude-x", "gemini-x"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "api_key",
+        "authorization",
+        "cookie",
+        "ocp_apim_subscription_key",
+        "openai_project",
+        "proxy_authorization",
+        "x_auth",
+        "x_cachecore_token",
+        "x_corp_token",
+        "x_goog_api_key",
+        "x_goog_user_project",
+        "x_nobody_knows",
+        "x_user_id",
+    ],
+)
+def test_nothing_that_says_who_asks_goes_beside_the_operators_key(world: World, model: str, header: str) -> None:
+    passage = world.passage(asked(model), **{header: "theirs"})
+    assert passage.outgoing is not None
+    assert not any("theirs" in text for pair in passage.outgoing.headers.items() for text in pair)
+    assert world.secret not in str(passage.outgoing.headers)
+
+
+def test_what_the_rule_says_chooses_the_answer_goes_along(world: World) -> None:
+    named = "name: openai-chat, headers: [OpenAI-Beta, X-Auth-Mode],"
+    world.rules = Rules(parse(UPSTREAMS.replace("name: openai-chat,", named)))
+    passage = world.passage(openai_beta="a", x_auth_mode="b", traceparent="c", x_stainless_lang="d")
+    assert passage.outgoing is not None
+    kept = {"openai-beta": "a", "traceparent": "c", "x-stainless-lang": "d"}  # without what says who asks
+    assert passage.outgoing.headers == kept | {"content-type": "application/json", "authorization": "Bearer o-key"}
+
+
 # Whose answers
 
 
@@ -296,7 +331,7 @@ def partition(passage: Passage) -> bytes:
     from askonce.calls.reader import _endpoint, _scope
 
     scope = _scope(passage.rule.behaviour.scope, passage.request, passage.terms)
-    host = passage.request.host + _endpoint(call, passage.request)
+    host = _endpoint(call, passage.request, passage.rule.target)
     return Identifier(bytes(32)).identify(call, host=host, scope=scope, namespace="").partition
 
 

@@ -115,13 +115,39 @@ def world(cache: Cache) -> World:
 # Where a call goes
 
 
-def test_a_call_goes_to_openai_with_what_the_caller_brings(world: World) -> None:
-    passage = world.passage(authorization="Bearer sk-1")
+def test_a_call_goes_to_openai_with_what_the_caller_brings(cache: Cache) -> None:
+    passage = World(cache).passage(authorization="Bearer sk-1", x_mine="1")
     assert (passage.request.host, passage.request.path, passage.rule.name) == (
         *("api.openai.com", "/v1/chat/completions", "openai-chat"),
     )
-    assert passage.request.headers["authorization"] == "Bearer sk-1"
+    assert (passage.request.headers["authorization"], passage.request.headers["x-mine"]) == ("Bearer sk-1", "1")
     assert (passage.outgoing, passage.request.raw) == (None, None)
+
+
+@pytest.mark.parametrize("provider", ["openai", "mistral", "claude"])
+@pytest.mark.parametrize(
+    "header", ["authorization", "x_api_key", "api_key", "x_goog_api_key", "cookie", "x_corp_token"]
+)
+def test_the_operators_key_is_the_one_that_is_sent(world: World, provider: Any, header: str) -> None:
+    """Whatever the caller brings is a placeholder, or another provider's; but it still says who asks."""
+    world.state.chat_provider = provider
+    passage = world.passage(**{header: "Bearer sk-mine"})
+    assert passage.outgoing is not None
+    assert passage.outgoing.host == passage.request.host
+    keys = {"openai": "Bearer o-key", "mistral": "Bearer m-key", "claude": "a-key"}
+    sent = "x-api-key" if provider == "claude" else "authorization"
+    assert passage.outgoing.headers[sent] == keys[provider]
+    assert not any("sk-mine" in value for value in passage.outgoing.headers.values())
+    assert passage.request.headers[header.replace("_", "-")] == "Bearer sk-mine"
+
+
+@pytest.mark.parametrize(("provider", "key"), [("mistral", "mistral"), ("claude", "anthropic")])
+def test_what_a_caller_brings_for_openai_goes_to_nobody_else(cache: Cache, provider: Any, key: str) -> None:
+    world = World(cache, openai="o-key")
+    world.state.chat_provider = provider
+    status, body, _ = world.refusal(authorization="Bearer sk-mine")
+    assert (status, "sk-mine" in str(body)) == (500, False)
+    assert body["error"].endswith(f": products.provider_keys.{key} is not set")
 
 
 @pytest.mark.parametrize(
@@ -133,17 +159,14 @@ def test_who_brings_no_key_asks_with_the_operators(world: World, provider: Any, 
     assert (passage.request.host, passage.request.headers["authorization"]) == (host, f"Bearer {key}-key")
 
 
-@pytest.mark.parametrize(
-    ("headers", "key"),
-    [({}, "a-key"), ({"authorization": "Bearer sk-mine"}, "sk-mine"), ({"x_api_key": "sk-mine"}, "sk-mine")],
-)
-def test_claude_is_sent_its_own_wire_format(world: World, headers: dict[str, str], key: str) -> None:
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer sk-mine"}, {"x_api_key": "sk-mine"}])
+def test_claude_is_sent_its_own_wire_format(world: World, headers: dict[str, str]) -> None:
     world.state.chat_provider = "claude"
     system = {"role": "system", "content": "Be brief."}
     passage = world.passage({**BODY, "messages": [system, USER]}, **headers)
     assert passage.outgoing is not None
     assert (passage.outgoing.host, passage.outgoing.path) == ("api.anthropic.com", "/v1/messages")
-    assert passage.outgoing.headers["x-api-key"] == key
+    assert passage.outgoing.headers["x-api-key"] == "a-key"
     assert "authorization" not in passage.outgoing.headers
     sent = orjson.loads(passage.outgoing.body)
     assert (sent["system"], sent["max_tokens"], len(sent["messages"])) == ("Be brief.", 4096, 1)

@@ -59,7 +59,8 @@ def refusal(path: str = CHAT, body: Any = BODY, **headers: str) -> tuple[int, st
 )
 def test_each_path_has_an_upstream_of_its_own(path: str, host: str, sent: str) -> None:
     made = passage(path)
-    assert (made.scheme, made.request.host, made.port, made.request.path) == ("https", host, 443, sent)
+    meant = made.request
+    assert (meant.scheme, meant.host, meant.port, meant.path) == ("https", host, 443, sent)
     assert (made.request.body, made.request.raw, made.bare_misses) == (orjson.dumps(BODY), None, True)
 
 
@@ -93,7 +94,8 @@ def test_headers_lead_to_what_a_rule_names(
     path: str, headers: dict[str, str], place: tuple[str, str, int, str]
 ) -> None:
     made = passage(path, **headers)
-    assert (made.scheme, made.request.host, made.port, made.request.path) == place
+    sent = made.request
+    assert (sent.scheme, sent.host, sent.port, sent.path) == place
 
 
 def test_a_query_is_the_upstreams_or_else_the_callers() -> None:
@@ -166,6 +168,10 @@ def test_the_operators_key_goes_only_to_whom_it_is_for() -> None:
     assert passage(MESSAGES, rules=rules).request.headers["x-api-key"] == "a-key"
     assert passage(rules=rules, x_llm_proxy_host="api.mistral.ai").request.headers["authorization"] == "Bearer m-key"
     assert passage(rules=rules, authorization="Bearer sk-1").request.headers["authorization"] == "Bearer sk-1"
+    assert passage(rules=rules, authorization="Bearer sk-1", x_corp_token="t").outgoing is None
+    sent = passage(rules=rules, cookie="a=b", x_corp_token="t", x_mine="1").outgoing
+    assert sent is not None
+    assert sent.headers == {"content-type": "application/json", "x-mine": "1", "authorization": "Bearer o-key"}
     for url in ("https://claude.corp.example/v1/messages", "http://10.0.0.5:8000/ask", "https://x.apps.example.com/"):
         assert passage(MESSAGES, rules=rules, x_llm_proxy_upstream=url).request.headers.keys() == {"content-type"}
 
