@@ -109,6 +109,53 @@ def test_anything_else_is_left_alone(url: str) -> None:
     assert rule_of(url) is None
 
 
+@pytest.mark.parametrize(
+    ("url", "names"),
+    [
+        ("https://api.openai.com/v1/responses", ["openai-beta"]),
+        ("https://x.services.ai.azure.com/models/chat/completions", ["extra-parameters", "azureml-model-deployment"]),
+        ("https://api.anthropic.com/v1/messages", ["anthropic-version", "anthropic-beta"]),
+        (f"{GEMINI}/models/gemini-3-pro:generateContent", ["x-goog-fieldmask"]),
+        (
+            f"{BEDROCK}/openai/v1/chat/completions",
+            ["x-amzn-bedrock-guardrailidentifier", "x-amzn-bedrock-guardrailversion"],
+        ),
+        (
+            "https://bedrock-mantle.us-west-2.api.aws/anthropic/v1/messages",
+            ["x-amzn-bedrock-guardrailidentifier", "x-amzn-bedrock-guardrailversion", "anthropic-beta"],
+        ),
+        ("https://api.groq.com/openai/v1/chat/completions", ["groq-model-version"]),
+        ("https://api.groq.com/openai/v1/responses", ["groq-model-version"]),
+    ],
+)
+def test_headers_that_choose_the_answer_are_in_the_rule(url: str, names: list[str]) -> None:
+    rule = rule_of(url)
+    assert rule
+    assert rule.headers.choosing >= set(names)
+    assert rule.headers.choices(dict.fromkeys(names, "1")) == dict.fromkeys(names, "1")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://api.x.ai/v1/chat/completions", "x-grok-conv-id"),
+        ("https://api.fireworks.ai/inference/v1/chat/completions", "x-session-affinity"),
+        (f"{BEDROCK}/model/m/invoke", "x-amzn-bedrock-request-metadata"),
+        ("https://api.anthropic.com/v1/messages", "x-claude-code-session-id"),
+    ],
+)
+def test_headers_that_only_choose_a_server_or_a_log_are_not(url: str, name: str) -> None:
+    rule = rule_of(url)
+    assert rule
+    assert rule.headers.choices({name: "1"}) == {}
+
+
+def test_an_agent_s_session_is_not_what_it_asks() -> None:
+    for rule in RULES:
+        if rule.name.startswith("codex"):
+            assert rule.headers.choices({"session_id": "1", "x-codex-turn-metadata": "{}"}) == {}
+
+
 def test_every_wire_format_has_a_rule() -> None:
     assert {rule.wire.name for rule in RULES} == set(WIRE_FORMATS)
 
