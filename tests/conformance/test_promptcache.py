@@ -487,11 +487,15 @@ def test_a_provider_that_fails_changes_nothing(http: httpx.Client, provider: Pro
 
 
 def test_a_provider_that_is_down_makes_vectors_once_it_is_up(http: httpx.Client, provider: Provider) -> None:
+    http.post("/v1/config/provider", json={"provider": "wordllama"}).raise_for_status()
     provider.script('{"error": {"message": "overloaded"}}', status=503)
     assert http.post("/v1/config/provider", json={"provider": "mistral"}).status_code == 200
     assert http.get("/v1/config").json()["provider"] == "mistral"
-    ask(http, FRANCE)
-    assert ask(http, REWORDED).headers["x-cache"] == "HIT"
+    assert ask(http, FRANCE).headers["x-provider"] == "mistral"
+    found = http.get("/v1/cache/search", params={"q": FRANCE, "limit": 100}).json()["results"]
+    own = [one for one in found if one["entry"]["namespace"] == http.headers["x-cache-namespace"]]
+    assert [one["similarity"] for one in own] == [pytest.approx(1.0)]
+    http.post("/v1/config/provider", json={"provider": "openai"}).raise_for_status()  # who answers from now on
     http.post("/v1/config/provider", json={"provider": "wordllama"}).raise_for_status()
 
 
