@@ -87,6 +87,7 @@ class Askonce:
         self.addons.append(self._gate)
 
     def configure(self, updated: set[str]) -> None:
+        error_stream.note(ctx.options)
         for name in _FORBIDDEN:
             if name in updated and getattr(ctx.options, name, False):
                 raise exceptions.OptionsError(

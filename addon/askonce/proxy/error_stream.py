@@ -9,17 +9,18 @@ One rule: an answer of ours is sent only before the caller was sent anything.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 from mitmproxy.http import HTTPFlow, Request, Response
+from mitmproxy.options import Options
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _events as events
 
 from askonce.calls.limits import Limits
 
-__all__ = ["AnsweringStream", "AskonceLargeHook", "install", "is_direct"]
+__all__ = ["AnsweringStream", "AskonceLargeHook", "install", "is_direct", "note"]
 
 _direct = WeakSet[Request]()
 
@@ -32,6 +33,9 @@ class AskonceLargeHook(commands.StartHook):
 
 
 class AnsweringStream(http.HttpStream):
+    has_options: ClassVar[bool] = True
+    """Whether mitmproxy's own limits are set: it reads two options, for a microsecond each, whenever it is asked."""
+
     def state_wait_for_request_headers(self, event: events.RequestHeaders) -> layer.CommandGenerator[None]:
         # Past this step mitmproxy has filled in the host, and nothing tells the two apart.
         if self.mode is http.HTTPMode.regular and not event.request.host:
@@ -47,7 +51,7 @@ class AnsweringStream(http.HttpStream):
         # mitmproxy asks after each piece of a body that it holds. Its own options refuse what is larger, or stream all.
         if len(self.request_body_buf if request else self.response_body_buf) > Limits.in_force.max_body:
             return self._pass_on() if request else self._give_up()
-        return super().check_body_size(request)
+        return super().check_body_size(request) if self.has_options else _nothing()
 
     def _pass_on(self) -> layer.CommandGenerator[bool]:
         if not self.flow.response:
@@ -101,6 +105,18 @@ class AnsweringStream(http.HttpStream):
 def is_direct(request: Request) -> bool:
     """Whether a request was sent to the proxy as to a server (origin-form, RFC 9112 3.2.1), outside any tunnel."""
     return request in _direct
+
+
+def _nothing() -> layer.CommandGenerator[bool]:
+    yield from ()
+    return False
+
+
+def note(options: Options) -> None:
+    """Take note of mitmproxy's options, whenever they change."""
+    AnsweringStream.has_options = any(
+        getattr(options, name, None) for name in ("body_size_limit", "stream_large_bodies")
+    )
 
 
 def install() -> None:

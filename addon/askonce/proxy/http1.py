@@ -57,9 +57,9 @@ class Server(_http1.Http1Server):
     """The side that a client speaks to."""
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
-        if isinstance(event, ResponseTrailers):
+        if type(event) is ResponseTrailers:
             return _nothing()  # an HTTP/2 provider's
-        if isinstance(event, ResponseHeaders):
+        if type(event) is ResponseHeaders:
             assert self.request
             is_old = self.request.data.http_version == b"HTTP/1.0"
             if 100 <= event.response.status_code < 200 and event.response.status_code != _SWITCHING:
@@ -73,7 +73,7 @@ class Server(_http1.Http1Server):
         yield commands.SendData(self.conn, http1.assemble_response_head(response))
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
-        if _is_too_large(self.buf):
+        if len(self.buf._data) > Limits.in_force.max_header and not _is_head(self.buf):
             return self._refuse()
         return super().read_headers(event)
 
@@ -98,7 +98,7 @@ class Client(_http1.Http1Client):
         if self.request:
             while _INTERIM.match(self.buf._data) and self.buf.maybe_extract_lines():
                 pass  # RFC 9110 15.2: whoever did not ask for it may go without
-            if _is_too_large(self.buf):
+            if len(self.buf._data) > Limits.in_force.max_header and not _is_head(self.buf):
                 return self._give_up()
         return super().read_headers(event)
 
@@ -113,9 +113,9 @@ def _nothing() -> layer.CommandGenerator[None]:
     yield from ()
 
 
-def _is_too_large(buf: ReceiveBuffer) -> bool:
-    limit = Limits.in_force.max_header
-    return len(buf) > limit and not _HEAD_END.search(buf._data, 0, limit)
+def _is_head(buf: ReceiveBuffer) -> bool:
+    """Whether a head's end is where it may be."""
+    return _HEAD_END.search(buf._data, 0, Limits.in_force.max_header) is not None
 
 
 def _framed(request: Request) -> Request:
