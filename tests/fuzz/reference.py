@@ -7,21 +7,31 @@ behalf. What the wire formats take for equal besides is listed here, so that who
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
+import orjson
 from tests.fuzz.corpus import Sent
 
 HOW = {"stream", "stream_options"}
 """How to reply."""
 IGNORED = {"user"}
 """What the rules of the fuzzed proxy ignore."""
+REALS = {"temperature", "top_p", "p", "min_p", "top_a", "presence_penalty", "frequency_penalty", "repetition_penalty"}
+"""Where every provider documents a `number`, so that 1.0 is 1 (docs/wire-formats.md)."""
+OPTIONS = {"gemini": "generationConfig", "ollama": "options"}
+"""Objects whose members the provider reads so, whatever they are called."""
 WHO = {"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"}
 
 
 class Unreadable(Exception):
     """No JSON object, or one that says something twice."""
+
+
+class Number(str):
+    """A number is the text that it was: what a reader makes of its digits is the reader's business."""
+
+    __slots__ = ()
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -36,7 +46,9 @@ def _refuse(word: str) -> Any:
 
 def parse(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body.decode(), parse_float=Decimal, object_pairs_hook=_pairs, parse_constant=_refuse)
+        value = json.loads(
+            body.decode(), object_pairs_hook=_pairs, parse_constant=_refuse, parse_int=Number, parse_float=Number
+        )
     except (ValueError, RecursionError) as error:
         raise Unreadable from error
     if not isinstance(value, dict):
@@ -45,12 +57,20 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value that compares as JSON does: true is not 1, and 1.0 is."""
+    """A value that compares as its text does: true is not 1, and neither are 1.0 and 1e0."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]
-    return ("bool", value) if isinstance(value, bool) else value
+    return (type(value).__name__, value) if isinstance(value, bool | Number) else value
+
+
+def _by_value(value: Any) -> Any:
+    """An integer for a number that is one and is written as a double is."""
+    match value:
+        case ("Number", text) if (real := float(text)).is_integer() and orjson.dumps(real).decode() == text:
+            return ("Number", str(int(real)))
+    return value
 
 
 def meant(sent: Sent) -> Any:
@@ -59,6 +79,10 @@ def meant(sent: Sent) -> Any:
     how = HOW if sent.wire not in ("generic", "gemini", "openai-embeddings") else set()
     how = how | {"keep_alive"} if sent.wire == "ollama" else how  # how long the model stays in memory
     value = {key: plain(item) for key, item in body.items() if key not in how | IGNORED}
+    if sent.wire != "generic":
+        value |= {name: _by_value(value[name]) for name in REALS & value.keys()}
+    if isinstance(options := value.get(OPTIONS.get(sent.wire, "")), dict):
+        value[OPTIONS[sent.wire]] = {name: _by_value(item) for name, item in options.items()}
     query = sorted(parse_qsl(sent.query, keep_blank_values=True))
     path = sent.path
     if sent.wire == "gemini":
@@ -172,11 +196,7 @@ def differences(one: Any, other: Any, at: tuple[Any, ...] = ()) -> list[tuple[An
         return [
             path for index, pair in enumerate(zip(one, other, strict=True)) for path in differences(*pair, (*at, index))
         ]
-    return [] if (type(one) is type(other) and one == other) or _equal_numbers(one, other) else [at]
-
-
-def _equal_numbers(one: Any, other: Any) -> bool:
-    return isinstance(one, int | float) and isinstance(other, int | float) and one == other
+    return [] if type(one) is type(other) and one == other else [at]
 
 
 def is_prompt(sent: Sent, path: tuple[Any, ...]) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from mitmproxy import http
 from tests.fuzz import corpus, mutate, reference
 from tests.fuzz.__main__ import run
 
+from askonce import jsontext
 from askonce.cache.identity import Identifier
 from askonce.call import Call, Request, Unreadable
 from askonce.proxy import messages
@@ -22,6 +25,7 @@ from askonce.wire.base import ReadOptions
 from askonce.wire.openai_embeddings import OpenAIEmbeddings
 
 CASES = 1500
+LOADS = jsontext.loads
 IDENTIFIER = Identifier(bytes(32))
 
 
@@ -39,6 +43,12 @@ async def test_a_sample_reaches_every_outcome() -> None:
     assert outcomes["request: rewritten"] > CASES / 100
 
 
+def words_alone(data: bytes | str) -> str:
+    """Without what is neither letter nor number, punctuation nor space."""
+    text = data if isinstance(data, str) else data.decode()
+    return "".join(character for character in text if unicodedata.category(character)[0] in "LNPZ")
+
+
 FAULTS: dict[str, tuple[Any, str, Any]] = {
     "the credential does not count": ("askonce.calls.reader", "_scope", lambda *_: "everybody"),
     "the path does not count": ("askonce.calls.reader", "_endpoint", lambda *_: ""),
@@ -53,6 +63,8 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
         "join",
         lambda wire, answers, whole=OpenAIEmbeddings.join: whole(wire, answers[::-1]),
     ),
+    "numbers are doubles": ("askonce.jsontext", "loads", orjson.loads),
+    "signs and marks do not count": ("askonce.jsontext", "loads", lambda data: LOADS(words_alone(data))),
     "a fault of our own": (messages, "decoded", lambda *_: 1 / 0),
     "a hook that raises": (http.Request, "is_http10", property(lambda request: 1 / 0)),
 }
@@ -90,7 +102,9 @@ def test_two_requests_that_read_alike_are_the_same(rng: random.Random) -> None:
     other = corpus.Sent(one.wire, one.host, one.path, one.query, one.headers, one.body)
     for _ in range(rng.randint(1, 3)):
         one, other = other, one
-        one.body = rng.choice((mutate.changed, mutate.bent))(one.body, rng) or one.body
+        one.body = (
+            rng.choice((mutate.changed, mutate.bent, mutate.renumbered, mutate.respelt))(one.body, rng) or one.body
+        )
         first, second = read(one), read(other)
         if first and second and key(first) == key(second):
             assert reference.differences(reference.meant(one), reference.meant(other)) == []

@@ -60,6 +60,8 @@ RULES = "version: 1\ncache: {lookup_deadline: 300s}\nupstreams:\n" + "".join(
 FORESEEN = ("unreadable ", "completing a batch", "asking for a batch again")
 """Faults that say what a caller or a provider did wrong, and how the call went on."""
 DIRECTIVES = ("no-cache", "no-store", "max-age=0", "only-if-cached", "max-age=60, min-fresh=5", ",=,", "max-age=x")
+TRAILERS = [("x-checksum", "1"), ("authorization", "Bearer sk-9"), ("cache-control", "no-store")]
+"""What a trailer says comes too late to count."""
 CODINGS = {
     "gzip": gzip.compress,
     "br": brotli.compress,
@@ -84,6 +86,8 @@ class World:
         """One call. Raises Wrong, or whatever a hook raised."""
         sent, is_same = self._request(rng)
         flow = _flow(sent)
+        if rng.random() < 0.05:
+            flow.request.trailers = _headers(TRAILERS)
         before = _said(flow.request)
         faults = Counter(self.askonce.runtime.accounting.faults())
         self.askonce.requestheaders(flow)
@@ -118,13 +122,19 @@ class World:
                 return sent, True
         else:
             sent = corpus.request(rng, semantic=rng.random() < 0.25)
-        how = rng.choice(("as it is", "reworded", "changed", "changed", "bent", "cut", "headers", "coded"))
+        how = rng.choice(
+            ("as it is", "reworded", "changed", "changed", "renumbered", "respelt", "bent", "cut", "headers", "coded")
+        )
         self.outcomes[f"request: {how}"] += 1
         match how:
             case "reworded":
                 sent.body = mutate.reworded(sent.body, corpus.QUESTIONS, rng)
             case "changed":
                 sent.body = mutate.changed(sent.body, rng)
+            case "renumbered":
+                sent.body = mutate.renumbered(sent.body, rng)
+            case "respelt":
+                sent.body = mutate.respelt(sent.body, rng)
             case "bent":
                 sent.body = mutate.bent(sent.body, rng)
             case "cut":
@@ -232,7 +242,8 @@ class World:
             case "type":
                 types = ("text/html", "text/event-stream", "application/json", "\udcff")
                 headers = rng.choice(([], [("content-type", rng.choice(types)), ("openai-version", "\udcff")]))
-        flow.response = http.Response(b"HTTP/1.1", status, b"", _headers(headers), None, None, 0, 0)
+        trailers = _headers(TRAILERS) if rng.random() < 0.05 else None
+        flow.response = http.Response(b"HTTP/1.1", status, b"", _headers(headers), None, trailers, 0, 0)
         self.askonce.responseheaders(flow)
         chunks = _chunks(body, rng)
         is_whole = not flow.response.stream
