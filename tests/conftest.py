@@ -10,11 +10,10 @@ import contextlib
 import os
 import random
 import secrets
-import signal
 from typing import Any
 
 import pytest
-from tests.processes import Left, adopt_orphans, descendants, kill
+from tests.processes import Left, answer_for_all, descendants, kill
 from tests.waiting import PATIENCE, Followed, until, until_so
 
 from askonce.calls.single_flight import Flights
@@ -35,10 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(config.option.seed)
     config.stash[_LEFT] = []
-    adopt_orphans()
-    if not _is_worker(config):
-        with contextlib.suppress(ValueError):  # not in the main thread
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # fixtures end what they began
+    answer_for_all()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

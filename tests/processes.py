@@ -37,10 +37,12 @@ class Left:
         return f"{self.pid} ({self.command[:200]}), started in {self.test or 'an unknown test'}"
 
 
-def adopt_orphans() -> None:
-    """Become the parent of descendants whose own has ended."""
+def answer_for_all() -> None:
+    """Become the parent of descendants whose own has ended, and end as after Ctrl-C where SIGTERM asks for it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def descendants(pid: int | None = None) -> list[Left]:

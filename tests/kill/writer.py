@@ -1,4 +1,4 @@
-"""Run by test_kill.py: writes until it is killed, and says what the management API acknowledged.
+"""Run by rounds.py: writes until it is killed, and says what the management API acknowledged.
 
 One process imports everything; for each line on its input it forks a child that opens the cache in the folder given
 and writes. A line on the output, `kept KEY` or `gone KEY`, is printed once the API has answered so.

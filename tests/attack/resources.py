@@ -1,0 +1,260 @@
+"""What one caller can take from all others: the loop, memory, descriptors, doors, and their answers.
+
+One rule: sizes are those of a careless program, a few MiB on the wire; what they would become is what is bounded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import brotli
+import httpx
+import zstandard
+from tests.attack.attack import Attack
+from tests.attack.target import CHAT, FRANCE, Target, body, rules
+from tests.attack.watch import MIB
+from tests.waiting import until
+
+_INFLATED = 256 * MIB
+_CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda data: gzip.compress(data, 6),
+    "br": lambda data: brotli.compress(data, quality=5),
+    "zstd": zstandard.ZstdCompressor(level=3).compress,
+}
+_SPELLINGS = ("127.1", "localhost", "127.0.0.2", "0.0.0.0", "[::ffff:127.0.0.1]", "2130706433", "0x7f000001", "localhost.")  # fmt: skip  # noqa: E501
+"""Of our own address."""
+_MOMENT = 10.0
+"""Seconds; what an answer to an odd request may take before it is left."""
+
+
+def _compressed(coding: str) -> bytes:
+    """A call whose content is a long run of spaces: some hundred KiB that become `_INFLATED`."""
+    whole = json.dumps(body("Hi.")).encode()
+    return _CODINGS[coding](whole + b" " * (_INFLATED - len(whole)))
+
+
+def inflated_requests(target: Target) -> int:
+    for coding in _CODINGS:
+        data = _compressed(coding)
+        with target.client() as client, contextlib.suppress(httpx.HTTPError):
+            client.post(CHAT, content=data, headers={"content-encoding": coding, "content-type": "application/json"})
+    return 0
+
+
+def inflated_in_chunks(target: Target) -> int:
+    data = _compressed("gzip")
+
+    def chunks() -> Iterator[bytes]:
+        for at in range(0, len(data), 4096):
+            yield data[at : at + 4096]
+
+    with target.client() as client, contextlib.suppress(httpx.HTTPError):
+        client.post(CHAT, content=chunks(), headers={"content-encoding": "gzip", "content-type": "application/json"})
+    return 0
+
+
+def inflated_answers(target: Target) -> int:
+    for coding in _CODINGS:
+        data = _compressed(coding)
+        headers = {"content-type": "application/json", "content-encoding": coding}
+        target.provider.script(data, headers=headers)
+        with target.client() as client, client.stream("POST", CHAT, json=body(f"Inflate {coding}.")) as answer:
+            for _ in answer.iter_raw():
+                pass
+    target.proxy.settle()
+    return 0
+
+
+def million_keys(target: Target) -> int:
+    content = json.dumps(body("Hi.") | {"x": {f"k{number}": 0 for number in range(1_000_000)}}).encode()
+    with target.client() as client, contextlib.suppress(httpx.HTTPError):
+        client.post(CHAT, content=content, headers={"content-type": "application/json"})
+    return 0
+
+
+def deep_nesting(target: Target) -> int:
+    content = b'{"model":"m","messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with target.client() as client, contextlib.suppress(httpx.HTTPError):
+        client.post(CHAT, content=content, headers={"content-type": "application/json"})
+    return 0
+
+
+def long_header(target: Target) -> int:
+    """1 where a header of 1 MiB is taken."""
+    with target.client() as client:
+        try:
+            answer = client.post(CHAT, json=body("Hi."), headers={"x-long": "a" * MIB})
+        except httpx.HTTPError:
+            return 0
+    return int(answer.is_success)
+
+
+def long_prompts(target: Target) -> int:
+    """A prompt of 4 MiB, and one that is nothing but words of the judge's."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}
+    answer = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    with target.client() as client:
+        for _ in range(4):
+            target.provider.script(json.dumps(answer))
+        for text in ("word " * (4 * MIB // 5), "not never without 10 km to miles " * 20_000):
+            for ending in ("?", "!"):
+                client.post(CHAT, json=body(text + ending))
+    target.proxy.settle()
+    return 0
+
+
+def own_addresses(target: Target) -> int:
+    """Requests through the proxy to the proxy, under other names of its address."""
+    for name in _SPELLINGS:
+        with contextlib.suppress(OSError), target.connect() as connection:
+            connection.settimeout(_MOMENT)
+            host = f"{name}:{target.proxy.port}"
+            connection.sendall(f"GET http://{host}/nothing HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            connection.recv(65536)
+    return 0
+
+
+def own_tunnels(target: Target) -> int:
+    """How many tunnels through the proxy to the proxy are open to a call that only this machine may make."""
+    opened = 0
+    for name in _SPELLINGS:
+        with contextlib.suppress(OSError), target.connect() as connection:
+            connection.settimeout(_MOMENT)
+            host = f"{name}:{target.proxy.port}"
+            connection.sendall(f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            if b" 200 " not in connection.recv(65536):
+                continue
+            content = b'{"dep_id":"doc:1"}'
+            head = f"POST /v1/invalidate HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            connection.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content)
+            opened += b" 200 " in connection.recv(65536).partition(b"\r\n")[0]
+    return opened
+
+
+class _Canary(ThreadingHTTPServer):
+    """A service of this machine's that nobody outside is to reach."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.reached = 0
+        super().__init__(("127.0.0.1", 0), _Reached)
+
+
+class _Reached(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, _Canary)
+        self.server.reached += 1
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def open_door(target: Target) -> int:
+    """How often a proxy that listens for others lets one who is not on this machine reach a service that is."""
+    proxy = target.start("open", listen="0.0.0.0", environment={"ASKONCE_TOKEN": "t" * 32}, rules=rules())
+    with _Canary() as canary:
+        threading.Thread(target=canary.serve_forever, args=(0.02,)).start()
+        for name in ("127.0.0.1", *_SPELLINGS):
+            host = f"{name}:{canary.server_port}"
+            with contextlib.suppress(OSError), socket.create_connection((_own_address(), proxy.port)) as connection:
+                connection.settimeout(_MOMENT)
+                connection.sendall(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                connection.recv(65536)
+        canary.shutdown()
+        return canary.reached
+
+
+def _own_address() -> str:
+    """An address of this machine that is not loopback; loopback where it has no other."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: nothing is sent, but the kernel says from where it would be
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def unended_requests(target: Target) -> int:
+    """1 where 300 heads and bodies without an end keep another from an answer."""
+    half = b"POST http://model.test:8001/v1/chat/completions HTTP/1.1\r\nHost: model.test:8001\r\n"
+    with contextlib.ExitStack() as stack:
+        for number in range(300):
+            connection = stack.enter_context(target.connect())
+            connection.sendall(half + (b"Content-Length: 100\r\n\r\n{" if number % 2 else b""))
+        with target.client() as client:
+            return int(not client.post(CHAT, json=body(FRANCE)).is_success)
+
+
+def unread_answers(target: Target) -> int:
+    """1 where callers who ask and do not read keep another from an answer."""
+    request = json.dumps(body(FRANCE)).encode()
+    head = b"POST http://model.test:8001/v1/chat/completions HTTP/1.1\r\nHost: model.test:8001\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            connection = stack.enter_context(target.connect())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sent = head + b"Content-Length: %d\r\n\r\n" % len(request) + request
+            connection.sendall(sent * 5)
+        with target.client() as client:
+            return int(not client.post(CHAT, json=body(FRANCE)).is_success)
+
+
+def eviction(target: Target) -> int:
+    """How many of ten answers of one tenant another one's thousand drive out."""
+    proxy = target.start("small", rules=rules(cache="{max_entries: 200, max_bytes: 2GiB}"))
+    small = replace(target, proxy=proxy)
+    victim, questions = target.key(), [f"What is the name of river number {number}?" for number in range(10)]
+    for question in questions:
+        small.ask(victim, question=question, seed=1)
+    with small.client() as greedy, ThreadPoolExecutor(4) as many:
+        list(many.map(lambda number: greedy.post(CHAT, json=body(f"Say {number}.", seed=number)), range(1000)))
+    proxy.settle()
+    return sum(not small.ask(victim, question=question, seed=1) for question in questions)
+
+
+def feedback(target: Target) -> int:
+    """How often one caller's word about one decision counts, beyond once."""
+    key = target.key()
+    target.ask(key)
+    with target.client(key) as client:
+        reworded = client.post(CHAT, json=body("Tell me what the capital of France is."))
+    told = {"decision": reworded.headers["x-cache-decision"], "right": True}
+    said = [httpx.post(f"{target.proxy.url}/v1/feedback", json=told, trust_env=False) for _ in range(20)]
+    return max(0, sum(answer.json().get("learned", False) for answer in said) - 1)
+
+
+def many_connections(target: Target) -> int:
+    """Connections that say nothing."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(target.connect())
+        until(lambda: target.proxy.get("/health/live"))
+    return 0
+
+
+ATTACKS = (
+    Attack("inflated requests", f"gzip, br and zstd that become {_INFLATED // MIB} MiB", inflated_requests),
+    Attack("inflated in chunks", "the same in chunks, without a length", inflated_in_chunks),
+    Attack("inflated answers", "the same from a provider", inflated_answers),
+    Attack("a million keys", "a JSON object of a million keys", million_keys),
+    Attack("deep nesting", "lists 100,000 deep", deep_nesting),
+    Attack("a long header", "one of 1 MiB", long_header),
+    Attack("long prompts", "4 MiB of words; 20,000 times what the judge looks for", long_prompts),
+    Attack("own addresses", f"{len(_SPELLINGS)} spellings of its own address, to itself", own_addresses),
+    Attack("own tunnels", "a tunnel to itself, to be taken for this machine", own_tunnels),
+    Attack("unended requests", "300 heads and bodies that never end", unended_requests),
+    Attack("unread answers", "500 answers that nobody reads", unread_answers),
+    Attack("silent connections", "300 that say nothing", many_connections),
+    Attack("eviction", "1,000 answers of one tenant beside ten of another, where 200 fit", eviction),
+    Attack("feedback", "one word, said twenty times", feedback),
+)

@@ -1,0 +1,116 @@
+"""What must not keep a proxy from running: damaged files, odd addresses, disks that are full, bad upstreams.
+
+One rule: each attack has a proxy of its own and counts how often that did not end in a running one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import trustme
+from tests.attack.attack import Attack
+from tests.attack.target import CHAT, FRANCE, Target, body, is_hit
+
+_NOISE = bytes(range(256)) * 64
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def _overwrite(file: Path) -> None:
+    data = file.read_bytes()
+    file.write_bytes(_NOISE[: len(data) // 2] + data[len(data) // 2 :])
+
+
+_DAMAGES: dict[str, Callable[[Path], None]] = {
+    "cut": _cut,
+    "overwritten": _overwrite,
+    "empty": lambda file: file.write_bytes(b""),
+}
+
+
+def damaged_files(target: Target) -> int:
+    """How many starts on damaged data did not end in a proxy that answers; each file is damaged in each way."""
+    proxy = target.start("damaged")
+    broken = 0
+    for name in ("askonce.db", "askonce.db-wal", "index", "feedback", "keys.json"):
+        for damage in _DAMAGES.values():
+            with _app(target, proxy) as client:
+                client.post(CHAT, json=body(FRANCE))
+            proxy.settle()
+            proxy.kill()
+            place = proxy.data / name
+            files = [file for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()]
+            for file in files:
+                damage(file)
+            proxy.launch()
+            try:
+                proxy.wait_until_ready()
+            except AssertionError:
+                broken += 1
+                proxy = target.start(f"damaged-{broken}")
+    return broken
+
+
+def _app(target: Target, proxy: object) -> httpx.Client:
+    return replace(target, proxy=proxy).client("sk-damaged")  # type: ignore[arg-type]
+
+
+def ipv6(target: Target) -> int:
+    """1 where a proxy does not come up on [::1]."""
+    try:
+        proxy = target.start("ipv6", listen="[::1]")
+    except AssertionError:
+        return 1
+    return int(not proxy.get("/health/live"))
+
+
+def bad_certificates(target: Target) -> int:
+    """A provider whose certificate nobody vouches for: an error to the app, and never an answer of its."""
+    other = target.folder / "other-ca.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+    proxy = target.start("untrusting", environment={"ASKONCE_UPSTREAM_CA": str(other)})
+    with _app(target, proxy) as client:
+        answers = [client.post(CHAT, json=body(FRANCE)) for _ in range(3)]
+    return sum(answer.is_success or is_hit(answer) for answer in answers)
+
+
+def foreign_names(target: Target) -> int:
+    """A TLS name that no rule names must not be given a certificate of ours."""
+    opened = 0
+    for name in ("bank.example", "xn--nothing-.example", "api.openai.com.attacker.example"):
+        connection = target.tunnel()
+        connection.set_tunnel(name, 443)
+        with contextlib.suppress(OSError, ssl.SSLError):
+            connection.connect()
+            opened += 1
+        connection.close()
+    return opened
+
+
+def full_disk(target: Target) -> int:
+    """How many of ten calls fail where nothing more can be written."""
+    proxy = target.start("full")
+    with _app(target, proxy) as client:
+        client.post(CHAT, json=body(FRANCE)).raise_for_status()
+        proxy.settle()
+        room = max(file.stat().st_size for file in (*proxy.data.rglob("*"), proxy.log_file) if file.is_file()) + 4096
+        resource.prlimit(proxy.process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        answers = [client.post(CHAT, json=body(f"What is {number} plus one?" + "x" * 1000)) for number in range(10)]
+    return sum(not answer.is_success for answer in answers)
+
+
+ATTACKS = (
+    Attack("damaged files", "a database, a log, an index and keys, cut, overwritten and emptied", damaged_files),
+    Attack("IPv6", "listening on [::1]", ipv6),
+    Attack("bad certificates", "a provider that nobody vouches for", bad_certificates),
+    Attack("foreign names", "TLS names that no rule names", foreign_names),
+    Attack("a full disk", "nothing more can be written", full_disk),
+)
