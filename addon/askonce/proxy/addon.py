@@ -428,7 +428,7 @@ class Askonce:
     @staticmethod
     def _is_own_address(flow: http.HTTPFlow, direct: bool, rules: Rules) -> bool:
         own_address, own_port, *_ = flow.client_conn.sockname
-        host, port = flow.request.host, flow.request.port
+        host, port = flow.request.host.lower(), flow.request.port
         if flow.client_conn.sni is not None or not (direct or port == own_port):
             return False
         if host == own_address or host in _LOCAL_NAMES or host in rules.config.manage.aliases:
