@@ -252,6 +252,7 @@ ATTACKS = (
     Attack("long prompts", "4 MiB of words; 20,000 times what the judge looks for", long_prompts),
     Attack("own addresses", f"{len(_SPELLINGS)} spellings of its own address, to itself", own_addresses),
     Attack("own tunnels", "a tunnel to itself, to be taken for this machine", own_tunnels),
+    Attack("an open door", "a service of this machine, asked for from outside it", open_door),
     Attack("unended requests", "300 heads and bodies that never end", unended_requests),
     Attack("unread answers", "500 answers that nobody reads", unread_answers),
     Attack("silent connections", "300 that say nothing", many_connections),
