@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
-__all__ = ["Ask", "Format", "JsonObject", "Trouble", "dumps", "fresh", "others", "sse", "text_of", "texts"]
+__all__ = ["Ask", "Format", "JsonObject", "Trouble", "dumps", "fresh", "others", "sse", "text_of", "texts", "whole"]
 
 JsonObject = dict[str, Any]
 Trouble = Literal["body", "key", "model"]
@@ -91,9 +91,16 @@ def others(content: Any) -> tuple[str, ...]:
     return tuple(dumps(part) for part in parts if not _has_text(part))
 
 
+def whole(value: Any, most: int = 1 << 30) -> int | None:
+    """A number from 1 to `most`; None for what is none."""
+    return min(value, most) if type(value) is int and value > 0 else None
+
+
 def texts(value: Any) -> tuple[str, ...]:
     """A setting that may be absent, one string or several, as several."""
-    return (value,) if isinstance(value, str) else tuple(value or ())
+    if isinstance(value, list):
+        return tuple(one for one in value if isinstance(one, str))
+    return (value,) if isinstance(value, str) else ()
 
 
 def _has_text(part: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from askonce.sample import answers
 from askonce.sample.answers import Question, Said, Tool
-from askonce.sample.formats import Ask, Format, JsonObject, Trouble, dumps, fresh, others, sse, text_of, texts
+from askonce.sample.formats import Ask, Format, JsonObject, Trouble, dumps, fresh, others, sse, text_of, texts, whole
 
 __all__ = ["FORMAT", "error", "headers", "logprob_rows", "usage"]
 
@@ -17,7 +17,7 @@ __all__ = ["FORMAT", "error", "headers", "logprob_rows", "usage"]
 def answer(ask: Ask) -> JsonObject:
     """The `chat.completion` object."""
     body = ask.body
-    choices = [_choice(ask, index) for index in range(int(body.get("n") or 1))]
+    choices = [_choice(ask, index) for index in range(whole(body.get("n"), 128) or 1)]
     spent = sum(answers.count(choice["message"]) - 1 for choice in choices)  # less the role
     return {
         "id": fresh("chatcmpl-"),
@@ -69,7 +69,7 @@ def question(body: JsonObject, variant: int = 0) -> Question:
         parallel=body.get("parallel_tool_calls") is not False,
         results=tuple(results),
         schema=_schema(body.get("response_format")),
-        limit=body.get("max_completion_tokens") or body.get("max_tokens"),
+        limit=whole(body.get("max_completion_tokens")) or whole(body.get("max_tokens")),
         stop=texts(body.get("stop")),
         variant=variant,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from askonce.sample import answers, openai_chat
 from askonce.sample.answers import Question, Said
-from askonce.sample.formats import Ask, Format, JsonObject, fresh, sse, texts
+from askonce.sample.formats import Ask, Format, JsonObject, fresh, sse, texts, whole
 
 __all__ = ["FORMAT"]
 
@@ -15,7 +15,7 @@ def answer(ask: Ask) -> JsonObject:
     body, prompts = ask.body, texts(ask.body.get("prompt", ""))
     choices: list[JsonObject] = []
     for prompt in prompts:
-        for variant in range(int(body.get("n") or 1)):
+        for variant in range(whole(body.get("n"), 128) or 1):
             said = answers.answer(
                 Question(str(prompt), limit=body.get("max_tokens", 16), stop=texts(body.get("stop")), variant=variant)
             )
