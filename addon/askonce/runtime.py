@@ -37,9 +37,11 @@ from askonce.network.peers import Peers
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.routes import cachecore
+from askonce.products.document import Config
 from askonce.products.gateway.calls import Gateway
 from askonce.products.gateway.errors import Users
 from askonce.products.gateway.routes import gateway
+from askonce.products.keys import KeyName
 from askonce.products.langcache.routes import langcache
 from askonce.products.promptcache import routes as promptcache_routes
 from askonce.products.promptcache.calls import PromptCache
@@ -50,7 +52,7 @@ from askonce.products.semcache import routes as semcache_routes
 from askonce.products.semcache.calls import Semcache
 from askonce.products.semcache.dashboard import INTERVAL, Dashboard
 from askonce.rate_limits import Rates
-from askonce.rules import ConfigError, Rules, load, take_up
+from askonce.rules import ConfigError, Rules, take_up
 from askonce.settings import Settings
 from askonce.wire import tokens
 from askonce.workers import Workers
@@ -69,7 +71,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        config = self._written = load(settings.rules)
+        config = self._config = self._written = Config.load(settings.rules)
         self.rules = Rules(config)
         Limits.in_force = config.limits
         self._token = settings.token or config.manage.token
@@ -94,8 +96,8 @@ class Runtime:
         )
         tls = _verification(settings)
         self._promptcache = PromptCacheState(
-            lambda: self.rules.config.products.promptcache,
-            lambda name: getattr(self.rules.config.products.provider_keys, name),
+            lambda: self._config.products.promptcache,
+            self._key_of,
             self.cache,
             embedder=config.embedder,
             verify=tls,
@@ -104,18 +106,33 @@ class Runtime:
         self._keys, self._users = ApiKeys(settings.data), Users()
         self.admission = Admission(lambda: self.rules.config.access, self._keys, self.faults)
         self.peers = Peers(lambda: self.rules, everywhere=settings.is_loopback)
-        self._gateway = Gateway(self._keys, self._users, Rates(), self.accounting, self.faults)
+        self._gateway = Gateway(
+            self._keys,
+            self._users,
+            Rates(),
+            self.accounting,
+            self.faults,
+            lambda: self._config.products.gateway,
+            self._key_of,
+        )
         self._dependencies = Dependencies(self.cache)
         self.products = Products(
             [
-                Cachecore(self._dependencies, Rates(), believe=settings.is_loopback),
+                Cachecore(
+                    self._dependencies,
+                    Rates(),
+                    lambda: self._config.products.cachecore,
+                    self._key_of,
+                    believe=settings.is_loopback,
+                ),
                 self._gateway,
-                Semcache(),
+                Semcache(lambda: self._config.products.semcache, self._key_of),
                 PromptCache(self.cache, self._promptcache, self._verifier),
             ],
             self.faults,
             self._is_ours,
             self._gateway.has_keys,
+            lambda: self._config.products.default_dialect,
         )
         self.shelves = Shelves(
             data / "shelves",
@@ -161,6 +178,9 @@ class Runtime:
         self.not_ready: str | None = "starting"
         """Why the proxy should get no traffic yet, or no more; None while it should."""
 
+    def _key_of(self, name: KeyName) -> str | None:
+        return self._config.products.provider_keys.of(name)
+
     def _is_ours(self, secret: str) -> bool:
         given, token = secret.encode(errors="surrogateescape"), self._token
         return (token is not None and hmac.compare_digest(given, token.encode())) or self._keys.find(secret) is not None
@@ -187,18 +207,18 @@ class Runtime:
                     semcache_routes.routes,
                     shelves=self.shelves,
                     dashboard=self._dashboard,
-                    spec=lambda: self.rules.config.products.semcache,
+                    spec=lambda: self._config.products.semcache,
                 ),
                 lambda shared: gateway(shared, self._keys, self._users, lambda: self._gateway.providers(self.rules)),
                 lambda shared: cachecore(
                     self._dependencies,
-                    lambda: self.rules.config.products.cachecore,
+                    lambda: self._config.products.cachecore,
                     token=shared.token,
                     believe=self.settings.is_loopback,
                 ),
                 lambda shared: langcache(
                     self.shelves,
-                    lambda: self.rules.config.products.langcache,
+                    lambda: self._config.products.langcache,
                     shared.accounting,
                     token=shared.token,
                 ),
@@ -255,20 +275,20 @@ class Runtime:
     def reload(self) -> bool:
         """Take up a changed rules file; whether it changed. Raises ConfigError and keeps the old rules."""
         try:
-            written = load(self.settings.rules)
+            written = Config.load(self.settings.rules)
         except ConfigError as error:
             logger.error("the rules stay as they were:\n%s", error)
             raise
         if written == self._written:
             return False
-        config, waiting = take_up(self.rules.config, written)
+        config, waiting = take_up(self._config, written)
         rules = Rules(config)
         try:
             trust.ensure_ca(self.settings.certs, rules.host_names())
         except trust.TrustError as error:
             logger.error("the rules stay as they were: %s", error)
             raise ConfigError(str(error)) from error
-        self.rules, self._written = rules, written
+        self._config, self._written, self.rules = config, written, rules
         self.life.rules = rules
         Limits.in_force = config.limits
         if waiting:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from tests.waiting import PATIENCE
 
-from askonce.rules import parse
+from askonce.products.document import Config
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy
@@ -197,11 +197,11 @@ def test_every_yaml_example_is_accepted() -> None:
         value = yaml.safe_load(text)
         assert value, file
         if "upstreams" in value:
-            parse(text, file, environ={})
+            Config.parse(text, file, environ={})
         if "products" in value:
             rule = "{name: chat, hosts: [api.openai.com], paths: [/v1/chat/completions], wire: openai-chat}"
             environ = {name: f"{name:x<32}" for name in re.findall(r"\$\{(\w+)\}", text)}
-            parse(f"version: 1\nupstreams: [{rule}]\n{text}", file, environ=environ)
+            Config.parse(f"version: 1\nupstreams: [{rule}]\n{text}", file, environ=environ)
 
 
 def test_links_between_pages_lead_somewhere() -> None:

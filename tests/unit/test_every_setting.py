@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from askonce import trust
-from askonce.rules import Config, LimitsSpec
+from askonce.products.document import Config
+from askonce.rules import LimitsSpec
 from askonce.rules.sections import AT_START, Section
 from askonce.runtime import Runtime
 from askonce.settings import Settings
@@ -38,12 +39,14 @@ BEHAVIOUR = {
     "match": "exact",
     "max_error": 0.5,
     "audit": 0.5,
+    "audits_per_hour": 1,
     "ttl": 77,
     "scope": "shared",
     "max_temperature": 0.1,
     "max_answer": 1234,
     "usage": "zero",
     "stale_while_revalidate": 5,
+    "ignore_headers": ["x-trace"],
 }
 ANOTHER: dict[str, Any] = {
     "defaults": BEHAVIOUR,
@@ -55,6 +58,9 @@ ANOTHER: dict[str, Any] = {
         "wire": "generic",
         "prompt": "$.q",
         "ignore": ["$.user"],
+        "headers": ["x-tone"],
+        "when": {"x-api": "v2*"},
+        "websocket": "refuse",
         "upstream": "http://127.0.0.1:9",
     },
     "embedder": "openai:m@http://127.0.0.1:9/v1",
@@ -62,6 +68,7 @@ ANOTHER: dict[str, Any] = {
     "verifier": {**VERIFIER, "url": "http://127.0.0.1:9", "model": "n", "key": "k", "timeout": 9, "above": 0.1},
     "cache": {"max_entries": 5, "max_bytes": "1GiB", "max_share": 0.5, "lookup_deadline": 9},
     "limits": dict.fromkeys(LimitsSpec.model_fields, 12345),
+    "access": {"clients": ["10.0.0.0/8"], "destinations": ["10.0.0.0/8"], "authenticate": True},
     "manage": {"host": "cache.internal", "token": "t", "aliases": ["proxy"]},
     "products": {
         "default_dialect": "semcache",

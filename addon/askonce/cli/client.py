@@ -81,11 +81,12 @@ def _own_management(settings: Settings) -> Iterator[Ask]:
     from askonce.cache import Cache, Limits
     from askonce.cache.judge import load_judge
     from askonce.calls.warming import LikeWarmer
-    from askonce.rules import Rules, load
+    from askonce.products.document import Config
+    from askonce.rules import Rules
 
     if not settings.data.is_dir():
         raise ProxyError(f"no proxy runs at {settings.listen}, and there is no data folder at {settings.data}")
-    config = load(settings.rules)
+    config = Config.load(settings.rules)
     rules = Rules(config)
     limits = Limits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
     with asyncio.Runner() as runner:

@@ -90,9 +90,10 @@ def _variables(settings: Settings) -> dict[str, str]:
     if (settings.certs / "mitmproxy-ca.pem").exists():
         made = trust.load_ca(settings.certs)  # as the proxy made it, perhaps from other rules than ours
     else:
-        from askonce.rules import Rules, load
+        from askonce.products.document import Config
+        from askonce.rules import Rules
 
-        made = trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
+        made = trust.ensure_ca(settings.certs, Rules(Config.load(settings.rules)).host_names())
     user = _user(os.environ, settings)
     proxy_process.check_trust(settings, made.bundle, user)
     return child.environment(

@@ -13,7 +13,7 @@ from askonce.settings import Settings
 
 if TYPE_CHECKING:
     from askonce.cache import Embedder
-    from askonce.rules import Config
+    from askonce.products.document import Config
 
 __all__ = ["app", "tune"]
 
@@ -152,9 +152,9 @@ def tune(
 
 
 def _config(rules: Path | None) -> "Config":
-    from askonce.rules import load
+    from askonce.products.document import Config
 
-    return load(Settings.from_env(rules=rules).rules)
+    return Config.load(Settings.from_env(rules=rules).rules)
 
 
 def _embedder(name: str) -> "Embedder":

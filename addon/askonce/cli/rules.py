@@ -24,10 +24,10 @@ def check(file: Annotated[Path | None, typer.Argument(show_default=False)] = Non
     from rich.text import Text
 
     from askonce.cli.output import results, table
-    from askonce.rules import load
+    from askonce.products.document import Config
 
     path = Settings.from_env(rules=file).rules
-    config = load(path)
+    config = Config.load(path)
     rows = [
         (
             rule.name,

@@ -22,7 +22,8 @@ from rich.table import Table
 
 from askonce.exec.child import environment
 from askonce.exec.proxy_process import borrowed
-from askonce.rules import Rules, load
+from askonce.products.document import Config
+from askonce.rules import Rules
 from askonce.sample import SampleProvider
 from askonce.settings import Settings
 from askonce.trust import ensure_ca
@@ -115,7 +116,7 @@ def _rules(folder: Path, upstream: str) -> Path:
 
 @contextmanager
 def _app(proxy: Settings) -> Iterator[subprocess.Popen[str]]:
-    files = ensure_ca(proxy.certs, Rules(load(proxy.rules)).host_names())
+    files = ensure_ca(proxy.certs, Rules(Config.load(proxy.rules)).host_names())
     variables = environment(proxy.url, files.bundle, files.ca_cert, os.environ)
     with subprocess.Popen(
         [sys.executable, "-m", "askonce.sample.app"],

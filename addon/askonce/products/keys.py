@@ -10,10 +10,15 @@ from typing import Literal
 
 from askonce.call import Request
 from askonce.credentials import anonymous, bearer_token, bears_key, names_caller
+from askonce.rules.sections import Section
 
-__all__ = ["Provider", "anonymously", "as_operator", "with_key", "without_ours"]
+__all__ = ["KeyName", "KeyOf", "Provider", "ProviderKeys", "anonymously", "as_operator", "with_key", "without_ours"]
 
 Provider = Literal["openai", "anthropic", "google", "mistral"]
+KeyName = Literal[Provider, "voyage"]
+"""Whose keys there may be; Voyage is asked for vectors alone."""
+KeyOf = Callable[[KeyName], str | None]
+"""The operator's key at a provider, as rules.yaml says now; None where it says none."""
 
 _SENT = frozenset(
     """
@@ -23,6 +28,21 @@ _SENT = frozenset(
 )
 """The headers of a caller that go with a call of the operator's: how to read it, how to answer it, what to call it."""
 _SENT_PREFIX = "x-stainless-"
+
+
+class ProviderKeys(Section):
+    """Keys that are sent where a call to our own address brings none; by default such a call goes without."""
+
+    openai: str | None = None
+    anthropic: str | None = None
+    google: str | None = None
+    mistral: str | None = None
+    voyage: str | None = None
+
+    def of(self, name: KeyName) -> str | None:
+        """One of them; None where it is not set."""
+        key: str | None = getattr(self, name)
+        return key
 
 
 def without_ours(request: Request, is_ours: Callable[[str], bool]) -> Request:

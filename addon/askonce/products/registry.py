@@ -34,10 +34,11 @@ class Products:
         faults: Faults,
         is_ours: Callable[[str], bool] = lambda _: False,
         has_keys: Callable[[], bool] = lambda: False,
+        default: Callable[[], ViewName | None] = lambda: None,
     ) -> None:
         """`is_ours` tells whether a secret opens Askonce itself: the management token, a key of the gateway;
-        `has_keys` whether the gateway has any."""
-        self._faults, self._is_ours, self._has_keys = faults, is_ours, has_keys
+        `has_keys` whether the gateway has any, `default` whose call is what none recognises, where rules.yaml says."""
+        self._faults, self._is_ours, self._has_keys, self._default = faults, is_ours, has_keys, default
         self._products = tuple(products)
         self._by_name: dict[ViewName, Product] = {product.name: product for product in products}
 
@@ -68,8 +69,7 @@ class Products:
         recognised = (product for product in self._products if product.recognises(request, rules))
         if product := next(recognised, None):
             return product
-        named = rules.config.products.default_dialect
-        return self._by_name.get(named or ("gateway" if self._has_keys() else "promptcache"))
+        return self._by_name.get(self._default() or ("gateway" if self._has_keys() else "promptcache"))
 
 
 def _from_program(request: Request, scheme: str) -> bool:

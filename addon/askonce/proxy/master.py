@@ -18,9 +18,10 @@ from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, p
 from askonce import trust
 from askonce.cache import StoreError
 from askonce.exec.proxy_process import ProxyError, check_address, free_port
+from askonce.products.document import Config
 from askonce.proxy import hook_dispatch, mitmproxy_patches
 from askonce.proxy.addon import Askonce
-from askonce.rules import ConfigError, Rules, load
+from askonce.rules import ConfigError, Rules
 from askonce.settings import Settings
 
 __all__ = ["LeanMaster", "serve"]
@@ -63,7 +64,7 @@ def serve(settings: Settings, *, web: bool = False) -> int:
         if settings.listen_port == 0:
             settings = replace(settings, listen_port=free_port(settings.client_host))
         check_address(settings)
-        trust.ensure_ca(settings.certs, Rules(load(settings.rules)).host_names())
+        trust.ensure_ca(settings.certs, Rules(Config.load(settings.rules)).host_names())
         return asyncio.run(_serve(settings, web))
     except (
         ConfigError,

@@ -3,13 +3,11 @@
 from askonce.rules.document import (
     AccessSpec,
     Behaviour,
-    Config,
     ConfigError,
+    Document,
     Price,
     RuleSpec,
     VerifierSpec,
-    load,
-    parse,
 )
 from askonce.rules.limits import LimitsSpec
 from askonce.rules.rules import Rule, Rules, Target
@@ -18,8 +16,8 @@ from askonce.rules.sections import take_up
 __all__ = [
     "AccessSpec",
     "Behaviour",
-    "Config",
     "ConfigError",
+    "Document",
     "LimitsSpec",
     "Price",
     "Rule",
@@ -27,7 +25,5 @@ __all__ = [
     "Rules",
     "Target",
     "VerifierSpec",
-    "load",
-    "parse",
     "take_up",
 ]

@@ -1,4 +1,4 @@
-"""rules.yaml as typed models.
+"""rules.yaml as typed models, all but the products' sections (`products/document.py` has the whole of it).
 
 One rule: a file is either accepted whole, or refused with a `ConfigError` that names, for every mistake in it, the
 file, the line, the place and what was expected. Nothing here matches a request; that is `rules.py`.
@@ -15,30 +15,21 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from askonce.credentials import names_caller
 from askonce.rules.access import AccessSpec
-from askonce.rules.cachecore import CachecoreSpec
-from askonce.rules.gateway import GatewaySpec
-from askonce.rules.langcache import LangCacheSpec
 from askonce.rules.limits import LimitsSpec
 from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path
-from askonce.rules.promptcache import PromptCacheSpec
 from askonce.rules.sections import AT_START, Duration, Section, Size
-from askonce.rules.semcache import SemcacheSpec
 from askonce.wire import WIRE_FORMATS
 
 __all__ = [
     "AccessSpec",
     "Behaviour",
     "CacheSpec",
-    "Config",
     "ConfigError",
+    "Document",
     "ManageSpec",
     "Price",
-    "ProductsSpec",
-    "ProviderKeys",
     "RuleSpec",
     "VerifierSpec",
-    "load",
-    "parse",
 ]
 
 
@@ -174,30 +165,6 @@ class ManageSpec(Section):
     """Other names under which clients reach the proxy's own port, such as a container's name."""
 
 
-class ProviderKeys(Section):
-    """Keys that are sent where a call to our own address brings none; by default such a call goes without."""
-
-    openai: str | None = None
-    anthropic: str | None = None
-    google: str | None = None
-    mistral: str | None = None
-    voyage: str | None = None
-
-
-class ProductsSpec(Section):
-    """What clients of the five products are offered on the reserved host and on the proxy's own port."""
-
-    default_dialect: Literal["promptcache", "semcache", "gateway", "cachecore"] | None = None
-    """Whose call `/v1/chat/completions` at the root is, where nothing in it says. Without it, PromptCache's, which is
-    public, and the gateway's, which asks for a key, once keys were made (`askonce keys create`)."""
-    provider_keys: ProviderKeys = ProviderKeys()
-    promptcache: PromptCacheSpec = PromptCacheSpec()
-    semcache: SemcacheSpec = SemcacheSpec()
-    gateway: GatewaySpec = GatewaySpec()
-    cachecore: CachecoreSpec = CachecoreSpec()
-    langcache: LangCacheSpec = LangCacheSpec()
-
-
 class Price(Section):
     """US dollars for a million tokens."""
 
@@ -205,8 +172,8 @@ class Price(Section):
     output: float = Field(ge=0)
 
 
-class Config(Section):
-    """The whole of rules.yaml."""
+class Document(Section):
+    """A rules file; a model made from this one may know more sections."""
 
     version: Literal[1]
     defaults: Behaviour = Behaviour()
@@ -218,7 +185,6 @@ class Config(Section):
     limits: LimitsSpec = LimitsSpec()
     manage: ManageSpec = ManageSpec()
     access: AccessSpec = AccessSpec()
-    products: ProductsSpec = ProductsSpec()
     prices: dict[str, Price] = Field(default_factory=dict)
     """Instead of the list prices that are shipped, by model: the longest name that a call's model begins with."""
 
@@ -230,37 +196,37 @@ class Config(Section):
                 raise ValueError(f"the name {name!r} is used by more than one entry of upstreams")
         return self
 
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check a rules file. Raises `ConfigError`."""
+        try:
+            text = path.read_text("utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: expected UTF-8 text: {error.reason} at byte {error.start}") from error
+        return cls.parse(text, str(path))
 
-def load(path: Path) -> Config:
-    """Read and check a rules file. Raises `ConfigError`."""
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: expected UTF-8 text: {error.reason} at byte {error.start}") from error
-    return parse(text, str(path))
-
-
-def parse(text: str, name: str = "rules.yaml", environ: Mapping[str, str] = os.environ) -> Config:
-    """Check the text of a rules file; `${NAME}` as a whole value is taken from `environ`, null where unset."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{name}:{line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{name}:1: expected a mapping with version, upstreams, …")
-    if mistakes := list(_repeated_keys(root)):
-        raise ConfigError("\n".join(f"{name}:{line}: {what}" for line, what in mistakes))
-    try:
-        return Config.model_validate(_value(root, environ))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
-    except ValidationError as error:
-        raise ConfigError("\n".join(_mistakes(error, root, name))) from error
+    @classmethod
+    def parse(cls, text: str, name: str = "rules.yaml", environ: Mapping[str, str] = os.environ) -> Self:
+        """Check the text of a rules file; `${NAME}` as a whole value is taken from `environ`, null where unset."""
+        try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise ConfigError(f"{name}:{line}: not valid YAML: {error.problem}") from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
+        if not isinstance(root, yaml.MappingNode):
+            raise ConfigError(f"{name}:1: expected a mapping with version, upstreams, …")
+        if mistakes := list(_repeated_keys(root)):
+            raise ConfigError("\n".join(f"{name}:{line}: {what}" for line, what in mistakes))
+        try:
+            return cls.model_validate(_value(root, environ))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
+        except ValidationError as error:
+            raise ConfigError("\n".join(_mistakes(error, root, name))) from error
 
 
 def _value(node: yaml.Node, environ: Mapping[str, str]) -> Any:

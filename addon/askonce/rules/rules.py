@@ -1,6 +1,6 @@
 """Which rule a request falls under, and what mitmproxy must know of the rules' hosts.
 
-One rule: a `Rules` is made whole from a checked `Config` and never changes; a reload makes a new one.
+One rule: a `Rules` is made whole from a checked `Document` and never changes; a reload makes a new one.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from askonce.rules import Behaviour, Config, Price, RuleSpec
+from askonce.rules import Behaviour, Document, Price, RuleSpec
 from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path, parse_value
 from askonce.rules.prices import Prices
 from askonce.rules.request_headers import HeaderRule
@@ -58,7 +58,7 @@ class Rule:
 class Rules:
     """All rules; the first that names host and path, and whose `when` fits, decides."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Document) -> None:
         self.config = config
         self._rules = tuple(_rule(spec, config.defaults) for spec in config.upstreams)
         self._by_place = defaultdict[tuple[str, int], list[tuple[HostPattern, Rule]]](list)

@@ -1,6 +1,6 @@
 """The types that rules.yaml is made of: durations, sizes, and the strict model that every section of it is.
 
-One rule: nothing here knows a section; `document.py` and the products' own modules put them together. A setting is
+One rule: nothing here knows a section; `document.py` puts them together, here and in `products/`. A setting is
 taken up by a reload unless its type says `AT_START`; who reads it asks for it at every call, and keeps no copy.
 """
 

@@ -15,11 +15,11 @@ from askonce.api_keys import ApiKeys
 from askonce.cache import Shelves
 from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.routes import cachecore
+from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.gateway.errors import Users
 from askonce.products.gateway.routes import gateway
 from askonce.products.langcache.routes import langcache
-from askonce.rules.cachecore import CachecoreSpec
-from askonce.rules.langcache import LangCacheSpec
+from askonce.products.langcache.section import LangCacheSpec
 
 SOURCES = [
     file for folder in ("api", "products") for file in sorted((Path(askonce.__file__).parent / folder).rglob("*.py"))

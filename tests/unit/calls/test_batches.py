@@ -16,7 +16,7 @@ from askonce.call import Reply, Request
 from askonce.calls.life import Life
 from askonce.calls.state import Exchange
 from askonce.faults import Faults
-from askonce.rules import Rule, Rules, parse
+from askonce.rules import Document, Rule, Rules
 
 RULES = """\
 version: 1
@@ -55,7 +55,7 @@ def answer(body: bytes) -> bytes:
 
 class Bench:
     def __init__(self, cache: Cache) -> None:
-        self.rules, self.cache, self.accounting = Rules(parse(RULES, environ={})), cache, Accounting()
+        self.rules, self.cache, self.accounting = Rules(Document.parse(RULES, environ={})), cache, Accounting()
         self.now = 1_800_000_000.0
         self.asked = list[Any]()
         """The inputs of each call that the provider got."""

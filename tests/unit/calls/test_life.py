@@ -19,7 +19,7 @@ from askonce.calls.life import Life
 from askonce.calls.response_headers import fresh_id
 from askonce.calls.state import Exchange
 from askonce.faults import Faults
-from askonce.rules import Rule, Rules, parse
+from askonce.rules import Document, Rule, Rules
 
 RULES = """\
 version: 1
@@ -63,7 +63,7 @@ class Bench:
     """One life, and calls that are led through it as the addon does."""
 
     def __init__(self, cache: Cache, clock: Clock) -> None:
-        self.rules = Rules(parse(RULES, environ={}))
+        self.rules = Rules(Document.parse(RULES, environ={}))
         self.cache, self.clock, self.accounting = cache, clock, Accounting()
         self.life = Life(
             rules=self.rules,

@@ -14,7 +14,7 @@ from askonce.cache import Cache, Candidate, Judgement, Vector, load_embedder
 from askonce.call import Reply, Request
 from askonce.calls.life import Life
 from askonce.faults import Faults
-from askonce.rules import Rule, Rules, parse
+from askonce.rules import Document, Rule, Rules
 
 RULES = """\
 version: 1
@@ -35,7 +35,7 @@ class Bench:
     """A life whose provider says `answer`, and is asked again by way of the same life."""
 
     def __init__(self, cache: Cache, audit: float) -> None:
-        self.rules = Rules(parse(RULES.replace("AUDIT", str(audit)), environ={}))
+        self.rules = Rules(Document.parse(RULES.replace("AUDIT", str(audit)), environ={}))
         self.cache, accounting = cache, Accounting()
         self.life = Life(
             rules=self.rules,
@@ -120,7 +120,7 @@ async def test_nothing_is_checked_where_it_is_off_or_the_caller_forbids_it(cache
     bench = Bench(cache, 0)
     await bench.ask(ASKED)
     await bench.ask(REWORDED[0])
-    bench.rules = Rules(parse(RULES.replace("AUDIT", "1"), environ={}))
+    bench.rules = Rules(Document.parse(RULES.replace("AUDIT", "1"), environ={}))
     assert "x-cache-decision" in await bench.ask(REWORDED[0], **{"cache-control": "only-if-cached"})
     assert "x-cache-decision" not in await bench.ask(ASKED)
     assert bench.asked == [ASKED]

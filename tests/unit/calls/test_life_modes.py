@@ -21,7 +21,7 @@ from askonce.call import Reply, Request
 from askonce.calls.life import Life
 from askonce.calls.state import Exchange
 from askonce.faults import Faults
-from askonce.rules import Rule, Rules, parse
+from askonce.rules import Document, Rule, Rules
 
 FRANCE, GERMANY = "What is the capital of France?", "What is the capital of Germany?"
 REWORDED = "Please, what is the capital of France?"
@@ -75,7 +75,7 @@ class Bench:
     def open(self, settings: str = "", **more: Any) -> "Bench":
         """A life under a rule with `settings`; the cache stays the same."""
         text = "version: 1\nupstreams:\n  - {name: chat, hosts: [api.example.com], paths: [/v1/chat], wire: openai-chat"
-        rules = Rules(parse(f"{text}, {settings}}}\n" if settings else f"{text}}}\n"))
+        rules = Rules(Document.parse(f"{text}, {settings}}}\n" if settings else f"{text}}}\n"))
         self.cache = self.cache or Cache.open(
             self.folder, embedder=_embedder(), judge=load_judge(), clock=lambda: self.now
         )

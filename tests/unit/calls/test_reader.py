@@ -12,7 +12,7 @@ from askonce.cache import Cache, Candidate, Identity, Judgement, Vector
 from askonce.call import Request
 from askonce.calls.reader import Reader
 from askonce.faults import Faults
-from askonce.rules import Rules, parse
+from askonce.rules import Document, Rules
 
 RULES = """\
 version: 1
@@ -45,7 +45,7 @@ class NoJudge:
 
 class World:
     def __init__(self, cache: Cache) -> None:
-        self.cache, self.rules = cache, Rules(parse(RULES))
+        self.cache, self.rules = cache, Rules(Document.parse(RULES))
         self.reader = Reader(cache, Faults(lambda _: None), mode="normal", lasting=False)
 
     def identity(self, request: Request, rule: str = "chat", reader: Reader | None = None) -> Identity:
@@ -91,7 +91,7 @@ async def test_a_rule_s_upstream_is_who_answers(world: World) -> None:
     assert before != world.identity(request(), "chat")
     lasting = Reader(world.cache, Faults(lambda _: None), mode="normal", lasting=True)
     recorded = world.identity(request(), "house", lasting)
-    world.rules = Rules(parse(OTHER_UPSTREAM))
+    world.rules = Rules(Document.parse(OTHER_UPSTREAM))
     assert world.identity(request(), "house").partition != before.partition
     # A cassette is played back where the server, if there is one, listens elsewhere.
     assert world.identity(request(), "house", lasting) == recorded

@@ -11,7 +11,7 @@ import trustme
 
 from askonce.call import Request
 from askonce.calls.refresh import Refresher, address
-from askonce.rules import Rules, parse
+from askonce.rules import Document, Rules
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,9 @@ from askonce.rules import Rules, parse
 )
 def test_the_rule_tells_scheme_and_port_unless_it_leaves_them_open(hosts: str, host: str, expected: str | None) -> None:
     (rule,) = Rules(
-        parse(f"version: 1\nupstreams:\n  - {{name: a, hosts: {hosts}, paths: [/v1/chat], wire: openai-chat}}\n")
+        Document.parse(
+            f"version: 1\nupstreams:\n  - {{name: a, hosts: {hosts}, paths: [/v1/chat], wire: openai-chat}}\n"
+        )
     )
     assert address(rule, Request("POST", host, "/v1/chat", "a=b%20c", {}, b"")) == expected
 
@@ -63,7 +65,7 @@ def proxy() -> Iterator[str]:
 async def test_connections_are_kept_and_nothing_else(proxy: str, tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
     (rule,) = Rules(
-        parse(
+        Document.parse(
             "version: 1\nupstreams:\n  - {name: a, hosts: ['http://api.test'], paths: [/v1/chat], wire: openai-chat}\n"
         )
     )

@@ -12,13 +12,13 @@ from askonce.cache import Cache, Entry, Policy, load_embedder
 from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.calls.warming import LikeWarmer
-from askonce.rules import Rules, parse
+from askonce.rules import Document, Rules
 from askonce.wire import WIRE_FORMATS
 from askonce.wire.base import Replay
 
 EMBEDDER = load_embedder("wordllama")
 RULES = Rules(
-    parse(
+    Document.parse(
         "version: 1\ndefaults: {ttl: 1h}\nupstreams:\n"
         "  - {name: chat, hosts: [api.example.com], paths: [/v1/chat], wire: openai-chat, ttl: 60s}\n"
     )

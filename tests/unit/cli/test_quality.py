@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from askonce.rules import parse
+from askonce.rules import Document
 
 type Askonce = Callable[..., Any]
 
@@ -145,7 +145,7 @@ def test_tune_prints_lines_for_the_rules(askonce: Askonce, tmp_path: Path) -> No
     lines = done.out.split("for rules.yaml:\n\n")[1]
     assert "0 wrong of " in done.out
     found = json.loads(askonce("tune", "own.jsonl", "--target", "0.1", "--json").out)
-    assert parse(UPSTREAMS + lines, environ={}).defaults.max_error == found["chosen"]["max_error"]
+    assert Document.parse(UPSTREAMS + lines, environ={}).defaults.max_error == found["chosen"]["max_error"]
     assert (found["rules"], found["holds"], found["is_shown"]) == (lines, True, True)
 
 

@@ -9,7 +9,7 @@ import pytest
 from askonce.api_keys import ApiKeys
 from askonce.faults import Faults
 from askonce.network.admission import Admission
-from askonce.rules import AccessSpec, ConfigError, parse
+from askonce.rules import AccessSpec, ConfigError, Document
 
 
 class Connection:
@@ -63,10 +63,10 @@ def test_a_mistake_in_the_list_is_named() -> None:
     expected = "rules.yaml:3: access.clients[0]: expected a network such as 10.0.0.0/8 or fd00::/8, or an address"
     for wrong in ("example.com", "5", "10.0.0.0/33"):
         with pytest.raises(ConfigError) as error:
-            parse(text % wrong)
+            Document.parse(text % wrong)
         assert str(error.value) == expected
     with pytest.raises(ConfigError, match=r"or an address: 10\.0\.0\.1/8 has host bits set"):
-        parse(text % "10.0.0.1/8")
+        Document.parse(text % "10.0.0.1/8")
 
 
 def test_a_key_opens_and_what_is_none_does_not(tmp_path: Path) -> None:

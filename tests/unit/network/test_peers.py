@@ -10,7 +10,7 @@ import pytest
 
 from askonce.network import peers
 from askonce.network.peers import Peers, Refused
-from askonce.rules import Rules, parse
+from askonce.rules import Document, Rules
 
 NAME = "x.apps.example.com"
 
@@ -35,7 +35,7 @@ upstreams:
   - {{name: house, hosts: [house.example], paths: ["/**"], wire: generic, upstream: "http://127.0.0.2:{port}"}}
 access: {access}
 """
-    rules = Rules(parse(text))
+    rules = Rules(Document.parse(text))
     return Peers(lambda: rules, everywhere=everywhere)
 
 

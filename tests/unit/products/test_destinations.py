@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from askonce.products.destinations import DestinationError, ForbiddenDestination, find_destination
-from askonce.rules import Rules, parse
+from askonce.rules import Document, Rules
 
 RULES = Rules(
-    parse(
+    Document.parse(
         """\
 version: 1
 upstreams:

@@ -10,16 +10,17 @@ from askonce.call import Reply, Request
 from askonce.faults import Faults
 from askonce.products.base import Passage
 from askonce.products.registry import Products
-from askonce.rules import Rules, parse
+from askonce.rules import Document, Rules
 
-CONFIG = parse(
-    """\
+RULES = Rules(
+    Document.parse(
+        """\
 version: 1
 upstreams:
   - {name: chat, hosts: [api.example.com], paths: [/v1/chat], wire: openai-chat}
 """
+    )
 )
-RULES = Rules(CONFIG)
 
 
 class Named:
@@ -41,12 +42,18 @@ class Named:
 
 
 def claim(
-    path: str, host: str = "askonce.internal", rules: Rules = RULES, has_keys: bool = False, **headers: str
+    path: str,
+    host: str = "askonce.internal",
+    default: ViewName | None = None,
+    has_keys: bool = False,
+    **headers: str,
 ) -> tuple[int, str] | None:
     names: tuple[ViewName, ...] = ("cachecore", "gateway", "semcache", "promptcache")
-    products = Products([*map(Named, names)], Faults(Accounting().fault), has_keys=lambda: has_keys)
+    products = Products(
+        [*map(Named, names)], Faults(Accounting().fault), has_keys=lambda: has_keys, default=lambda: default
+    )
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    claimed = products.claim(Request("POST", host, path, "", given, b""), "http", rules)
+    claimed = products.claim(Request("POST", host, path, "", given, b""), "http", RULES)
     assert claimed is None or isinstance(claimed, Reply)
     return claimed and (claimed.status, claimed.body.decode())
 
@@ -63,8 +70,7 @@ def test_at_the_root_what_it_bears_decides_and_else_the_default() -> None:
     assert claim("/v1/x", x_semcache="1", x_cachecore="1") == (200, "cachecore /v1/x")
     assert claim("/v1/x", x_semcache="1") == (200, "semcache /v1/x")
     assert claim("/v1/x") == (200, "promptcache /v1/x")
-    products = CONFIG.products.model_copy(update={"default_dialect": "semcache"})
-    assert claim("/v1/x", rules=Rules(CONFIG.model_copy(update={"products": products}))) == (200, "semcache /v1/x")
+    assert claim("/v1/x", default="semcache") == (200, "semcache /v1/x")
 
 
 def test_once_the_gateway_has_keys_the_root_asks_for_one_unless_rules_yaml_names_another() -> None:
@@ -72,9 +78,7 @@ def test_once_the_gateway_has_keys_the_root_asks_for_one_unless_rules_yaml_names
     assert claim("/v1/x", has_keys=True, authorization="Bearer sk-mistyped") == (200, "gateway /v1/x")
     assert claim("/v1/x", has_keys=True, x_semcache="1") == (200, "semcache /v1/x")
     assert claim("/promptcache/v1/x", has_keys=True) == (200, "promptcache /v1/x")
-    products = CONFIG.products.model_copy(update={"default_dialect": "promptcache"})
-    public = Rules(CONFIG.model_copy(update={"products": products}))
-    assert claim("/v1/x", has_keys=True, rules=public) == (200, "promptcache /v1/x")
+    assert claim("/v1/x", has_keys=True, default="promptcache") == (200, "promptcache /v1/x")
 
 
 def test_what_is_no_call_is_for_the_management_api() -> None:

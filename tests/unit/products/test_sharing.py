@@ -18,13 +18,15 @@ from askonce.faults import Faults
 from askonce.products.base import Passage, Product
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies
+from askonce.products.document import ProductsSpec
 from askonce.products.gateway.calls import Gateway
 from askonce.products.gateway.errors import Users
+from askonce.products.keys import ProviderKeys
 from askonce.products.promptcache.calls import PromptCache
 from askonce.products.promptcache.state import PromptCacheState
 from askonce.products.semcache.calls import Semcache
 from askonce.rate_limits import Rates
-from askonce.rules import Rules, parse
+from askonce.rules import Document, Rules
 
 STRICT = "scope: credential"
 LOOSE = """scope: shared, ignore: [$.model, "$.messages[?@.role == 'system']"]"""
@@ -54,19 +56,18 @@ async def cache(tmp_path: Path) -> AsyncIterator[Cache]:
 class World:
     def __init__(self, cache: Cache, folder: Path, behaviour: str) -> None:
         rule = f"name: chat, hosts: [api.openai.com], paths: [/v1/chat/completions], wire: openai-chat, {behaviour}"
-        self.rules = Rules(parse(f"version: 1\nupstreams: [{{{rule}}}]\n"))
+        self.rules = Rules(Document.parse(f"version: 1\nupstreams: [{{{rule}}}]\n"))
+        told, key = ProductsSpec(), ProviderKeys().of
         accounting = Accounting()
         faults, keys = Faults(accounting.fault), ApiKeys(folder)
-        state = PromptCacheState(
-            lambda: self.rules.config.products.promptcache, lambda _: None, cache, embedder="wordllama"
-        )
+        state = PromptCacheState(lambda: told.promptcache, key, cache, embedder="wordllama")
         self.secrets = [keys.create(owner)[0] for owner in ("ann", "bob")]
         environ = {"OPENAI_API_KEY": "sk-operator"}
         products: list[Product] = [
             PromptCache(cache, state, Verifier(faults)),
-            Semcache(),
-            Gateway(keys, Users(), Rates(), accounting, faults, environ=environ),
-            Cachecore(Dependencies(cache), Rates(), believe=True),
+            Semcache(lambda: told.semcache, key),
+            Gateway(keys, Users(), Rates(), accounting, faults, lambda: told.gateway, key, environ=environ),
+            Cachecore(Dependencies(cache), Rates(), lambda: told.cachecore, key, believe=True),
         ]
         self.products = {product.name: product for product in products}
 

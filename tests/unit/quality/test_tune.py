@@ -7,7 +7,7 @@ from askonce.quality.labelled import Pair
 from askonce.quality.pairs import known
 from askonce.quality.report import rules_lines, tune_report
 from askonce.quality.tune import CHOICES, Point, Tuned, choices, split, tune
-from askonce.rules import parse
+from askonce.rules import Document
 
 UPSTREAMS = "upstreams: [{name: x, hosts: [h.example], paths: [/v1], wire: generic, prompt: $.q}]\n"
 
@@ -77,12 +77,12 @@ def test_the_other_half_is_asked(wrong: int, served: int, holds: bool, is_shown:
 def test_the_lines_are_accepted_as_rules(max_error: float) -> None:
     point = Point(max_error, 1000, 1000, 0, 0.004)
     lines = rules_lines(Tuned(0.02, 0.95, (point,), point, point))
-    assert parse("version: 1\n" + lines + UPSTREAMS, environ={}).defaults.max_error == max_error
+    assert Document.parse("version: 1\n" + lines + UPSTREAMS, environ={}).defaults.max_error == max_error
 
 
 def test_the_lines_without_a_choice_are_accepted_too() -> None:
     lines = rules_lines(Tuned(0.02, 0.95, (), None, None))
-    assert parse("version: 1\n" + lines + UPSTREAMS, environ={}).defaults.match == "exact"
+    assert Document.parse("version: 1\n" + lines + UPSTREAMS, environ={}).defaults.match == "exact"
 
 
 def test_what_is_not_safe_is_seldom_called_safe() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.rules import Config, ConfigError, load, parse
+from askonce.rules import ConfigError, Document
 
 MINIMAL = """\
 version: 1
@@ -20,28 +20,28 @@ upstreams:
 
 def mistakes(text: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        parse(text)
+        Document.parse(text)
     return str(caught.value).splitlines()
 
 
 def test_the_smallest_file_takes_every_default() -> None:
-    config = parse(MINIMAL)
+    config = Document.parse(MINIMAL)
     assert config.upstreams[0].behaviour(config.defaults) == config.defaults
     assert (config.defaults.match, config.defaults.max_error, config.defaults.ttl) == ("semantic", 0.02, 604800)
     assert (config.embedder, config.cache.max_entries, config.manage.host) == ("wordllama", 100_000, "askonce.internal")
 
 
 def test_a_rule_lays_its_own_settings_over_the_defaults() -> None:
-    config = parse(MINIMAL + "    ttl: 90m\n    match: exact\ndefaults: {ttl: 1d, max_error: 0.05}\n")
+    config = Document.parse(MINIMAL + "    ttl: 90m\n    match: exact\ndefaults: {ttl: 1d, max_error: 0.05}\n")
     behaviour = config.upstreams[0].behaviour(config.defaults)
     assert (behaviour.ttl, behaviour.match, behaviour.max_error) == (5400, "exact", 0.05)
 
 
 def test_usage_and_staleness_of_a_rule() -> None:
-    config = parse(MINIMAL + "    usage: zero\ndefaults: {stale_while_revalidate: 1h}\n")
+    config = Document.parse(MINIMAL + "    usage: zero\ndefaults: {stale_while_revalidate: 1h}\n")
     behaviour = config.upstreams[0].behaviour(config.defaults)
     assert (behaviour.usage, behaviour.stale_while_revalidate) == ("zero", 3600)
-    assert (config.defaults.usage, parse(MINIMAL).defaults.stale_while_revalidate) == ("original", 0)
+    assert (config.defaults.usage, Document.parse(MINIMAL).defaults.stale_while_revalidate) == ("original", 0)
     assert mistakes(MINIMAL + "    usage: none\n") == [
         "rules.yaml:7: upstreams[0].usage: input should be 'original' or 'zero'; got 'none'"
     ]
@@ -49,12 +49,12 @@ def test_usage_and_staleness_of_a_rule() -> None:
 
 @pytest.mark.parametrize("word", ["off", "'off'", "OFF"])
 def test_off_is_a_word_here(word: str) -> None:
-    config = parse(MINIMAL + f"    match: {word}\n")
+    config = Document.parse(MINIMAL + f"    match: {word}\n")
     assert config.upstreams[0].behaviour(config.defaults).match == "off"
 
 
 def test_the_shipped_rules_are_accepted() -> None:
-    config = load(Path(__file__).parents[3] / "rules.yaml")
+    config = Document.load(Path(__file__).parents[3] / "rules.yaml")
     assert {"openai-chat", "azure-openai-chat", "groq-chat", "cerebras-chat"} <= {
         rule.name for rule in config.upstreams
     }
@@ -103,21 +103,21 @@ def test_two_rules_of_one_name_are_refused() -> None:
 
 def test_a_whole_value_may_come_from_the_environment() -> None:
     text = MINIMAL + "manage: {token: '${T}'}\n"
-    assert parse(text, environ={"T": "s3cret"}).manage.token == "s3cret"
-    assert parse(text, environ={}).manage.token is None
+    assert Document.parse(text, environ={"T": "s3cret"}).manage.token == "s3cret"
+    assert Document.parse(text, environ={}).manage.token is None
 
 
 def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        load(tmp_path / "none.yaml")
+        Document.load(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"\xe9")
     with pytest.raises(ConfigError, match="expected UTF-8 text"):
-        load(tmp_path / "latin.yaml")
+        Document.load(tmp_path / "latin.yaml")
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8")) | st.text(alphabet="{}[]:-&*!|>'\"%@ \nab1", max_size=60))
 def test_any_text_is_accepted_or_refused_with_a_config_error(text: str) -> None:
     try:
-        assert isinstance(parse(text), Config)
+        assert isinstance(Document.parse(text), Document)
     except ConfigError as error:
         assert str(error).startswith("rules.yaml:")

@@ -2,10 +2,10 @@
 
 import re
 
-from askonce.rules import Rules, Target, parse
+from askonce.rules import Document, Rules, Target
 
 RULES = Rules(
-    parse(
+    Document.parse(
         """\
 version: 1
 upstreams:
@@ -84,7 +84,7 @@ def test_the_longest_name_gives_the_price() -> None:
 
 def test_a_rule_may_be_for_some_clients_alone() -> None:
     rules = Rules(
-        parse("""
+        Document.parse("""
 version: 1
 upstreams:
   - {name: agent, hosts: [a.example], paths: [/v1], wire: generic, when: {User-Agent: "agent/*", x-mode: on*}}

@@ -5,10 +5,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from askonce.rules import Rule, Rules, load
+from askonce.products.document import Config
+from askonce.rules import Rule, Rules
 from askonce.wire import WIRE_FORMATS
 
-RULES = Rules(load(Path(__file__).parents[3] / "rules.yaml"))
+RULES = Rules(Config.load(Path(__file__).parents[3] / "rules.yaml"))
 VERTEX = "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4"
 GEMINI = "https://generativelanguage.googleapis.com/v1beta"
 BEDROCK = "https://bedrock-runtime.eu-west-1.amazonaws.com"

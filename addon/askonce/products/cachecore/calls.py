@@ -4,6 +4,7 @@ One rule: without a token nothing is read from the cache and nothing is kept; wi
 asked. Only tenant, policy version and permissions besides everything else that must be equal make a namespace.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -27,11 +28,11 @@ from askonce.products.cachecore.dependencies import (
     read_deps,
 )
 from askonce.products.cachecore.errors import problem
+from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.cachecore.tokens import TOKEN_HEADER, Tenant, TokenError, read_tenant, take_token
-from askonce.products.keys import as_operator
+from askonce.products.keys import KeyOf, as_operator
 from askonce.rate_limits import Rates
 from askonce.rules import Rule, Rules
-from askonce.rules.cachecore import CachecoreSpec
 
 __all__ = ["DEPS_HEADER", "Cachecore"]
 
@@ -80,9 +81,18 @@ class CachecoreTerms(Terms):
 class Cachecore:
     name: ViewName = "cachecore"
 
-    def __init__(self, dependencies: Dependencies, rates: Rates, *, believe: bool) -> None:
+    def __init__(
+        self,
+        dependencies: Dependencies,
+        rates: Rates,
+        spec: Callable[[], CachecoreSpec],
+        key: KeyOf,
+        *,
+        believe: bool,
+    ) -> None:
         """`believe`: without a secret, tokens are taken as they are."""
         self._dependencies, self._rates, self._believe = dependencies, rates, believe
+        self._spec, self._key = spec, key
 
     def recognises(self, request: Request, rules: Rules) -> bool:
         headers = request.headers
@@ -94,7 +104,7 @@ class Cachecore:
         rule = rules.find("https", _HOST, 443, PATH)
         if rule is None:
             return self.refuse(502, f"no rule names {_HOST}{PATH}")
-        spec = rules.config.products.cachecore
+        spec = self._spec()
         token, headers = take_token(request.headers)
         try:
             deps = read_deps(headers.pop(DEPS_HEADER, "") or "W10")  # []
@@ -104,7 +114,7 @@ class Cachecore:
         except TokenError as error:
             return self.refuse(401, str(error))
         # The gateway asks with a key of its own; what its clients send in its place is "ignored".
-        key = rules.config.products.provider_keys.openai
+        key = self._key("openai")
         if key:
             headers["authorization"] = f"Bearer {key}"
         meant = replace(request, host=_HOST, headers=headers, raw=None)

@@ -21,8 +21,8 @@ from askonce.api.product_routes import ProductRoutes
 from askonce.credentials import bearer_token
 from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.errors import problem
+from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.cachecore.tokens import TokenError, read_tenant, take_token
-from askonce.rules.cachecore import CachecoreSpec
 
 __all__ = ["cachecore"]
 

@@ -12,7 +12,7 @@ import jwt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from askonce.credentials import bearer_token
-from askonce.rules.cachecore import CachecoreSpec
+from askonce.products.cachecore.section import CachecoreSpec
 
 __all__ = ["TOKEN_HEADER", "Tenant", "TokenError", "read_tenant", "take_token"]
 

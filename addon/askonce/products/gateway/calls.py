@@ -27,7 +27,8 @@ from askonce.credentials import KEYS, anonymous, bearer_token
 from askonce.faults import Faults
 from askonce.products.base import Headers, Passage
 from askonce.products.gateway.errors import PROBLEMS, Code, Users, code_of, problem
-from askonce.products.keys import as_operator, with_key
+from askonce.products.gateway.section import GatewayProvider, GatewaySpec
+from askonce.products.keys import KeyOf, as_operator, with_key
 from askonce.products.translate import (
     ANTHROPIC,
     GEMINI,
@@ -41,7 +42,6 @@ from askonce.products.translate import (
 from askonce.products.translate.stream import ProviderTrouble
 from askonce.rate_limits import Rates, Standing
 from askonce.rules import Rule, Rules
-from askonce.rules.gateway import GatewayProvider, GatewaySpec
 from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import wire_format
 from askonce.wire.base import ReadOptions
@@ -116,12 +116,15 @@ class Gateway:
         rates: Rates,
         accounting: Accounting,
         faults: Faults,
+        spec: Callable[[], GatewaySpec],
+        key: KeyOf,
         *,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys, self._users, self._rates = keys, users, rates
         self._accounting, self._faults = accounting, faults
+        self._spec, self._key_of = spec, key
         self._environ, self._clock = environ, clock
         self._made: tuple[Rules, dict[str, Rule]] | None = None
 
@@ -154,7 +157,7 @@ class Gateway:
         try:
             key = self._key(request)
             owner = key.owner
-            standing = self._take(key, rules.config.products.gateway)
+            standing = self._take(key, self._spec())
             return self._passage(request, rules, key, standing)
         except _Refused as refused:
             reply = self._refusal(request, refused.code, str(refused), standing)
@@ -188,8 +191,7 @@ class Gateway:
     def providers(self, rules: Rules) -> dict[GatewayProvider, bool]:
         """provider -> whether there are a rule and a key to ask it with."""
         return {
-            name: self._rule(name, rules) is not None and self._provider_key(name, rules) is not None
-            for name in _PROVIDERS
+            name: self._rule(name, rules) is not None and self._provider_key(name) is not None for name in _PROVIDERS
         }
 
     # Who asks
@@ -214,7 +216,7 @@ class Gateway:
     # Where it goes
 
     def _passage(self, request: Request, rules: Rules, key: ApiKey, standing: Standing | None) -> Passage:
-        spec = rules.config.products.gateway
+        spec = self._spec()
         if standing and not standing.allowed:
             raise _Refused("rate_limit_exceeded", f"Rate limit exceeded: {spec.rate} for each API key")
         body = load_object(request.body)
@@ -224,7 +226,7 @@ class Gateway:
         name = next((spec.models[form] for form in spec.models if fnmatch.fnmatchcase(model, form)), None)
         if name is None:
             raise _Refused("model_not_found", f"There is no model {model!r} here; expected {' or '.join(spec.models)}")
-        provider, rule, secret = _PROVIDERS[name], self._rule(name, rules), self._provider_key(name, rules)
+        provider, rule, secret = _PROVIDERS[name], self._rule(name, rules), self._provider_key(name)
         if rule is None:
             raise _Refused("provider_error", f"{name} is not asked: no rule names {provider.host}{provider.path}")
         if not secret:
@@ -270,8 +272,8 @@ class Gateway:
             made[name] = replace(rule, name=name, endpoint=_PATH)
         return made[name]
 
-    def _provider_key(self, name: GatewayProvider, rules: Rules) -> str | None:
-        named = getattr(rules.config.products.provider_keys, name)
+    def _provider_key(self, name: GatewayProvider) -> str | None:
+        named = self._key_of(name)
         return named or next(
             (key for variable in _PROVIDERS[name].variables if (key := self._environ.get(variable))), None
         )

@@ -35,8 +35,8 @@ from askonce.products.langcache.bodies import (
     render,
     tell,
 )
+from askonce.products.langcache.section import LangCacheCacheSpec, LangCacheSpec
 from askonce.rate_limits import Rates
-from askonce.rules.langcache import LangCacheCacheSpec, LangCacheSpec
 
 __all__ = ["langcache"]
 

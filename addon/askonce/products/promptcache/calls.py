@@ -151,12 +151,12 @@ class PromptCache:
         if rule is None:
             return fail(f"no rule names {host}{path}")
         bearer: Provider = "anthropic" if provider == "claude" else provider
-        key = getattr(rules.config.products.provider_keys, bearer)
+        key = self._state.key(bearer)
         if not key and provider != "openai":  # what the caller brings is OpenAI's, as is the form of the call
             return fail(f"products.provider_keys.{bearer} is not set")
         # Whose answers they are, the caller's own credential says, where there is one.
         meant = with_key(replace(request, host=host, raw=None), bearer, key)
-        if provider == "claude":
+        if key and provider == "claude":
             try:
                 passage = claude.passage(meant, rule, key, fail)
             except Untranslatable as error:

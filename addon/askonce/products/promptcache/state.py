@@ -12,14 +12,15 @@ from typing import Any, Literal, get_args
 from askonce.cache import Cache, Embedder
 from askonce.cache.embed import OpenAIEmbedder, find_embedder
 from askonce.calls.verifier import Asking
-from askonce.rules.promptcache import PromptCacheSpec, ProviderSpec
+from askonce.products.keys import KeyName, KeyOf
+from askonce.products.promptcache.section import PromptCacheSpec, ProviderSpec
 
 __all__ = ["ChatProvider", "PromptCacheState", "Thresholds", "Warm", "WarmEntry", "Warmed"]
 
 ChatProvider = Literal["openai", "mistral", "claude"]
 CHAT_PROVIDERS: tuple[ChatProvider, ...] = get_args(ChatProvider)
 _LOCAL = "wordllama"
-_EMBEDDING_KEYS = {"openai": "openai", "mistral": "mistral", "claude": "voyage"}
+_EMBEDDING_KEYS: dict[ChatProvider, KeyName] = {"openai": "openai", "mistral": "mistral", "claude": "voyage"}
 """Provider -> the name under `products.provider_keys` of the key that its embeddings need."""
 
 
@@ -69,15 +70,15 @@ class PromptCacheState:
     def __init__(
         self,
         spec: Callable[[], PromptCacheSpec],
-        key: Callable[[str], str | None],
+        key: KeyOf,
         cache: Cache,
         *,
         embedder: str,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        """`key` gives a provider's key by its name under `products.provider_keys`, `embedder` is the name of the one
+        """`embedder` is the name of the one
         that rules.yaml asks for, and `verify` is how providers' certificates are checked."""
-        self._spec, self._key, self._cache, self._verify = spec, key, cache, verify
+        self._spec, self.key, self._cache, self._verify = spec, key, cache, verify
         self._thresholds: Thresholds | None = None
         self._gray_zone: bool | None = None
         self._locals = tuple(dict.fromkeys((embedder, _LOCAL)))
@@ -143,7 +144,7 @@ class PromptCacheState:
     @property
     def verifier(self) -> Asking | None:
         """Whom the verifier asks; None where it is off, or the operator has no key for it."""
-        key = self._key("anthropic" if self.chat_provider == "claude" else self.chat_provider)
+        key = self.key("anthropic" if self.chat_provider == "claude" else self.chat_provider)
         if not self.gray_zone or not key:
             return None
         spec = self.of(self.chat_provider)
@@ -151,7 +152,7 @@ class PromptCacheState:
 
     def _remote(self, provider: ChatProvider, tell: Callable[[OSError], None]) -> Callable[[], Embedder]:
         spec, name = self.of(provider), _EMBEDDING_KEYS[provider]
-        key = self._key(name)
+        key = self.key(name)
         if not key:
             raise ValueError(f"provider {provider} has no key: set products.provider_keys.{name} in rules.yaml")
 

@@ -20,7 +20,8 @@ from askonce.calls.state import Exchange
 from askonce.credentials import bears_key
 from askonce.products.base import Headers, Passage
 from askonce.products.destinations import Destination, DestinationError, ForbiddenDestination, find_destination
-from askonce.products.keys import Provider, anonymously, with_key
+from askonce.products.keys import KeyOf, Provider, anonymously, with_key
+from askonce.products.semcache.section import SemcacheSpec
 from askonce.rules import Rule, Rules
 from askonce.rules.patterns import Find, parse_jsonpath
 from askonce.wire.base import ReadOptions, Replay, WireFormat
@@ -88,6 +89,9 @@ class _AtLeast(Terms):
 class Semcache:
     name: ViewName = "semcache"
 
+    def __init__(self, spec: Callable[[], SemcacheSpec], key: KeyOf) -> None:
+        self._spec, self._key = spec, key
+
     def recognises(self, request: Request, rules: Rules) -> bool:
         return (
             request.path in ("/chat/completions", "/v1/messages")
@@ -107,7 +111,7 @@ class Semcache:
         return Reply(message.encode(errors="replace"), "text/plain; charset=utf-8", status)
 
     def _passage(self, request: Request, rules: Rules) -> Passage:
-        spec = rules.config.products.semcache
+        spec = self._spec()
         body = _json(request, spec.max_request)
         place = _destination(request, rules)
         headers = {name: value for name, value in request.headers.items() if not name.startswith("x-llm-")}
@@ -122,7 +126,7 @@ class Semcache:
             raw=None,
         )
         provider = _OPERATORS.get(place.host) if (place.scheme, place.port) == ("https", 443) else None
-        key = provider and getattr(rules.config.products.provider_keys, provider)
+        key = provider and self._key(provider)
         is_operators = provider and key and not bears_key(meant.headers, meant.query)
         return Passage(
             _rule(place.rule, request, body),

@@ -20,7 +20,7 @@ from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
 from askonce.cache import Shelves
 from askonce.products.semcache.dashboard import Dashboard, Figures
-from askonce.rules.semcache import SemcacheSpec
+from askonce.products.semcache.section import SemcacheSpec
 
 __all__ = ["routes"]
 

@@ -26,10 +26,11 @@ from askonce.calls.state import Exchange
 from askonce.products.base import Passage
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies, DepsError, read_deps
+from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.cachecore.tokens import Tenant, TokenError, read_tenant, take_token
+from askonce.products.document import Config, ProductsSpec
 from askonce.rate_limits import Rates
-from askonce.rules import Rules, parse
-from askonce.rules.cachecore import CachecoreSpec
+from askonce.rules import Document, Rules
 
 SECRET = "s" * 32
 SIGNED = CachecoreSpec(secret=SECRET)
@@ -256,7 +257,14 @@ async def cache(tmp_path: Path, embedder: WordLlamaEmbedder) -> AsyncIterator[Ca
 class World:
     def __init__(self, cache: Cache) -> None:
         self.dependencies = Dependencies(cache)
-        self.cachecore = Cachecore(self.dependencies, Rates(), believe=True)
+        self.rules, self.products = Rules(Document.parse(UPSTREAMS)), ProductsSpec()
+        self.cachecore = Cachecore(
+            self.dependencies,
+            Rates(),
+            lambda: self.products.cachecore,
+            lambda name: self.products.provider_keys.of(name),
+            believe=True,
+        )
 
     def request(self, path: str = "/v1/chat/completions", **headers: str) -> Request:
         said = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -264,8 +272,10 @@ class World:
         return Request("POST", "127.0.0.1", path, "", said, body, raw="r", client="10.0.0.1")
 
     def claim(self, section: str = "{}", keys: str = "{}", **headers: str) -> Passage | Reply | None:
-        rules = Rules(parse(UPSTREAMS + f"products: {{provider_keys: {keys}, cachecore: {section}}}\n"))
-        return self.cachecore.claim(self.request(**headers), rules)
+        self.products = Config.parse(
+            UPSTREAMS + f"products: {{provider_keys: {keys}, cachecore: {section}}}\n"
+        ).products
+        return self.cachecore.claim(self.request(**headers), self.rules)
 
     def passage(self, section: str = "{}", keys: str = "{}", **headers: str) -> Passage:
         claimed = self.claim(section, keys, **headers)
@@ -338,8 +348,7 @@ def test_calls_without_a_token_are_limited_by_address(world: World) -> None:
     assert 0 < int(headers["retry-after"]) <= 60
     assert isinstance(world.claim("{bypass_rate: 2/minute}", x_cachecore_token=token()), Passage)
     elsewhere = replace(world.request(), client="10.0.0.2")
-    rules = Rules(parse(UPSTREAMS + "products: {cachecore: {bypass_rate: 2/minute}}\n"))
-    assert isinstance(world.cachecore.claim(elsewhere, rules), Passage)
+    assert isinstance(world.cachecore.claim(elsewhere, world.rules), Passage)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +368,7 @@ def test_refusals(world: World, section: str, headers: dict[str, str], status: i
 
 
 def test_what_is_cachecores_at_the_root(world: World) -> None:
-    rules = Rules(parse(UPSTREAMS))
+    rules = world.rules
     ours = ({"x_cachecore_token": "x"}, {"x_cachecore_deps": "x"}, {"authorization": "Bearer cc_live_1.x"})
     assert all(world.cachecore.recognises(world.request(**headers), rules) for headers in ours)
     for headers in ({}, {"authorization": "Bearer sk-1"}, {"authorization": "Basic cc_"}):

@@ -14,7 +14,7 @@ from askonce.cache import Cache, Entry
 from askonce.call import Answer, Call
 from askonce.products.cachecore.dependencies import Dependencies, labels
 from askonce.products.cachecore.routes import cachecore
-from askonce.rules.cachecore import CachecoreSpec
+from askonce.products.cachecore.section import CachecoreSpec
 
 SECRET = "s" * 32
 Serve = Callable[..., httpx.AsyncClient]

@@ -14,10 +14,11 @@ from askonce.cache import Identifier
 from askonce.call import Reply, Request
 from askonce.faults import Faults
 from askonce.products.base import Passage
+from askonce.products.document import Config
 from askonce.products.gateway.calls import Gateway
 from askonce.products.gateway.errors import Users
 from askonce.rate_limits import Rates
-from askonce.rules import Rules, parse
+from askonce.rules import Rules
 
 UPSTREAMS = """\
 version: 1
@@ -33,11 +34,20 @@ USER = {"role": "user", "content": "Hi"}
 class World:
     def __init__(self, folder: Path, settings: str, environ: dict[str, str]) -> None:
         self.keys, self.users, self.accounting = ApiKeys(folder), Users(), Accounting()
-        self.rules = Rules(parse(UPSTREAMS + settings))
+        config = Config.parse(UPSTREAMS + settings)
+        self.rules = Rules(config)
         self.secret, self.key = self.keys.create("ann")
         faults = Faults(self.accounting.fault)
         self.gateway = Gateway(
-            self.keys, self.users, Rates(), self.accounting, faults, environ=environ, clock=lambda: 1_800_000_000.5
+            self.keys,
+            self.users,
+            Rates(),
+            self.accounting,
+            faults,
+            lambda: config.products.gateway,
+            config.products.provider_keys.of,
+            environ=environ,
+            clock=lambda: 1_800_000_000.5,
         )
 
     def request(self, body: Any = None, *, path: str = "/v1/chat/completions", **headers: str) -> Request:
@@ -276,7 +286,7 @@ def test_a_provider_without_key_or_rule(make: Callable[..., World]) -> None:
     assert (status, body["error"]["code"]) == (502, "provider_error")
     assert body["error"]["message"] == "anthropic cannot be asked: there is no key in ANTHROPIC_API_KEY"
     assert world.gateway.providers(world.rules) == {"openai": False, "google": True, "anthropic": False}
-    world.rules = Rules(parse(UPSTREAMS.replace("api.anthropic.com", "api.example.com")))
+    world.rules = Rules(Config.parse(UPSTREAMS.replace("api.anthropic.com", "api.example.com")))
     status, body, _ = world.refusal(asked("claude-x"), x_api_key=world.secret)
     assert body["error"]["message"] == "anthropic is not asked: no rule names api.anthropic.com/v1/messages"
 
@@ -316,7 +326,7 @@ def test_nothing_that_says_who_asks_goes_beside_the_operators_key(world: World, 
 
 def test_what_the_rule_says_chooses_the_answer_goes_along(world: World) -> None:
     named = "name: openai-chat, headers: [OpenAI-Beta, X-Auth-Mode],"
-    world.rules = Rules(parse(UPSTREAMS.replace("name: openai-chat,", named)))
+    world.rules = Rules(Config.parse(UPSTREAMS.replace("name: openai-chat,", named)))
     passage = world.passage(openai_beta="a", x_auth_mode="b", traceparent="c", x_stainless_lang="d")
     assert passage.outgoing is not None
     kept = {"openai-beta": "a", "traceparent": "c", "x-stainless-lang": "d"}  # without what says who asks

@@ -11,7 +11,7 @@ from askonce.accounting import Accounting
 from askonce.api import create_app
 from askonce.cache import Cache, Shelves
 from askonce.products.langcache.routes import langcache
-from askonce.rules.langcache import LangCacheSpec
+from askonce.products.langcache.section import LangCacheSpec
 
 PROMPT = "What is the capital of France?"
 REWORDED = "what's the capital city of France"

@@ -16,11 +16,12 @@ from askonce.call import Answer, Call, Reply, Request
 from askonce.calls.state import Exchange
 from askonce.calls.verifier import Asking, Verifier
 from askonce.products.base import Passage
+from askonce.products.document import Config
 from askonce.products.promptcache.calls import PromptCache, PromptCacheTerms
+from askonce.products.promptcache.section import PromptCacheSpec
 from askonce.products.promptcache.state import PromptCacheState, Thresholds, WarmEntry
 from askonce.products.promptcache.warming import Warmer
-from askonce.rules import Rules, parse
-from askonce.rules.promptcache import PromptCacheSpec
+from askonce.rules import Rules
 
 UPSTREAMS = """\
 version: 1
@@ -81,10 +82,9 @@ class World:
     def __init__(self, cache: Cache, section: dict[str, Any] | None = None, **keys: str) -> None:
         self.cache, self.verifier = cache, Says(True)
         products = {"promptcache": section or {}, "provider_keys": keys}
-        self.rules = Rules(parse(UPSTREAMS + f"products: {orjson.dumps(products).decode()}\n"))
-        self.state = PromptCacheState(
-            lambda: self.rules.config.products.promptcache, keys.get, cache, embedder="wordllama"
-        )
+        config = Config.parse(UPSTREAMS + f"products: {orjson.dumps(products).decode()}\n")
+        self.rules = Rules(config)
+        self.state = PromptCacheState(lambda: config.products.promptcache, keys.get, cache, embedder="wordllama")
         self.product = PromptCache(cache, self.state, self.verifier)
 
     def request(self, body: Any = BODY, *, path: str = "/v1/chat/completions", **headers: str) -> Request:
@@ -183,7 +183,7 @@ def test_what_claude_cannot_be_asked_is_refused(world: World) -> None:
 
 
 def test_a_provider_that_no_rule_names_is_not_asked(world: World) -> None:
-    world.rules = Rules(parse(UPSTREAMS.replace("api.openai.com", "api.example.com")))
+    world.rules = Rules(Config.parse(UPSTREAMS.replace("api.openai.com", "api.example.com")))
     message = "Failed to call OpenAI: no rule names api.openai.com/v1/chat/completions"
     assert world.refusal()[:2] == (500, {"error": message})
 
@@ -458,7 +458,7 @@ async def test_what_is_warmed_says_what_is_missing(cache: Cache) -> None:
     assert outcomes[0].error == "prompt is required"
     assert outcomes[1].error == "failed to store response: neither model nor response.model says whose answer it is"
     assert outcomes[2].error.startswith("failed to store response: ")
-    world.rules = Rules(parse(UPSTREAMS.replace("api.openai.com", "api.example.com")))
+    world.rules = Rules(Config.parse(UPSTREAMS.replace("api.openai.com", "api.example.com")))
     [unnamed] = await warm([WarmEntry("One?", completion("1"))], "")
     assert unnamed.error == "failed to store response: no rule names api.openai.com/v1/chat/completions"
     assert await cache.count() == 0

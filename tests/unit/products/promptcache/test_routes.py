@@ -10,10 +10,10 @@ from askonce.api import create_app
 from askonce.api.product_routes import hours
 from askonce.cache import Cache, Limits
 from askonce.products.promptcache import routes as promptcache_routes
+from askonce.products.promptcache.section import PromptCacheSpec
 from askonce.products.promptcache.state import PromptCacheState, Warmed, WarmEntry
 from askonce.products.promptcache.warming import Warmer
-from askonce.rules import Rules, parse
-from askonce.rules.promptcache import PromptCacheSpec
+from askonce.rules import Document, Rules
 
 TOKEN = "s3crét"
 BOTH = pytest.mark.parametrize("prefix", ["", "/promptcache"])
@@ -31,7 +31,7 @@ PROTECTED = [
     ("POST", "/v1/cache/warm"),
 ]
 RULES = Rules(
-    parse(
+    Document.parse(
         "version: 1\nupstreams:\n"
         "  - {name: chat, hosts: [api.openai.com], paths: [/v1/chat/completions], wire: openai-chat, ttl: 1h}\n"
     )

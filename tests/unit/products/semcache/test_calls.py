@@ -10,8 +10,9 @@ import pytest
 from askonce.cache import Policy
 from askonce.call import Reply, Request
 from askonce.products.base import Passage
+from askonce.products.document import ProductsSpec
 from askonce.products.semcache.calls import GENERIC, PromptElsewhere, Semcache, cosine
-from askonce.rules import Rules, parse
+from askonce.rules import Document, Rules
 
 UPSTREAMS = """\
 version: 1
@@ -21,10 +22,18 @@ upstreams:
   - {name: house, hosts: ["http://10.0.0.5:8000"], paths: [/ask], wire: generic, prompt: $.query}
   - {name: wild, hosts: ["*.apps.example.com"], paths: ["/**"], wire: generic}
 """
-RULES = Rules(parse(UPSTREAMS))
+RULES = Rules(Document.parse(UPSTREAMS))
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "query": "Who?"}
-PRODUCT = Semcache()
+
+
+def product(**products: Any) -> Semcache:
+    """Semcache under a section `products` of rules.yaml."""
+    told = ProductsSpec.model_validate(products)
+    return Semcache(lambda: told.semcache, told.provider_keys.of)
+
+
+PRODUCT = product()
 
 
 def request(path: str = CHAT, body: Any = BODY, **headers: str) -> Request:
@@ -33,8 +42,8 @@ def request(path: str = CHAT, body: Any = BODY, **headers: str) -> Request:
     return Request("POST", "127.0.0.1", path, "", {"content-type": "application/json", **said}, data, raw="r")
 
 
-def passage(path: str = CHAT, body: Any = BODY, rules: Rules = RULES, **headers: str) -> Passage:
-    claimed = PRODUCT.claim(request(path, body, **headers), rules)
+def passage(path: str = CHAT, body: Any = BODY, asked: Semcache = PRODUCT, **headers: str) -> Passage:
+    claimed = asked.claim(request(path, body, **headers), RULES)
     assert isinstance(claimed, Passage), claimed
     return claimed
 
@@ -163,17 +172,17 @@ def test_our_own_headers_go_no_further() -> None:
 
 
 def test_the_operators_key_goes_only_to_whom_it_is_for() -> None:
-    rules = Rules(parse(UPSTREAMS + "products: {provider_keys: {openai: o-key, anthropic: a-key, mistral: m-key}}\n"))
-    assert passage(rules=rules).request.headers["authorization"] == "Bearer o-key"
-    assert passage(MESSAGES, rules=rules).request.headers["x-api-key"] == "a-key"
-    assert passage(rules=rules, x_llm_proxy_host="api.mistral.ai").request.headers["authorization"] == "Bearer m-key"
-    assert passage(rules=rules, authorization="Bearer sk-1").request.headers["authorization"] == "Bearer sk-1"
-    assert passage(rules=rules, authorization="Bearer sk-1", x_corp_token="t").outgoing is None
-    sent = passage(rules=rules, cookie="a=b", x_corp_token="t", x_mine="1").outgoing
+    keyed = product(provider_keys={"openai": "o-key", "anthropic": "a-key", "mistral": "m-key"})
+    assert passage(asked=keyed).request.headers["authorization"] == "Bearer o-key"
+    assert passage(MESSAGES, asked=keyed).request.headers["x-api-key"] == "a-key"
+    assert passage(asked=keyed, x_llm_proxy_host="api.mistral.ai").request.headers["authorization"] == "Bearer m-key"
+    assert passage(asked=keyed, authorization="Bearer sk-1").request.headers["authorization"] == "Bearer sk-1"
+    assert passage(asked=keyed, authorization="Bearer sk-1", x_corp_token="t").outgoing is None
+    sent = passage(asked=keyed, cookie="a=b", x_corp_token="t", x_mine="1").outgoing
     assert sent is not None
     assert sent.headers == {"content-type": "application/json", "x-mine": "1", "authorization": "Bearer o-key"}
     for url in ("https://claude.corp.example/v1/messages", "http://10.0.0.5:8000/ask", "https://x.apps.example.com/"):
-        assert passage(MESSAGES, rules=rules, x_llm_proxy_upstream=url).request.headers.keys() == {"content-type"}
+        assert passage(MESSAGES, asked=keyed, x_llm_proxy_upstream=url).request.headers.keys() == {"content-type"}
 
 
 # Where the prompt is
@@ -280,8 +289,8 @@ def test_the_threshold_only_tightens(of_the_rule: float | None, expected: float)
 
 def test_similarity_is_on_its_own_scale() -> None:
     assert [round(cosine(similarity), 6) for similarity in (0.9, 0.99, 1, 0.5, 0)] == [0.8, 0.98, 1, 0, -1]
-    loose = Rules(parse(UPSTREAMS + "products: {semcache: {similarity_threshold: 0.6}}\n"))
-    assert passage(rules=loose).terms.policy(Policy()).min_similarity == pytest.approx(0.2)
+    loose = product(semcache={"similarity_threshold": 0.6})
+    assert passage(asked=loose).terms.policy(Policy()).min_similarity == pytest.approx(0.2)
 
 
 # Whose a request at the root is

@@ -12,7 +12,7 @@ from askonce.api import create_app
 from askonce.cache import Cache, Shelves, StoreError
 from askonce.products.semcache import routes as semcache_routes
 from askonce.products.semcache.dashboard import Dashboard
-from askonce.rules.semcache import SemcacheSpec
+from askonce.products.semcache.section import SemcacheSpec
 
 FRANCE = "What is the capital of France?"
 REWORDED = "Please, what is the capital of France?"
