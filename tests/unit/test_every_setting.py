@@ -61,6 +61,7 @@ ANOTHER: dict[str, Any] = {
         "headers": ["x-tone"],
         "when": {"x-api": "v2*"},
         "websocket": "refuse",
+        "normalise": [{"path": "$.q", "pattern": "n={number}", "to": "n"}],
         "upstream": "http://127.0.0.1:9",
     },
     "embedder": "openai:m@http://127.0.0.1:9/v1",
@@ -130,9 +131,10 @@ def sections_of(annotation: Any) -> list[type[Section]]:
 
 
 def settings_of(section: type[Section], place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """(place, whether it is read at the start) of every setting."""
+    """(place, whether it is read at the start) of every setting. A list within a section is one."""
     for name, field in section.model_fields.items():
-        inner = [] if place == () and name == "version" else sections_of(field.annotation)
+        is_list = place != () and typing.get_origin(field.annotation) is tuple
+        inner = [] if is_list or (*place, name) == ("version",) else sections_of(field.annotation)
         if inner and AT_START not in field.metadata:
             yield from settings_of(inner[0], (*place, name))
         elif name != "version":

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from askonce.credentials import names_caller
 from askonce.rules.access import AccessSpec
 from askonce.rules.limits import LimitsSpec
-from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path
+from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path, parse_text
 from askonce.rules.sections import AT_START, Duration, Section, Size
 from askonce.wire import WIRE_FORMATS
 
@@ -91,6 +91,18 @@ class Behaviour(Section):
     """Request headers that change no answer, such as an app's own trace id."""
 
 
+class NormaliseSpec(Section):
+    """Texts that are one text but for a piece of them."""
+
+    model_config = ConfigDict(str_strip_whitespace=False)
+
+    path: JsonPath
+    pattern: Annotated[str, Field(max_length=200), _checked(parse_text)]
+    """`{number}`, `{hex}` and `{word}` stand for one each."""
+    to: str
+    """What is read in its place."""
+
+
 class RuleSpec(Section):
     """One entry of `upstreams`: which calls, how to read them, and how they are answered."""
 
@@ -104,6 +116,8 @@ class RuleSpec(Section):
     """Where the prompt is; the wire format knows where this is left out."""
     ignore: tuple[JsonPath, ...] = ()
     """What does not change the answer."""
+    normalise: tuple[NormaliseSpec, ...] = Field(default=(), max_length=16)
+    """What within a text does not."""
     headers: tuple[HeaderName, ...] = ()
     """Request headers that choose the answer, also for those who share answers."""
     when: dict[HeaderName, str] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ from typing import Any
 import jsonpath_rfc9535
 from jsonpath_rfc9535 import JSONPathError
 
-__all__ = ["Find", "HostPattern", "parse_host", "parse_jsonpath", "parse_path", "parse_value"]
+__all__ = ["Find", "HostPattern", "parse_host", "parse_jsonpath", "parse_path", "parse_text", "parse_value"]
 
 Find = Callable[[Any], list[tuple[tuple[str | int, ...], Any]]]
 """A JSON value -> the (path, value) pairs that match, in document order."""
@@ -23,6 +23,13 @@ _PLAIN = re.compile(rf"\$(?:{_STEP.pattern})*")
 """Names and indexes alone, no escapes, no spaces: at most one value is there."""
 _PORTS = {"https": 443, "http": 80}
 _HOST = re.compile(r"(?:(https?)://)?((?:\*\.)?[a-z0-9](?:[a-z0-9_-]*\.?)*|\[[0-9a-f:]+\])(?::([0-9]{1,5}))?")
+_HOLE = re.compile(r"\{(number|hex|word)\}")
+_HOLES = {
+    "number": r"-?+[0-9]{1,64}+(?:\.[0-9]{1,64}+)?+(?:[eE][-+]?+[0-9]{1,3}+)?+(?![0-9])",
+    "hex": r"[0-9A-Fa-f]{1,64}+(?![0-9A-Fa-f])",
+    "word": r"\w{1,64}+(?!\w)",
+}
+"""What may stand for what differs. Each takes what it can, at most some 200 characters, and gives nothing back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,27 @@ def parse_value(text: str) -> re.Pattern[str]:
     """A header's value where `*` stands for anything, in any case. Cannot fail, and cannot run away: nothing is
     matched twice."""
     return re.compile(".*".join(re.escape(part) for part in re.split(r"\*+", text)), re.DOTALL | re.IGNORECASE)
+
+
+@cache
+def parse_text(text: str) -> re.Pattern[str]:
+    """A piece of text where `{number}`, `{hex}` and `{word}` stand for one each. Raises ValueError.
+
+    It cannot run away: between literal characters are possessive repetitions with a bound, so that at each place of a
+    text there is one way to match, of a bounded length. It begins with a literal, and no two that vary touch, so that
+    it says which number it means.
+    """
+    parts = _HOLE.split(text)
+    literals, holes = parts[::2], parts[1::2]
+    if not all((literals[0], *literals[1:-1])):
+        raise ValueError(
+            "expected text with {number}, {hex} or {word} in it, other text before and between these; "
+            f"got {text!r}"
+        )
+    pieces = [re.escape(literals[0])]
+    for hole, literal in zip(holes, literals[1:], strict=True):
+        pieces += [_HOLES[hole], re.escape(literal)]
+    return re.compile("".join(pieces))
 
 
 def _stars(text: str) -> list[str]:

@@ -5,12 +5,12 @@ One rule: a `Rules` is made whole from a checked `Document` and never changes; a
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from askonce.rules import Behaviour, Document, Price, RuleSpec
-from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path, parse_value
+from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path, parse_text, parse_value
 from askonce.rules.prices import Prices
 from askonce.rules.request_headers import HeaderRule
 from askonce.wire import WIRE_FORMATS
@@ -134,6 +134,7 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
         read=ReadOptions(
             prompt=parse_jsonpath(spec.prompt) if spec.prompt else None,
             ignore=tuple(parse_jsonpath(path) for path in spec.ignore),
+            normalise=tuple((parse_jsonpath(one.path), _rewriter(one.pattern, one.to)) for one in spec.normalise),
         ),
         behaviour=behaviour,
         hosts=tuple(parse_host(host) for host in spec.hosts),
@@ -143,6 +144,11 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
         refuses_websocket=spec.websocket == "refuse",
         when=tuple((name.encode(), parse_value(value)) for name, value in spec.when.items()),
     )
+
+
+def _rewriter(pattern: str, to: str) -> Callable[[str], str]:
+    compiled = parse_text(pattern)
+    return lambda text: compiled.sub(lambda _: to, text)
 
 
 def _target(url: str) -> Target:

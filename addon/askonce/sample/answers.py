@@ -116,6 +116,7 @@ _VARIANTS = ("", "In short: ", "Put simply: ", "Briefly: ")
 _TOKEN = re.compile(r"\s?[^\W_]{1,7}|\s?[^\w\s]|\s|_")
 _NAME = re.compile(r"\b(?!What|Which|Who|How|Is|Are|Do|Does|Please|Tell|Give|Get|Use|In|The|And|I)[A-Z][a-zé]+")
 _WORD = re.compile(r"[a-z]{4,}")
+_QUOTED = re.compile(r"`([^`]+)`")
 
 
 def answer(question: Question) -> Said:
@@ -183,10 +184,22 @@ def _tool_uses(question: Question) -> tuple[ToolUse, ...]:
             return ()
         fitting = question.tools[0]
     schema = fitting.schema or {}
+    if quoted := _QUOTED.search(question.text):  # word for word, and nothing that the tool can do without
+        return (
+            ToolUse(
+                fitting.name,
+                _example(_required(schema) if "properties" in schema else schema, schema, quoted[1], question.text),
+            ),
+        )
     names = _NAME.findall(question.text) or [" ".join(question.text.split())]
     if not question.parallel:
         names = names[:1]
     return tuple(ToolUse(fitting.name, _example(schema, schema, name, question.text) or {}) for name in names)
+
+
+def _required(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = schema.get("required") or ()
+    return {**schema, "properties": {name: part for name, part in schema["properties"].items() if name in wanted}}
 
 
 def _words(tool: Tool) -> set[str]:

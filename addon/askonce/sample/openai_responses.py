@@ -79,7 +79,7 @@ def events(ask: Ask, whole: JsonObject) -> Iterator[bytes]:
     yield event("response.in_progress", response=begun)
     for index, item in enumerate(whole["output"]):
         opened = item | ({} if item["type"] == "reasoning" else {"status": "in_progress"})
-        opened |= {key: type(item[key])() for key in ("summary", "content", "arguments") if key in item}
+        opened |= {key: type(item[key])() for key in ("summary", "content", "arguments", "input") if key in item}
         yield event("response.output_item.added", output_index=index, item=opened)
         for kind, fields in _filled(item):
             yield event(kind, item_id=item["id"], output_index=index, **fields)
@@ -102,6 +102,10 @@ def _filled(item: JsonObject) -> Iterator[tuple[str, JsonObject]]:
         for token in answers.tokens(item["arguments"]):
             yield "response.function_call_arguments.delta", {"delta": token, "obfuscation": fresh("", 8)}
         yield "response.function_call_arguments.done", {"arguments": item["arguments"]}
+    if item["type"] == "custom_tool_call":
+        for token in answers.tokens(item["input"]):
+            yield "response.custom_tool_call_input.delta", {"delta": token, "obfuscation": fresh("", 8)}
+        yield "response.custom_tool_call_input.done", {"input": item["input"]}
     for at, part in enumerate(item.get("summary", ())):
         where = {"summary_index": at}
         yield "response.reasoning_summary_part.added", where | {"part": {"type": "summary_text", "text": ""}}
@@ -130,7 +134,7 @@ def _question(body: JsonObject) -> Question:
     content = users[-1].get("content", "") if users else ""
     results: list[str] = []
     for item in reversed(items):
-        if item.get("type") != "function_call_output":
+        if item.get("type") not in ("function_call_output", "custom_tool_call_output"):
             break
         results.insert(0, text_of(item.get("output")))
     choice = body.get("tool_choice") or "auto"
@@ -138,9 +142,12 @@ def _question(body: JsonObject) -> Question:
         text=text_of(content),
         attachments=others(content),
         tools=tuple(
-            Tool(tool["name"], tool.get("description") or "", tool.get("parameters"))
-            for tool in body.get("tools") or ()
-            if tool.get("type") == "function"
+            Tool(
+                tool["name"],
+                tool.get("description") or "",
+                _FREE if tool["type"] == "custom" else tool.get("parameters"),
+            )
+            for tool in _tools(body)
         ),
         tool_choice=choice if isinstance(choice, str) else choice.get("name", "required"),
         parallel=body.get("parallel_tool_calls") is not False,
@@ -149,6 +156,17 @@ def _question(body: JsonObject) -> Question:
         limit=body.get("max_output_tokens"),
         stop=texts(body.get("stop")),
     )
+
+
+def _tools(body: JsonObject) -> Iterator[JsonObject]:
+    """The functions and custom tools on offer: of the request, of items that bring more, and those in namespaces."""
+    given = body.get("input") or ()
+    more = [item for item in given if item.get("type") == "additional_tools"] if isinstance(given, list) else []
+    offered = [*(body.get("tools") or ()), *(tool for item in more for tool in item["tools"])]
+    for tool in offered:
+        for each in tool["tools"] if tool.get("type") == "namespace" else (tool,):
+            if each.get("type") in ("function", "custom"):
+                yield each
 
 
 def _schema(form: Any) -> JsonObject | None:
@@ -169,7 +187,18 @@ def _items(body: JsonObject, model: str, said: Said) -> Iterator[JsonObject]:
         hidden = "reasoning.encrypted_content" in (body.get("include") or ())
         secret = {"encrypted_content": fresh("gAAAA", 40)} if hidden else {}
         yield {"id": fresh("rs_", 48), "type": "reasoning", "summary": summary, **secret}
+    custom = {tool["name"] for tool in _tools(body) if tool["type"] == "custom"}
     for use in said.tool_uses:
+        if use.name in custom:
+            yield {
+                "id": fresh("ctc_", 48),
+                "type": "custom_tool_call",
+                "status": "completed",
+                "call_id": fresh("call_", 24),
+                "name": use.name,
+                "input": use.arguments["input"],
+            }
+            continue
         yield {
             "id": fresh("fc_", 48),
             "type": "function_call",
@@ -197,6 +226,8 @@ def _thought(output: list[JsonObject]) -> int:
     return sum(64 for item in output if item["type"] == "reasoning")
 
 
+_FREE: JsonObject = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+"""What a custom tool takes: one text."""
 _PATH = re.compile(r"/responses$")
 FORMAT = Format(
     name="openai-responses",

@@ -22,11 +22,11 @@ from askonce.wire.common import (
     cut_prompt,
     cut_text,
     digest,
-    drop,
     encode_final,
     estimate,
     load_object,
     number,
+    overlook,
     plain_text,
     zeroed,
 )
@@ -61,7 +61,7 @@ class AnthropicMessages:
 
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
-        drop(body, options.ignore)
+        overlook(body, options)
         found = cut_prompt(body, options)
         stream = body.pop("stream", None) is True
         model = body.pop("model", None)

@@ -22,6 +22,8 @@ class ReadOptions:
 
     prompt: Find | None = None
     ignore: Sequence[Find] = field(default=())
+    normalise: Sequence[tuple[Find, Callable[[str], str]]] = field(default=())
+    """Texts, and what makes one text of those that differ in nothing that matters."""
 
 
 @dataclass(frozen=True, slots=True)

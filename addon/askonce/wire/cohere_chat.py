@@ -23,11 +23,11 @@ from askonce.wire.common import (
     cut_prompt,
     cut_text,
     digest,
-    drop,
     encode_final,
     fresh_uuid,
     load_object,
     number,
+    overlook,
     plain_text,
     token_groups,
     zeroed,
@@ -64,7 +64,7 @@ class CohereChat:
 
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
-        drop(body, options.ignore)
+        overlook(body, options)
         found = cut_prompt(body, options)
         stream = body.pop("stream", None) is True
         model = body.pop("model", None)

@@ -13,7 +13,7 @@ from typing import Any
 
 from askonce import jsontext
 from askonce.call import Call, Part, Unreadable, Usage
-from askonce.wire.base import Find, ReadOptions, Replay
+from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.tokens import count, pieces
 
 __all__ = [
@@ -28,12 +28,12 @@ __all__ = [
     "cut_prompt",
     "cut_text",
     "digest",
-    "drop",
     "encode_final",
     "estimate",
     "fresh_uuid",
     "load_object",
     "number",
+    "overlook",
     "plain_text",
     "rfc3339",
     "same_number",
@@ -76,18 +76,26 @@ def load_object(body: bytes) -> JsonObject:
     return value
 
 
-def drop(body: JsonObject, ignore: Sequence[Find]) -> None:
-    """Take out of `body` what the rule says does not change the answer."""
-    for find in ignore:
+def overlook(body: JsonObject, options: ReadOptions) -> None:
+    """Take out of `body` what the rule says does not change the answer, and write as one what it says is one."""
+    for find, rewrite in options.normalise:
+        for path, text in find(body):
+            if path and isinstance(text, str):
+                _holder(body, path)[path[-1]] = rewrite(text)
+    for find in options.ignore:
         # From the last match to the first, so that an index in a list still means the same item.
         for path, _ in reversed(find(body)):
-            holder: Any = body
             try:
-                for step in path[:-1]:
-                    holder = holder[step]
-                del holder[path[-1]]
+                del _holder(body, path)[path[-1]]
             except (LookupError, TypeError):
                 continue  # its parent is gone already
+
+
+def _holder(body: JsonObject, path: Sequence[str | int]) -> Any:
+    holder: Any = body
+    for step in path[:-1]:
+        holder = holder[step]
+    return holder
 
 
 def cut_text(holder: Any, key: str | int) -> str | None:
@@ -130,10 +138,7 @@ def cut_prompt(body: JsonObject, options: ReadOptions) -> str | None:
     path = found[-1][0] if found else ()
     if not path:
         raise Unreadable("the rule's prompt path finds nothing")
-    holder: Any = body
-    for step in path[:-1]:
-        holder = holder[step]
-    text = cut_text(holder, path[-1])
+    text = cut_text(_holder(body, path), path[-1])
     if text is None:
         raise Unreadable("the rule's prompt path finds no text")
     return text

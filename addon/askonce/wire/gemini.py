@@ -24,10 +24,10 @@ from askonce.wire.common import (
     cut_prompt,
     cut_text,
     digest,
-    drop,
     encode_final,
     load_object,
     number,
+    overlook,
     plain_text,
     rfc3339,
     same_number,
@@ -66,7 +66,7 @@ class Gemini:
         stream = path[3] == "streamGenerateContent"
 
         body = load_object(request.body)
-        drop(body, options.ignore)
+        overlook(body, options)
         found = cut_prompt(body, options)
         body = _camel(body)
         contents = [

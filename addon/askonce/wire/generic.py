@@ -12,7 +12,7 @@ from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unstorable, Usage
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, count_of, cut_prompt, drop, load_object, number
+from askonce.wire.common import JsonObject, count_of, cut_prompt, load_object, number, overlook
 from askonce.wire.keeping import refuse_error
 
 __all__ = ["Generic"]
@@ -38,7 +38,7 @@ class Generic:
         body = load_object(request.body)
         found = cut_prompt(body, options)
         prompt, reason = found or "", "" if found is not None else "the rule names no prompt"
-        drop(body, options.ignore)
+        overlook(body, options)
         headers = {name: value for name in _SHAPING if (value := request.headers.get(name)) is not None}
         parts: dict[Part, Any] = {"other": {"method": request.method, "headers": headers, "body": body}}
         model, temperature = body.get("model"), body.get("temperature")

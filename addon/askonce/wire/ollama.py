@@ -21,10 +21,10 @@ from askonce.wire.common import (
     cut_prompt,
     cut_text,
     digest,
-    drop,
     encode_final,
     load_object,
     number,
+    overlook,
     plain_text,
     rfc3339,
     same_number,
@@ -58,7 +58,7 @@ class Ollama:
 
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
-        drop(body, options.ignore)
+        overlook(body, options)
         found = cut_prompt(body, options)
         stream = body.pop("stream", None) is not False
         body.pop("keep_alive", None)  # how long the model stays loaded, not what it says

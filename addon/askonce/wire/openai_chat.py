@@ -12,7 +12,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Unreadable, Unstora
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, estimate, load_object, plain_text
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, estimate, load_object, overlook, plain_text
 from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_deltas import Chunks, fold
 
@@ -53,8 +53,8 @@ class OpenAIChat:
         prompt: str | None = None
         if path is not None and path != ("messages", len(messages) - 1, "content"):
             prompt = cut_prompt(body, options)
-        if options.ignore:
-            drop(body, options.ignore)
+        if options.ignore or options.normalise:
+            overlook(body, options)
             messages = _messages(body)
         del body["messages"]
 

@@ -14,7 +14,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, drop, estimate, load_object
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, estimate, load_object, overlook
 from askonce.wire.keeping import assembling, refuse_error
 from askonce.wire.openai_deltas import collect
 from askonce.wire.sse import Event
@@ -42,7 +42,7 @@ class OpenAICompletions:
         body = load_object(request.body)
         path = reading.find_prompt(body, options)
         elsewhere = cut_prompt(body, options) if path not in (None, ("prompt",)) else None
-        drop(body, options.ignore)
+        overlook(body, options)
         stream, include_usage = reading.cut_stream(body)
         temperature = reading.number(body, "temperature")
         model = reading.string(body, "model")

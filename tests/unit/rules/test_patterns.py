@@ -1,11 +1,13 @@
 """Hosts, paths and JSONPaths as rules.yaml writes them."""
 
+import re
+
 import jsonpath_rfc9535
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path
+from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path, parse_text
 
 BODY = {"messages": [{"content": "a"}, {"content": "b", "x": [1, 2]}], "user": None, "": 1}
 
@@ -113,3 +115,39 @@ def test_a_text_has_nothing_to_find(value: str) -> None:
 def test_what_is_no_jsonpath(text: str) -> None:
     with pytest.raises(ValueError, match="expected a"):
         parse_jsonpath(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "read"),
+    [
+        ("Wall time {number} seconds", "Wall time 0.3 seconds, Wall time -12e-7 seconds", "_, _"),
+        ("Wall time {number} seconds", "Wall time 1.2.3 seconds", "Wall time 1.2.3 seconds"),
+        ("Wall time {number} seconds", "wall time 1 seconds", "wall time 1 seconds"),
+        ('"id":"{hex}"', '{"id":"feafbb","other":"feafbb"}', '{_,"other":"feafbb"}'),
+        ('"id":"{hex}"', '"id":"xyz"', '"id":"xyz"'),
+        ("on {number}-{number}-{number}", "on 2026-11-28.", "_."),
+        ("for {word}.", "for näme_1. for a b.", "_ for a b."),
+        ("n={number}", "n=" + "1" * 65, "n=" + "1" * 65),  # more than anything that a client would write
+        ("{{number}}", "{1}", "_"),
+        ("a.b|c", "a.b|c axb", "_ axb"),
+    ],
+)
+def test_a_piece_of_text(pattern: str, text: str, read: str) -> None:
+    assert parse_text(pattern).sub("_", text) == read
+
+
+@pytest.mark.parametrize("text", ["", "{number}", "{number} s", "a{hex}{number}"])
+def test_what_says_too_little_is_no_piece_of_text(text: str) -> None:
+    with pytest.raises(ValueError, match="other text before and between"):
+        parse_text(text)
+
+
+@given(st.lists(st.sampled_from(["{number}", "{hex}", "{word}", "a", "1", "-", ".", "+"]), max_size=12))
+def test_a_piece_of_text_never_tries_one_place_twice(parts: list[str]) -> None:
+    """All its repetitions have a bound and give nothing back."""
+    try:
+        compiled = parse_text("".join(parts)).pattern
+    except ValueError:
+        return
+    plain = re.sub(r"\\.|\(\?[:!]", "", re.sub(r"\[[^]]*\]", "c", compiled.replace(r"\w", "c")))
+    assert not re.search(r"[*|]|(?<![}?])\+|[}?](?!\+)", plain)

@@ -72,6 +72,9 @@ def test_tools() -> None:
     assert uses("What is the capital of France?") == ()
     assert uses("Paris?", tool_choice="required") == uses("Paris?", tool_choice="get_weather") == (paris,)
     assert uses("What is the weather in Paris?", tool_choice="none") == ()
+    strict = Tool("run_shell", "", {"properties": {"cmd": {"type": "string"}, "sudo": {}}, "required": ["cmd"]})
+    ran = answer(Question("In a shell, run `echo Hello World`.", tools=(strict,)))
+    assert ran.tool_uses == (ToolUse("run_shell", {"cmd": "echo Hello World"}),)
     told = answer(Question("What is the weather in Paris?", tools=(WEATHER,), results=("18 °C",)))
     assert told == Said("The tool says: 18 °C")
 

@@ -120,3 +120,21 @@ def test_over_a_websocket(provider: SampleProvider) -> None:
             answer = next(event.response for event in connection if event.type == "response.completed")
             assert answer.output_text.startswith(f"The capital of {country} is ")
     assert provider.control.calls == 1
+
+
+def test_a_custom_tool_among_those_that_an_item_brings(client: openai.OpenAI) -> None:
+    """As codex offers its shell."""
+    brought: Any = {
+        "type": "additional_tools",
+        "role": "developer",
+        "tools": [{"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}],
+    }
+    asked: list[Any] = [brought, {"role": "user", "content": "Use exec to run `text(1)`."}]
+    with client.responses.stream(model="m", input=asked) as stream:
+        kinds = [event.type for event in stream]
+        [use] = stream.get_final_response().output
+    assert (use.type, use.name, use.input) == ("custom_tool_call", "exec", "text(1)")  # type: ignore[union-attr]
+    assert "response.custom_tool_call_input.done" in kinds
+    result = {"type": "custom_tool_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "1"}]}
+    told = client.responses.create(model="m", input=[*asked, result])
+    assert told.output_text == "The tool says: 1"

@@ -5,6 +5,7 @@ import orjson
 import pytest
 
 from askonce.call import Unreadable
+from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import common
 from askonce.wire.base import ReadOptions, Replay
 
@@ -34,10 +35,18 @@ def test_load_object_takes_colons_in_text() -> None:
     assert common.load_object(b' {"a": ": \\u003a :", "b": {"a": 1}}') == {"a": ": : :", "b": {"a": 1}}
 
 
-def test_drop_takes_each_match_out() -> None:
+def test_what_is_ignored_is_taken_out_match_by_match() -> None:
     body = {"a": [0, 1, 2], "b": {"c": 1, "d": 2}, "e": 3}
-    common.drop(body, [finding(("a", 0), ("a", 1)), finding(("b",), ("b", "c")), finding(("x",), ("e", 0))])
+    ignore = [finding(("a", 0), ("a", 1)), finding(("b",), ("b", "c")), finding(("x",), ("e", 0))]
+    common.overlook(body, ReadOptions(ignore=ignore))
     assert body == {"a": [2], "e": 3}
+
+
+def test_what_is_normalised_is_rewritten_where_it_is_text_and_before_anything_is_taken_out() -> None:
+    body = {"a": ["x", "y", 1], "b": {"c": "z"}}
+    every = parse_jsonpath("$..*")
+    common.overlook(body, ReadOptions(None, [finding(("a", 0))], [(every, str.upper), (parse_jsonpath("$"), str)]))
+    assert body == {"a": ["Y", 1], "b": {"c": "Z"}}
 
 
 @pytest.mark.parametrize(
