@@ -34,7 +34,7 @@ with warnings.catch_warnings():
     from mitmproxy.net import encoding
     from mitmproxy.test import taddons, tflow, tutils
 
-    from askonce.proxy import addon
+    from askonce.proxy import responses
     from askonce.proxy.addon import Askonce
 
 from tests.fuzz import corpus, mutate, reference
@@ -379,12 +379,12 @@ async def world(folder: Path) -> AsyncIterator[World]:
     askonce = Askonce(
         Settings("127.0.0.1", 8080, rules=folder / "rules.yaml", data=folder / "data", certs=folder / "certs")
     )
-    waited, addon._AFTER_LAST_BYTE = addon._AFTER_LAST_BYTE, 0.0
+    waited, responses.AFTER_LAST_BYTE = responses.AFTER_LAST_BYTE, 0.0
     try:
         with taddons.context(proxyserver.Proxyserver(), askonce):
             await askonce.runtime.cache.ready()
             yield World(askonce)
             await askonce.runtime.close()
     finally:
-        addon._AFTER_LAST_BYTE = waited
+        responses.AFTER_LAST_BYTE = waited
         await asyncio.sleep(0)

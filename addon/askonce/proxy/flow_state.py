@@ -7,6 +7,7 @@ import asyncio
 from dataclasses import dataclass
 
 from askonce.calls.broadcast import Broadcast, Ending
+from askonce.calls.origin import Origin
 from askonce.calls.state import Exchange
 from askonce.products.base import Passage, Translator
 from askonce.rules import Rule
@@ -52,16 +53,13 @@ class Recorder:
 class Visit:
     """What Askonce knows of one flow, from its request headers on."""
 
-    host: str
-    rule: Rule | None = None
-    bypass: str = ""
-    """Why the call is none to read, and is only counted: "websocket", "grpc", "large"."""
+    origin: Origin
+    rule: Rule | None
+    """That of the origin, for as long as the call may be answered under it."""
+    bypass: str
+    """Why the call is none to read, and is only counted: "websocket", "grpc", "large"; empty for all others."""
     coding: str = ""
     """The request's Content-Encoding."""
-    managed: bool = False
-    """To one of our own addresses: for the management API, or for a product's way to a provider."""
-    direct: bool = False
-    """Sent to us in plain HTTP as to a server, and not as to a proxy."""
     passage: Passage | None = None
     exchange: Exchange | None = None
     recorder: Recorder | None = None

@@ -11,6 +11,7 @@ from mitmproxy import connection, ctx, http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from askonce.call import Reply
+from askonce.calls.origin import is_own_name
 from askonce.network import peers
 from askonce.network.peers import Place, Refused
 from askonce.proxy import messages
@@ -47,7 +48,9 @@ class Gate:
         host, port = flow.request.host.lower(), flow.request.port
         if not self._runtime.admission.opens_tunnel(flow.client_conn, _credentials(flow.request)):
             flow.response = self._ask_for_key()
-        elif not self._is_our_name(host) and (why := await self._runtime.peers.why_not((host, port))):
+        elif not is_own_name(host, self._runtime.rules.config.manage.host) and (
+            why := await self._runtime.peers.why_not((host, port))
+        ):
             flow.response = self._turn_away("destination", 403, why)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
@@ -73,9 +76,9 @@ class Gate:
             del request.headers[_CREDENTIALS]
         if b"via" in heads and self._mark.decode() in request.headers["via"]:
             return self._turn_away("loop", 508, "This call came back to Askonce, which had sent it on")
-        if visit.managed:
+        if visit.origin.managed:
             return None
-        if visit.direct and not self._is_meant(request, heads):
+        if visit.origin.direct and not self._is_meant(request, heads):
             return self._turn_away(
                 "host",
                 421,
@@ -93,7 +96,7 @@ class Gate:
         own.
         """
         request = flow.request
-        if visit.direct or visit.passage:
+        if visit.origin.direct or visit.passage:
             self._runtime.peers.only_public(flow.client_conn, (request.host.lower(), request.port))
         if request.scheme == "http" or (visit.rule and visit.rule.target):
             before = request.headers.get("via")
@@ -109,10 +112,6 @@ class Gate:
         """Whether a request that came as to a server is for one that a rule names, as by a name that leads here."""
         rule = self._runtime.rules.at(request.scheme, request.host.lower(), request.port)
         return rule is not None and not any(name.startswith(b"x-llm-") for name in heads)
-
-    def _is_our_name(self, host: str) -> bool:
-        own = self._runtime.rules.config.manage.host
-        return host == own or host.endswith("." + own)
 
     def _ask_for_key(self) -> http.Response:
         # RFC 9110 11.7.1, RFC 7617 2.1

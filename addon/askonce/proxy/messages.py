@@ -13,8 +13,10 @@ from askonce.call import Reply, Request, Unstorable
 from askonce.calls.aws_signature import signed_headers
 from askonce.calls.decoding import TooLarge, decode
 from askonce.calls.limits import Limits
+from askonce.calls.origin import Arrival
 from askonce.calls.state import Exchange
 from askonce.products.base import Passage, Translator
+from askonce.proxy import error_stream
 from askonce.proxy.asgi import Fields
 from askonce.rules.request_headers import OURS
 
@@ -29,6 +31,7 @@ __all__ = [
     "put",
     "put_body",
     "put_decoded",
+    "read_head",
     "read_request",
     "redirect",
     "send_to",
@@ -40,6 +43,24 @@ __all__ = [
 _FRAMING = frozenset({b"host", b"content-length", b"content-encoding", b"transfer-encoding", b"connection"})
 _OURS = frozenset(name.encode() for name in OURS)
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+def read_head(flow: http.HTTPFlow) -> Arrival:
+    """What is known of a request before its body has come."""
+    request, client = flow.request, flow.client_conn
+    scheme, own = request.scheme, client.sockname
+    return Arrival(
+        scheme,
+        request.host,
+        request.port,
+        request.path.partition("?")[0],
+        request.data.method,  # not `method`, which makes it upper case
+        {name.lower(): value for name, value in request.headers.fields},  # each get costs a walk over all
+        request.authority,
+        client.sni,
+        (own[0], own[1]),
+        scheme == "http" and error_stream.is_direct(request),
+    )
 
 
 def read_request(request: http.Request, host: str, body: bytes, client: str = "") -> Request:

@@ -1,0 +1,164 @@
+"""A provider's response on its way to the caller: what is said in it, what is read along, and what is kept.
+
+One rule: the caller has his answer before anything is kept of it.
+"""
+
+import asyncio
+
+from mitmproxy import http
+from mitmproxy.utils import asyncio_utils
+
+from askonce.call import Unstorable
+from askonce.calls.refusals import failure
+from askonce.calls.response_headers import Headers
+from askonce.calls.single_flight import Ending
+from askonce.calls.state import Exchange
+from askonce.products.base import Passage
+from askonce.proxy import messages, relay_stream
+from askonce.proxy.flow_state import Recorder, Visit, Work
+from askonce.runtime import Runtime
+
+__all__ = ["AFTER_LAST_BYTE", "Responses"]
+
+AFTER_LAST_BYTE = 0.002
+"""Seconds after the `response` hook at which the client has its last byte: mitmproxy sends the end of a streamed
+message only once that hook has returned, and nothing that follows is urgent."""
+_OVERHEAD = 16
+"""A recorded stream may be this much longer than the answer it carries: events are mostly envelope."""
+
+
+class Responses:
+    """What becomes of the responses. `work` is told which flows are over."""
+
+    def __init__(self, runtime: Runtime, work: Work) -> None:
+        self._life, self._compute = runtime.life, runtime.compute
+        self._work = work
+
+    # The head
+
+    def begin(self, flow: http.HTTPFlow, response: http.Response, visit: Visit) -> None:
+        """The head of a response is there."""
+        exchange = visit.exchange
+        if exchange and self._is_ours(flow, response, exchange):
+            return  # the hook is called for it as well
+        if exchange and _must_be_whole(response, visit, exchange):
+            visit.whole = True
+            return
+        if exchange:
+            self._read_along(response, visit, exchange)
+        if response.status_code != 101:
+            response.stream = visit.recorder or True
+
+    @staticmethod
+    def _is_ours(flow: http.HTTPFlow, response: http.Response, exchange: Exchange) -> bool:
+        if exchange.follower and relay_stream.is_relayed(flow):
+            exchange.replied, exchange.status = True, response.status_code
+        return exchange.replied
+
+    def _read_along(self, response: http.Response, visit: Visit, exchange: Exchange) -> None:
+        passage = visit.passage
+        _say(response, passage, self._life.passed_on(exchange, response.status_code))
+        translator = messages.start_translation(response, passage) if passage else None
+        if passage:
+            messages.dress(response, passage, exchange)
+        if not (exchange.is_recorded or translator):
+            return
+        recorder = visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD, translator)
+        if not passage:
+            recorder.broadcast = self._life.share(exchange, response.headers.items, lambda: recorder.body)
+
+    # The end
+
+    async def decode(self, flow: http.HTTPFlow, response: http.Response, visit: Visit) -> None:
+        """Take the content-encoding off the provider's response, which a product makes its own of."""
+        body, coding = response.raw_content or b"", response.headers["content-encoding"]
+        try:
+            messages.put_decoded(response, await self._compute(lambda: messages.decoded(body, coding)))
+        except Unstorable as error:
+            visit.whole = False  # nothing that a product could read
+            flow.response = messages.make_response(failure(f"the provider's answer {error}"))
+            if visit.exchange:
+                visit.exchange.status = flow.response.status_code
+        self.end(flow, visit)
+
+    async def complete(self, flow: http.HTTPFlow, response: http.Response, visit: Visit, exchange: Exchange) -> None:
+        """Join the provider's answer, to the part of a batch that it was asked for, to what was known."""
+        fields, body = tuple(response.headers.items(multi=True)), response.raw_content or b""
+        coding = response.headers.get("content-encoding", "")
+        reply = await self._life.complete(exchange, fields, lambda: messages.decoded(body, coding))
+        messages.put(response, reply)
+        _say(response, None, self._life.passed_on(exchange, reply.status))
+        if exchange.asks is not None:
+            visit.recorder = Recorder(len(body))
+        self.end(flow, visit)
+
+    def end(self, flow: http.HTTPFlow, visit: Visit | None) -> None:
+        """A response is whole; all of it has been sent on, or is about to be."""
+        if visit is None:
+            self._work.end(flow.id)
+            return
+        visit.over("whole")
+        if visit.exchange and visit.whole and visit.passage and flow.response:
+            self._finish(flow.response, visit, visit.passage, visit.exchange)
+        body = visit.recorder.body if visit.recorder else None
+        self._settle(flow, visit.exchange, body, "unstorable")
+
+    def _finish(self, response: http.Response, visit: Visit, passage: Passage, exchange: Exchange) -> None:
+        assert passage.finish
+        reply = messages.finish(response, passage.finish)
+        _say(response, passage, self._life.passed_on(exchange, reply.status))
+        messages.dress(response, passage, exchange)
+        if exchange.is_recorded:
+            visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD)
+            visit.recorder(reply.body)
+
+    def cut(self, flow: http.HTTPFlow, visit: Visit | None) -> None:
+        """A call has ended without a whole response."""
+        left, exchange = _client_left(flow), visit.exchange if visit else None
+        # An SDK may hang up at the stream's end mark, before the last byte; without the mark nothing is kept.
+        body = visit.recorder.body or None if left and visit and visit.recorder and flow.response else None
+        if exchange and body is None:
+            self._life.land(exchange, "failed" if left else "unstorable")
+        self._settle(flow, exchange, body, "failed")
+
+    # What is kept
+
+    def _settle(self, flow: http.HTTPFlow, exchange: Exchange | None, body: bytes | None, otherwise: Ending) -> None:
+        """Keep a body where there is one, and count the call; `otherwise` is for who waits for it."""
+        if exchange and body is not None and flow.response:
+            task = self._remember(flow.id, exchange, flow.response.headers, body, otherwise)
+            asyncio_utils.create_task(task, name="remember", keep_ref=True, client=flow.client_conn.peername)
+            return
+        if exchange:
+            self._life.account(exchange)
+        self._work.end(flow.id)
+
+    async def _remember(
+        self, flow_id: str, exchange: Exchange, headers: http.Headers, body: bytes, otherwise: Ending
+    ) -> None:
+        try:
+            await asyncio.sleep(AFTER_LAST_BYTE)
+            fields = tuple(headers.items(multi=True))
+            coding = headers.get("content-encoding", "")
+            await self._life.remember(exchange, fields, lambda: messages.decoded(body, coding), otherwise)
+        finally:
+            self._work.end(flow_id)
+
+
+def _must_be_whole(response: http.Response, visit: Visit, exchange: Exchange) -> bool:
+    if exchange.asks is not None and 200 <= response.status_code < 300:
+        return True
+    return visit.passage is not None and messages.must_be_whole(response, visit.passage)
+
+
+def _say(response: http.Response, passage: Passage | None, said: Headers) -> None:
+    """Tell the caller what happened, but for a product that has words of its own for it."""
+    if passage and passage.bare_misses:
+        return
+    for name, value in said:
+        response.headers[name] = value
+
+
+def _client_left(flow: http.HTTPFlow) -> bool:
+    # An HTTP/2 client that resets one stream stays connected, and only mitmproxy's words tell it from the provider.
+    return not flow.client_conn.connected or (flow.error is not None and "by client" in flow.error.msg)
