@@ -10,11 +10,11 @@ from mitmproxy.net.check import is_valid_host
 from mitmproxy.net.http.url import parse_authority
 
 from askonce.calls.origin import Arrival, decide, is_own_name
-from askonce.rules import Rules, parse
+from askonce.rules import Document, Rules
 
 PATH = "/v1/chat/completions"
 RULES = Rules(
-    parse(
+    Document.parse(
         f"""\
 version: 1
 upstreams:
