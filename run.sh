@@ -148,6 +148,7 @@ run_tests() {
     check "format" "$bin/ruff" format --check .
     check "mypy" "$bin/mypy"
     check "imports" "$bin/lint-imports" --no-logo
+    check "dead-code" "$bin/vulture"
     # All of them wait for processes half of the time. A file's tests stay together: they share the proxies they start.
     if [ $# -eq 0 ]; then set -- --numprocesses auto --maxprocesses 4 --dist loadfile; fi
     check "pytest" "$bin/python" -m pytest "$@"

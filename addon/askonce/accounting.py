@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Literal, NamedTuple, TypedDict
 
 from askonce.call import Usage
-from askonce.text import encodable
+from askonce.jsontext import encodable
 
 __all__ = [
     "BUCKETS",

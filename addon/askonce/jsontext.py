@@ -13,7 +13,7 @@ from typing import Any, Never
 
 import orjson
 
-__all__ = ["NotJson", "Number", "canonical", "dumps", "is_number", "line_safe", "loads"]
+__all__ = ["NotJson", "Number", "canonical", "dumps", "encodable", "is_number", "line_safe", "loads"]
 
 _SPACE = b" \t\r\n"
 _LINE_ENDS = tuple(
@@ -93,6 +93,11 @@ def canonical(value: Any) -> bytes:
 
 dumps: Callable[[Any], bytes] = functools.partial(orjson.dumps, default=_text)
 """A value as compact JSON. Raises TypeError where it is none, or nests deeper than 254 levels."""
+
+
+def encodable(text: str) -> str:
+    """The text with a "?" in place of each lone surrogate: JSON allows those in a string, and UTF-8 has none."""
+    return text.encode(errors="replace").decode()
 
 
 def line_safe(stream: bytes) -> bytes:

@@ -23,7 +23,7 @@ venv)
     said='"askonce $*; rules=$ASKONCE_RULES data=$ASKONCE_DATA certs=$ASKONCE_CERTS"'
     printf '#!/bin/sh\\necho %s\\n' "$said" >"$venv/bin/askonce"
     printf '#!/bin/sh\\necho "python $*" >>"$LOG"; exit ${PYTEST_CODE:-0}\\n' >"$venv/bin/python"
-    for tool in ruff mypy lint-imports; do
+    for tool in ruff mypy lint-imports vulture; do
         printf '#!/bin/sh\\necho "%s $*" >>"$LOG"; exit ${TOOL_CODE:-0}\\n' $tool >"$venv/bin/$tool"
     done
     chmod +x "$venv"/bin/* ;;
@@ -326,6 +326,7 @@ def test_tests_run_every_check_and_pass_arguments_on(ready: Checkout) -> None:
         "ruff format --check .",
         "mypy ",
         "lint-imports --no-logo",
+        "vulture ",
         "python -m pytest -k two words",
     ]
     assert done.stderr.splitlines()[-1] == "askonce: everything passed"
@@ -334,7 +335,7 @@ def test_tests_run_every_check_and_pass_arguments_on(ready: Checkout) -> None:
 
 @pytest.mark.parametrize(
     ("codes", "failed"),
-    [({"TOOL_CODE": "1"}, "ruff format mypy imports"), ({"PYTEST_CODE": "1"}, "pytest")],
+    [({"TOOL_CODE": "1"}, "ruff format mypy imports dead-code"), ({"PYTEST_CODE": "1"}, "pytest")],
 )
 def test_a_failed_check_fails_the_tests_after_all_have_run(ready: Checkout, codes: dict[str, str], failed: str) -> None:
     done = ready.run("test", code=1, **codes)

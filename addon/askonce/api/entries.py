@@ -18,7 +18,7 @@ from askonce.api.errors import RESPONSES, Problem
 from askonce.api.product_routes import hours
 from askonce.cache import Cache, Entry, Filter, Limits
 from askonce.call import Answer
-from askonce.text import encodable
+from askonce.jsontext import encodable
 
 __all__ = ["EntrySummary", "router", "summary"]
 

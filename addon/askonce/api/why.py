@@ -15,7 +15,7 @@ from askonce.api.entries import EntrySummary, summary
 from askonce.api.errors import RESPONSES
 from askonce.cache import Asked, Cache, Entry, Nearest
 from askonce.cache.why import differences
-from askonce.text import encodable
+from askonce.jsontext import encodable
 
 __all__ = ["router"]
 

@@ -81,6 +81,7 @@ class Cache:
             max_bytes=limits.max_bytes,
             max_share=limits.max_share,
             clock=clock,
+            faults=faults,
         )
         try:
             self._identifier = Identifier(load_secret(directory / "secret"))

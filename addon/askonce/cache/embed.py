@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from askonce.text import encodable
+from askonce.jsontext import encodable
 
 __all__ = [
     "Embedder",

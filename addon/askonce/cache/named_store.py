@@ -90,11 +90,11 @@ class Shelves:
         faults: Faults | None = None,
     ) -> None:
         """The limits hold for all shelves together; what was used least recently goes first. Raises StoreError."""
-        self._embed, self._clock = embed, clock
-        self._store = Store(directory, max_entries=max_entries, max_bytes=max_bytes, clock=clock)
+        self._embed, self._clock, faults = embed, clock, faults or Faults()
+        self._store = Store(directory, max_entries=max_entries, max_bytes=max_bytes, clock=clock, faults=faults)
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="askonce-shelf")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-shelf-background")
-        self._indexes = Indexes(directory / "index", self._store, self._background, index_bytes, faults or Faults())
+        self._indexes = Indexes(directory / "index", self._store, self._background, index_bytes, faults)
         self._store.observe(self._indexes.follow)
         self._indexes.sweep()
         self._closed = False

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from askonce.faults import Faults
-from askonce.text import encodable
+from askonce.jsontext import encodable
 
 __all__ = ["Asking", "Verifier"]
 

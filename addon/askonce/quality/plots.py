@@ -3,6 +3,8 @@
 One rule: a picture shows what a table says, and every line in it is told by its name, not only by its colour.
 """
 
+from __future__ import annotations  # matplotlib is there for type checkers alone
+
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +48,7 @@ def coverage_plot(path: Path, found: Mapping[str, Decisions], labels: NDArray[np
     Contestants of one name but for their threshold ("cosine 0.7", "cosine 0.8") are one line. Raises OSError.
     """
 
-    def draw(axes: "Axes") -> None:
+    def draw(axes: Axes) -> None:
         colours = dict[str, Any]()
         for label, decisions in found.items():
             name = label.rpartition(" ")[0] or label
@@ -77,7 +79,7 @@ def reliability_plot(
     """What came true of the judge's probabilities: for each group (name, probabilities, labels), bins of equally many
     pairs, with 95 % bounds. Raises OSError."""
 
-    def draw(axes: "Axes") -> None:
+    def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color="0.7", lw=1, zorder=0)
         for number, (name, probabilities, labels) in enumerate(groups):
             order = np.argsort(probabilities, kind="stable")
@@ -98,7 +100,7 @@ def reliability_plot(
     _save(path, title, draw)
 
 
-def _save(path: Path, title: str, draw: Callable[["Axes"], None]) -> None:
+def _save(path: Path, title: str, draw: Callable[[Axes], None]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.8), layout="constrained")

@@ -8,7 +8,6 @@ import contextlib
 import logging
 import socket
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
@@ -72,9 +71,7 @@ class SampleProvider:
         tasks.create_task(self.serve())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._running.aclose()
 
     def __enter__(self) -> Self:
@@ -82,9 +79,7 @@ class SampleProvider:
         self._thread.enter_context(portal.wrap_async_context_manager(self))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._thread.close()
 
 

@@ -4,7 +4,6 @@ One rule: what is wrong with an answer is said in words, never as the exception 
 """
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 import orjson
@@ -22,9 +21,7 @@ class assembling:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         if isinstance(error, Unstorable):
             return
         if isinstance(error, (ValueError, LookupError, TypeError, AttributeError)):

@@ -15,7 +15,7 @@ from askonce.cache.judge.base import Candidate, Judge, Judgement, Vector
 from askonce.cache.judge.difference import difference
 from askonce.cache.judge.trained import TrainedJudge
 from askonce.cache.learning.recalibration import logit, probability
-from askonce.text import encodable
+from askonce.jsontext import encodable
 
 __all__ = ["PARAMETERS", "DeepJudge", "Transformer"]
 

@@ -22,6 +22,7 @@ from askonce.cache.learning.pools import Observation
 from askonce.cache.store import database
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, from_row, payload
 from askonce.cache.store.writer import Change, Writer
+from askonce.faults import Faults
 
 __all__ = ["Change", "Entry", "Filter", "Store", "StoreError", "Vectors"]
 
@@ -62,6 +63,7 @@ class Store:
         max_bytes: int = 2 << 30,
         max_share: float = 1.0,
         clock: Callable[[], float] = time.time,
+        faults: Faults | None = None,
     ) -> None:
         """Open the store in `directory`, which it holds for this process alone. `max_share` is the part of both limits
         that one caller may hold, 0 to 1.
@@ -90,6 +92,7 @@ class Store:
                     max_share=max_share,
                     clock=clock,
                     failure=self._failure,
+                    faults=faults or Faults(),
                 )
             except sqlite3.Error as error:
                 self._connection.close()

@@ -5,7 +5,6 @@ changed, in order, and only then acknowledges. What is acknowledged survives a k
 the disk.
 """
 
-import logging
 import queue
 import sqlite3
 import threading
@@ -22,10 +21,9 @@ from askonce.cache.learning.pools import Observation
 from askonce.cache.store import database
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, payload, to_row
 from askonce.cache.store.shares import ENTRIES, SIZE, Measure, Shares, caller_of
+from askonce.faults import Faults
 
 __all__ = ["Change", "Transaction", "Writer"]
-
-logger = logging.getLogger(__name__)
 
 BATCH = 256
 """Writes in one transaction, at most."""
@@ -231,10 +229,11 @@ class Writer:
         max_share: float,
         clock: Callable[[], float],
         failure: Callable[[str, Exception], StoreError],
+        faults: Faults,
     ) -> None:
         self._connection = connection
         self._max_entries, self._max_bytes, self._max_share = max_entries, max_bytes, max_share
-        self._clock, self._failure = clock, failure
+        self._clock, self._failure, self._faults = clock, failure, faults
         self.observer: Callable[[Sequence[Change]], None] = lambda changes: None
         """Called on this thread after each commit and before its acknowledgement."""
         read = connection.execute
@@ -368,5 +367,5 @@ class Writer:
         if transaction.changes:
             try:
                 self.observer(transaction.changes)
-            except Exception:
-                logger.exception("a committed change could not be followed in memory")
+            except Exception as error:
+                self._faults.report("memory", error, "a committed change could not be followed in memory")

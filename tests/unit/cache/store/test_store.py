@@ -24,6 +24,7 @@ from tests.waiting import PATIENCE
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError, database, writer
 from askonce.cache.store.shares import level
 from askonce.call import Answer, Turn, Usage
+from askonce.faults import Faults
 
 NOW = 1_800_000_000.0
 
@@ -242,11 +243,14 @@ def test_a_partition_that_fills_again_never_repeats_a_change(store: Store, open_
     assert again.change(b"p" * 16) > before
 
 
-def test_an_observer_that_fails_harms_nobody(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_observer_that_fails_harms_nobody(open_store: Open, caplog: pytest.LogCaptureFixture) -> None:
+    counted = list[str]()
+    store = open_store(faults=Faults(counted.append))
     store.observe(lambda changes: 1 / 0)  # type: ignore[arg-type]
     assert store.put(entry(1)).result().id == 1
     assert store.put(entry(2)).result().id == 2
-    assert "could not be followed" in caplog.text
+    assert counted == ["memory", "memory"]
+    assert caplog.text.count("could not be followed") == 1
 
 
 def test_the_least_recently_used_is_evicted(open_store: Open) -> None:
