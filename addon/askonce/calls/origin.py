@@ -6,8 +6,8 @@ One rule: a name counts where TLS verifies it. Where the names that a request gi
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from askonce.rules import Rule, Rules
 
@@ -18,9 +18,9 @@ _AUTHORITY = re.compile(r"(?P<host>[^:\[\]]+|\[[^\[\]]+\])(?::(?P<port>[0-9]{1,5
 _LAST_PORT = 65535
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What is known of a request once its head is there."""
+class Arrival(NamedTuple):
+    """What is known of a request once its head is there. A tuple is made in a fifth of a frozen dataclass's time, and
+    one of these stands on the way of every call."""
 
     scheme: str
     host: str
@@ -42,8 +42,7 @@ class Arrival:
     """Sent in plain HTTP as to a server, and not as to a proxy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Whose call it is."""
 
     host: str
