@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import secrets
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +19,20 @@ from tests.waiting import PATIENCE, Followed, until, until_so
 
 from askonce.calls.single_flight import Flights
 
+HERE = Path(__file__).parent
 _LEFT = pytest.StashKey[list[str]]()
 GRACE = min(5.0, PATIENCE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="repeat the chance of another run (ASKONCE_TEST_SEED)")
+    parser.addoption("--clients", action="store_true", help="ask through real coding agents, and run nothing else")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Hundreds of megabytes of agents are installed only for those who ask for them."""
+    is_suite = collection_path.parent == HERE and collection_path.is_dir()
+    return (is_suite and (collection_path.name == "clients") != config.option.clients) or None
 
 
 @pytest.hookimpl(tryfirst=True)  # before hypothesis looks for its own seed

@@ -1,0 +1,117 @@
+"""Coding agents as their makers ship them, behind the real proxy; the sample provider is their model.
+
+One rule: nothing of an agent is replaced or patched; it gets a folder, a home, a key and the environment that
+`askonce exec` gives. They are large, so they are installed and asked only by a run with `--clients`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.conformance.conftest import _installed
+from tests.e2e.conftest import (  # noqa: F401  # fixtures
+    Provider,
+    Proxy,
+    _clean_environment,
+    _provider,
+    _proxy,
+    api_key,
+    provider,
+    proxy,
+    pytest_runtest_makereport,
+    routes,
+)
+from tests.waiting import PATIENCE
+
+from askonce.exec import child
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Agent:
+    """How an agent is asked one thing by a command, and what it is told to have it use its shell."""
+
+    name: str
+    command: Sequence[str]
+    tool_prompt: str
+    key_variables: Sequence[str]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CLAUDE_CODE = Agent(
+    "claude",
+    ("--allowedTools", "Bash", "-p"),
+    "Use bash to run `echo hello`.",
+    ("ANTHROPIC_API_KEY",),
+)
+CODEX = Agent(
+    "codex",
+    ("exec", "--skip-git-repo-check"),
+    'Use exec to run `text(await tools.exec_command({cmd: "echo hello"}))`.',
+    ("OPENAI_API_KEY", "CODEX_API_KEY"),
+)
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """The folder with the agents' commands."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if not (npm and node):
+        pytest.skip("there is no npm on this machine")
+    modules = HERE / "node_modules"
+    install = [npm, "install", "--prefix", HERE, "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
+    # Where npm is told to run no package's own scripts, Claude Code's command would be missing.
+    finish = [node, modules / "@anthropic-ai" / "claude-code" / "install.cjs"]
+    _installed(modules, HERE / "package.json", install, finish)
+    return modules / ".bin"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where an agent works: each time it is asked it is a new process with the same home, folder and key."""
+
+    agent: Agent
+    program: Path
+    environment: dict[str, str]
+    folder: Path
+
+    def ask(self, prompt: str) -> str:
+        """What the agent says in the end."""
+        done = subprocess.run(
+            [self.program, *self.agent.command, prompt],
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, f"{self.agent} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(params=[CLAUDE_CODE, CODEX], ids=str)
+def desk(
+    request: pytest.FixtureRequest,
+    programs: Path,
+    proxy: Proxy,  # noqa: F811
+    api_key: str,  # noqa: F811
+    tmp_path: Path,
+) -> Desk:
+    agent: Agent = request.param
+    home, folder = tmp_path / "home", tmp_path / "work"
+    for place in (home / ".codex", folder):
+        place.mkdir(parents=True)
+    base = _clean_environment()
+    environment = base | child.environment(proxy.url, proxy.bundle, proxy.certs / "mitmproxy-ca-cert.pem", base)
+    own = {"HOME": str(home), "CODEX_HOME": str(home / ".codex")} | dict.fromkeys(agent.key_variables, api_key)
+    quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
+    return Desk(agent, programs / agent.name, environment | own | quiet, folder)
