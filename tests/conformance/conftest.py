@@ -38,6 +38,8 @@ from tests.e2e.conftest import (  # noqa: F401  # fixtures
 from tests.waiting import PATIENCE
 
 from askonce.exec import child
+from askonce.products.document import Config
+from askonce.rules import Rules
 
 HERE = Path(__file__).parent
 INSTALL_SECONDS = 100
@@ -180,8 +182,8 @@ def routes(_provider: Provider, _local_provider: Provider) -> dict[str, int]:  #
 def apps(_proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], App]]:  # noqa: F811
     """apps(name) -> the running app of that name."""
     ca_cert, base = _proxy.certs / "mitmproxy-ca-cert.pem", _clean_environment()
-    local = ("localhost", "127.0.0.1")  # rules.yaml names them, so `exec` has them go through the proxy as well
-    environment = base | child.environment(_proxy.url, _proxy.bundle, ca_cert, base, hosts=local)
+    hosts = Rules(Config.load(_proxy.rules)).every_host()
+    environment = base | child.environment(_proxy.url, _proxy.bundle, ca_cert, base, hosts=hosts)
     running: dict[str, App] = {}
     missing: dict[str, str] = {}
     with contextlib.ExitStack() as stack:

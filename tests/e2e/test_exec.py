@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests import processes
+from tests.e2e.conftest import REPOSITORY, Provider
 from tests.waiting import PATIENCE, until
 
 RULES = """
@@ -26,6 +27,12 @@ connection = http.client.HTTPSConnection(proxy.hostname, proxy.port)
 connection.set_tunnel("askonce.internal", 443)
 connection.request("GET", "/health/ready")
 print(connection.getresponse().read().decode(), flush=True)
+"""
+
+OLLAMA = """
+import ollama, sys
+answer = ollama.Client(sys.argv[1]).chat("m", [{"role": "user", "content": "What is the capital of France?"}])
+print(answer.message.content)
 """
 
 type Askonce = Callable[..., "subprocess.Popen[str]"]
@@ -139,3 +146,27 @@ def test_port_0_is_a_proxy_of_one_s_own(askonce: Askonce, tmp_path: Path) -> Non
     assert (code, err) == (0, "")
     assert not answers(int(out.splitlines()[-1]))
     assert list((tmp_path / "data" / "exec").iterdir()) == []
+
+
+@pytest.fixture
+def local_provider(tmp_path: Path) -> Iterator[Provider]:
+    """The sample provider as Ollama is: without TLS, on this machine."""
+    provider = Provider(tmp_path, None)
+    try:
+        provider.wait_until_ready()
+        yield provider
+    finally:
+        provider.stop()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_with_the_shipped_rules_ollama_on_this_machine_is_asked_once(
+    askonce: Askonce, tmp_path: Path, local_provider: Provider, host: str
+) -> None:
+    shipped = (REPOSITORY / "rules.yaml").read_text("utf-8")
+    (tmp_path / "rules.yaml").write_text(shipped.replace("11434", str(local_provider.port)), "utf-8")
+    command = [sys.executable, "-c", OLLAMA, f"http://{host}:{local_provider.port}"]
+    for _ in range(2):
+        code, out, err = end(askonce(free_port(), "exec", "--", *command, NO_PROXY="localhost,127.0.0.1,::1"))
+        assert (code, out, err) == (0, "The capital of France is Paris.\n", "")
+    assert local_provider.calls() == 1

@@ -4,7 +4,7 @@ import enum
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
@@ -102,8 +102,21 @@ def _variables(settings: Settings) -> dict[str, str]:
         made.ca_cert,
         os.environ,
         truststore=made.truststore,
-        hosts=trust.ca_info(settings.certs).hosts,
+        hosts=_hosts(settings),
     )
+
+
+def _hosts(settings: Settings) -> Collection[str]:
+    """What our rules name. A proxy of somebody's may have others; where we have none, the hosts that it vouches for,
+    among which those of plain HTTP are not."""
+    from askonce import trust
+    from askonce.products.document import Config
+    from askonce.rules import ConfigError, Rules
+
+    try:
+        return Rules(Config.load(settings.rules)).every_host()
+    except ConfigError:
+        return trust.ca_info(settings.certs).hosts
 
 
 def _remark_on_other_proxy(environ: Mapping[str, str], settings: Settings) -> None:

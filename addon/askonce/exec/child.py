@@ -43,9 +43,9 @@ def environment(
 ) -> dict[str, str]:
     """The variables to set on top of `base`.
 
-    `bundle`, `ca_cert` and `truststore` are those of `Trust`. Local addresses stay direct (NO_PROXY), except those that
-    `hosts`, the rules' hosts, name. SSL_CERT_DIR stays as it is: programs that read it read our SSL_CERT_FILE as well,
-    or instead.
+    `bundle`, `ca_cert` and `truststore` are those of `Trust`. What `hosts`, the rules' hosts, name is not in NO_PROXY,
+    though it was there for another proxy; other local addresses stay direct. SSL_CERT_DIR stays as it is: programs that
+    read it read our SSL_CERT_FILE as well, or instead.
     """
     no_proxy = _no_proxy(base, hosts)
     variables = {
@@ -119,7 +119,10 @@ def _both_cases(name: str, value: str) -> dict[str, str]:
 def _no_proxy(base: Mapping[str, str], hosts: Iterable[str]) -> list[str]:
     given = [entry.strip() for name in ("no_proxy", "NO_PROXY") for entry in base.get(name, "").split(",")]
     named = {host.strip("[]") for host in hosts}
-    return list(dict.fromkeys([*filter(None, given), *(host for host in _LOCAL if host not in named)]))
+    if not named.isdisjoint(_LOCAL):
+        named |= {*_LOCAL}  # axios takes each of them for all
+    direct = [entry for entry in (*filter(None, given), *_LOCAL) if entry.lower().strip("[]") not in named]
+    return list(dict.fromkeys(direct))
 
 
 def _appended(base: Mapping[str, str], name: str, value: str, separator: str) -> str:

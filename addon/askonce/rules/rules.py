@@ -110,6 +110,10 @@ class Rules:
         names = {pattern.name for rule in self._rules for pattern in rule.hosts if pattern.scheme == "https"}
         return tuple(sorted({*names, self.config.manage.host}))
 
+    def every_host(self) -> tuple[str, ...]:
+        """The names (or `*.` patterns) of all hosts, sorted: what programs must ask by way of the proxy."""
+        return tuple(sorted({pattern.name for rule in self._rules for pattern in rule.hosts}))
+
     def allow_hosts(self) -> list[str]:
         """mitmproxy's `allow_hosts`: everything else stays a blind tunnel."""
         hosts = {(pattern.name, pattern.port) for rule in self._rules for pattern in rule.hosts}

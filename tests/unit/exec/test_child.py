@@ -71,8 +71,16 @@ def test_what_the_user_had_is_extended() -> None:
     assert '-Djavax.net.ssl.trustStore="/my certs/store.p12" -Djavax.net.ssl.trustStoreType=PKCS12' in java
 
 
-def test_a_local_host_that_a_rule_names_goes_through_the_proxy() -> None:
-    assert made({}, hosts=["localhost", "[::1]", HOST])["NO_PROXY"] == "127.0.0.1"
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "[::1]"])
+def test_where_a_rule_names_a_local_host_all_its_names_go_through_the_proxy(host: str) -> None:
+    variables = made({"NO_PROXY": "Localhost,corp.example,[::1]"}, hosts=[host, HOST])
+    assert variables["NO_PROXY"] == variables["no_proxy"] == "corp.example"
+    assert "-Dhttp.nonProxyHosts=corp.example|*.corp.example" in variables["JAVA_TOOL_OPTIONS"]
+
+
+def test_a_host_that_a_rule_names_goes_through_the_proxy_though_it_went_past_another() -> None:
+    given = f"{HOST},*,.openai.com,other.example"
+    assert made({"NO_PROXY": given}, hosts=[HOST])["NO_PROXY"] == "*,.openai.com,other.example,localhost,127.0.0.1,::1"
 
 
 @given(
