@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -148,6 +149,14 @@ def test_port_0_is_a_proxy_of_one_s_own(askonce: Askonce, tmp_path: Path) -> Non
     assert list((tmp_path / "data" / "exec").iterdir()) == []
 
 
+FETCH = """
+const message = { role: "user", content: "What is the capital of France?" };
+const body = JSON.stringify({ model: "m", messages: [message], stream: false });
+const url = process.argv[1] + "/api/chat";
+fetch(url, { method: "POST", body }).then((r) => r.json()).then((answer) => console.log(answer.message.content));
+"""
+
+
 @pytest.fixture
 def local_provider(tmp_path: Path) -> Iterator[Provider]:
     """The sample provider as Ollama is: without TLS, on this machine."""
@@ -160,12 +169,15 @@ def local_provider(tmp_path: Path) -> Iterator[Provider]:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+@pytest.mark.parametrize("program", [[sys.executable, "-c", OLLAMA], ["node", "-e", FETCH]], ids=["python", "node"])
 def test_with_the_shipped_rules_ollama_on_this_machine_is_asked_once(
-    askonce: Askonce, tmp_path: Path, local_provider: Provider, host: str
+    askonce: Askonce, tmp_path: Path, local_provider: Provider, program: list[str], host: str
 ) -> None:
+    if shutil.which(program[0]) is None:
+        pytest.skip(f"there is no {program[0]} on this machine")
     shipped = (REPOSITORY / "rules.yaml").read_text("utf-8")
     (tmp_path / "rules.yaml").write_text(shipped.replace("11434", str(local_provider.port)), "utf-8")
-    command = [sys.executable, "-c", OLLAMA, f"http://{host}:{local_provider.port}"]
+    command = [*program, f"http://{host}:{local_provider.port}"]
     for _ in range(2):
         code, out, err = end(askonce(free_port(), "exec", "--", *command, NO_PROXY="localhost,127.0.0.1,::1"))
         assert (code, out, err) == (0, "The capital of France is Paris.\n", "")

@@ -246,7 +246,10 @@ class Tunnel(socketserver.BaseRequestHandler):
         time.sleep(0.01)
         self.request.sendall(b" established\r\n\r\n")
         try:
-            with self.server.context.wrap_socket(self.request, server_side=True) as secure:
+            is_plain = self.request.recv(1, socket.MSG_PEEK) != b"\x16"  # a TLS handshake
+            with (
+                self.request if is_plain else self.server.context.wrap_socket(self.request, server_side=True) as secure
+            ):
                 while head := read_head(secure):
                     self.server.seen.append(head.split(b"\r\n")[0].decode())
                     secure.sendall(ANSWER)
@@ -310,6 +313,57 @@ def test_node_goes_through_the_proxy_and_ends_at_once(
     assert behind(proxy, trust, "node", "-e", NODE[client]) == output
     assert proxy.seen == ["CONNECT api.openai.com:443 HTTP/1.1", *["GET /a HTTP/1.1"] * requests]
     assert time.monotonic() - begin < 3.5  # an idle connection that is kept alive must not keep the program alive
+
+
+LOCAL = "local.test:8123"
+PLAIN = {
+    "fetch": "fetch('http://local.test:8123/a').then((r) => r.text()).then(console.log)",
+    "http": "require('http').get('http://local.test:8123/a', (r) => r.on('data', (d) => console.log(String(d))))",
+    "post": """
+        const options = { host: 'local.test', port: 8123, path: '/a', method: 'POST', timeout: 60000 };
+        const request = require('http').request(options, (r) => r.on('data', (d) => console.log(String(d))));
+        request.end('body');
+    """,
+    "agent": NODE["agent"].replace("https", "http").replace(HOST, LOCAL),
+}
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("client", "output", "requests"),
+    [
+        ("fetch", "hello", ["GET /a HTTP/1.1"]),
+        ("http", "hello", ["GET /a HTTP/1.1"]),
+        ("post", "hello", ["POST /a HTTP/1.1"]),
+        ("agent", "hello\nhello", ["GET /a HTTP/1.1"] * 2),
+    ],
+)
+def test_node_asks_plain_http_through_the_proxy_as_well(
+    proxy: Proxy, trust: Trust, client: str, output: str, requests: list[str]
+) -> None:
+    begin = time.monotonic()
+    assert behind(proxy, trust, "node", "-e", PLAIN[client]) == output
+    assert proxy.seen == [f"CONNECT {LOCAL} HTTP/1.1", *requests]
+    assert time.monotonic() - begin < 3.5
+
+
+@needs_node
+def test_node_asks_the_proxy_itself_without_a_detour(proxy: Proxy, trust: Trust) -> None:
+    """As axios does, which knows of proxies."""
+    code = f"""
+        const {{ hostname, port }} = new URL('{proxy.url}');
+        const request = require('http').get({{ hostname, port, path: 'http://local.test/a' }});
+        request.on('error', () => {{}}).on('response', () => process.exit());
+    """
+    assert behind(proxy, trust, "node", "-e", code) == ""
+    assert proxy.seen == ["GET http://local.test/a HTTP/1.1"]
+
+
+@needs_node
+def test_node_connects_to_what_is_no_http_as_ever(proxy: Proxy, trust: Trust) -> None:
+    code = "require('net').connect({ port: 1, host: '127.0.0.2' }).on('error', (e) => console.log(e.code))"
+    assert behind(proxy, trust, "node", "-e", code) == "ECONNREFUSED"
+    assert proxy.seen == []
 
 
 @needs_node

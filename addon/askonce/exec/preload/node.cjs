@@ -1,7 +1,8 @@
-// Sends the TLS connections of http clients through HTTPS_PROXY, in a Node.js that cannot do so by itself.
+// Sends the connections of http clients, TLS or plain, through the proxy, in a Node.js that cannot do so by itself.
 //
 // Loaded by NODE_OPTIONS=--require. One rule: only what would speak http is touched (fetch, undici, https, http2 and
-// everything built on them offer http in their TLS hello); databases, mail and the rest connect as ever.
+// everything built on them offer http in their TLS hello, and connect without TLS in a way of their own); databases, mail
+// and the rest connect as ever.
 "use strict";
 
 const http = require("node:http");
@@ -13,14 +14,18 @@ const { syncBuiltinESMExports } = require("node:module");
 
 const HTTP = ["http/1.1", "h2"];
 
-function proxyUrl() {
-  const text = process.env.https_proxy || process.env.HTTPS_PROXY;
+function proxyUrl(scheme) {
+  const text = process.env[`${scheme}_proxy`] || process.env[`${scheme.toUpperCase()}_PROXY`];
   try {
     const url = new URL(text);
     return url.protocol === "http:" ? url : undefined;
   } catch {
     return undefined;
   }
+}
+
+function bare(host) {
+  return String(host || "localhost").toLowerCase().replace(/^\[|\]$/g, "");
 }
 
 // NO_PROXY: names with everything below them, a port where one is given, `*` for all.
@@ -30,9 +35,15 @@ function isDirect(host, port) {
     if (entry === "*") return true;
     const [, name, only] = /^\*?\.?(\[[^\]]*\]|[^:]*|.*:.*:.*?)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
     if (!name || (only && Number(only) !== port)) return false;
-    const bare = name.replace(/^\[|\]$/g, "");
-    return host === bare || host.endsWith(`.${bare}`);
+    return host === bare(name) || host.endsWith(`.${bare(name)}`);
   });
+}
+
+// The proxy to a place; none to the proxy itself, which clients that know of it ask by themselves.
+function proxyTo(scheme, host, port) {
+  const proxy = proxyUrl(scheme);
+  if (!proxy || !port || isDirect(host, port)) return undefined;
+  return host === bare(proxy.hostname) && port === Number(proxy.port || 80) ? undefined : proxy;
 }
 
 // A stream to host:port by way of the proxy. It exists before the tunnel does, because agents want their socket at once.
@@ -46,12 +57,12 @@ class Tunnel extends Duplex {
       headers["proxy-authorization"] = `Basic ${Buffer.from(user).toString("base64")}`;
     }
     const request = http.request({
-      host: proxy.hostname.replace(/^\[|\]$/g, ""),
+      host: bare(proxy.hostname),
       port: proxy.port || 80,
       method: "CONNECT",
       path: authority,
       headers,
-      agent: new http.Agent(),
+      createConnection: net.createConnection,
     });
     this.request = request;
     this.opened = new Promise((resolve) => {
@@ -69,7 +80,10 @@ class Tunnel extends Duplex {
         socket.on("close", () => this.destroy());
         this.socket = socket;
         if (this.unreferenced) socket.unref();
+        socket.on("timeout", () => this.emit("timeout"));
+        socket.setTimeout(this.patience ?? 0);
         resolve(socket);
+        this.emit("connect");
       });
     });
     request.once("error", (error) => this.destroy(error));
@@ -95,6 +109,22 @@ class Tunnel extends Duplex {
     done(error);
   }
 
+  // What clients of plain http ask of a socket.
+  setTimeout(milliseconds, callback) {
+    if (callback) this.once("timeout", callback);
+    this.patience = milliseconds;
+    this.socket?.setTimeout(milliseconds);
+    return this;
+  }
+
+  setKeepAlive() {
+    return this;
+  }
+
+  setNoDelay() {
+    return this;
+  }
+
   ref() {
     this.unreferenced = false;
     this.socket?.ref();
@@ -112,7 +142,32 @@ function speaksHttp({ ALPNProtocols: offered }) {
   return Array.isArray(offered) && offered.some((name) => HTTP.includes(String(name)));
 }
 
+// As undici, and so fetch, opens a plain connection; nobody else names all of these.
+function isFromUndici(options) {
+  const named = ["highWaterMark", "localAddress", "path", "port"];
+  return options !== null && typeof options === "object" && named.every((name) => name in options) && !options.path;
+}
+
+// A way to connect that goes through the proxy where `isHttp` says that what it is for speaks http.
+function tunnelled(connect, isHttp) {
+  return function (...args) {
+    const options = args[0];
+    if (isHttp(options)) {
+      const host = bare(options.host);
+      const port = Number(options.port);
+      const proxy = proxyTo("http", host, port);
+      if (proxy) return new Tunnel(proxy, host, port);
+    }
+    return connect.apply(this, args);
+  };
+}
+
 function install() {
+  const { prototype } = http.Agent;
+  const isHttp = (options) => !options.path && !options.socketPath;
+  prototype.createConnection = tunnelled(prototype.createConnection, isHttp);
+  net.connect = tunnelled(net.connect, isFromUndici);
+
   // Later versions of Node.js offer it by themselves.
   const createConnection = https.Agent.prototype.createConnection;
   https.Agent.prototype.createConnection = function (options, ...rest) {
@@ -128,10 +183,10 @@ function install() {
       options.port = args[0];
       if (typeof args[1] === "string") options.host = args[1];
     }
-    const proxy = proxyUrl();
-    const host = String(options.host || "localhost").toLowerCase().replace(/^\[|\]$/g, "");
+    const host = bare(options.host);
     const port = Number(options.port);
-    if (!proxy || options.socket || options.path || !port || !speaksHttp(options) || isDirect(host, port)) {
+    const proxy = proxyTo("https", host, port);
+    if (!proxy || options.socket || options.path || !speaksHttp(options)) {
       return connect.apply(this, args);
     }
     const tunnel = new Tunnel(proxy, host, port);
