@@ -10,12 +10,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from threading import Lock
 from typing import Literal, NamedTuple, TypedDict
 
 from askonce.call import Usage
-from askonce.jsontext import encodable
+from askonce.jsontext import encodable, rfc3339
 
 __all__ = [
     "BUCKETS",
@@ -32,7 +31,6 @@ __all__ = [
     "Summary",
     "Tally",
     "Totals",
-    "rfc3339",
 ]
 
 Outcome = Literal["exact", "semantic", "miss", "bypass", "error"]
@@ -522,8 +520,3 @@ def _decision(moment: float, call: CallRecord) -> Decision:
         "usd_saved": call.money_saved,
         "key": call.key,
     }
-
-
-def rfc3339(moment: float) -> str:
-    """Unix seconds as `2026-01-19T12:00:00Z`."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,14 +1,25 @@
-"""What in a request says who asks: by which names, and the one caller that comes of it.
+"""What in a request says who asks: by which names, whether it is a secret of ours, and the one caller that comes of it.
 
 One rule: whoever has to know asks here, be it to tell callers apart or to send a call without them. A name that is not
 known here stays with what is asked, which separates callers as well (see `request_headers.py`).
 """
 
 import functools
+import hmac
 import json
 from collections.abc import Mapping
 
-__all__ = ["KEYS", "anonymous", "bearer_token", "bears_key", "credential", "is_key_parameter", "names_caller"]
+__all__ = [
+    "KEYS",
+    "anonymous",
+    "bearer_token",
+    "bears_key",
+    "credential",
+    "is_key_parameter",
+    "is_secret",
+    "names_caller",
+    "shown_in_header",
+]
 
 KEYS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 """The headers in which providers take an API key, the first as a Bearer token."""
@@ -75,6 +86,23 @@ def bearer_token(headers: Mapping[str, str]) -> str | None:
     """What follows `Bearer` in `Authorization` (RFC 6750 section 2.1); None without it."""
     kind, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" and token.strip() else None
+
+
+def is_secret(given: str | bytes, secret: str | bytes) -> bool:
+    """Whether what somebody shows is the secret; how long it takes tells nothing about it but its length.
+
+    Text is compared as UTF-8, with the bytes that are none of it where they came as lone surrogates (PEP 383).
+    """
+    return hmac.compare_digest(_bytes(given), _bytes(secret))
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+
+def shown_in_header(text: str) -> bytes:
+    """The bytes of a header that ASGI hands on decoded as Latin-1: as bytes, what it shows may hold any character."""
+    return text.encode("latin-1", "replace")
 
 
 def bears_key(headers: Mapping[str, str], query: str = "") -> bool:

@@ -9,12 +9,14 @@ silence; here that is no JSON. Whatever a caller or a provider wrote is read and
 import functools
 import json
 from collections.abc import Callable
-from typing import Any, Never
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, Never
 
 import orjson
 
-__all__ = ["NotJson", "Number", "canonical", "dumps", "encodable", "is_number", "line_safe", "loads"]
+__all__ = ["NotJson", "Number", "canonical", "dumps", "encodable", "is_number", "line_safe", "loads", "rfc3339"]
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _SPACE = b" \t\r\n"
 _LINE_ENDS = tuple(
     (sign.encode(), f"\\u{ord(sign):04x}".encode()) for sign in ("\N{NEXT LINE}", "\N{LINE SEPARATOR}", "\u2029")
@@ -98,6 +100,11 @@ dumps: Callable[[Any], bytes] = functools.partial(orjson.dumps, default=_text)
 def encodable(text: str) -> str:
     """The text with a "?" in place of each lone surrogate: JSON allows those in a string, and UTF-8 has none."""
     return text.encode(errors="replace").decode()
+
+
+def rfc3339(moment: float, precision: Literal["seconds", "microseconds"] = "seconds") -> str:
+    """Unix seconds as `2026-01-19T12:00:00Z`, or with six digits after the second; JSON has no type for a time."""
+    return (_EPOCH + timedelta(seconds=moment)).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def line_safe(stream: bytes) -> bytes:

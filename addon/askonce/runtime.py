@@ -6,7 +6,6 @@ stops the start with a clear error, and never a call.
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
@@ -20,7 +19,6 @@ from threadpoolctl import threadpool_limits
 from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.api import create_app
-from askonce.api_keys import ApiKeys
 from askonce.cache import Cache, Entry, Shelves, StoreError
 from askonce.cache import Limits as CacheLimits
 from askonce.cache.cassette import Cassette
@@ -31,8 +29,10 @@ from askonce.calls.limits import Limits
 from askonce.calls.refresh import Refresher
 from askonce.calls.verifier import Verifier
 from askonce.calls.warming import LikeWarmer
+from askonce.credentials import is_secret
 from askonce.faults import Faults
 from askonce.network.admission import Admission
+from askonce.network.api_keys import ApiKeys
 from askonce.network.peers import Peers
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies
@@ -182,8 +182,7 @@ class Runtime:
         return self._config.products.provider_keys.of(name)
 
     def _is_ours(self, secret: str) -> bool:
-        given, token = secret.encode(errors="surrogateescape"), self._token
-        return (token is not None and hmac.compare_digest(given, token.encode())) or self._keys.find(secret) is not None
+        return (self._token is not None and is_secret(secret, self._token)) or self._keys.find(secret) is not None
 
     def management(self, reload: Callable[[], Awaitable[None]]) -> FastAPI:
         """The management API over this runtime."""

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.conftest import free_port
 from tests.waiting import until
 
-from askonce.api_keys import ApiKeys
+from askonce.network.api_keys import ApiKeys
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from tests.e2e.raw import Origin, connect, read_message, read_to_end
 
-from askonce.api_keys import ApiKeys
+from askonce.network.api_keys import ApiKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

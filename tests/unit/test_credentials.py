@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.credentials import KEYS, anonymous, bearer_token, bears_key, credential, names_caller
+from askonce.credentials import (
+    KEYS,
+    anonymous,
+    bearer_token,
+    bears_key,
+    credential,
+    is_secret,
+    names_caller,
+    shown_in_header,
+)
 
 BALANCERS = [
     "__cf_bm", "__cflb", "__cfruid", "_cfuvid", "AWSALB", "AWSALBCORS", "AWSALBTG", "AWSALBTGCORS", "AWSELB",
@@ -237,3 +246,16 @@ def test_cookies_that_are_not_the_same(one: str, other: str) -> None:
 
 def test_cookies_have_no_order() -> None:
     assert cookies("b=2; a=1") == cookies("a=1;b=2") != cookies("")
+
+
+# Secrets of ours
+
+
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
+def test_a_secret_is_known_by_its_bytes_whoever_decoded_them(secret: str, other: str) -> None:
+    sent = secret.encode()
+    for shown in (secret, sent, shown_in_header(sent.decode("latin-1")), sent.decode("utf-8", "surrogateescape")):
+        assert is_secret(shown, secret)
+        assert is_secret(shown, other) is (secret == other)
+    assert not is_secret(b"\xff" + sent, secret)
+    assert not is_secret((b"\xff" + sent).decode("utf-8", "surrogateescape"), secret)

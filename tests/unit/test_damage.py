@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from askonce import trust
-from askonce.api_keys import ApiKeyError, ApiKeys
 from askonce.cache import Policy, StoreError
 from askonce.call import Answer, Call
+from askonce.network.api_keys import ApiKeyError, ApiKeys
 from askonce.rules import ConfigError
 from askonce.runtime import Runtime
 from askonce.settings import Settings

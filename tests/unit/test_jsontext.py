@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from askonce.jsontext import NotJson, Number, canonical, dumps, is_number, line_safe, loads
+from askonce.jsontext import NotJson, Number, canonical, dumps, encodable, is_number, line_safe, loads, rfc3339
 
 NUMBERS = st.from_regex(
     re.compile(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,2})?", re.ASCII), fullmatch=True
@@ -160,3 +161,19 @@ def test_a_stream_is_cut_into_lines_where_it_ends_them(text: str) -> None:
     stream = line_safe(dumps({"text": text}) + b"\n" + dumps(text) + b"\n")
     first, second = stream.decode().splitlines()
     assert (json.loads(first), json.loads(second)) == ({"text": text}, text)
+
+
+def test_what_utf_8_cannot_hold_is_a_question_mark() -> None:
+    assert encodable("a\ud800b\U0001f600") == "a?b\U0001f600"
+
+
+def test_a_moment_is_written_in_utc() -> None:
+    assert rfc3339(0.9) == "1970-01-01T00:00:00Z"
+    assert rfc3339(1_800_000_000.25, "microseconds") == "2027-01-15T08:00:00.250000Z"
+
+
+@given(st.floats(0, 253402300799))
+def test_a_moment_is_read_again_to_the_microsecond(moment: float) -> None:
+    assert datetime.fromisoformat(rfc3339(moment, "microseconds")).timestamp() == pytest.approx(
+        moment, abs=1e-6, rel=1e-15
+    )

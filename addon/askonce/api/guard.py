@@ -4,7 +4,6 @@ The rule: nothing reaches a route that another web site sent in a user's name, n
 a body is read as JSON whatever its Content-Type says, and no failure shows a caller more than that there was one.
 """
 
-import hmac
 import string
 import uuid
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from askonce.api.product_addresses import is_own_site
 from askonce.api.product_routes import Render
+from askonce.credentials import is_secret, shown_in_header
 from askonce.faults import Faults
 
 __all__ = ["MAX_BODY", "Guard", "bearer", "bearer_or_key"]
@@ -68,12 +68,8 @@ def _token_scheme() -> HTTPBearer:
 
 
 def _is_token(token: str) -> Callable[[HTTPAuthorizationCredentials | None], bool]:
-    expected = token.encode()
-
     def check(credentials: HTTPAuthorizationCredentials | None) -> bool:
-        # Headers arrive decoded as Latin-1; going back to the bytes lets a token hold any character.
-        given = credentials.credentials.encode("latin-1") if credentials else b""
-        return hmac.compare_digest(given, expected)
+        return is_secret(shown_in_header(credentials.credentials if credentials else ""), token)
 
     return check
 

@@ -10,12 +10,12 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.params import Depends
 from pydantic import BaseModel, Field, model_validator
 
-from askonce.accounting import Accounting, CallRecord, Outcome, rfc3339
+from askonce.accounting import Accounting, CallRecord, Outcome
 from askonce.api.entries import EntrySummary, summary
 from askonce.api.errors import RESPONSES
 from askonce.cache import Asked, Cache, Entry, Nearest
 from askonce.cache.why import differences
-from askonce.jsontext import encodable
+from askonce.jsontext import encodable, rfc3339
 
 __all__ = ["router"]
 

@@ -5,7 +5,7 @@ read is checked whole before any of it is used.
 """
 
 import base64
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from askonce import jsontext
 from askonce.cache.store.entry import Entry
 from askonce.call import Answer, Turn, Usage
+from askonce.jsontext import rfc3339
 
 __all__ = ["FOREVER", "Record", "TransferError", "read_record", "write_record"]
 
@@ -177,8 +178,7 @@ def _first_mistake(error: ValidationError) -> str:
 
 
 def _moment(seconds: float, *, whole: bool = False) -> str:
-    moment = _EPOCH + timedelta(seconds=min(seconds, FOREVER))
-    return moment.isoformat(timespec="seconds" if whole else "microseconds").replace("+00:00", "Z")
+    return rfc3339(min(seconds, FOREVER), "seconds" if whole else "microseconds")
 
 
 def _seconds(moment: datetime) -> float:

@@ -24,8 +24,8 @@ def create(
     data: Data = None,
 ) -> None:
     """Make a key and show it, this once."""
-    from askonce.api_keys import ApiKeys
     from askonce.cli.output import print_json
+    from askonce.network.api_keys import ApiKeys
 
     secret, key = ApiKeys(Settings.from_env(data=data).data).create(owner, admin=admin)
     if as_json:
@@ -38,8 +38,8 @@ def create(
 @app.command("list")
 def list_(as_json: AsJson = False, data: Data = None) -> None:
     """The keys, without what they are."""
-    from askonce.api_keys import ApiKeys
     from askonce.cli.output import print_json, results, table
+    from askonce.network.api_keys import ApiKeys
 
     keys = ApiKeys(Settings.from_env(data=data).data).all()
     if as_json:
@@ -57,8 +57,8 @@ def revoke(
     data: Data = None,
 ) -> None:
     """Make a key worth nothing, at once, for a running proxy too."""
-    from askonce.api_keys import ApiKeys
     from askonce.cli.output import print_json
+    from askonce.network.api_keys import ApiKeys
 
     revoked = ApiKeys(Settings.from_env(data=data).data).revoke(key)
     if as_json:

@@ -4,16 +4,16 @@ One rule: what cannot be checked is not let in. Here alone a fault of ours turns
 """
 
 import base64
-import hmac
 import secrets
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from askonce.api_keys import ApiKey, ApiKeyError, ApiKeys
+from askonce.credentials import is_secret
 from askonce.faults import Faults
 from askonce.network.addresses import parse_address
+from askonce.network.api_keys import ApiKey, ApiKeyError, ApiKeys
 from askonce.rules import AccessSpec
 
 __all__ = ["Admission"]
@@ -63,12 +63,12 @@ class Admission:
         return self._knows(connection, self._tunnels.get(connection, credentials or b""))
 
     def _knows(self, connection: Hashable, credentials: bytes) -> bool:
-        if hmac.compare_digest(credentials, self._own):
+        if is_secret(credentials, self._own):
             return True
         try:
             keys = self._keys.all()
             shown = self._shown.get(connection)
-            if shown and shown.keys is keys and hmac.compare_digest(shown.credentials, credentials):
+            if shown and shown.keys is keys and is_secret(shown.credentials, credentials):
                 return True  # one connection shows the same again and again, and hashing takes longer than comparing
             if not self._keys.is_good(_password(credentials)):
                 return False

@@ -8,7 +8,6 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from askonce import jsontext
@@ -35,8 +34,8 @@ __all__ = [
     "number",
     "overlook",
     "plain_text",
-    "rfc3339",
     "same_number",
+    "time_like",
     "token_groups",
     "zeroed",
 ]
@@ -251,11 +250,10 @@ def fresh_uuid(replay: Replay) -> str:
     return str(uuid.UUID(bytes=seed[:16], version=4))
 
 
-def rfc3339(now: float, like: str) -> str:
+def time_like(now: float, like: str) -> str:
     """`now` in UTC as RFC 3339, with as many digits after the second as `like` has, and its way to write UTC."""
     match = re.search(r"\.(\d+)", like)
     digits = len(match[1]) if match else 0
-    moment = datetime.fromtimestamp(now, UTC)
-    fraction = f"{moment.microsecond:06d}".ljust(digits, "0")[:digits]
+    second, _, fraction = jsontext.rfc3339(now, "microseconds").removesuffix("Z").partition(".")
     zone = "+00:00" if like.endswith("+00:00") else "Z"
-    return f"{moment:%Y-%m-%dT%H:%M:%S}" + (f".{fraction}" if digits else "") + zone
+    return second + (f".{fraction.ljust(digits, '0')[:digits]}" if digits else "") + zone

@@ -29,8 +29,8 @@ from askonce.wire.common import (
     number,
     overlook,
     plain_text,
-    rfc3339,
     same_number,
+    time_like,
     zeroed,
 )
 from askonce.wire.keeping import assembling, refuse_error
@@ -153,7 +153,7 @@ class Gemini:
         if "responseId" in final:
             final["responseId"] = replay.fresh_id("")
         if isinstance(final.get("createTime"), str):
-            final["createTime"] = rfc3339(replay.now, final["createTime"])
+            final["createTime"] = time_like(replay.now, final["createTime"])
         if replay.zero_usage and "usageMetadata" in final:
             final["usageMetadata"] = zeroed(final["usageMetadata"])
         if not call.stream:

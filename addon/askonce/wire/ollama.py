@@ -26,8 +26,8 @@ from askonce.wire.common import (
     number,
     overlook,
     plain_text,
-    rfc3339,
     same_number,
+    time_like,
     token_groups,
 )
 from askonce.wire.keeping import assembling, refuse_error
@@ -107,7 +107,7 @@ class Ollama:
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
         final = jsontext.loads(answer.body)
         if isinstance(final.get("created_at"), str):
-            final["created_at"] = rfc3339(replay.now, final["created_at"])
+            final["created_at"] = time_like(replay.now, final["created_at"])
         if replay.zero_usage:
             final.update((name, 0) for name in ("prompt_eval_count", "eval_count") if name in final)
         if not call.stream:

@@ -11,8 +11,8 @@ import pytest
 
 import askonce
 from askonce.api import create_app
-from askonce.api_keys import ApiKeys
 from askonce.cache import Shelves
+from askonce.network.api_keys import ApiKeys
 from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.routes import cachecore
 from askonce.products.cachecore.section import CachecoreSpec
@@ -22,8 +22,10 @@ from askonce.products.langcache.routes import langcache
 from askonce.products.langcache.section import LangCacheSpec
 
 SOURCES = [
-    file for folder in ("api", "products") for file in sorted((Path(askonce.__file__).parent / folder).rglob("*.py"))
-] + [Path(askonce.__file__).parent / name for name in ("api_keys.py", "runtime.py")]
+    file
+    for folder in ("api", "network", "products")
+    for file in sorted((Path(askonce.__file__).parent / folder).rglob("*.py"))
+] + [Path(askonce.__file__).parent / name for name in ("credentials.py", "runtime.py")]
 SECRETS = {"token", "secret", "key", "given", "password", "credentials", "api_key", "operator", "hash"}
 
 NO_SECRETS = {"found[0].item.text == key"}

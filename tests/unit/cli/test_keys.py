@@ -3,7 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from askonce.api_keys import ApiKeys
+from askonce.network.api_keys import ApiKeys
 
 type Askonce = Callable[..., Any]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from askonce.api_keys import ApiKeys
 from askonce.faults import Faults
 from askonce.network.admission import Admission
+from askonce.network.api_keys import ApiKeys
 from askonce.rules import AccessSpec, ConfigError, Document
 
 

@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from askonce.accounting import Accounting
-from askonce.api_keys import ApiKeys
 from askonce.cache import Cache, Candidate, Identity, Judgement, Vector
 from askonce.call import Request
 from askonce.calls.life import Life
 from askonce.calls.verifier import Verifier
 from askonce.faults import Faults
+from askonce.network.api_keys import ApiKeys
 from askonce.products.base import Passage, Product
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies

@@ -110,8 +110,8 @@ def test_token_groups(text: str, items: list[Any], groups: Any) -> None:
         ("", "2027-01-15T08:00:00Z"),
     ],
 )
-def test_rfc3339(like: str, now: str) -> None:
-    assert common.rfc3339(1_800_000_000.25, like) == now
+def test_time_like(like: str, now: str) -> None:
+    assert common.time_like(1_800_000_000.25, like) == now
 
 
 def test_small_values() -> None:

@@ -18,13 +18,13 @@ import orjson
 from askonce import jsontext
 from askonce.accounting import Accounting, CallRecord
 from askonce.api.product_addresses import ViewName
-from askonce.api_keys import ApiKey, ApiKeyError, ApiKeys
 from askonce.call import Reply, Request, Unreadable
 from askonce.calls.product_terms import Terms
 from askonce.calls.response_headers import fresh_id
 from askonce.calls.state import Exchange
 from askonce.credentials import KEYS, anonymous, bearer_token
 from askonce.faults import Faults
+from askonce.network.api_keys import ApiKey, ApiKeyError, ApiKeys
 from askonce.products.base import Headers, Passage
 from askonce.products.gateway.errors import PROBLEMS, Code, Users, code_of, problem
 from askonce.products.gateway.section import GatewayProvider, GatewaySpec

@@ -4,11 +4,12 @@ One rule: nothing here knows a request; whoever answers one says what went wrong
 """
 
 import threading
+import time
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from askonce.api_keys import ApiKey
+from askonce.jsontext import rfc3339
+from askonce.network.api_keys import ApiKey
 
 __all__ = ["PROBLEMS", "Code", "Kind", "User", "Users", "code_of", "problem", "timestamp"]
 
@@ -68,7 +69,7 @@ def problem(code: Code, message: str, request_id: str) -> dict[str, object]:
 
 def timestamp() -> str:
     """Now, as `2026-01-19T12:00:00Z`."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return rfc3339(time.time())
 
 
 class User(NamedTuple):

@@ -4,7 +4,6 @@ The rule: every response is the one of the document and the one of the service a
 no other; where both cannot be true, the User-Agent decides.
 """
 
-import hmac
 from collections.abc import Callable, Coroutine, Sequence
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -17,7 +16,7 @@ from pydantic import BaseModel
 from askonce.accounting import Accounting, StoreRequest
 from askonce.api.product_routes import ProductRoutes
 from askonce.cache import Match, Shelves, Strategy, TextError
-from askonce.credentials import bearer_token
+from askonce.credentials import bearer_token, is_secret, shown_in_header
 from askonce.products.langcache.bodies import (
     ConversationSearch,
     Created,
@@ -74,7 +73,7 @@ def _router(
         """Refuses who may not use the cache, and a cache that is not there; the headers that tell the limit."""
         langcache, cache_id = spec(), request.path_params["cacheId"]
         given = bearer_token(request.headers) or ""
-        _check_key(langcache, cache_id, given, token)
+        _check_key(langcache, cache_id, shown_in_header(given), token)
         request.state.cache = langcache.cache(cache_id)
         told: dict[str, str] = {}
         if langcache.rate:
@@ -198,7 +197,7 @@ def _router(
     return routes
 
 
-def _check_key(langcache: LangCacheSpec, cache_id: str, given: str, token: str | None) -> None:
+def _check_key(langcache: LangCacheSpec, cache_id: str, given: bytes, token: str | None) -> None:
     own = langcache.cache(cache_id).api_keys
     elsewhere = [key for name, cache in langcache.caches.items() if name != cache_id for key in cache.api_keys]
     keys = [*langcache.api_keys, *own]
@@ -207,19 +206,14 @@ def _check_key(langcache: LangCacheSpec, cache_id: str, given: str, token: str |
     if not keys and not elsewhere:
         return
     # All are compared, so that the time tells nothing about which one came near.
-    opens = [_same(given, key) for key in keys]
-    opens_another = [_same(given, key) for key in elsewhere]
+    opens = [is_secret(given, key) for key in keys]
+    opens_another = [is_secret(given, key) for key in elsewhere]
     if any(opens):
         return
     if any(opens_another):
         raise HTTPException(403, f"this API key is not for the cache {cache_id!r}")
     message = "the API key is missing or wrong; expected Authorization: Bearer"
     raise HTTPException(401, message, {"WWW-Authenticate": "Bearer"})
-
-
-def _same(given: str, key: str) -> bool:
-    # Headers arrive decoded as Latin-1; going back to the bytes lets a key hold any character.
-    return hmac.compare_digest(given.encode("latin-1", "replace"), key.encode())
 
 
 def _known(cache: LangCacheCacheSpec, attributes: dict[str, str]) -> dict[str, str]:

@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal, TypedDict
 
-from askonce.accounting import Accounting, rfc3339
+from askonce.accounting import Accounting
 from askonce.api.metrics import resident_kilobytes
 from askonce.cache import Cache
+from askonce.jsontext import rfc3339
 
 __all__ = ["INTERVAL", "Dashboard", "Figure", "Figures"]
 

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from askonce.accounting import Accounting
-from askonce.api_keys import ApiKeys
 from askonce.cache import Identifier
 from askonce.call import Reply, Request
 from askonce.faults import Faults
+from askonce.network.api_keys import ApiKeys
 from askonce.products.base import Passage
 from askonce.products.document import Config
 from askonce.products.gateway.calls import Gateway

@@ -9,9 +9,9 @@ import pytest
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.api import create_app
-from askonce.api_keys import ApiKeys
 from askonce.cache import Cache, Entry
 from askonce.call import Answer, Call, Usage
+from askonce.network.api_keys import ApiKeys
 from askonce.products.gateway.errors import Users
 from askonce.products.gateway.routes import gateway
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from askonce.api_keys import ApiKeyError, ApiKeys
+from askonce.network.api_keys import ApiKeyError, ApiKeys
 
 
 def test_a_key_is_shown_once_and_kept_as_its_hash(tmp_path: Path) -> None:
@@ -76,13 +76,13 @@ def test_every_key_is_compared_with_whatever_is_given(tmp_path: Path, monkeypatc
     """So that the time it takes tells nobody which key, or how much of one, was right."""
     keys = ApiKeys(tmp_path)
     secrets = [keys.create(f"owner {number}")[0] for number in range(5)]
-    compared = list[tuple[str, str]]()
+    compared = list[tuple[bytes, bytes]]()
 
-    def compare(one: str, other: str) -> bool:
+    def compare(one: bytes, other: bytes) -> bool:
         compared.append((one, other))
         return one == other
 
-    monkeypatch.setattr("askonce.api_keys.hmac.compare_digest", compare)
+    monkeypatch.setattr("askonce.credentials.hmac.compare_digest", compare)
     for given in (secrets[0], secrets[-1], "sk-wrong", secrets[0][:-1], "", "x" * 10_000):
         compared.clear()
         assert (keys.find(given) is not None) == (given in secrets)

@@ -6,17 +6,19 @@ One rule: a key is shown once, when it is made. What is kept is its SHA-256, in 
 
 import fcntl
 import hashlib
-import hmac
 import json
 import os
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from askonce.credentials import is_secret
+from askonce.jsontext import rfc3339
 
 __all__ = ["ApiKey", "ApiKeyError", "ApiKeys"]
 
@@ -76,7 +78,7 @@ class ApiKeys:
         given = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
         found = None
         for key in self.all():
-            if hmac.compare_digest(key.hash, given):
+            if is_secret(given, key.hash):
                 found = key
         return found
 
@@ -149,4 +151,4 @@ class ApiKeys:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return rfc3339(time.time())
