@@ -155,7 +155,10 @@ class Runtime:
         self.compute = self._workers.run
         """Runs a function in Askonce's own threads."""
         self._refresher = refresher = Refresher(
-            settings.url_of(self.admission.own_user), settings.certs / "mitmproxy-ca-cert.pem", config.manage.host
+            settings.url_of(self.admission.own_user),
+            settings.certs / "mitmproxy-ca-cert.pem",
+            self.compute,
+            config.manage.host,
         )
         self.life = Life(
             rules=self.rules,

@@ -10,11 +10,17 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["Workers"]
+__all__ = ["Compute", "Workers"]
 
 _Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
+
+
+class Compute(Protocol):
+    """Runs a function in Askonce's own threads: `Workers.run`."""
+
+    async def __call__[R](self, function: Callable[[], R], /) -> R: ...
 
 
 class Workers:
@@ -46,16 +52,25 @@ class Workers:
             thread.join()
 
     def _work(self) -> None:
-        while job := self._jobs.get():
-            loop, outcome, work = job
-            if outcome.cancelled():
-                continue
-            try:
-                result = work()
-            except BaseException as error:
-                _tell(loop, _fail, outcome, error)
-            else:
-                _tell(loop, _succeed, outcome, result)
+        while _done(self._jobs.get()):
+            pass
+
+
+def _done(job: _Job | None) -> bool:
+    """Do a job, and keep nothing of it: a thread that waits for the next one would keep the last one's body."""
+    if job is None:
+        return False
+    loop, outcome, work = job
+    if outcome.cancelled():
+        return True
+    try:
+        result = work()
+    except BaseException as error:
+        # Without this frame, which holds the future that is to hold the error: only the collector would end that.
+        _tell(loop, _fail, outcome, error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+    else:
+        _tell(loop, _succeed, outcome, result)
+    return True
 
 
 def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[..., None], outcome: object, value: object) -> None:

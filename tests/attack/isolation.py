@@ -23,7 +23,7 @@ _NAMING = (
     "x-functions-key", "x-portkey-virtual-key", "x-portkey-config", "cf-access-jwt-assertion",
     "x-goog-iap-jwt-assertion", "x-amzn-oidc-data", "x-ms-client-principal", "x-forwarded-user", "remote-user",
     "x-user-id", "x-tenant-id", "x-jwt", "x-password", "x-corp-token", "x-auth", "ocp-apim-subscription-key",
-    "api-key", "proxy-authorization", "x-anything-that-nobody-knows",
+    "api-key", "x-anything-that-nobody-knows",
 )  # fmt: skip
 _CHOOSING = (
     "X-Amzn-Bedrock-GuardrailIdentifier", "X-Amzn-Bedrock-GuardrailVersion", "extra-parameters",

@@ -1,24 +1,23 @@
 """What an attack does to a process: how long it did not answer, what memory and how many descriptors it took.
 
-One rule: nothing is asked of the process but its liveness, and what a busy machine keeps from it is not counted against
-it: of the time that an answer took, the time for which the kernel let the process or the prober wait for a processor is
-taken away (/proc/…/schedstat, Linux).
+One rule: nothing is asked of the process but its liveness (`probe.py`), and what a busy machine keeps from it is not
+counted against it: of the time that an answer took, the time for which the kernel let the process or the prober wait
+for a processor is taken away (/proc/…/schedstat, Linux).
 """
 
 from __future__ import annotations
 
 import contextlib
 import resource
-import socket
+import subprocess
+import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.waiting import PATIENCE
 
-_PAUSE = 0.01
-_REQUEST = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+_PROBE = Path(__file__).with_name("probe.py")
 MIB = 1024 * 1024
 
 
@@ -44,22 +43,28 @@ class Watch:
         self._proc, self._port = Path(f"/proc/{pid}"), port
         self._limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
         self._over = threading.Event()
-        self._prober = threading.Thread(target=self._probe, daemon=True)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
         self._counter = threading.Thread(target=self._count, daemon=True)
         self._stall, self._most = 0.0, 0
         self.probes, self.is_alive = 0, True
 
     def start(self) -> Watch:
+        command = [sys.executable, "-I", str(_PROBE), self._proc.name, str(self._port), str(PATIENCE)]
+        self._prober = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._first = threading.Event()
+        self._listener.start()
+        self._first.wait()
         with contextlib.suppress(OSError):
             (self._proc / "clear_refs").write_text("5")  # the peak begins here: proc(5)
         self._before = self._memory("VmRSS")
-        self._prober.start()
         self._counter.start()
         return self
 
     def stop(self) -> Figures:
         self._over.set()
-        self._prober.join()
+        assert self._prober.stdin
+        self._prober.stdin.close()
+        self._listener.join()
         self._counter.join()
         try:
             above = max(0, self._memory("VmHWM") - self._before)
@@ -67,27 +72,15 @@ class Watch:
             above, self.is_alive = 0, False
         return Figures(self._stall, above, self._most, self._limit, self.is_alive)
 
-    def _probe(self) -> None:
-        connection: socket.socket | None = None
-        while not self._over.is_set():
-            began, waited = time.monotonic(), self._delays()
-            try:
-                connection = connection or socket.create_connection(("127.0.0.1", self._port), PATIENCE)
-                connection.sendall(_REQUEST)
-                if not _answer(connection):
-                    raise ConnectionError
-            except OSError:
-                if connection is None:
-                    self.is_alive = False
-                    return
-                connection.close()
-                connection = None
-                continue
-            took = time.monotonic() - began - _longest(waited, self._delays())
-            self._stall, self.probes = max(self._stall, took), self.probes + 1
-            time.sleep(_PAUSE)
-        if connection:
-            connection.close()
+    def _listen(self) -> None:
+        with self._prober as prober:
+            assert prober.stdout
+            for line in prober.stdout:
+                self._stall, self.probes = max(self._stall, float(line)), self.probes + 1
+                self._first.set()
+        if prober.returncode:
+            self.is_alive = False
+        self._first.set()
 
     def _count(self) -> None:
         while True:
@@ -97,44 +90,8 @@ class Watch:
             if is_last:
                 return
 
-    def _delays(self) -> dict[str, float]:
-        """Seconds for which the kernel let each thread of the process, and this one, wait for a processor so far."""
-        tasks = [Path("/proc/thread-self"), *(self._proc / "task").glob("*")]
-        return {task.name: _run_delay(task) for task in tasks}
-
     def _memory(self, name: str) -> int:
         for line in (self._proc / "status").read_text().splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
         raise ProcessLookupError
-
-
-def _longest(before: dict[str, float], after: dict[str, float]) -> float:
-    """Of this thread, and of the process's the one that waited most: the others may have waited for that one."""
-    waited = {name: delay - before.get(name, delay) for name, delay in after.items()}
-    return waited.pop("thread-self") + max(waited.values(), default=0.0)
-
-
-def _run_delay(task: Path) -> float:
-    try:
-        return int((task / "schedstat").read_text().split()[1]) / 1e9
-    except OSError:
-        return 0.0
-
-
-def _answer(connection: socket.socket) -> bool:
-    """Read one response whole; whether it is one."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        if not (part := connection.recv(65536)):
-            return False
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = next(
-        (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
-    )
-    while len(body) < length:
-        if not (part := connection.recv(65536)):
-            return False
-        body += part
-    return head.startswith(b"HTTP/1.1 200")

@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
+import weakref
 
 import pytest
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 from askonce.workers import Workers
 
@@ -60,4 +61,18 @@ def test_a_closed_loop_is_no_error() -> None:
 
     asyncio.run(leave())
     gate.set()
+    workers.close()
+
+
+class _Body:
+    """What a weak reference can be made to."""
+
+
+async def test_nothing_of_a_job_is_kept_while_the_thread_waits_for_the_next() -> None:
+    workers, given = Workers(1, "test"), _Body()
+    given_once = weakref.ref(given)
+    made_once = weakref.ref(await workers.run(lambda body=given: (body, _Body())[1]))  # type: ignore[misc]
+    del given
+    await asyncio.sleep(0)  # the event loop holds the future for as long as the turn that it woke
+    until(lambda: given_once() is None and made_once() is None, seconds=10)
     workers.close()

@@ -48,12 +48,13 @@ def decode(body: bytes, codings: str, limit: int) -> bytes:
 
 
 def _gathered(parts: Iterator[bytes], limit: int) -> bytes:
-    whole = io.BytesIO()  # whose value is no second copy
-    for part in parts:
-        whole.write(part)
-        if whole.tell() > limit:
-            raise TooLarge(f"decodes to more than {limit} bytes")
-    return whole.getvalue()
+    # Whose value is no second copy; closed, since an error holds the frames that it came from, and they their values.
+    with io.BytesIO() as whole:
+        for part in parts:
+            whole.write(part)
+            if whole.tell() > limit:
+                raise TooLarge(f"decodes to more than {limit} bytes")
+        return whole.getvalue()
 
 
 def _gunzip(body: bytes) -> Iterator[bytes]:

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
 
 from askonce.accounting import Accounting
 from askonce.cache import FOREVER, Asked, Cache, Identity, Lookup, Nearest, Policy, StoreError
@@ -30,17 +29,12 @@ from askonce.rate_limits import Rates
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
 from askonce.wire.base import Replay
+from askonce.workers import Compute
 
 __all__ = ["Life"]
 
 type Again = Callable[[Rule, Request], Awaitable[Reply]]
 """Asks a provider, by way of the proxy and past the cache. Raises OSError or httpx.HTTPError where it cannot."""
-
-
-class Compute(Protocol):
-    """Runs a function in Askonce's own threads."""
-
-    async def __call__[R](self, function: Callable[[], R], /) -> R: ...
 
 
 Settle = Callable[[Call, Identity, Lookup], Awaitable[Lookup]]

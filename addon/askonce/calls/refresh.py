@@ -22,6 +22,7 @@ from askonce.calls.limits import Limits
 from askonce.calls.single_flight import Flights
 from askonce.faults import Faults
 from askonce.rules import Rule
+from askonce.workers import Compute
 
 __all__ = ["Refresh", "Refresher", "Refreshes", "address"]
 
@@ -109,9 +110,9 @@ class Refresher:
     is: beneath an httpx client, whose cookies would go from one caller to the next, this is its transport alone.
     """
 
-    def __init__(self, proxy_url: str, ca_cert: Path, own_host: str = "") -> None:
-        """`own_host` is the proxy's reserved host, for calls by way of a product."""
-        self._proxy_url, self._ca_cert, self._own_host = proxy_url, ca_cert, own_host
+    def __init__(self, proxy_url: str, ca_cert: Path, compute: Compute, own_host: str = "") -> None:
+        """`compute` runs what takes long; `own_host` is the proxy's reserved host, for calls by way of a product."""
+        self._proxy_url, self._ca_cert, self._compute, self._own_host = proxy_url, ca_cert, compute, own_host
         self._transports = dict[bytes, httpx.AsyncHTTPTransport]()
         """By the authority's certificate: a change of the rules may make a new one while calls are under way."""
 
@@ -123,11 +124,11 @@ class Refresher:
 
     async def reply(self, rule: Rule, request: Request) -> Reply:
         """Ask once; the provider's response, decoded. Raises httpx.HTTPError or OSError where there was none, and
-        ValueError where it does not decode."""
+        ValueError where it does not decode or is too large."""
         async with self._response(rule, request) as response:
-            # Not aread(), which would decode without a limit.
-            coded = b"".join([part async for part in response.aiter_raw()])
-        body = decode(coded, response.headers.get("content-encoding", ""), Limits.in_force.max_decoded)
+            coded = await _read(response)
+        coding, most = response.headers.get("content-encoding", ""), Limits.in_force.max_decoded
+        body = await self._compute(lambda: decode(coded, coding, most)) if coding else coded
         headers = [(name, value) for name, value in response.headers.items() if name not in _FRAMING]
         return Reply(body, response.headers.get("content-type", ""), response.status_code, tuple(headers))
 
@@ -167,6 +168,16 @@ class Refresher:
             trusted = ssl.create_default_context(cadata=authority.decode())
             self._transports[authority] = httpx.AsyncHTTPTransport(verify=trusted, proxy=httpx.Proxy(self._proxy_url))
         return self._transports[authority]
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """As it comes: httpx's own `aread` would decode, and neither of the two has a limit."""
+    body, most = bytearray(), Limits.in_force.max_body
+    async for part in response.aiter_raw():
+        body += part
+        if len(body) > most:
+            raise ValueError(f"the provider's answer is larger than limits.max_body ({most} bytes)")
+    return bytes(body)
 
 
 def _query(request: Request) -> str:

@@ -26,6 +26,7 @@ from askonce.proxy.asgi import AsgiBridge
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
 from askonce.proxy.huge_pages import use_huge_pages
+from askonce.proxy.large_blocks import give_back_large_blocks
 from askonce.proxy.patience import Patience
 from askonce.rules import ConfigError, Rule
 from askonce.runtime import Runtime
@@ -68,6 +69,7 @@ class Askonce:
     def load(self, _loader: object) -> None:
         http1.install()
         error_stream.install()
+        give_back_large_blocks()
         settings = self._settings or Settings.from_env()
         try:
             self.runtime = Runtime(settings)

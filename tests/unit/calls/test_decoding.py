@@ -1,6 +1,7 @@
 """Content-encodings: what is decoded is what was encoded, however it was, and never more than was allowed."""
 
 import gzip
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -104,3 +105,14 @@ def test_a_zstd_window_beyond_that_of_http_is_refused() -> None:
 @pytest.mark.parametrize("codings", ["", "identity", " , ", "gzip"])
 def test_an_empty_body_has_nothing_to_take_off(codings: str) -> None:
     assert decode(b"", codings, 0) == b""
+
+
+def test_what_was_decoded_of_a_larger_body_is_not_kept_with_the_error() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge) as told:
+            decode(gzip.compress(bytes(9 << 20)), "gzip", 8 << 20)
+        assert told.value.__traceback__
+        assert tracemalloc.get_traced_memory()[0] < 2 << 20
+    finally:
+        tracemalloc.stop()

@@ -1,7 +1,8 @@
 """Where a call is sent again, and over what."""
 
+import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -10,8 +11,9 @@ import pytest
 import trustme
 
 from askonce.call import Request
+from askonce.calls.limits import Limits
 from askonce.calls.refresh import Refresher, address
-from askonce.rules import Document, Rules
+from askonce.rules import Document, LimitsSpec, Rules
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,8 @@ class _Proxy(BaseHTTPRequestHandler):
     """Answers like a proxy, with a cookie of the provider's, and keeps what it was sent by connection."""
 
     protocol_version = "HTTP/1.1"
+    body: ClassVar[bytes] = b"{}"
+    headers_too: ClassVar[dict[str, str]] = {}
     seen: ClassVar[list[tuple[tuple[str, int], str, dict[str, str]]]] = []
 
     def do_POST(self) -> None:
@@ -45,12 +49,18 @@ class _Proxy(BaseHTTPRequestHandler):
         self.seen.append((self.client_address, self.path, {k.lower(): v for k, v in self.headers.items()}))
         self.send_response(200)
         self.send_header("set-cookie", "session=of-the-first-caller; Path=/")
-        self.send_header("content-length", "2")
+        for name, value in self.headers_too.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(self.body)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(self.body)
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+async def _here[R](work: Callable[[], R], /) -> R:
+    return work()
 
 
 @pytest.fixture
@@ -69,7 +79,7 @@ async def test_connections_are_kept_and_nothing_else(proxy: str, tmp_path: Path)
             "version: 1\nupstreams:\n  - {name: a, hosts: ['http://api.test'], paths: [/v1/chat], wire: openai-chat}\n"
         )
     )
-    refresher = Refresher(proxy, tmp_path / "ca.pem")
+    refresher = Refresher(proxy, tmp_path / "ca.pem", _here)
 
     def asked(by: str) -> Request:
         return Request("POST", "api.test", "/v1/chat", "", {"authorization": f"Bearer {by}", "connection": "x"}, b"{}")
@@ -91,3 +101,34 @@ async def test_connections_are_kept_and_nothing_else(proxy: str, tmp_path: Path)
         "cache-control": "no-cache",
         "content-length": "2",
     }, "no cookie of another caller, and no header that the caller did not send"
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"), [("max_body", "larger than limits.max_body"), ("max_decoded", "decodes to more")]
+)
+async def test_an_answer_is_read_no_further_than_its_limit_and_decoded_apart(
+    proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, told: str
+) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    (rule,) = Rules(
+        Document.parse(
+            "version: 1\nupstreams:\n  - {name: a, hosts: ['http://api.test'], paths: [/v1/chat], wire: openai-chat}\n"
+        )
+    )
+    apart = 0
+
+    async def compute[R](work: Callable[[], R], /) -> R:
+        nonlocal apart
+        apart += 1
+        return work()
+
+    monkeypatch.setattr(_Proxy, "body", gzip.compress(bytes(1 << 20)))
+    monkeypatch.setattr(_Proxy, "headers_too", {"content-encoding": "gzip"})
+    request = Request("POST", "api.test", "/v1/chat", "", {}, b"{}")
+    refresher = Refresher(proxy, tmp_path / "ca.pem", compute)
+    assert (await refresher.reply(rule, request)).body == bytes(1 << 20)
+    monkeypatch.setattr(Limits, "in_force", LimitsSpec.model_validate({limit: 512}))
+    with pytest.raises(ValueError, match=told):
+        await refresher.reply(rule, request)
+    await refresher.close()
+    assert apart == (2 if limit == "max_decoded" else 1)
