@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.waiting import PATIENCE
 
 from askonce.products.document import Config
@@ -190,6 +192,14 @@ def test_every_bypass_is_explained() -> None:
         assert f"detail={reason}`" in page, reason
 
 
+PUBLIC_KEY = (
+    rsa.generate_private_key(65537, 2048)
+    .public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+
+
 def test_every_yaml_example_is_accepted() -> None:
     examples = [
         (file.name, text) for file in DOCS.glob("*.md") for language, text in blocks(file.name) if language == "yaml"
@@ -202,7 +212,9 @@ def test_every_yaml_example_is_accepted() -> None:
             Config.parse(text, file, environ={})
         if "products" in value:
             rule = "{name: chat, hosts: [api.openai.com], paths: [/v1/chat/completions], wire: openai-chat}"
-            environ = {name: f"{name:x<32}" for name in re.findall(r"\$\{(\w+)\}", text)}
+            environ = {name: f"{name:x<32}" for name in re.findall(r"\$\{(\w+)\}", text)} | {
+                "CACHECORE_KEY": PUBLIC_KEY
+            }
             Config.parse(f"version: 1\nupstreams: [{rule}]\n{text}", file, environ=environ)
 
 

@@ -152,6 +152,9 @@ def test_strict_tells_what_differs_and_asks_nothing(
     assert why(warm) == [
         "Askonce is strict, and no answer to this call is recorded (openai-chat, gpt-4o-mini): no entry",
         f"The nearest recorded call is {key}; it differs in: sampling",
+        "  sampling:",
+        "    - recorded: none, or not in the cassette",
+        "    + asked:    '{\"temperature\":0.5}'",
     ]
     assert why(other)[1:] == [
         f"The nearest recorded call is {key}; it differs in: prompt",

@@ -68,5 +68,9 @@ def _compared(nearest: Nearest) -> Iterator[str]:
     for part, stored, asked in nearest.differs:
         if stored or asked:
             yield f"  {part}:"
-            yield f"    - recorded: {stored!r}"
+            yield (
+                f"    - recorded: {stored!r}"
+                if stored
+                else "    - recorded: it has none, or a cassette does not hold it"
+            )
             yield f"    + asked:    {asked!r}"

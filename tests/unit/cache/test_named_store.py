@@ -245,6 +245,9 @@ async def test_a_store_of_the_first_schema_is_carried_over(
             connection.execute(f"ALTER TABLE entry DROP COLUMN {column}")
         for table in ("label", "observation", "refused"):
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("DROP INDEX usage_tenant")
+        connection.execute("ALTER TABLE usage DROP COLUMN tenant")
+        connection.execute("CREATE INDEX usage_last_used ON usage (last_used)")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     again = open_shelves()

@@ -24,7 +24,8 @@ def test_a_prompt_cannot_reach_the_terminal(askonce: Askonce, data: dict[str, st
     for arguments in (["list"], ["show", key], ["search", "red"]):
         out = askonce("cache", *arguments).out
         assert "\x1b" not in out
-        assert "[bold]red\N{REPLACEMENT CHARACTER}[31m" in out
+        # A prompt with a character that nobody sees is found by its words alone, and never by its meaning.
+        assert ("[bold]red\N{REPLACEMENT CHARACTER}[31m" in out) is (arguments[0] != "search")
 
 
 def test_filters_and_pages(askonce: Askonce, data: dict[str, str]) -> None:

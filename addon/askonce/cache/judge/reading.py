@@ -293,11 +293,11 @@ _GREETING = re.compile(
 )
 """Only what stands apart: "hello" in "hello world" is no greeting."""
 _THANKS = re.compile(
-    r"""(?:(?<=[.,!?;:\n])\s*(?:please|cheers|thx|(?:many\ thanks|thanks|thank\ you)
+    r"""(?:(?:,|(?<=[.!?;:\n]))\s*(?:please|cheers|thx|(?:many\ thanks|thanks|thank\ you)
     (?:\ (?:a\ lot|so\ much|very\ much|in\ advance|for\ your\ help))*)\s*[.!]*\s*)+$""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""Only what stands apart: "thanks" in "how do I say thanks?" is what is asked."""
+"""Only what stands apart: "thanks" in "how do I say thanks?" is what is asked. The comma before it goes along."""
 
 
 class _Reader:

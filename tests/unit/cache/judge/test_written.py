@@ -231,9 +231,13 @@ PROMPTS = [
 CATEGORIES = sorted({unicodedata.category(chr(n)) for n in range(0x110000)})
 
 
+WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace() and not 0x1C <= code <= 0x1F)
+"""White space as Unicode has it; Python's `strip` also takes four separators of records for it."""
+
+
 def says_why(one: str, other: str) -> bool:
     """The exceptions: what Unicode calls the same text, and what `reading` and `characters` take for nothing."""
-    one, other = (unicodedata.normalize("NFC", text).strip() for text in (one, other))
+    one, other = (unicodedata.normalize("NFC", text).strip(WHITE) for text in (one, other))
     ends = {one[-1:], other[-1:]} <= set(".?!")
     return one == other or (ends and one[:-1] == other[:-1])
 
