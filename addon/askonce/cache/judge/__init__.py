@@ -1,7 +1,7 @@
 """Whether one answer serves two prompts: how prompts are read and compared, and the judges.
 
-From text to verdict: `reading` (with `lexicon`), `difference`, `guards`, `rewording`, `features` (with `words`),
-`trees`; put together in `trained`, and looked at more closely in `deep`.
+From text to verdict: `reading` (with `lexicon`, whose words are in text files), `difference`, `guards`, `rewording`,
+`features` (with `words`), `trees`; put together in `trained`, and looked at more closely in `deep`.
 """
 
 from askonce.cache.judge.base import Candidate, Closer, Judge, Judgement, Vector

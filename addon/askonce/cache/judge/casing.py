@@ -8,96 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from askonce.cache.judge.lexicon import FOREIGN, FUNCTION_WORDS
+from askonce.cache.judge.lexicon import DOUBLE_WORDS, FOREIGN, FUNCTION_WORDS, GRAMMAR, NAMES, ORDINARY
 
 __all__ = ["NO_CASE", "Cased", "case_differs", "cased"]
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_DOUBLE = _words(
-    """
-    ada amazon amber angel apache apple april august basic bath bea bill blackberry blue bond boot boston bow
-    bradford bran brook buffalo carol cat catholic cello chad chance charity chase cher chile china chip chrome
-    clay cliff cloud cobra cocoa cologne cork crystal cuba cursor daisy dart dawn dell democrat derby destiny
-    devon diamond dock docker earth echo eclipse edge elixir em emacs ember ernie eve excel express faith fang
-    fern figma finder fire flask flex florence flow ford forest frank gap gene georgia ginger glory go grace grant
-    green guinea hazel heather hive holly honor hope hunter icon iris ivy jack jade jam jasmine java jean jersey
-    jewel job jordan josh joy julia jupiter keeper kelvin king kite lance lane lent liberal lily lima limerick
-    lisp lotus love luna mac mali march mark mars master max medium melody mercury messenger meta mike miles mint
-    mission mobile moon mosaic nail nest next nice nick nickel nike norm notion oracle orange orchid orthodox
-    outlook panama pandas panther pascal pat patience pay pearl penny pepper perl pete phoenix pin polish pop
-    porter potter prague precision prudence puck pulsar python quark queen quicken rail rails ram ray react
-    reading reason redwood republican rich rick rob robin rod roman rose ruby rust rusty sage salesforce sandy
-    savannah scala scratch script senate shell skip slack snowflake sol spark spirit spring square stack star
-    storm strand stripe sue summer sun surface swallow swift swiss target taylor teams tesla titan tito tom tops
-    tor trump turkey union unity verse victor victoria violet visa vue wales warren wave west windows wing wolf
-    word worth zen zig zoom
-    """
-)
-"""Words that are another word as a name: their capital counts at the beginning of a sentence, too."""
-_GRAMMAR = FUNCTION_WORDS - _words(
-    """
-    a am an d do doing done else except for get gets getting go goes got i if in it let lets like ll m may mine near
-    no on once or out own per re s same so such t to try us ve via while who will with
-    """
-)
-"""Means one thing in any case. Left out: what is also an abbreviation, a name, or a word of a programming language."""
-_NAMES = _words(
-    """
-    afghanistan africa african africans airbnb albania algeria america american americans amsterdam android api
-    apis arabic argentina asia asian asians athens atlanta atm atms australia australian australians austria
-    bangalore bangkok bangladesh barcelona bbc beijing belgium bengali berlin birmingham bmw bolivia brazil
-    brazilian brexit britain british brussels bulgaria cairo california cambodia canada canadian chennai chicago
-    chinese christianity cia cnn colombia copenhagen covid cpu cpus croatia css csv czech dallas december delhi
-    denmark denver detroit dna dns dubai dublin dutch dvd ebay ecuador edinburgh egypt egyptian einstein england
-    english estonia ethiopia eu europe european europeans facebook faq fbi february fifa finland finnish firefox
-    florida france french friday gandhi gdp geneva german germans germany ghana gif github gitlab glasgow gmail
-    google gpt gpu gpus greece greek hawaii hebrew helsinki hindi hinduism hitler houston html http https
-    hungarian hungary hyderabad iceland imdb india indian indians indonesia instagram ipad iphone iran iranian
-    iraq irctc ireland irish islam israel israeli istanbul italian italy jakarta jamaica january japan japanese
-    javascript jerusalem jewish jpeg jquery json judaism july june karachi kenya kolkata korea korean kubernetes
-    kurdish kyoto lahore latvia lcd lebanon linkedin linux lisbon lithuania llm london madrid malaysia manchester
-    mandarin mastercard matlab mba mbbs melbourne mexican mexico miami michigan microsoft milan minnesota modi
-    monday mongodb montreal moroccan morocco moscow mumbai munich muslim myanmar mysql nairobi nasa nba nepal
-    netflix netherlands nfl nhs nigeria nigerian nintendo norway norwegian november npm numpy nvidia obama october
-    ohio ok ontario oregon osaka oslo pakistan pakistani paris paypal pdf pdfs persian peru phd philadelphia
-    philippines php png poland portugal portuguese postgresql powershell punjabi putin pytorch quebec quora reddit
-    rna romania romanian rss russia russian samsung saturday scotland scottish seattle seoul september serbia
-    shakespeare shanghai singapore sklearn slovakia slovenia sms snapchat sony spain spotify sql sqlite ssl
-    stockholm sunday swahili sweden swedish switzerland sydney syria taiwan tamil tcp tehran telugu tensorflow
-    texas thailand thursday tiktok tls tokyo toronto toyota tuesday turkish tv tvs twitter typescript uber ubuntu
-    udp uganda uk ukraine ukrainian un urdu url urls uruguay usa usb vancouver venezuela vienna vietnam vietnamese
-    virginia vpn warsaw wechat wednesday whatsapp wifi wikipedia wordpress xbox xml yahoo yaml youtube
-    """
-)
-"""Names and abbreviations that are no other word in any case. Left out on purpose: "turkey", "polish", "pin", "ram"."""
-_ORDINARY = _words(
-    """
-    account accounting accounts agriculture algorithm algorithms analysis app apps aptitude archaeologist army
-    artificial best better biology book books business card cards chemistry city civil college colleges companies
-    company computer computers constitution countries country customer data degree democracy developer developers
-    development digital disease disorder doctor doctors driving economics economy education election elections
-    electrical engineer engineering exam exams finance financial force game games government greatest health
-    historian history hospital human immunity independence industry insurance intelligence international internet
-    internship interview language languages lawyer learning license machine management marketing math mathematical
-    mathematics mechanical medical men minister movie movies music navy network networks neural nurse online
-    passport payment payments people philosophy physics player players president programming project projects
-    psychology quantitative research salary school schools science security service services software song songs
-    state statistics student students support syndrome system systems team technology theory top transfer
-    transfers universities university video videos website websites women worst
-    """
-)
-"""Nouns and adjectives that people write with a capital for weight ("Machine Learning"), and that are no name."""
-_BEFORE_I = _words("do did can could should would will may must might have had am was shall if that when")
-_AFTER_I = _words(
-    """
-    already also am can could couldn did didn do don get go had have haven just make may might must need never
-    shall should shouldn still think use want was will would wouldn
-    """
-)
+_CASELESS = FUNCTION_WORDS - GRAMMAR["ambiguous"]
+"""Means one thing in any case."""
+_BEFORE_I, _AFTER_I = GRAMMAR["before-i"], GRAMMAR["after-i"]
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -170,7 +88,7 @@ def _any_case(words: list[re.Match[str]], at: int, prompt: str, *, literal: bool
     """Whether the word is the same in any case, for what it is or where it stands."""
     found = words[at]
     small = found.group().lower()
-    if small in _GRAMMAR or (not literal and (small in _NAMES or (small in _ORDINARY and found.group()[1:].islower()))):
+    if small in _CASELESS or (not literal and (small in NAMES or (small in ORDINARY and found.group()[1:].islower()))):
         return True
     if small == "i":
         return _pronoun(words, at, prompt)
@@ -183,7 +101,7 @@ def _any_case(words: list[re.Match[str]], at: int, prompt: str, *, literal: bool
 
 def _first_only(word: str, small: str, *, foreign: bool) -> bool:
     """Whether the word has no capital but its first, and could be in lower case what it is here."""
-    if word[0] + small[1:] != word or small in _DOUBLE:
+    if word[0] + small[1:] != word or small in DOUBLE_WORDS:
         return False
     return small in FOREIGN if foreign else word.isascii()
 

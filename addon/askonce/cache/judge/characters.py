@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from askonce.cache.judge.lexicon import PREPOSITIONS
+from askonce.cache.judge.lexicon import GRAMMAR, PREPOSITIONS
 
 __all__ = ["NO_SIGNS", "Signs", "composed", "hidden", "indents", "signs", "spaces"]
 
@@ -84,10 +84,7 @@ _OPENED = re.compile(r"""[("“‘'«]+""")
 _WITHIN = frozenset("-/.:,–'’")
 """May stand between two letters in prose."""
 _DASHES = frozenset("-–—")
-_CLAUSES = PREPOSITIONS | set(
-    """and or but so then if because while when where what which who how why as is are do does can could should would
-    will""".split()  # noqa: SIM905
-)
+_CLAUSES = PREPOSITIONS | GRAMMAR["clause"]
 """Before these a comma is no more than a breath; before another word it may be a list, or somebody who is spoken to."""
 _COMPOUND = 2
 """Letters that both parts of a compound have at least: "zero-sum" is "zero sum", but "x-y" is not "x y"."""

@@ -1,7 +1,7 @@
 """Guards: cheap reasons why one answer cannot serve two prompts, however near their vectors are.
 
-A guard objects only to a contradiction that it can name, with both sides; whatever is a matter of degree is the judge's.
-Guards are symmetric but for the sides' order in their reasons: which prompt was asked first never matters.
+A guard objects only to a contradiction that it can name, with both sides; whatever is a matter of degree is the
+judge's. Guards are symmetric but for the sides' order in their reasons: which prompt was asked first never matters.
 """
 
 import re
@@ -22,6 +22,9 @@ from askonce.cache.judge.lexicon import (
     FUNCTION_WORDS,
     KINDS,
     NEGATORS,
+    OPPOSITE_FUNCTION_WORDS,
+    PRONOUNS,
+    TENSES,
     are_synonyms,
     stem,
 )
@@ -84,8 +87,8 @@ def _first(guards: Iterable[Guard], pair: Pair) -> Objection | None:
 
 
 def written(pair: Pair) -> Objection | None:
-    """The first objection to how the two are written, or None; of prompts whose words are compared without the sentences
-    that they share, but whose characters are only understood as they stand."""
+    """The first objection to how the two are written, or None; of prompts whose words are compared without the
+    sentences that they share, but whose characters are only understood as they stand."""
     return _first(_WRITTEN, pair)
 
 
@@ -225,7 +228,7 @@ def _left_over[V: Hashable](a: list[V], b: list[V]) -> tuple[list[V], list[V]]:
 
 
 def _symbols(pair: Pair) -> Objection | None:
-    """Signs that are no prose, in their order: what does ~ mean against what does % mean, a thumb up against one down."""
+    """Signs that are no prose, in their order: what does ~ mean, what does % mean; a thumb up, a thumb down."""
     a, b = pair.a, pair.b
     if a.hidden != b.hidden:
         return _sides("hidden character", a.hidden, b.hidden)
@@ -314,36 +317,13 @@ def _polarity(pair: Pair) -> Objection | None:
 
 _GRADES = frozenset(("more", "mor", "less", "most", "least"))
 """Words of degree and their stems: "less cheap" against "more expensive" is no contradiction."""
-_SMALL = {
-    frozenset(pair.split("/"))
-    for pair in [
-        "on/off",
-        "in/out",
-        "up/down",
-        "over/under",
-        "before/after",
-        "above/below",
-        "more/less",
-        "most/least",
-        "since/until",
-        "many/few",
-        "inside/outside",
-        "behind/front",
-        "against/for",
-        "here/there",
-        "now/later",
-        "ever/never",
-        "always/never",
-        "always/sometimes",
-    ]
-}
-_SMALL_WORDS = frozenset().union(*_SMALL)
+_SMALL_WORDS = frozenset().union(*OPPOSITE_FUNCTION_WORDS)
 
 
 def _small_flips(a: frozenset[str], b: frozenset[str]) -> list[tuple[str, str]]:
     """Opposite function words, each on one side only."""
     one, other = (a & _SMALL_WORDS) - b, (b & _SMALL_WORDS) - a
-    return [(x, y) for x in one for y in other if frozenset((x, y)) in _SMALL] if one and other else []
+    return [(x, y) for x in one for y in other if frozenset((x, y)) in OPPOSITE_FUNCTION_WORDS] if one and other else []
 
 
 _PREFIXES = frozenset(("un", "in", "im", "ir", "il", "dis", "non", "mis", "de", "anti"))
@@ -435,23 +415,10 @@ def _question(pair: Pair) -> Objection | None:
     return _sides("question", one, other)
 
 
-_TENSES = {
-    word: tense
-    for tense, words in {
-        "is": "is are am do does",
-        "was": "was were did had",
-        "will": "will shall",
-        "can": "can could may might",
-        "should": "should ought must",
-    }.items()
-    for word in words.split()
-}
-
-
 def _tense(pair: Pair) -> Objection | None:
     """The auxiliary that opens a question is its meaning, the more so the less else differs."""
     a, b = pair.a, pair.b
-    one, other = _TENSES.get(a.lead, ""), _TENSES.get(b.lead, "")
+    one, other = TENSES.get(a.lead, ""), TENSES.get(b.lead, "")
     differing = len(pair.only_a) + len(pair.only_b)
     if one and other and one != other:
         tenses = {one, other}
@@ -469,17 +436,8 @@ def _tense(pair: Pair) -> Objection | None:
     return None
 
 
-_CASES = {
-    "he": "he",
-    "his": "he",
-    "himself": "he",
-    "him": "him",
-    "she": "she",
-    "hers": "she",
-    "herself": "she",
-    "her": "her",
-}
-_MALE, _FEMALE = frozenset(("he", "him", "his", "himself")), frozenset(("she", "her", "hers", "herself"))
+_MALE = frozenset(word for word, role in PRONOUNS.items() if role in ("he", "him"))
+_FEMALE = frozenset(word for word, role in PRONOUNS.items() if role in ("she", "her"))
 _GENDERED = _MALE | _FEMALE
 
 
@@ -488,8 +446,8 @@ def _person(pair: Pair) -> Objection | None:
     a, b = pair.a.token_set, pair.b.token_set
     if not _GENDERED.isdisjoint(a) and not _GENDERED.isdisjoint(b):
         male, female = (bool(a & _MALE), bool(b & _MALE)), (bool(a & _FEMALE), bool(b & _FEMALE))
-        one = [_CASES[t] for t in pair.a.tokens if t in _CASES]
-        other = [_CASES[t] for t in pair.b.tokens if t in _CASES]
+        one = [PRONOUNS[t] for t in pair.a.tokens if t in PRONOUNS]
+        other = [PRONOUNS[t] for t in pair.b.tokens if t in PRONOUNS]
         replaced = male[0] != male[1] and female[0] != female[1]
         crossed = all(male) and all(female) and len(one) == len(other) and sorted(one) != sorted(other)
         if replaced or crossed:
@@ -535,7 +493,7 @@ def _actions(pair: Pair) -> Objection | None:
 
 
 def _order(pair: Pair) -> Objection | None:
-    """The same words with changed roles: "miles to km" against "km to miles", "dogs eat cats" against "cats eat dogs"."""
+    """The same words with changed roles: "miles to km" and "km to miles", "dogs eat cats" and "cats eat dogs"."""
     a, b = pair.a, pair.b
     common = [s for s in a.order if s in b.stems]
     extra = len(pair.only_a) + len(pair.only_b)

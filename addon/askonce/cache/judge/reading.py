@@ -1,6 +1,7 @@
 """A prompt read once into what the guards and the judge compare: numbers, names, negations, roles, content words.
 
-`read` is pure and remembered, so that a stored prompt is read only the first time it is a candidate. Nothing here compares.
+`read` is pure and remembered, so that a stored prompt is read only the first time it is a candidate. Nothing here
+compares.
 """
 
 import re
@@ -12,14 +13,20 @@ from functools import lru_cache
 from askonce.cache.judge.casing import NO_CASE, Cased, cased
 from askonce.cache.judge.characters import NO_SIGNS, Signs, composed, hidden, indents, signs, spaces
 from askonce.cache.judge.lexicon import (
+    ABOUT_TEXT,
     ACTIONS,
+    CONTRACTIONS,
     FILLERS,
     FOREIGN,
+    FRACTIONS,
     FUNCTION_WORDS,
+    GRAMMAR,
     MONTHS,
+    MULTIPLES,
     NEGATORS,
     NUMBER_WORDS,
     PREPOSITIONS,
+    SCALES,
     SCOPES,
     UNITS,
     VERBS,
@@ -48,144 +55,13 @@ _PADDED = re.compile(r"0\d.*|.*\..*0")
 """Zeros that say something: agent 007, Python 3.10."""
 _DIGITS = 100
 """More are no amount, and Python refuses to read thousands of them."""
-_LITERAL = frozenset(
-    """apostrophe apostrophes ascii brackets capitalise capitalised capitalization capitalize capitalized casing characters
-    colon comma commas dash emoji emojis exclamation grammar grammatical grammatically hyphen hyphens indent indentation
-    indented letters lowercase newline newlines operator operators parentheses parenthesis proofread punctuate punctuation
-    quotes regex semicolon semicolons spaces spelled spelling symbol symbols syntax tabs typo typos unicode uppercase
-    whitespace""".split()
-)
-"""Who uses one of these words may ask about the text itself: then whatever it is made of counts."""
 _SHADOWED = {"US": "usa", "IT": "infotech", "WHO": "w.h.o", "Go": "golang"}
 """Names that would be grammar in lower case."""
 _STOPS = frozenset(".?!\n")
 _DIGIT = re.compile(r"\d")
-_SCALE = {
-    "k": 1000,
-    "m": 10**6,
-    "b": 10**9,
-    "bn": 10**9,
-    "mn": 10**6,
-    "thousand": 1000,
-    "million": 10**6,
-    "billion": 10**9,
-}
-_SCALE |= {"hundred": 100, "lakh": 10**5, "lakhs": 10**5, "crore": 10**7, "crores": 10**7, "trillion": 10**12}
-_MULTIPLES = {
-    "half": Fraction(1, 2),
-    "twice": 2,
-    "double": 2,
-    "thrice": 3,
-    "triple": 3,
-    "quadruple": 4,
-    "quarter": Fraction(1, 4),
-}
-_ORDINALS = {
-    word: value
-    for value, word in enumerate(
-        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 1
-    )
-}
-_PARTS = {"third": 3, "thirds": 3, "fourth": 4, "fourths": 4, "quarter": 4, "quarters": 4, "fifth": 5, "fifths": 5}
-_PARTS |= {"sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8, "tenth": 10, "tenths": 10, "half": 2, "halves": 2}
-_PARTS |= {"seventh": 7, "sevenths": 7, "ninth": 9, "ninths": 9}
-
 _LONG = {"n't": "not", "'re": "are", "'ll": "will", "'ve": "have", "'m": "am", "'d": "would", "'s": ""}
-_TYPED = {
-    word: tuple(long.split("+"))
-    for pair in [
-        "cannot/can+not",
-        "cant/can+not",
-        "wont/will+not",
-        "dont/do+not",
-        "doesnt/does+not",
-        "didnt/did+not",
-        "isnt/is+not",
-        "arent/are+not",
-        "wasnt/was+not",
-        "werent/were+not",
-        "havent/have+not",
-        "hasnt/has+not",
-        "shouldnt/should+not",
-        "wouldnt/would+not",
-        "couldnt/could+not",
-        "im/i+am",
-        "ive/i+have",
-        "whats/what+is",
-        "hows/how+is",
-        "wheres/where+is",
-        "whos/who+is",
-        "thats/that+is",
-        "gonna/going+to",
-        "wanna/want+to",
-        "gotta/got+to",
-        "u/you",
-        "ur/your",
-        "pls/please",
-        "plz/please",
-        "thx/thanks",
-    ]
-    for word, long in [pair.split("/")]
-}
-
-_BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "am", "'s", "get", "gets", "got"])
-_ARTICLES = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "my",
-        "your",
-        "his",
-        "her",
-        "its",
-        "our",
-        "their",
-        "this",
-        "that",
-        "these",
-        "those",
-        "some",
-        "any",
-    ]
-)
-_INFINITIVE_AFTER = frozenset(
-    [
-        "how",
-        "way",
-        "ways",
-        "want",
-        "wants",
-        "wanted",
-        "need",
-        "needs",
-        "needed",
-        "like",
-        "able",
-        "try",
-        "trying",
-        "going",
-        "have",
-        "has",
-        "had",
-        "used",
-        "where",
-        "what",
-        "when",
-        "steps",
-        "easiest",
-        "best",
-        "possible",
-        "ought",
-        "supposed",
-        "order",
-        "time",
-        "chance",
-        "reason",
-    ]
-)
-_OPINION = frozenset(["think", "believe", "say", "consider", "feel"])
-_LINKS = frozenset({"and", "or", "vs", "versus", "nor", "&", "vs."})
+_BE, _ARTICLES, _LINKS, _OPINION = GRAMMAR["be"], GRAMMAR["article"], GRAMMAR["link"], GRAMMAR["opinion"]
+_BEFORE_INFINITIVE = GRAMMAR["before-infinitive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +157,7 @@ def read(prompt: str, *, literal: bool = False) -> Reading:
 
 def is_about_text(prompt: str) -> bool:
     """Whether a prompt may ask about how a text is written."""
-    return not _LITERAL.isdisjoint(prompt.lower().replace("?", " ").replace(".", " ").replace(":", " ").split())
+    return not ABOUT_TEXT.isdisjoint(prompt.lower().replace("?", " ").replace(".", " ").replace(":", " ").split())
 
 
 _GREETING = re.compile(
@@ -363,8 +239,8 @@ class _Reader:
             self.ids.append(lower.replace("-", "").replace("_", ""))
             self._push(lower, mark, capital)
             return
-        if lower in _TYPED:
-            for part in _TYPED[lower]:
+        if lower in CONTRACTIONS:
+            for part in CONTRACTIONS[lower]:
                 self._push(part, mark, False)
                 mark = ""
             return
@@ -403,8 +279,8 @@ class _Reader:
             value = f"{digits}th"
         elif lower in ("%", "percent"):
             value, unit = value / 100, ""  # type: ignore[assignment, operator]
-        elif lower in _SCALE:
-            value *= _SCALE[lower]
+        elif lower in SCALES:
+            value *= SCALES[lower]
         elif lower in UNITS:
             unit = UNITS[lower]
         elif lower.startswith("°"):
@@ -419,7 +295,7 @@ class _Reader:
         self._push("\0number", mark, False)
 
     def reading(self, *, literal: bool) -> Reading:
-        literal = literal or not _LITERAL.isdisjoint(self.tokens)
+        literal = literal or not ABOUT_TEXT.isdisjoint(self.tokens)
         prompt, size = self.prompt, len(self.tokens)
         between = signs(prompt, self.found, self.tokens)
         owners = tuple(size - at for at, token in enumerate(self.tokens) if token == "'s")
@@ -535,12 +411,12 @@ class _Reader:
             elif (
                 token in ("a", "an")
                 and index + 1 < len(tokens)
-                and tokens[index + 1] in _SCALE
+                and tokens[index + 1] in SCALES
                 and len(tokens[index + 1]) > 2
             ):
                 value, index = Fraction(1), index + 1
-            elif token in _MULTIPLES:
-                value, index = Fraction(_MULTIPLES[token]), index + 1  # type: ignore[call-overload]
+            elif token in MULTIPLES:
+                value, index = MULTIPLES[token], index + 1
             elif (token in MONTHS and token not in ("may", "mar", "sep", "dec", "march", "jan")) or (
                 token == "may" and self.capital[index]
             ):
@@ -550,12 +426,12 @@ class _Reader:
             else:
                 index += 1
                 continue
-            if index < len(tokens) and tokens[index] in _PARTS and start not in digit and value:
-                value, index = value / _PARTS[tokens[index]], index + 1  # type: ignore[assignment, operator]
+            if index < len(tokens) and tokens[index] in FRACTIONS and start not in digit and value:
+                value, index = value / FRACTIONS[tokens[index]], index + 1  # type: ignore[assignment, operator]
             while index < len(tokens) and (
-                (tokens[index] in _SCALE and len(tokens[index]) > 1) or tokens[index] == "dozen"
+                (tokens[index] in SCALES and len(tokens[index]) > 1) or tokens[index] == "dozen"
             ):
-                value *= _SCALE.get(tokens[index], 12)
+                value *= SCALES.get(tokens[index], 12)
                 index += 1
             if start in digit:
                 at = digit[start]
@@ -651,7 +527,7 @@ class _Reader:
             if (
                 after not in _ARTICLES
                 and not (after and after[0] == "\0")
-                and (before in _INFINITIVE_AFTER or stem(after) in VERBS)
+                and (before in _BEFORE_INFINITIVE or stem(after) in VERBS)
             ):
                 return ""
         return "to" if token == "into" else token
@@ -665,13 +541,11 @@ def _titled(prompt: str) -> bool:
     return prompt.isupper() or _TITLE_WORD.search(prompt) is not None
 
 
-_SAME_PARTICIPLE = frozenset(
-    ["hurt", "hit", "cut", "put", "let", "set", "shut", "beat", "read", "spread", "split", "cast", "upset", "cost"]
-)
+_PLAIN_PARTICIPLES = GRAMMAR["participle"]
 
 
 def _participle(word: str) -> bool:
-    if word in _SAME_PARTICIPLE or (word.endswith("ed") and len(word) > 4):
+    if word in _PLAIN_PARTICIPLES or (word.endswith("ed") and len(word) > 4):
         return True
     return stem(word) != word and stem(word) in VERBS and not word.endswith(("s", "ing"))
 
@@ -685,7 +559,8 @@ _OPENINGS = re.compile(
 )
 _HOW = re.compile(
     r"""^(?:how\ (?:to|(?:do|can|could|would|does|might|may)\ (?:i|you|we|one|someone|somebody|a\ person))
-    |what\ (?:is|are|would\ be)\ (?:the|a|some)\ (?:best\ |easiest\ |right\ |good\ |simplest\ )?(?:ways?|methods?)\ (?:to|of|for)
+    |what\ (?:is|are|would\ be)\ (?:the|a|some)\ (?:best\ |easiest\ |right\ |good\ |simplest\ )?
+        (?:ways?|methods?)\ (?:to|of|for)
     |(?:is\ there|are\ there)\ (?:a|any)\ ways?\ to)\ """,
     re.VERBOSE,
 )
@@ -713,57 +588,9 @@ def _clock(text: str) -> str:
     return ":".join([str(hour), *(rest or ["00"])])
 
 
-_WH = frozenset(["why", "when", "where", "who", "whom", "whose", "what", "which", "how"])
-_AUXILIARIES = frozenset(
-    [
-        "is",
-        "are",
-        "am",
-        "was",
-        "were",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "will",
-        "would",
-        "shall",
-        "should",
-        "may",
-        "might",
-        "must",
-        "has",
-        "have",
-        "had",
-    ]
-)
-_MEASURES = frozenset(
-    [
-        "many",
-        "much",
-        "long",
-        "old",
-        "far",
-        "often",
-        "tall",
-        "big",
-        "fast",
-        "deep",
-        "heavy",
-        "high",
-        "large",
-        "late",
-        "soon",
-        "big",
-    ]
-)
-
-
-_SUBJECTS = frozenset(["i", "you", "he", "she", "it", "we", "they", "this", "that", "there", "let"])
-
-
-_OPENERS = _WH | _AUXILIARIES
+_ASKING, _AUXILIARIES = GRAMMAR["asking"], GRAMMAR["auxiliary"]
+_OPENERS = _ASKING | _AUXILIARIES
+_MEASURES, _SUBJECTS = GRAMMAR["measure"], GRAMMAR["subject"]
 
 
 def _adds_nothing(end: str, tokens: list[str], marks: list[str], core: tuple[str, ...], foreign: bool) -> bool:
@@ -793,7 +620,7 @@ def _question(tokens: list[str], marks: list[str]) -> tuple[str, str]:
         )
         after = tokens[index + 1] if index + 1 < len(tokens) else ""
         before = tokens[index - 1] if index else ""
-        if token in _WH and (
+        if token in _ASKING and (
             opens or before in PREPOSITIONS or before in FILLERS or before in ("me", "us", "out", "not", "is")
         ):
             kind = "who" if token in ("who", "whom", "whose") else "what" if token == "which" else token

@@ -8,28 +8,16 @@ pairs that are equal word for word, so the judge takes them for the same; whatev
 from collections import Counter
 
 from askonce.cache.judge.guards import Pair
-from askonce.cache.judge.lexicon import FILLERS, FUNCTION_WORDS, are_synonyms, stem
+from askonce.cache.judge.lexicon import FILLERS, FUNCTION_WORDS, GRAMMAR, are_synonyms, stem
 from askonce.cache.judge.reading import Reading
 
 __all__ = ["reworded"]
 
-_LIGHT = (
-    frozenset(
-        """a an the some any several of on at for by so as really just also what which how is are am do does can could would i you we one
-there here be being get please tell me us give show explain help know want like would will
-way ways method methods steps best possible's""".split()
-    )
-    | FILLERS
-)
+_LIGHT = GRAMMAR["light"] | FILLERS
 """Function words of which each side may have its own."""
-_COURTESIES = frozenset("please kindly thanks thank hello hi hey sorry cheers".split())
-_MENTIONS = frozenset(
-    "say said spell spelled mean means meaning word phrase pronounce write translate called sing".split()
-)
-"""What makes a courtesy the subject."""
-_WAYS = frozenset("way ways method methods steps".split())
-_PLACED = frozenset("in from about".split())
-"""Prepositions that may be traded for a compound ("hikes in Rome", "Rome hikes"), but not beside "is" ("is it in Rome")."""
+_COURTESIES, _MENTIONS, _WAYS = GRAMMAR["courtesy"], GRAMMAR["mention"], GRAMMAR["way"]
+_PLACED = GRAMMAR["placed"]
+"""Prepositions that may be traded for a compound ("hikes in Rome"), but not beside "is" ("is it in Rome")."""
 _CLASSES = {"": "what", "who": "what", "what": "what"}
 _NEUTRAL = frozenset(map(stem, FILLERS | {"step", "steps", "method", "methods"}))
 

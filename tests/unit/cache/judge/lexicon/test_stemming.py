@@ -1,0 +1,36 @@
+"""Which forms of a word meet."""
+
+import pytest
+
+from askonce.cache.judge.lexicon.stemming import BASES, COMPARATIVES, stem
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        "go goes went gone",
+        "city cities",
+        "box boxes",
+        "stop stops stopped stopping",
+        "try tries tried",
+        "colour colours color colors",
+        "favourite favourites favorite",
+        "centre center",
+        "analysis analyses",
+        "organisation organization",
+        "exercise exercises exercised",
+    ],
+)
+def test_the_forms_of_a_word_meet(forms: str) -> None:
+    assert len({stem(form) for form in forms.split()}) == 1
+
+
+@pytest.mark.parametrize("words", ["bus us", "news new", "thing the", "need ne", "class clas"])
+def test_other_words_do_not(words: str) -> None:
+    assert len({stem(word) for word in words.split()}) == 2
+
+
+def test_comparatives_are_made_of_their_adjectives() -> None:
+    assert {"bigger", "biggest", "easier", "nicer", "better"} <= COMPARATIVES
+    assert BASES["bigger"] == "big"
+    assert BASES["happiest"] == stem("happy")
