@@ -34,6 +34,7 @@ with warnings.catch_warnings():
     from mitmproxy.net import encoding
     from mitmproxy.test import taddons, tflow, tutils
 
+    from askonce.calls.state import Dividing
     from askonce.proxy import responses
     from askonce.proxy.addon import Askonce
 
@@ -98,7 +99,7 @@ class World:
             await _over(self.askonce.response(flow))
             self._check_reply(sent, flow.response)
         else:
-            asks = exchange.asks if exchange else None
+            asks = exchange.state.body if exchange and isinstance(exchange.state, Dividing) else None
             self._check_sent(sent, before, flow.request, asks)
             if is_same and exchange and not exchange.bypass:
                 raise Wrong(f"the same call again was not answered: {exchange.why}")

@@ -23,7 +23,7 @@ from askonce.calls.refresh import Refresh, Refreshes
 from askonce.calls.refusals import failure, refusal, strict_message
 from askonce.calls.response_headers import Headers, fresh_id
 from askonce.calls.single_flight import Ending, Flights
-from askonce.calls.state import Exchange
+from askonce.calls.state import Declined, Dividing, Exchange, Following, Hit, Leading, Passing
 from askonce.faults import Faults
 from askonce.rate_limits import Rates
 from askonce.rules import Rule, Rules
@@ -131,13 +131,13 @@ class Life:
                 reply = await self._look_up(exchange, exchange.call, exchange.identity)
             except Exception as error:  # fail open
                 self._forward(exchange, error)
-        elif exchange.identity and exchange.is_to_be_kept:
-            exchange.leads = self._refreshes.arrived(exchange.identity)
+        elif exchange.identity and exchange.is_to_be_kept and self._refreshes.arrived(exchange.identity):
+            exchange.state = Leading()
         if reply is None:
             exchange.decided = time.perf_counter() - exchange.started
-            reply = await self._refused(exchange)
-        if reply is None and exchange.batch:
-            exchange.asks = self._remaining(exchange, exchange.batch)
+            reply = await self._refuse(exchange)
+        if reply is None and exchange.batch and (body := self._remaining(exchange, exchange.batch)) is not None:
+            exchange.state = Dividing(body, leads=isinstance(exchange.state, Leading))
         return reply
 
     def _remaining(self, exchange: Exchange, batch: Batch) -> bytes | None:
@@ -179,11 +179,11 @@ class Life:
             if exchange.directives.only_if_cached or not exchange.directives.write:
                 return None
             if self._flights.lead(identity.exact):
-                exchange.leads = True
+                exchange.state = Leading()
                 return await self._overtaken(exchange, call, identity, fresh)
             flown = await self._flights.follow(identity.exact, lambda broadcast: _join(exchange, call, broadcast))
             if isinstance(flown, Follower):
-                exchange.follower = flown
+                exchange.state = Following(flown)
                 return None
             if flown == "unstorable":
                 return None
@@ -208,7 +208,7 @@ class Life:
             return None
         exchange.lookup = found
         reply = self._reply(exchange)
-        self.land(exchange, "stored")
+        self._flights.end(identity.exact, "stored")
         return reply
 
     @staticmethod
@@ -267,7 +267,7 @@ class Life:
             self._faults.report("comparing calls", error, "what differs from the nearest call is not told")
             return None
 
-    async def _refused(self, exchange: Exchange) -> Reply | None:
+    async def _refuse(self, exchange: Exchange) -> Reply | None:
         """The reply to a caller who wants no answer but a stored one; None for all others."""
         if self._mode == "strict" and exchange.bypass != "rule":
             nearest = await self.nearest(exchange)
@@ -278,8 +278,18 @@ class Life:
             reply = refusal(f"{message} ({exchange.why})" if exchange.why else message, "only-if-cached")
         else:
             return None
-        exchange.replied, exchange.status = True, reply.status
+        self.decline(exchange, reply.status)
         return reply
+
+    def decline(self, exchange: Exchange, status: int) -> None:
+        """Take note that the caller is told no with `status`, and the provider not asked."""
+        self.land(exchange, "unstorable")
+        exchange.state, exchange.status = Declined(), status
+
+    def relay(self, exchange: Exchange, status: int) -> None:
+        """Take note that the response which a call follows, with `status`, begins to be passed on to it."""
+        assert isinstance(exchange.state, Following)
+        exchange.state, exchange.status = replace(exchange.state, is_relayed=True), status
 
     def passed_on(self, exchange: Exchange, status: int) -> Headers:
         """Take note of the provider's status; returns the response headers that tell the caller what happened."""
@@ -304,7 +314,9 @@ class Life:
             reply = Reply(await self._compute(joined), "application/json")
             return replace(reply, headers=(("x-cache-tokens-saved", f"input={batch.saved}, output=0"),))
         except Exception as error:  # fail open
-            exchange.asks, exchange.unkept = None, "does not fit the part that was asked"
+            leads = isinstance(exchange.state, Dividing) and exchange.state.leads
+            exchange.state = Leading() if leads else Passing()
+            exchange.unkept = "does not fit the part that was asked"
             self._faults.report("completing a batch", error, "all of it is asked of the provider")
         try:
             return await self._again(exchange.rule, exchange.request)
@@ -318,9 +330,8 @@ class Life:
         self, exchange: Exchange, headers: Callable[[], Headers], so_far: Callable[[], bytes | None]
     ) -> Broadcast | None:
         """What identical calls follow the response by, which streams from here on; None where they may not."""
-        if not (
-            exchange.leads and exchange.is_recorded and exchange.identity and exchange.call and exchange.call.stream
-        ):
+        leads = isinstance(exchange.state, Leading) and exchange.is_recorded
+        if not (leads and exchange.identity and exchange.call and exchange.call.stream):
             return None
         broadcast = Broadcast(exchange.call, exchange.status, headers, so_far)
         self._flights.begin(exchange.identity.exact, broadcast)
@@ -402,9 +413,15 @@ class Life:
 
     def land(self, exchange: Exchange, ending: Ending) -> None:
         """Let those go on who wait for this call. Harmless where nobody does, and a second time."""
-        if exchange.leads and exchange.identity:
-            exchange.leads = False
-            self._flights.end(exchange.identity.exact, ending)
+        match exchange.state:
+            case Leading():
+                exchange.state = Passing()
+            case Dividing(body, leads=True):
+                exchange.state = Dividing(body)
+            case _:
+                return
+        assert exchange.identity
+        self._flights.end(exchange.identity.exact, ending)
 
     def account(
         self, exchange: Exchange, *, usage: Usage | None = None, stored: bool = False, seconds: float | None = None
@@ -448,12 +465,15 @@ class Life:
         reply = exchange.rule.wire.replay(
             entry.answer, call, Replay(now, fresh_id, exchange.rule.behaviour.usage == "zero")
         )
-        exchange.replied, exchange.status = True, reply.status
         exchange.decided = time.perf_counter() - exchange.started
-        return response_headers.of_hit(reply, lookup, entry, now)
+        reply = response_headers.of_hit(reply, lookup, entry, now)
+        exchange.state, exchange.status = Hit(), reply.status
+        return reply
 
     def _forward(self, exchange: Exchange, error: Exception) -> None:
         exchange.lookup = None
+        if isinstance(exchange.state, Hit):
+            exchange.state, exchange.status = Passing(), 0
         if exchange.batch:
             exchange.batch.forget()
         self._faults.report("looking up an answer", error, "the call goes to the provider")

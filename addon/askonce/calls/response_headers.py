@@ -12,7 +12,7 @@ from askonce.cache import Entry, Lookup
 from askonce.call import Reply
 from askonce.calls.broadcast import Broadcast
 from askonce.calls.directives import cache_status, detail
-from askonce.calls.state import Exchange
+from askonce.calls.state import Dividing, Exchange
 
 __all__ = ["Headers", "collapsed", "fresh_id", "of_hit", "of_miss", "repeatable"]
 
@@ -69,7 +69,7 @@ def of_miss(exchange: Exchange) -> Headers:
     if exchange.bypass:
         return (("cache-status", cache_status("fwd=bypass", detail(exchange.bypass))),)
     why = ("fwd=stale" if exchange.why == "expired" else "fwd=miss") if exchange.directives.read else "fwd=request"
-    why = why if exchange.asks is None else "fwd=partial"
+    why = "fwd=partial" if isinstance(exchange.state, Dividing) else why
     stored = ("stored",) if exchange.is_recorded else ()
     similarity = exchange.lookup.similarity if exchange.lookup else None
     near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()

@@ -14,7 +14,49 @@ from askonce.calls.directives import Directives
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.rules import Price, Rule
 
-__all__ = ["Exchange"]
+__all__ = ["Declined", "Dividing", "Exchange", "Following", "Hit", "Leading", "Passing", "State"]
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """The provider is asked, unless something is found yet; nobody waits for its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Answered from the cache; the provider was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Answered by Askonce that the provider is not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """The provider is asked, and identical calls wait for its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """The response to an identical call is passed on to this one while it comes."""
+
+    follower: Follower
+    is_relayed: bool = False
+    """It has begun to be; until then the call may have to go to the provider itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dividing:
+    """The provider is asked for a part of a batch, the items that are not known."""
+
+    body: bytes
+    """What is sent in place of the caller's."""
+    leads: bool = False
+    """Identical calls wait for the answer."""
+
+
+State = Passing | Hit | Declined | Leading | Following | Dividing
 
 
 @dataclass(slots=True)
@@ -34,22 +76,16 @@ class Exchange:
     policy: Policy | None = None
     """What the caller accepts, once it was asked for."""
     lookup: Lookup | None = None
+    state: State = Passing()
+    """What becomes of it, as far as that is decided."""
     bypass: str = ""
     """Why the cache is left out; empty where it is not."""
     batch: Batch | None = None
     """Where the call is several in one."""
     may_divide: bool = False
     """The provider can be asked for a part of the batch."""
-    asks: bytes | None = None
-    """The body to send in place of the caller's: it asks for those items of the batch alone that are not known."""
-    leads: bool = False
-    """Identical calls wait for this one's answer."""
     may_follow: bool = False
     """Another call's response can be passed on to this one while it comes."""
-    follower: Follower | None = None
-    """Where that response comes from, once one was found."""
-    replied: bool = False
-    """Askonce has answered; the provider was not asked."""
     status: int = 0
     decided: float | None = None
     """Seconds that the decision took."""
@@ -69,9 +105,20 @@ class Exchange:
         """Why it was not answered from the cache, in a few words from a fixed list; empty for a hit."""
         if self.bypass or not self.directives.read:
             return self.bypass or "no-cache"
-        if self.follower and self.replied:
+        if isinstance(self.state, Following) and self.state.is_relayed:
             return "collapsed"
         return self.lookup.reason if self.lookup else ""
+
+    @property
+    def is_answered(self) -> bool:
+        """The caller has an answer for which no provider was asked on his behalf."""
+        match self.state:
+            case Hit() | Declined():
+                return True
+            case Following(is_relayed=is_relayed):
+                return is_relayed
+            case _:
+                return False
 
     @property
     def kept_key(self) -> str:
@@ -108,11 +155,11 @@ class Exchange:
             money_saved=_cost(usage, price) if entry else 0.0,
             stored=stored,
             key=entry.key if entry else self.kept_key if stored else "",
-            forwarded=not self.replied,
+            forwarded=not self.is_answered,
             method=self.request.method,
             endpoint=self.rule.endpoint,
             unkept=self.unkept
-            or ("cut off, or far over max_answer" if self.is_recorded and not (stored or self.replied) else ""),
+            or ("cut off, or far over max_answer" if self.is_recorded and not (stored or self.is_answered) else ""),
             asked=self.identity.key if self.identity else "",
             parts=self.identity.parts if self.identity else {},
             nearest=lookup.nearest.key if lookup and lookup.nearest else "",

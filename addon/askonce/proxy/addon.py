@@ -20,7 +20,7 @@ from askonce.calls.limits import SMALL, Limits, is_intricate
 from askonce.calls.origin import decide
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.refusals import no_websocket, too_large
-from askonce.calls.state import Exchange
+from askonce.calls.state import Dividing, Exchange, Following
 from askonce.proxy import error_stream, http1, messages, relay_stream, responses
 from askonce.proxy.asgi import AsgiBridge
 from askonce.proxy.flow_state import Visit, Work
@@ -174,7 +174,7 @@ class Askonce:
         reply = no_websocket()
         flow.response = messages.make_response(reply)
         if visit.exchange:
-            visit.exchange.replied, visit.exchange.status = True, reply.status
+            self.runtime.life.decline(visit.exchange, reply.status)
 
     def _pass_by(self, flow: http.HTTPFlow, visit: Visit, why: str) -> None:
         if visit.rule:
@@ -243,7 +243,7 @@ class Askonce:
                 messages.dress(flow.response, visit.passage, exchange)
             return
         if visit.passage and (refusal := await visit.passage.before()):
-            exchange.replied, exchange.status = True, refusal.status
+            life.decline(exchange, refusal.status)
             flow.response = messages.make_response(refusal)
             return
         self._ask_provider(flow, visit, exchange)
@@ -252,15 +252,16 @@ class Askonce:
         if visit.passage:
             messages.redirect(flow.request, visit.passage)
         messages.strip_directives(flow.request)
-        if exchange.asks is not None:
-            messages.put_body(flow.request, exchange.asks)
         if target := exchange.rule.target:
             messages.send_to(flow.request, target.scheme, target.host, target.port)
         if flow.request.scheme == "http" or visit.passage or target:
             self._gate.send_on(flow, visit)
-        if follower := exchange.follower:
-            head = self.runtime.life.collapsed(exchange, follower.broadcast)
-            relay_stream.follow(flow, messages.start_response(head), follower)
+        match exchange.state:
+            case Dividing(body):
+                messages.put_body(flow.request, body)
+            case Following(follower):
+                head = self.runtime.life.collapsed(exchange, follower.broadcast)
+                relay_stream.follow(flow, messages.start_response(head), follower)
 
     async def _managed(self, request: http.Request, host: str, client: tuple[str, int]) -> http.Response:
         status, fields, body = await self._manage(
@@ -276,7 +277,7 @@ class Askonce:
     def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         visit, response = self._visits.get(flow), flow.response
         if visit and visit.exchange and visit.whole and response:
-            if visit.exchange.asks is not None:
+            if isinstance(visit.exchange.state, Dividing):
                 return self._responses.complete(flow, response, visit, visit.exchange)
             if visit.passage and "content-encoding" in response.headers:
                 return self._responses.decode(flow, response, visit)

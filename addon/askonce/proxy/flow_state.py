@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from askonce.calls.broadcast import Broadcast, Ending
 from askonce.calls.origin import Origin
-from askonce.calls.state import Exchange
+from askonce.calls.state import Exchange, Following
 from askonce.products.base import Passage, Translator
 from askonce.rules import Rule
 
@@ -70,8 +70,8 @@ class Visit:
         """The flow has ended: others hear no more of it, and it hears no more of another."""
         if self.recorder and self.recorder.broadcast:
             self.recorder.broadcast.end(ending)
-        if self.exchange and self.exchange.follower:
-            self.exchange.follower.leave()
+        if self.exchange and isinstance(self.exchange.state, Following):
+            self.exchange.state.follower.leave()
 
 
 class Work:

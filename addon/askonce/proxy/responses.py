@@ -12,7 +12,7 @@ from askonce.call import Unstorable
 from askonce.calls.refusals import failure
 from askonce.calls.response_headers import Headers
 from askonce.calls.single_flight import Ending
-from askonce.calls.state import Exchange
+from askonce.calls.state import Dividing, Exchange, Following
 from askonce.products.base import Passage
 from askonce.proxy import messages, relay_stream
 from askonce.proxy.flow_state import Recorder, Visit, Work
@@ -49,11 +49,10 @@ class Responses:
         if response.status_code != 101:
             response.stream = visit.recorder or True
 
-    @staticmethod
-    def _is_ours(flow: http.HTTPFlow, response: http.Response, exchange: Exchange) -> bool:
-        if exchange.follower and relay_stream.is_relayed(flow):
-            exchange.replied, exchange.status = True, response.status_code
-        return exchange.replied
+    def _is_ours(self, flow: http.HTTPFlow, response: http.Response, exchange: Exchange) -> bool:
+        if isinstance(exchange.state, Following) and relay_stream.is_relayed(flow):
+            self._life.relay(exchange, response.status_code)
+        return exchange.is_answered
 
     def _read_along(self, response: http.Response, visit: Visit, exchange: Exchange) -> None:
         passage = visit.passage
@@ -88,7 +87,7 @@ class Responses:
         reply = await self._life.complete(exchange, fields, lambda: messages.decoded(body, coding))
         messages.put(response, reply)
         _say(response, None, self._life.passed_on(exchange, reply.status))
-        if exchange.asks is not None:
+        if isinstance(exchange.state, Dividing):
             visit.recorder = Recorder(len(body))
         self.end(flow, visit)
 
@@ -146,7 +145,7 @@ class Responses:
 
 
 def _must_be_whole(response: http.Response, visit: Visit, exchange: Exchange) -> bool:
-    if exchange.asks is not None and 200 <= response.status_code < 300:
+    if isinstance(exchange.state, Dividing) and 200 <= response.status_code < 300:
         return True
     return visit.passage is not None and messages.must_be_whole(response, visit.passage)
 

@@ -14,7 +14,7 @@ from askonce.cache import Cache
 from askonce.cache.judge import load_judge
 from askonce.call import Reply, Request
 from askonce.calls.life import Life
-from askonce.calls.state import Exchange
+from askonce.calls.state import Declined, Dividing, Exchange, Leading
 from askonce.faults import Faults
 from askonce.rules import Document, Rule, Rules
 
@@ -89,13 +89,13 @@ class Bench:
 
     async def answer(self, exchange: Exchange, body: bytes | None = None) -> Reply:
         """The provider answers; what the app gets."""
-        sent = exchange.request.body if exchange.asks is None else exchange.asks
+        sent = exchange.state.body if isinstance(exchange.state, Dividing) else exchange.request.body
         self.asked.append(orjson.loads(sent)["input"])
         body = answer(sent) if body is None else body
-        if exchange.asks is None:
-            reply = Reply(body, "application/json")
-        else:
+        if isinstance(exchange.state, Dividing):
             reply = await self.life.complete(exchange, JSON, lambda: body)
+        else:
+            reply = Reply(body, "application/json")
         said = (*reply.headers, *self.life.passed_on(exchange, reply.status))
         if exchange.is_recorded and not exchange.unkept:
             await self.life.remember(exchange, JSON, lambda: body)
@@ -171,8 +171,8 @@ async def test_what_is_asked_in_another_way_is_not_known(bench: Bench, more: dic
 async def test_the_rest_of_the_call_is_asked_as_it_was(bench: Bench) -> None:
     await bench.call("a", dimensions=2, x=None)
     exchange, _ = await bench.enter(["a", "bb"], dimensions=2, x=None)
-    assert exchange.asks
-    assert orjson.loads(exchange.asks) == {"model": "m", "dimensions": 2, "x": None, "input": ["bb"]}
+    assert isinstance(exchange.state, Dividing)
+    assert orjson.loads(exchange.state.body) == {"model": "m", "dimensions": 2, "x": None, "input": ["bb"]}
 
 
 async def test_a_hit_is_as_old_as_its_oldest_part(bench: Bench) -> None:
@@ -183,9 +183,8 @@ async def test_a_hit_is_as_old_as_its_oldest_part(bench: Bench) -> None:
     hit = await bench.call(["bb", "a"])
     assert status(hit) == "askonce; hit; ttl=2940; detail=exact"
     assert dict(hit.headers)["age"] == "660"
-    assert (await bench.enter(["bb", "a"], headers={"cache-control": "max-age=100"}))[0].asks == orjson.dumps(
-        {"model": "m", "input": ["a"]}
-    )
+    exchange, _ = await bench.enter(["bb", "a"], headers={"cache-control": "max-age=100"})
+    assert exchange.state == Dividing(orjson.dumps({"model": "m", "input": ["a"]}), leads=True)
     bench.now += 2940
     await bench.call(["a", "bb"])
     assert bench.asked[-1] == ["a"]
@@ -194,7 +193,7 @@ async def test_a_hit_is_as_old_as_its_oldest_part(bench: Bench) -> None:
 async def test_directives_hold_for_batches(bench: Bench) -> None:
     await bench.call(["a", "bb"])
     exchange, reply = await bench.enter(["a", "c"], headers={"cache-control": "only-if-cached"})
-    assert (reply and reply.status, exchange.asks) == (504, None)
+    assert (reply and reply.status, exchange.state) == (504, Declined())
     bench.life.account(exchange)
     for control in ("no-cache", "no-store"):
         assert status(await bench.call(["a", "bb"], headers={"cache-control": control})) != "hit"
@@ -239,7 +238,7 @@ async def test_the_size_limit_is_for_each_input(bench: Bench) -> None:
 async def test_the_same_batch_at_once_is_asked_once(bench: Bench, followed: Followed) -> None:
     await bench.call("a")
     leader, reply = await bench.enter(["a", "bb"])
-    assert (leader.leads, reply) == (True, None)
+    assert (leader.state, reply) == (Dividing(b'{"model":"m","input":["bb"]}', leads=True), None)
     followers = [asyncio.ensure_future(bench.enter(["a", "bb"])) for _ in range(5)]
     await followed(5)
     assert not any(follower.done() for follower in followers)
@@ -247,6 +246,19 @@ async def test_the_same_batch_at_once_is_asked_once(bench: Bench, followed: Foll
     for _, hit in await asyncio.gather(*followers):
         assert hit
         assert told(hit) == ([vector("a"), vector("bb")], 3)
+
+
+async def test_who_waits_for_a_divided_batch_goes_on_when_it_fails(bench: Bench, followed: Followed) -> None:
+    await bench.call("a")
+    leader, _ = await bench.enter(["a", "bb"])
+    follower = asyncio.ensure_future(bench.enter(["a", "bb"]))
+    await followed(1)
+    bench.life.land(leader, "failed")
+    assert isinstance(leader.state, Dividing)
+    assert not leader.state.leads
+    next_leader, reply = await follower
+    assert isinstance(next_leader.state, Dividing)
+    assert (next_leader.state.leads, reply) == (True, None)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +296,7 @@ async def test_a_fault_while_looking_up_asks_for_all(bench: Bench, monkeypatch: 
 
     monkeypatch.setattr(type(wire), "only", broken)
     exchange, reply = await bench.enter(["a", "bb"])
-    assert (exchange.asks, reply) == (None, None)
+    assert (exchange.state, reply) == (Leading(), None)
     assert told(await bench.answer(exchange)) == ([vector("a"), vector("bb")], 3)
     assert await bench.cache.count() == 2
     monkeypatch.setattr(type(wire), "join", broken)

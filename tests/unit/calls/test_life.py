@@ -17,7 +17,7 @@ from askonce.cache.judge import load_judge
 from askonce.call import Reply, Request, Unstorable
 from askonce.calls.life import Life
 from askonce.calls.response_headers import fresh_id
-from askonce.calls.state import Exchange
+from askonce.calls.state import Declined, Exchange, Hit, Leading
 from askonce.faults import Faults
 from askonce.rules import Document, Rule, Rules
 
@@ -153,7 +153,7 @@ async def test_the_provider_is_asked_once(bench: Bench) -> None:
     assert (await bench.call())["cache-status"] == "askonce; fwd=miss; stored"
     exchange, reply = await bench.enter()
     assert reply
-    assert (exchange.outcome, exchange.replied, exchange.status) == ("exact", True, 200)
+    assert (exchange.outcome, exchange.state, exchange.status) == ("exact", Hit(), 200)
     body = json.loads(reply.body)
     assert body["choices"][0]["message"]["content"] == "Paris."
     assert body["id"] != "chatcmpl-1"
@@ -433,7 +433,7 @@ async def test_a_fault_of_the_cache_is_a_miss(bench: Bench, caplog: pytest.LogCa
 
 async def test_identical_calls_wait_for_the_first(bench: Bench, followed: Followed) -> None:
     leader, reply = await bench.enter()
-    assert (leader.leads, reply) == (True, None)
+    assert (leader.state, reply) == (Leading(), None)
     followers = [asyncio.ensure_future(bench.enter()) for _ in range(5)]
     await followed(5)
     assert not any(follower.done() for follower in followers)
@@ -451,7 +451,7 @@ async def test_when_the_first_leaves_one_of_the_others_leads(bench: Bench, follo
     done, waiting = await asyncio.wait(followers, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
     assert (len(done), len(waiting)) == (1, 2)
     next_leader, reply = done.pop().result()
-    assert (next_leader.leads, reply) == (True, None)
+    assert (next_leader.state, reply) == (Leading(), None)
     await bench.answer(next_leader)
     assert None not in [reply for _, reply in await asyncio.gather(*waiting)]
 
@@ -469,7 +469,32 @@ async def test_nobody_waits_for_a_call_that_is_not_kept(bench: Bench) -> None:
     for control in ("no-store", "no-cache", "only-if-cached"):
         async with asyncio.timeout(PATIENCE):
             exchange, _ = await bench.enter(headers={"cache-control": control})
-            assert not exchange.leads
+            assert not isinstance(exchange.state, Leading)
+
+
+async def test_who_waits_for_a_call_that_is_declined_goes_on(bench: Bench, followed: Followed) -> None:
+    leader, _ = await bench.enter()
+    follower = asyncio.ensure_future(bench.enter())
+    await followed(1)
+    bench.life.decline(leader, 403)
+    assert (leader.state, leader.status) == (Declined(), 403)
+    _, reply = await asyncio.wait_for(follower, PATIENCE)
+    assert reply is None
+
+
+async def test_a_hit_that_cannot_be_sent_is_a_call_to_the_provider(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    await bench.call()
+    with monkeypatch.context() as patch:
+        patch.setattr("askonce.calls.life.response_headers.of_hit", broken)
+        exchange, reply = await bench.enter()
+    assert (reply, exchange.is_answered, exchange.outcome) == (None, False, "miss")
+    await bench.answer(exchange)
+    assert bench.accounting.faults()["looking up an answer"]
 
 
 # Accounting

@@ -186,7 +186,7 @@ def _dress(exchange: Exchange, provider: ChatProvider) -> Headers:
     headers: list[tuple[str, str]] = [("x-provider", provider)]
     if found and found.similarity is not None and found.similarity > 0:
         headers.append(("x-similarity-score", f"{found.similarity:.4f}"))
-    if exchange.replied:
+    if exchange.is_answered:
         headers.append(("x-cache-status", "hit"))
         if exchange.call and exchange.call.stream:
             headers += [("cache-control", "no-cache"), ("x-accel-buffering", "no")]

@@ -219,4 +219,4 @@ def _shown(value: Any) -> str:
 
 
 def _dress(exchange: Exchange) -> Headers:
-    return (("x-cache-status", "hit"),) if exchange.replied and exchange.status == 200 else ()
+    return (("x-cache-status", "hit"),) if exchange.is_answered and exchange.status == 200 else ()

@@ -247,8 +247,10 @@ def test_a_provider_that_cannot_be_reached_is_told_of(world: World) -> None:
 # How an answer is dressed
 
 
-def exchange(outcome: Any, similarity: float | None = None, *, replied: bool = False, stream: bool = False) -> Exchange:
-    made: Any = SimpleNamespace(lookup=Lookup(outcome, similarity=similarity), replied=replied)
+def exchange(
+    outcome: Any, similarity: float | None = None, *, answered: bool = False, stream: bool = False
+) -> Exchange:
+    made: Any = SimpleNamespace(lookup=Lookup(outcome, similarity=similarity), is_answered=answered)
     made.call = Call("openai-chat", "Hi", {}, stream=stream)
     return made  # type: ignore[no-any-return]
 
@@ -259,9 +261,9 @@ def test_headers_tell_provider_and_similarity(world: World) -> None:
     assert dict(dress(exchange("miss", -0.1))) == {"x-provider": "openai"}
     assert dict(dress(exchange("miss", 0.34567))) == {"x-provider": "openai", "x-similarity-score": "0.3457"}
     hit = {"x-provider": "openai", "x-similarity-score": "1.0000", "x-cache-status": "hit"}
-    assert dict(dress(exchange("exact", 1.0, replied=True))) == hit
+    assert dict(dress(exchange("exact", 1.0, answered=True))) == hit
     streamed = hit | {"cache-control": "no-cache", "x-accel-buffering": "no"}
-    assert dict(dress(exchange("exact", 1.0, replied=True, stream=True))) == streamed
+    assert dict(dress(exchange("exact", 1.0, answered=True, stream=True))) == streamed
 
 
 # How near is near enough

@@ -276,8 +276,8 @@ def test_an_upstream_that_cannot_be_reached() -> None:
 
 def test_only_a_hit_is_told_of() -> None:
     dress = passage().dress
-    for replied, status, said in ((True, 200, (("x-cache-status", "hit"),)), (False, 200, ()), (True, 504, ())):
-        made: Any = SimpleNamespace(replied=replied, status=status)
+    for answered, status, said in ((True, 200, (("x-cache-status", "hit"),)), (False, 200, ()), (True, 504, ())):
+        made: Any = SimpleNamespace(is_answered=answered, status=status)
         assert dress(made) == said
 
 
