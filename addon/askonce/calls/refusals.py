@@ -68,9 +68,5 @@ def _compared(nearest: Nearest) -> Iterator[str]:
     for part, stored, asked in nearest.differs:
         if stored or asked:
             yield f"  {part}:"
-            yield (
-                f"    - recorded: {stored!r}"
-                if stored
-                else "    - recorded: it has none, or a cassette does not hold it"
-            )
+            yield (f"    - recorded: {stored!r}" if stored else "    - recorded: none, or not in the cassette")
             yield f"    + asked:    {asked!r}"

@@ -231,8 +231,8 @@ PROMPTS = [
 CATEGORIES = sorted({unicodedata.category(chr(n)) for n in range(0x110000)})
 
 
-WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace() and not 0x1C <= code <= 0x1F)
-"""White space as Unicode has it; Python's `strip` also takes four separators of records for it."""
+WHITE = "\t\n\r" + "".join(chr(code) for code in range(0x3001) if unicodedata.category(chr(code))[0] == "Z")
+"""Blanks of Unicode's, and the controls that texts are written with; Python's `strip` takes more for white space."""
 
 
 def says_why(one: str, other: str) -> bool:
