@@ -83,10 +83,10 @@ def test_the_limit_holds_for_what_is_between_two_codings(name: str) -> None:
         (b"no deflate", "deflate", "does not decode as deflate"),
         (b"\xff no brotli", "br", "does not decode as br"),
         (b"no zstd", "zstd", "does not decode as zstd"),
-        (gzip.compress(b"hello")[:-9], "gzip", "cut off"),
+        (gzip.compress(b"hello", mtime=0)[:-9], "gzip", "cut off"),
         (zlib.compress(b"hello")[:-5], "deflate", "cut off"),
         (brotli.compress(b"hello" * 99)[:-2], "br", "cut off"),
-        (gzip.compress(b"") * 65, "gzip", "more than 64 gzip members"),
+        (gzip.compress(b"", mtime=0) * 65, "gzip", "more than 64 gzip members"),
     ],
 )
 def test_what_does_not_decode_says_so(body: bytes, codings: str, why: str) -> None:
