@@ -273,6 +273,23 @@ async def test_when_the_first_leaves_one_other_takes_over(
     assert provider.calls() == 2
 
 
+async def test_who_waits_for_another_and_leaves_is_no_longer_in_flight(
+    proxy: Proxy, provider: Provider, trusting: ssl.SSLContext, api_key: str
+) -> None:
+    provider.set(is_held=True)
+    leader = asyncio.ensure_future(many(proxy, trusting, api_key, 1))
+    await asyncio.to_thread(until, provider.calls)
+    left = asyncio.ensure_future(many(proxy, trusting, api_key, 3))
+    await asyncio.to_thread(proxy.until_in_flight, 4)
+    left.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await left
+    provider.release(1)
+    await leader
+    await asyncio.to_thread(proxy.settle)
+    assert provider.calls() == 1
+
+
 # Management through the proxy
 
 

@@ -84,7 +84,7 @@ def test_served_once_more_and_refreshed_with_the_callers_own_request(
     assert int(old.headers["age"]) >= TTL
     with ThreadPoolExecutor(1) as aside:
         asked = aside.submit(ask, app)  # while it is being fetched: waits for that, and nobody asks twice
-        stale.until_in_flight(1)
+        stale.until_in_flight(2)  # the refresh, and the call that waits for it
         provider.release(1)
         new = asked.result()
     assert said(new) == "Lutetia."

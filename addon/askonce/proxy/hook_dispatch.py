@@ -106,6 +106,7 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)  # type: ignore[no-untyped-call]
         self._waiting = set[asyncio.Task[None]]()
+        self._is_closed = False
         self.held: list[commands.SendData] = []
         """What is to be sent to one connection, in one write."""
 
@@ -118,7 +119,17 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
         try:
             await super().handle_client()
         finally:
+            self._is_closed = True
+            self._forget()
+
+    def _forget(self) -> None:
+        # A hook may outlast its client: those that follow it are called here as well, or nobody would call them.
+        if self._is_closed and not self._waiting:
             _direct.pop(self.client.id, None)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._waiting.discard(task)
+        self._forget()
 
     def begin(self, hook: commands.StartHook) -> bool:
         """Call a hook; whether it is over. Where it is not, mitmproxy is told once it is."""
@@ -133,7 +144,7 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
         if not task.done():
             asyncio_utils.set_task_debug_info(task, name=f"handle_hook({hook.name})", client=self.client.peername)
             self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+            task.add_done_callback(self._over)
         return over
 
     async def _wait(self, hook: commands.StartHook, rest: Awaitable[None]) -> None:
