@@ -12,10 +12,10 @@ from werkzeug.http import parse_accept_header
 
 from askonce.call import Call
 
-__all__ = ["Broadcast", "Ending", "Follower"]
+__all__ = ["BodyEnd", "Broadcast", "Follower"]
 
 Headers = Iterable[tuple[str, str]]
-Ending = Literal["whole", "cut"]
+BodyEnd = Literal["whole", "cut"]
 
 
 class Broadcast:
@@ -26,7 +26,7 @@ class Broadcast:
     ) -> None:
         """`so_far`: the body up to now; None where it is not known any more, and nobody can join."""
         self.status, self.headers = status, headers
-        self.ending: Ending | None = None
+        self.ending: BodyEnd | None = None
         self.followers = list[Follower]()
         self._call, self._so_far = call, so_far
         self._leader_left = False
@@ -64,7 +64,7 @@ class Broadcast:
         """By anybody at all."""
         return bool(self.followers) or not self._leader_left
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: BodyEnd) -> None:
         """The response is over. A second time does nothing."""
         self.ending = self.ending or ending
         for follower in self.followers:

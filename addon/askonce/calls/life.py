@@ -22,7 +22,7 @@ from askonce.calls.reader import Reader
 from askonce.calls.refresh import Refresh, Refreshes
 from askonce.calls.refusals import failure, refusal, strict_message
 from askonce.calls.response_headers import Headers, fresh_id
-from askonce.calls.single_flight import Ending, Flights
+from askonce.calls.single_flight import FlightEnd, Flights
 from askonce.calls.state import Declined, Dividing, Exchange, Following, Hit, Leading, Passing
 from askonce.faults import Faults
 from askonce.rate_limits import Rates
@@ -342,7 +342,7 @@ class Life:
         return response_headers.collapsed(exchange, broadcast)
 
     async def remember(
-        self, exchange: Exchange, headers: Headers, body: Callable[[], bytes], otherwise: Ending = "unstorable"
+        self, exchange: Exchange, headers: Headers, body: Callable[[], bytes], otherwise: FlightEnd = "unstorable"
     ) -> None:
         """Keep the provider's answer, where it is whole and good, and count the call; `otherwise` is for who waits.
 
@@ -411,7 +411,7 @@ class Life:
         repeatable = response_headers.repeatable(headers)
         return [replace(answer, headers=repeatable) for answer in answers]
 
-    def land(self, exchange: Exchange, ending: Ending) -> None:
+    def land(self, exchange: Exchange, ending: FlightEnd) -> None:
         """Let those go on who wait for this call. Harmless where nobody does, and a second time."""
         match exchange.state:
             case Leading():

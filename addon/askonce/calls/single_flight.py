@@ -11,15 +11,15 @@ from typing import Literal
 
 from askonce.calls.broadcast import Broadcast, Follower
 
-__all__ = ["Ending", "Flights"]
+__all__ = ["FlightEnd", "Flights"]
 
-Ending = Literal["stored", "failed", "unstorable"]
+FlightEnd = Literal["stored", "failed", "unstorable"]
 """`stored`: look in the cache. `failed`: the next one tries. `unstorable`: waiting would not help anybody."""
 
 
 class _Flight:
     def __init__(self) -> None:
-        self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self.ending: asyncio.Future[FlightEnd] = asyncio.get_running_loop().create_future()
         self.begun: asyncio.Future[Broadcast | None] = asyncio.get_running_loop().create_future()
         """The leader's response once it streams; None where the flight ends without."""
 
@@ -40,12 +40,12 @@ class Flights:
         self._leading[key] = _Flight()
         return True
 
-    async def ending(self, key: bytes) -> Ending:
+    async def ending(self, key: bytes) -> FlightEnd:
         """Wait for the leader. Whoever stops waiting disturbs nobody."""
         flight = self._leading.get(key)
         return "stored" if flight is None else await asyncio.shield(flight.ending)
 
-    async def follow(self, key: bytes, join: Callable[[Broadcast], Follower | None]) -> Follower | Ending:
+    async def follow(self, key: bytes, join: Callable[[Broadcast], Follower | None]) -> Follower | FlightEnd:
         """Wait for the leader's response to begin and `join` it; where that cannot be, for the flight's end."""
         flight = self._leading.get(key)
         if flight is None:
@@ -59,7 +59,7 @@ class Flights:
         if (flight := self._leading.get(key)) and not flight.begun.done():
             flight.begun.set_result(broadcast)
 
-    def end(self, key: bytes, ending: Ending) -> None:
+    def end(self, key: bytes, ending: FlightEnd) -> None:
         """Only the leader calls this; a second time does nothing."""
         if flight := self._leading.pop(key, None):
             flight.ending.set_result(ending)

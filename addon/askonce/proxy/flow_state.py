@@ -6,7 +6,7 @@ One rule: nothing here decides; it is written by the hooks and read by them.
 import asyncio
 from dataclasses import dataclass
 
-from askonce.calls.broadcast import Broadcast, Ending
+from askonce.calls.broadcast import BodyEnd, Broadcast
 from askonce.calls.origin import Origin
 from askonce.calls.state import Exchange, Following
 from askonce.products.base import Passage, Translator
@@ -66,7 +66,7 @@ class Visit:
     whole: bool = False
     """The provider's response is read to its end before the caller is sent anything."""
 
-    def over(self, ending: Ending) -> None:
+    def over(self, ending: BodyEnd) -> None:
         """The flow has ended: others hear no more of it, and it hears no more of another."""
         if self.recorder and self.recorder.broadcast:
             self.recorder.broadcast.end(ending)

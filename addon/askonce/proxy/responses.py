@@ -11,7 +11,7 @@ from mitmproxy.utils import asyncio_utils
 from askonce.call import Unstorable
 from askonce.calls.refusals import failure
 from askonce.calls.response_headers import Headers
-from askonce.calls.single_flight import Ending
+from askonce.calls.single_flight import FlightEnd
 from askonce.calls.state import Dividing, Exchange, Following
 from askonce.products.base import Passage
 from askonce.proxy import messages, relay_stream
@@ -122,7 +122,7 @@ class Responses:
 
     # What is kept
 
-    def _settle(self, flow: http.HTTPFlow, exchange: Exchange | None, body: bytes | None, otherwise: Ending) -> None:
+    def _settle(self, flow: http.HTTPFlow, exchange: Exchange | None, body: bytes | None, otherwise: FlightEnd) -> None:
         """Keep a body where there is one, and count the call; `otherwise` is for who waits for it."""
         if exchange and body is not None and flow.response:
             task = self._remember(flow.id, exchange, flow.response.headers, body, otherwise)
@@ -133,7 +133,7 @@ class Responses:
         self._work.end(flow.id)
 
     async def _remember(
-        self, flow_id: str, exchange: Exchange, headers: http.Headers, body: bytes, otherwise: Ending
+        self, flow_id: str, exchange: Exchange, headers: http.Headers, body: bytes, otherwise: FlightEnd
     ) -> None:
         try:
             await asyncio.sleep(AFTER_LAST_BYTE)

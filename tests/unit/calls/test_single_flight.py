@@ -6,7 +6,7 @@ import pytest
 
 from askonce.call import Call
 from askonce.calls.broadcast import Broadcast, Follower
-from askonce.calls.single_flight import Ending, Flights
+from askonce.calls.single_flight import FlightEnd, Flights
 
 KEY, OTHER = b"key", b"other"
 
@@ -23,7 +23,7 @@ async def test_one_leads_until_the_flight_ends() -> None:
 
 
 @pytest.mark.parametrize("ending", ["stored", "failed", "unstorable"])
-async def test_all_who_wait_hear_how_it_ended(ending: Ending) -> None:
+async def test_all_who_wait_hear_how_it_ended(ending: FlightEnd) -> None:
     flights = Flights()
     flights.lead(KEY)
     waiting = [asyncio.ensure_future(flights.ending(KEY)) for _ in range(3)]
@@ -109,7 +109,7 @@ async def test_who_cannot_join_waits_for_the_end() -> None:
 
 
 @pytest.mark.parametrize("ending", ["stored", "failed", "unstorable"])
-async def test_where_no_response_begins_followers_hear_how_it_ended(ending: Ending) -> None:
+async def test_where_no_response_begins_followers_hear_how_it_ended(ending: FlightEnd) -> None:
     flights = Flights()
     flights.lead(KEY)
     waiting = [asyncio.ensure_future(flights.follow(KEY, join)) for _ in range(2)]
