@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.api import create_app
-from askonce.cache import Cache, Entry, Shelves, StoreError
+from askonce.cache import Cache, Entry, NamedStores, StoreError
 from askonce.cache import Limits as CacheLimits
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
@@ -134,8 +134,8 @@ class Runtime:
             self._gateway.has_keys,
             lambda: self._config.products.default_dialect,
         )
-        self.shelves = Shelves(
-            data / "shelves",
+        self.named_stores = NamedStores(
+            data / "named-stores",
             self.cache.embed,
             max_entries=self._limits.max_entries,
             max_bytes=self._limits.max_bytes,
@@ -207,7 +207,7 @@ class Runtime:
                 ),
                 partial(
                     semcache_routes.routes,
-                    shelves=self.shelves,
+                    named_stores=self.named_stores,
                     dashboard=self._dashboard,
                     spec=lambda: self._config.products.semcache,
                 ),
@@ -219,7 +219,7 @@ class Runtime:
                     believe=self.settings.is_loopback,
                 ),
                 lambda shared: langcache(
-                    self.shelves,
+                    self.named_stores,
                     lambda: self._config.products.langcache,
                     shared.accounting,
                     token=shared.token,
@@ -311,7 +311,7 @@ class Runtime:
         if self._sampler:
             await self._sampler
         await self._verifier.close()
-        await self.shelves.close()
+        await self.named_stores.close()
         await self.life.close()
         await self._refresher.close()
         await self._save()

@@ -8,7 +8,7 @@ import pytest
 
 from askonce.accounting import Accounting
 from askonce.api import create_app
-from askonce.cache import Cache, Candidate, Embedder, Entry, Judgement, Limits, Shelves, Vector, load_embedder
+from askonce.cache import Cache, Candidate, Embedder, Entry, Judgement, Limits, NamedStores, Vector, load_embedder
 from askonce.call import Answer, Call, Turn, Usage
 
 
@@ -42,10 +42,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def shelves(tmp_path: Path, cache: Cache, clock: Clock) -> AsyncIterator[Shelves]:
-    shelves = Shelves(tmp_path / "shelves", cache.embed, clock=clock)
-    yield shelves
-    await shelves.close()
+async def named_stores(tmp_path: Path, cache: Cache, clock: Clock) -> AsyncIterator[NamedStores]:
+    named_stores = NamedStores(tmp_path / "named-stores", cache.embed, clock=clock)
+    yield named_stores
+    await named_stores.close()
 
 
 @pytest.fixture

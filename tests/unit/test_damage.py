@@ -61,7 +61,7 @@ async def start(settings: Settings) -> Runtime:
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders of a proxy that was killed: answers in the database and in its log, a snapshot, a shelf, a key."""
+    """The folders of a proxy that was killed: answers in database and log, a snapshot, a named store, a key."""
     folder, killed = tmp_path_factory.mktemp("used"), tmp_path_factory.mktemp("killed")
     (folder / "rules.yaml").write_text(RULES)
 
@@ -70,7 +70,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(begin, begin + 20):
             await remember(runtime, f"What is question number {number}?")
             await knows(runtime, "Something else?")
-        await runtime.shelves.put("shelf", "a text", b"a value")
+        await runtime.named_stores.put("store", "a text", b"a value")
         ApiKeys(folder / "data").create("someone")
         if begin:
             shutil.copytree(folder, killed, dirs_exist_ok=True)
@@ -118,7 +118,7 @@ ANY: list[Damage] = [nothing, noise, folder_instead]
 OF_DATABASES: list[Damage] = [*ANY, half, bad_head, bad_middle, bad_rest]
 CASES = [
     *((file, damage) for file in ("data/askonce.db", "data/askonce.db-wal") for damage in OF_DATABASES),
-    *((f"data/shelves/{file}", damage) for file in ("askonce.db", "lock") for damage in ANY),
+    *((f"data/named-stores/{file}", damage) for file in ("askonce.db", "lock") for damage in ANY),
     *((f"data/{file}", damage) for file in ("askonce.db-shm", "lock", "secret", "index/*.npz") for damage in ANY),
     *(("data/gateway-keys.json", damage) for damage in (*ANY, half)),
     *((f"certs/{file}", damage) for file in ("mitmproxy-ca.pem", "mitmproxy-ca-cert.pem") for damage in (*ANY, half)),
@@ -170,7 +170,7 @@ async def test_a_proxy_whose_files_are_whole_knows_what_it_knew(used: Path, tmp_
     folder = shutil.copytree(used, tmp_path / "proxy")
     runtime = await start(settings_in(folder))
     assert all([await knows(runtime, f"What is question number {number}?") for number in range(40)])
-    assert await runtime.shelves.count("shelf") == 1
+    assert await runtime.named_stores.count("store") == 1
     await runtime.close()
 
 
@@ -191,7 +191,7 @@ main()
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="root may write anywhere, unless setpriv takes that away")
-@pytest.mark.parametrize("folder", ["data", "data/shelves", "certs", "nothing/yet"])
+@pytest.mark.parametrize("folder", ["data", "data/named-stores", "certs", "nothing/yet"])
 def test_a_folder_that_cannot_be_written_is_one_line(used: Path, tmp_path: Path, folder: str) -> None:
     proxy = shutil.copytree(used, tmp_path / "proxy")
     target = proxy / folder

@@ -5,7 +5,7 @@ from askonce.cache.embed import Embedder, load_embedder
 from askonce.cache.finder import EMBEDDER_FAILED
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
-from askonce.cache.named_store import Item, Match, Shelves, Strategy, TextError
+from askonce.cache.named_store import Item, Match, NamedStores, Strategy, TextError
 from askonce.cache.store import Entry, Filter, StoreError
 from askonce.cache.transfer import FOREVER, Record, TransferError, read_record, write_record
 from askonce.cache.why import Asked, Difference, Nearest
@@ -28,10 +28,10 @@ __all__ = [
     "Limits",
     "Lookup",
     "Match",
+    "NamedStores",
     "Nearest",
     "Policy",
     "Record",
-    "Shelves",
     "StoreError",
     "Strategy",
     "TextError",

@@ -1,6 +1,6 @@
 """Explicit stores: what a program puts under a text, and gets back by that text, or by one near it.
 
-The one rule here: a shelf is the caller's own. It is reached only under its name, it knows nothing of calls to
+The one rule here: a store is the caller's own. It is reached only under its name, it knows nothing of calls to
 providers, and nothing that clears the cache of those touches it. What stands around a question must be equal, and only
 the question may be near (see `wrapped.py`).
 """
@@ -29,7 +29,7 @@ from askonce.cache.wrapped import Unwrapped, unwrap
 from askonce.call import Answer
 from askonce.faults import Faults
 
-__all__ = ["Embed", "Item", "Match", "Shelves", "Strategy", "TextError"]
+__all__ = ["Embed", "Item", "Match", "NamedStores", "Strategy", "TextError"]
 
 Strategy = Literal["exact", "semantic"]
 Embed = Callable[[str], Awaitable[tuple[Embedder, Vector] | None]]
@@ -49,10 +49,10 @@ class TextError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What lies on a shelf."""
+    """What lies in a named store."""
 
     id: str
-    """32 hex digits, the same for the same text and attributes on the same shelf."""
+    """32 hex digits, the same for the same text and attributes in the same store."""
     text: str
     value: bytes
     attributes: Mapping[str, str]
@@ -72,8 +72,10 @@ class Match:
     strategy: Strategy
 
 
-class Shelves:
-    """Items by shelf, kept in a folder of their own. Its coroutines belong to one event loop; `close` it at the end.
+class NamedStores:
+    """Items by the name of their store, in a folder of their own. Its coroutines belong to one event loop.
+
+    `close` it at the end.
 
     They raise StoreError where the disk fails, and TextError for a text that is no Unicode (a lone surrogate).
     """
@@ -89,11 +91,11 @@ class Shelves:
         clock: Callable[[], float] = time.time,
         faults: Faults | None = None,
     ) -> None:
-        """The limits hold for all shelves together; what was used least recently goes first. Raises StoreError."""
+        """The limits hold for all stores together; what was used least recently goes first. Raises StoreError."""
         self._embed, self._clock, faults = embed, clock, faults or Faults()
         self._store = Store(directory, max_entries=max_entries, max_bytes=max_bytes, clock=clock, faults=faults)
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="askonce-shelf")
-        self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-shelf-background")
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="askonce-named-store")
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-named-store-background")
         self._indexes = Indexes(directory / "index", self._store, self._background, index_bytes, faults)
         self._store.observe(self._indexes.follow)
         self._indexes.sweep()
@@ -101,7 +103,7 @@ class Shelves:
 
     async def put(
         self,
-        shelf: str,
+        name: str,
         text: str,
         value: bytes,
         *,
@@ -120,20 +122,20 @@ class Shelves:
         embedded = await self._embedded(asked)
         old: list[Match] = []
         if replaces is not None:
-            found = await self._run(self._near, shelf, text, asked, attributes, replaces, 8, True, embedded)
+            found = await self._run(self._near, name, text, asked, attributes, replaces, 8, True, embedded)
             old = [match for match in found if match.item.attributes == attributes][:1]
         now = self._clock()
         expires = FOREVER if ttl is None else now + ttl
         embedder, vector = embedded or (None, None)
         entry = Entry(
-            key=_digest([shelf, sorted(attributes.items()), text]),
-            partition=_partition(shelf),
+            key=_digest([name, sorted(attributes.items()), text]),
+            partition=_partition(name),
             parts={},
             upstream="",
             host="",
             wire="",
             model="",
-            namespace=shelf,
+            namespace=name,
             prompt=text,
             turns=(),
             answer=Answer(value, "application/octet-stream"),
@@ -142,7 +144,7 @@ class Shelves:
             stale_until=expires,
             upstream_seconds=0.0,
             embedder=embedder.name if embedder else "",
-            labels=attributes | _same_text(shelf, asked),
+            labels=attributes | _same_text(name, asked),
             vector=vector,
         )
         kept = self._store.put(entry)
@@ -154,7 +156,7 @@ class Shelves:
 
     async def search(
         self,
-        shelf: str,
+        name: str,
         text: str,
         *,
         attributes: Mapping[str, str] | None = None,
@@ -172,10 +174,10 @@ class Shelves:
         asked, wanted = unwrap(text), attributes or {}
         for strategy in strategies:
             if strategy == "exact":
-                found = await self._run(self._same, shelf, text, asked, wanted, limit)
+                found = await self._run(self._same, name, text, asked, wanted, limit)
             else:
                 embedded = await self._embedded(asked)
-                found = await self._run(self._near, shelf, text, asked, wanted, min_cosine, limit, guarded, embedded)
+                found = await self._run(self._near, name, text, asked, wanted, min_cosine, limit, guarded, embedded)
             if found:
                 for match in found:
                     if id := self._store.keys.get(bytes.fromhex(match.item.id)):
@@ -183,30 +185,30 @@ class Shelves:
                 return found
         return []
 
-    async def get(self, shelf: str, id: str) -> Item | None:
-        """The item, unless it expired or lies on another shelf."""
+    async def get(self, name: str, id: str) -> Item | None:
+        """The item, unless it expired or lies in another store."""
         entry = await self._run(self._store.get, id)
-        if entry is None or entry.partition != _partition(shelf) or self._clock() >= entry.expires:
+        if entry is None or entry.partition != _partition(name) or self._clock() >= entry.expires:
             return None
         return _item(entry)
 
-    async def delete(self, shelf: str, id: str) -> bool:
+    async def delete(self, name: str, id: str) -> bool:
         """Whether there was one to delete. Once this returns, it is never found again."""
-        if await self.get(shelf, id) is None:
+        if await self.get(name, id) is None:
             return False
         return await asyncio.wrap_future(self._store.delete(id))
 
-    async def clear(self, shelf: str, attributes: Mapping[str, str] | None = None) -> int:
+    async def clear(self, name: str, attributes: Mapping[str, str] | None = None) -> int:
         """Delete what has all of `attributes`, everything where there are none; how many."""
-        return await asyncio.wrap_future(self._store.clear(self._wanted(shelf, attributes or {})))
+        return await asyncio.wrap_future(self._store.clear(self._wanted(name, attributes or {})))
 
-    async def count(self, shelf: str, attributes: Mapping[str, str] | None = None) -> int:
+    async def count(self, name: str, attributes: Mapping[str, str] | None = None) -> int:
         """How many items have all of `attributes`."""
-        return await self._run(self._store.count, self._wanted(shelf, attributes or {}))
+        return await self._run(self._store.count, self._wanted(name, attributes or {}))
 
     @property
     def size(self) -> int:
-        """Bytes of all shelves together."""
+        """Bytes of all stores together."""
         return self._store.size
 
     async def close(self) -> None:
@@ -227,14 +229,14 @@ class Shelves:
 
     # In threads
 
-    def _same(self, shelf: str, text: str, asked: Unwrapped, attributes: Mapping[str, str], limit: int) -> list[Match]:
-        found = self._store.list(self._wanted(shelf, {**attributes, **_same_text(shelf, asked)}), limit=max(limit, 100))
+    def _same(self, name: str, text: str, asked: Unwrapped, attributes: Mapping[str, str], limit: int) -> list[Match]:
+        found = self._store.list(self._wanted(name, {**attributes, **_same_text(name, asked)}), limit=max(limit, 100))
         found.sort(key=lambda entry: entry.prompt != text)  # stable: the very same first, then the newest
         return [Match(_item(entry), 1.0, "exact") for entry in found[:limit]]
 
     def _near(
         self,
-        shelf: str,
+        name: str,
         text: str,
         asked: Unwrapped,
         attributes: Mapping[str, str],
@@ -243,7 +245,7 @@ class Shelves:
         guarded: bool,
         embedded: tuple[Embedder, Vector] | None,
     ) -> list[Match]:
-        equal = [match.item for match in self._same(shelf, text, asked, attributes, limit) if match.item.text == text]
+        equal = [match.item for match in self._same(name, text, asked, attributes, limit) if match.item.text == text]
         found = [Match(item, 1.0, "semantic") for item in equal]
         if embedded is None or len(found) >= limit:
             return found[:limit]
@@ -266,13 +268,13 @@ class Shelves:
                 if attributes.items() <= entry.labels.items() and fits(entry.prompt):
                     found.append(Match(_item(entry), cosine, "semantic"))
 
-        index = self._indexes.get(_partition(shelf), embedder)
+        index = self._indexes.get(_partition(name), embedder)
         first = max(_FIRST, 4 * limit)
         all_near = index.nearest(vector, first)
         near = [pair for pair in all_near if pair[1] >= min_cosine - _ROUNDING]
         take(near)
         if len(found) < limit and len(near) == first:
-            ids = self._store.ids(self._wanted(shelf, attributes))
+            ids = self._store.ids(self._wanted(name, attributes))
             near = index.nearest(vector, len(ids), among=ids)
             near = [pair for pair in near if pair[1] >= min_cosine - _ROUNDING]
             for start in range(0, len(near), 256):
@@ -280,8 +282,8 @@ class Shelves:
                     take(near[start : start + 256])
         return found
 
-    def _wanted(self, shelf: str, attributes: Mapping[str, str]) -> Filter:
-        return Filter(partition=_partition(shelf), alive=self._clock(), labels=attributes)
+    def _wanted(self, name: str, attributes: Mapping[str, str]) -> Filter:
+        return Filter(partition=_partition(name), alive=self._clock(), labels=attributes)
 
     async def _run[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closed:
@@ -308,9 +310,9 @@ def _digest(value: Any) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
-def _partition(shelf: str) -> bytes:
-    return bytes.fromhex(_digest(["shelf", shelf]))
+def _partition(name: str) -> bytes:
+    return bytes.fromhex(_digest(["named store", name]))
 
 
-def _same_text(shelf: str, asked: Unwrapped) -> dict[str, str]:
-    return {_TEXT: _digest([shelf, asked.around, asked.question.casefold()])}
+def _same_text(name: str, asked: Unwrapped) -> dict[str, str]:
+    return {_TEXT: _digest([name, asked.around, asked.question.casefold()])}

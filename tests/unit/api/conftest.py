@@ -5,6 +5,6 @@ from tests.support.management import (  # noqa: F401  # fixtures
     clock,
     connect,
     embedder,
+    named_stores,
     remember,
-    shelves,
 )

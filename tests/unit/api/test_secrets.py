@@ -11,7 +11,7 @@ import pytest
 
 import askonce
 from askonce.api import create_app
-from askonce.cache import Shelves
+from askonce.cache import NamedStores
 from askonce.network.api_keys import ApiKeys
 from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.routes import cachecore
@@ -51,7 +51,7 @@ def serve(cache: Any, accounting: Any, tmp_path: Path) -> Iterator[Callable[...,
     keys = ApiKeys(tmp_path / "keys")
     for owner in ("ann", "bob", "eve"):
         keys.create(owner, admin=True)
-    shelves = Shelves(tmp_path / "shelves", cache.embed)
+    named_stores = NamedStores(tmp_path / "named-stores", cache.embed)
 
     def serve(section: dict[str, Any]) -> httpx.AsyncClient:
         spec = LangCacheSpec.model_validate(section)
@@ -66,7 +66,7 @@ def serve(cache: Any, accounting: Any, tmp_path: Path) -> Iterator[Callable[...,
             products=[
                 lambda shared: gateway(shared, keys, Users(), dict),
                 lambda shared: cachecore(Dependencies(cache), CachecoreSpec, token=shared.token, believe=True),
-                lambda shared: langcache(shelves, lambda: spec, shared.accounting, token=shared.token),
+                lambda shared: langcache(named_stores, lambda: spec, shared.accounting, token=shared.token),
             ],
         )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

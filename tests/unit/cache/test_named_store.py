@@ -1,4 +1,4 @@
-"""A shelf gives back what was put on it, to nobody else, for as long as it may, by the text or one near it."""
+"""A named store gives back what was put into it, to nobody else, for as long as it may, by the text or one near it."""
 
 import asyncio
 import sqlite3
@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from askonce.cache import Shelves, StoreError
+from askonce.cache import NamedStores, StoreError
 from askonce.cache.index.partition import Index
 
 CAPITAL = "What is the capital of France?"
@@ -20,81 +20,81 @@ KILOMETRES = "Convert 10 km to miles"
 
 
 @pytest.fixture
-def open_shelves(tmp_path: Path, wordllama: Any, clock: Any) -> Callable[..., Shelves]:
+def open_named_stores(tmp_path: Path, wordllama: Any, clock: Any) -> Callable[..., NamedStores]:
     async def embed(text: str) -> Any:
         vector = wordllama.embed([text])[0]
         return (wordllama, vector) if len(text) <= wordllama.limit and vector.any() else None
 
-    return lambda **given: Shelves(tmp_path / "shelves", embed, clock=clock, **given)
+    return lambda **given: NamedStores(tmp_path / "named-stores", embed, clock=clock, **given)
 
 
 @pytest.fixture
-async def shelves(open_shelves: Callable[..., Shelves]) -> AsyncIterator[Shelves]:
-    shelves = open_shelves()
-    yield shelves
-    await shelves.close()
+async def named_stores(open_named_stores: Callable[..., NamedStores]) -> AsyncIterator[NamedStores]:
+    named_stores = open_named_stores()
+    yield named_stores
+    await named_stores.close()
 
 
 Texts = Callable[..., Awaitable[list[str]]]
 
 
 @pytest.fixture
-def texts(shelves: Shelves) -> Texts:
-    """The texts that a search of shelf "a" finds, in order."""
+def texts(named_stores: NamedStores) -> Texts:
+    """The texts that a search of the store "a" finds, in order."""
 
     async def texts(text: str, **given: Any) -> list[str]:
-        return [match.item.text for match in await shelves.search("a", text, **given)]
+        return [match.item.text for match in await named_stores.search("a", text, **given)]
 
     return texts
 
 
-async def test_what_was_put_comes_back_by_id_text_and_another_wording(shelves: Shelves, clock: Any) -> None:
-    put = await shelves.put("a", CAPITAL, b"Paris\xff\x00", attributes={"model": "m"}, ttl=60)
+async def test_what_was_put_comes_back_by_id_text_and_another_wording(named_stores: NamedStores, clock: Any) -> None:
+    put = await named_stores.put("a", CAPITAL, b"Paris\xff\x00", attributes={"model": "m"}, ttl=60)
     assert (put.text, put.value, put.attributes) == (CAPITAL, b"Paris\xff\x00", {"model": "m"})
     assert (put.created, put.expires) == (clock.now, clock.now + 60)
-    assert await shelves.get("a", put.id) == put
-    [same] = await shelves.search("a", CAPITAL)
+    assert await named_stores.get("a", put.id) == put
+    [same] = await named_stores.search("a", CAPITAL)
     assert (same.item, same.similarity, same.strategy) == (put, 1.0, "semantic")
-    [near] = await shelves.search("a", REWORDED, min_cosine=0.6)
+    [near] = await named_stores.search("a", REWORDED, min_cosine=0.6)
     assert near.item == put
     assert 0.6 < near.similarity < 1.0
-    assert await shelves.search("a", REWORDED, min_cosine=near.similarity + 0.01) == []
-    assert await shelves.search("a", "How do I bake bread?", min_cosine=0.6) == []
+    assert await named_stores.search("a", REWORDED, min_cosine=near.similarity + 0.01) == []
+    assert await named_stores.search("a", "How do I bake bread?", min_cosine=0.6) == []
 
 
-async def test_the_exact_strategy_passes_over_case_only(shelves: Shelves, texts: Texts) -> None:
-    await shelves.put("a", CAPITAL, b"Paris")
+async def test_the_exact_strategy_passes_over_case_only(named_stores: NamedStores, texts: Texts) -> None:
+    await named_stores.put("a", CAPITAL, b"Paris")
     assert await texts(CAPITAL.upper(), strategies=["exact"]) == [CAPITAL]
     assert await texts(REWORDED, strategies=["exact"]) == []
     assert await texts(REWORDED, strategies=["exact", "semantic"], min_cosine=0.5) == [CAPITAL]
-    await shelves.put("a", CAPITAL.upper(), b"PARIS")
-    [found] = await shelves.search("a", CAPITAL.upper(), strategies=["exact"])
+    await named_stores.put("a", CAPITAL.upper(), b"PARIS")
+    [found] = await named_stores.search("a", CAPITAL.upper(), strategies=["exact"])
     assert (found.item.value, found.similarity, found.strategy) == (b"PARIS", 1.0, "exact")
     assert await texts(CAPITAL, strategies=["exact"], limit=5) == [CAPITAL, CAPITAL.upper()]
 
 
-async def test_the_strategy_that_finds_something_first_answers(texts: Texts, shelves: Shelves) -> None:
-    await shelves.put("a", CAPITAL, b"Paris")
-    await shelves.put("a", REWORDED, b"Paris, too")
+async def test_the_strategy_that_finds_something_first_answers(texts: Texts, named_stores: NamedStores) -> None:
+    await named_stores.put("a", CAPITAL, b"Paris")
+    await named_stores.put("a", REWORDED, b"Paris, too")
     assert await texts(CAPITAL, strategies=["exact", "semantic"], limit=5) == [CAPITAL]
     assert await texts(CAPITAL, strategies=["semantic", "exact"], limit=5, min_cosine=0.5) == [CAPITAL, REWORDED]
 
 
-async def test_the_best_come_first_and_no_more_than_asked_for(texts: Texts, shelves: Shelves) -> None:
+async def test_the_best_come_first_and_no_more_than_asked_for(texts: Texts, named_stores: NamedStores) -> None:
     for text in (REWORDED, CAPITAL, "How do I bake bread?"):
-        await shelves.put("a", text, b"")
+        await named_stores.put("a", text, b"")
     assert await texts(CAPITAL) == [CAPITAL]
     assert await texts(CAPITAL, limit=2) == [CAPITAL, REWORDED]
     assert await texts(CAPITAL, limit=10, min_cosine=-1) == [CAPITAL, REWORDED, "How do I bake bread?"]
 
 
-async def test_a_search_finds_only_what_has_all_attributes(texts: Texts, shelves: Shelves) -> None:
-    await shelves.put("a", CAPITAL, b"1", attributes={"user": "1", "model": "m"})
-    await shelves.put("a", CAPITAL, b"2", attributes={"user": "2", "model": "m"})
+async def test_a_search_finds_only_what_has_all_attributes(texts: Texts, named_stores: NamedStores) -> None:
+    await named_stores.put("a", CAPITAL, b"1", attributes={"user": "1", "model": "m"})
+    await named_stores.put("a", CAPITAL, b"2", attributes={"user": "2", "model": "m"})
 
     async def values(**attributes: str) -> list[bytes]:
-        found = await shelves.search("a", REWORDED, attributes=attributes, min_cosine=0.5, limit=9)
-        exact = await shelves.search("a", CAPITAL, attributes=attributes, strategies=["exact"], limit=9)
+        found = await named_stores.search("a", REWORDED, attributes=attributes, min_cosine=0.5, limit=9)
+        exact = await named_stores.search("a", CAPITAL, attributes=attributes, strategies=["exact"], limit=9)
         assert sorted(match.item.value for match in found) == sorted(match.item.value for match in exact)
         return sorted(match.item.value for match in found)
 
@@ -104,121 +104,129 @@ async def test_a_search_finds_only_what_has_all_attributes(texts: Texts, shelves
     assert await values() == [b"1", b"2"]
     assert await values(user="3") == await values(model="M") == await values(user="1", skill="x") == []
     with pytest.raises(ValueError, match="an attribute has an empty name"):
-        await shelves.put("a", CAPITAL, b"", attributes={"": "x"})
+        await named_stores.put("a", CAPITAL, b"", attributes={"": "x"})
 
 
-async def test_attributes_are_found_behind_many_nearer_texts(shelves: Shelves) -> None:
-    await asyncio.gather(*(shelves.put("a", f"{CAPITAL} {n}", b"", attributes={"user": "1"}) for n in range(100)))
-    await shelves.put("a", "Is bread good?", b"yes", attributes={"user": "2"})
-    [found] = await shelves.search("a", CAPITAL, attributes={"user": "2"}, min_cosine=-1.0)
+async def test_attributes_are_found_behind_many_nearer_texts(named_stores: NamedStores) -> None:
+    await asyncio.gather(*(named_stores.put("a", f"{CAPITAL} {n}", b"", attributes={"user": "1"}) for n in range(100)))
+    await named_stores.put("a", "Is bread good?", b"yes", attributes={"user": "2"})
+    [found] = await named_stores.search("a", CAPITAL, attributes={"user": "2"}, min_cosine=-1.0)
     assert found.item.value == b"yes"
-    assert len(await shelves.search("a", CAPITAL, attributes={"user": "1"}, min_cosine=-1.0, limit=200)) == 100
+    assert len(await named_stores.search("a", CAPITAL, attributes={"user": "1"}, min_cosine=-1.0, limit=200)) == 100
 
 
-async def test_shelves_do_not_know_each_other(shelves: Shelves) -> None:
-    put = await shelves.put("a", CAPITAL, b"Paris", attributes={"x": "y"})
+async def test_named_stores_do_not_know_each_other(named_stores: NamedStores) -> None:
+    put = await named_stores.put("a", CAPITAL, b"Paris", attributes={"x": "y"})
     for strategy in ("exact", "semantic"):
-        assert await shelves.search("b", CAPITAL, strategies=[strategy], min_cosine=-1.0) == []
-    assert await shelves.get("b", put.id) is None
-    assert await shelves.delete("b", put.id) is False
-    assert await shelves.clear("b") == await shelves.clear("b", {"x": "y"}) == await shelves.count("b") == 0
-    assert await shelves.get("a", put.id) == put
+        assert await named_stores.search("b", CAPITAL, strategies=[strategy], min_cosine=-1.0) == []
+    assert await named_stores.get("b", put.id) is None
+    assert await named_stores.delete("b", put.id) is False
+    assert (
+        await named_stores.clear("b") == await named_stores.clear("b", {"x": "y"}) == await named_stores.count("b") == 0
+    )
+    assert await named_stores.get("a", put.id) == put
 
 
-async def test_the_same_text_with_the_same_attributes_is_replaced(shelves: Shelves) -> None:
-    first = await shelves.put("a", CAPITAL, b"Lyon", attributes={"u": "1", "v": "2"})
-    second = await shelves.put("a", CAPITAL, b"Paris", attributes={"v": "2", "u": "1"})
-    other = await shelves.put("a", CAPITAL, b"Paris", attributes={"u": "1"})
+async def test_the_same_text_with_the_same_attributes_is_replaced(named_stores: NamedStores) -> None:
+    first = await named_stores.put("a", CAPITAL, b"Lyon", attributes={"u": "1", "v": "2"})
+    second = await named_stores.put("a", CAPITAL, b"Paris", attributes={"v": "2", "u": "1"})
+    other = await named_stores.put("a", CAPITAL, b"Paris", attributes={"u": "1"})
     assert first.id == second.id != other.id
-    assert await shelves.count("a") == 2
-    assert (await shelves.get("a", first.id)) == second
+    assert await named_stores.count("a") == 2
+    assert (await named_stores.get("a", first.id)) == second
 
 
-async def test_a_near_text_is_replaced_where_asked_and_where_it_asks_the_same(shelves: Shelves) -> None:
-    await shelves.put("a", CAPITAL, b"Lyon")
-    await shelves.put("a", MILES, b"16.1")
-    await shelves.put("a", CAPITAL + " ", b"Paris", replaces=0.98)
-    assert await shelves.count("a") == 2
-    [found] = await shelves.search("a", CAPITAL)
+async def test_a_near_text_is_replaced_where_asked_and_where_it_asks_the_same(named_stores: NamedStores) -> None:
+    await named_stores.put("a", CAPITAL, b"Lyon")
+    await named_stores.put("a", MILES, b"16.1")
+    await named_stores.put("a", CAPITAL + " ", b"Paris", replaces=0.98)
+    assert await named_stores.count("a") == 2
+    [found] = await named_stores.search("a", CAPITAL)
     assert found.item.value == b"Paris"
-    assert (await shelves.search("a", KILOMETRES))[0].similarity > 0.98
-    await shelves.put("a", KILOMETRES, b"6.2", replaces=0.98)
-    assert await shelves.count("a") == 3
-    await shelves.put("a", CAPITAL + "  ", b"x", replaces=0.98, attributes={"user": "1"})
-    assert await shelves.count("a") == 4
+    assert (await named_stores.search("a", KILOMETRES))[0].similarity > 0.98
+    await named_stores.put("a", KILOMETRES, b"6.2", replaces=0.98)
+    assert await named_stores.count("a") == 3
+    await named_stores.put("a", CAPITAL + "  ", b"x", replaces=0.98, attributes={"user": "1"})
+    assert await named_stores.count("a") == 4
 
 
-async def test_guards_refuse_what_a_cosine_takes_for_the_same(texts: Texts, shelves: Shelves) -> None:
-    await shelves.put("a", MILES, b"16.1")
+async def test_guards_refuse_what_a_cosine_takes_for_the_same(texts: Texts, named_stores: NamedStores) -> None:
+    await named_stores.put("a", MILES, b"16.1")
     assert await texts(KILOMETRES, min_cosine=0.95) == [MILES]
     assert await texts(KILOMETRES, min_cosine=0.95, guarded=True) == []
     assert await texts(MILES + ".", min_cosine=0.95, guarded=True) == [MILES]
 
 
-async def test_what_expired_is_gone_everywhere(shelves: Shelves, clock: Any) -> None:
-    put = await shelves.put("a", CAPITAL, b"Paris", attributes={"x": "y"}, ttl=1)
-    await shelves.put("a", REWORDED, b"still")
+async def test_what_expired_is_gone_everywhere(named_stores: NamedStores, clock: Any) -> None:
+    put = await named_stores.put("a", CAPITAL, b"Paris", attributes={"x": "y"}, ttl=1)
+    await named_stores.put("a", REWORDED, b"still")
     clock.now += 1
-    assert await shelves.search("a", CAPITAL, strategies=["exact"]) == []
-    [left] = await shelves.search("a", CAPITAL, min_cosine=-1.0, limit=5)
+    assert await named_stores.search("a", CAPITAL, strategies=["exact"]) == []
+    [left] = await named_stores.search("a", CAPITAL, min_cosine=-1.0, limit=5)
     assert (left.item.value, left.item.expires) == (b"still", None)
-    assert await shelves.get("a", put.id) is None
-    assert await shelves.delete("a", put.id) is False
-    assert await shelves.count("a", {"x": "y"}) == await shelves.clear("a", {"x": "y"}) == 0
+    assert await named_stores.get("a", put.id) is None
+    assert await named_stores.delete("a", put.id) is False
+    assert await named_stores.count("a", {"x": "y"}) == await named_stores.clear("a", {"x": "y"}) == 0
 
 
-async def test_delete_by_id_by_attributes_and_all(shelves: Shelves) -> None:
-    items = [await shelves.put("a", f"{CAPITAL} {n}", b"", attributes={"user": str(n % 2)}) for n in range(6)]
-    assert await shelves.delete("a", items[0].id) is True
-    assert await shelves.delete("a", items[0].id) is False
-    assert await shelves.delete("a", "not-an-id") is False
-    assert await shelves.clear("a", {"user": "1"}) == 3
-    assert await shelves.count("a") == 2
-    assert await shelves.clear("a", {"user": "1"}) == 0
-    assert await shelves.clear("a") == 2
-    assert await shelves.search("a", CAPITAL, min_cosine=-1.0) == []
+async def test_delete_by_id_by_attributes_and_all(named_stores: NamedStores) -> None:
+    items = [await named_stores.put("a", f"{CAPITAL} {n}", b"", attributes={"user": str(n % 2)}) for n in range(6)]
+    assert await named_stores.delete("a", items[0].id) is True
+    assert await named_stores.delete("a", items[0].id) is False
+    assert await named_stores.delete("a", "not-an-id") is False
+    assert await named_stores.clear("a", {"user": "1"}) == 3
+    assert await named_stores.count("a") == 2
+    assert await named_stores.clear("a", {"user": "1"}) == 0
+    assert await named_stores.clear("a") == 2
+    assert await named_stores.search("a", CAPITAL, min_cosine=-1.0) == []
 
 
-async def test_texts_too_long_or_empty_for_the_embedder_are_found_as_they_are(texts: Texts, shelves: Shelves) -> None:
+async def test_texts_too_long_or_empty_for_the_embedder_are_found_as_they_are(
+    texts: Texts, named_stores: NamedStores
+) -> None:
     long = "word " * 200
     for text in (long, "", "\U000e0001"):
-        await shelves.put("a", text, b"")
+        await named_stores.put("a", text, b"")
         assert await texts(text) == [text]
         assert await texts(text, strategies=["exact"]) == [text]
     assert await texts(long + "x", min_cosine=0.9) == []
 
 
-async def test_half_a_surrogate_pair_is_no_text(shelves: Shelves) -> None:
-    for call in (shelves.put("a", "\ud800", b""), shelves.put("\ud800", "a", b""), shelves.search("a", "\ud800")):
+async def test_half_a_surrogate_pair_is_no_text(named_stores: NamedStores) -> None:
+    for call in (
+        named_stores.put("a", "\ud800", b""),
+        named_stores.put("\ud800", "a", b""),
+        named_stores.search("a", "\ud800"),
+    ):
         with pytest.raises(ValueError, match="surrogate"):
             await call
 
 
-async def test_everything_is_there_after_a_restart(open_shelves: Callable[..., Shelves]) -> None:
-    shelves = open_shelves()
-    put = await shelves.put("a", CAPITAL, b"Paris", attributes={"x": "y"})
-    await shelves.close()
-    await shelves.close()
+async def test_everything_is_there_after_a_restart(open_named_stores: Callable[..., NamedStores]) -> None:
+    named_stores = open_named_stores()
+    put = await named_stores.put("a", CAPITAL, b"Paris", attributes={"x": "y"})
+    await named_stores.close()
+    await named_stores.close()
     with pytest.raises(StoreError, match="the cache is closed"):
-        await shelves.get("a", put.id)
-    again = open_shelves()
+        await named_stores.get("a", put.id)
+    again = open_named_stores()
     [found] = await again.search("a", REWORDED, attributes={"x": "y"}, min_cosine=0.5)
     assert found.item == put
     await again.close()
 
 
-async def test_the_least_recently_found_goes_first(open_shelves: Callable[..., Shelves], clock: Any) -> None:
-    shelves = open_shelves(max_entries=100)
+async def test_the_least_recently_found_goes_first(open_named_stores: Callable[..., NamedStores], clock: Any) -> None:
+    named_stores = open_named_stores(max_entries=100)
     for number in range(100):
         clock.now += 1
-        await shelves.put("a", f"{number} {CAPITAL}", b"")
+        await named_stores.put("a", f"{number} {CAPITAL}", b"")
     clock.now += 1
-    await shelves.search("a", f"0 {CAPITAL}", strategies=["exact"])
+    await named_stores.search("a", f"0 {CAPITAL}", strategies=["exact"])
     clock.now += 1
-    await shelves.put("a", "one more", b"")
-    assert len(await shelves.search("a", f"0 {CAPITAL}", strategies=["exact"])) == 1
-    assert await shelves.search("a", f"1 {CAPITAL}", strategies=["exact"]) == []
-    await shelves.close()
+    await named_stores.put("a", "one more", b"")
+    assert len(await named_stores.search("a", f"0 {CAPITAL}", strategies=["exact"])) == 1
+    assert await named_stores.search("a", f"1 {CAPITAL}", strategies=["exact"]) == []
+    await named_stores.close()
 
 
 def test_the_nearest_among_some_are_exact() -> None:
@@ -235,12 +243,12 @@ def test_the_nearest_among_some_are_exact() -> None:
 
 
 async def test_a_store_of_the_first_schema_is_carried_over(
-    open_shelves: Callable[..., Shelves], tmp_path: Path
+    open_named_stores: Callable[..., NamedStores], tmp_path: Path
 ) -> None:
-    shelves = open_shelves()
-    put = await shelves.put("a", CAPITAL, b"Paris")
-    await shelves.close()
-    with sqlite3.connect(tmp_path / "shelves" / "askonce.db") as connection:
+    named_stores = open_named_stores()
+    put = await named_stores.put("a", CAPITAL, b"Paris")
+    await named_stores.close()
+    with sqlite3.connect(tmp_path / "named-stores" / "askonce.db") as connection:
         for column in ("labels", "kin", "shown"):
             connection.execute(f"ALTER TABLE entry DROP COLUMN {column}")
         for table in ("label", "observation", "refused"):
@@ -250,7 +258,7 @@ async def test_a_store_of_the_first_schema_is_carried_over(
         connection.execute("CREATE INDEX usage_last_used ON usage (last_used)")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
-    again = open_shelves()
+    again = open_named_stores()
     assert await again.get("a", put.id) == put
     await again.put("a", CAPITAL, b"new", attributes={"x": "y"})
     assert await again.clear("a", {"x": "y"}) == 1
@@ -264,36 +272,38 @@ def asked(question: str, system: str = "Be brief.") -> str:
     return orjson.dumps([{"role": "system", "content": system}, {"role": "user", "content": question}]).decode()
 
 
-async def test_the_question_in_a_conversation_is_compared_and_the_rest_is_equal(shelves: Shelves, texts: Texts) -> None:
-    await shelves.put("a", asked(CAPITAL), b"Paris")
+async def test_the_question_in_a_conversation_is_compared_and_the_rest_is_equal(
+    named_stores: NamedStores, texts: Texts
+) -> None:
+    await named_stores.put("a", asked(CAPITAL), b"Paris")
     assert await texts(asked(CAPITAL)) == await texts(asked(REWORDED), min_cosine=0.6) == [asked(CAPITAL)]
     assert await texts(asked("How do I cook rice?"), min_cosine=0.6) == []
     assert await texts(asked(CAPITAL, "Be verbose.")) == await texts(CAPITAL) == []
-    await shelves.put("a", CAPITAL, b"Paris")
+    await named_stores.put("a", CAPITAL, b"Paris")
     assert await texts(REWORDED, min_cosine=0.6) == [CAPITAL]
     assert await texts(asked(CAPITAL).replace(" ", "  ", 1), min_cosine=0.6) == []
 
 
-async def test_exact_passes_over_the_case_of_the_question_alone(shelves: Shelves, texts: Texts) -> None:
-    await shelves.put("a", asked(CAPITAL), b"Paris")
+async def test_exact_passes_over_the_case_of_the_question_alone(named_stores: NamedStores, texts: Texts) -> None:
+    await named_stores.put("a", asked(CAPITAL), b"Paris")
     assert await texts(asked(CAPITAL.upper()), strategies=["exact"]) == [asked(CAPITAL)]
     assert await texts(asked(CAPITAL, "BE BRIEF."), strategies=["exact"]) == []
 
 
-async def test_guards_see_the_question_alone(shelves: Shelves, texts: Texts) -> None:
-    await shelves.put("a", asked(MILES), b"16.09 km")
+async def test_guards_see_the_question_alone(named_stores: NamedStores, texts: Texts) -> None:
+    await named_stores.put("a", asked(MILES), b"16.09 km")
     assert await texts(asked("Convert 10 miles to km."), min_cosine=0.6, guarded=True) == [asked(MILES)]
     assert await texts(asked(KILOMETRES), min_cosine=0.6, guarded=True) == []
-    await shelves.put("a", asked("Convert 10 miles to km!"), b"16 km", replaces=0.9)
-    assert await shelves.count("a") == 1
+    await named_stores.put("a", asked("Convert 10 miles to km!"), b"16 km", replaces=0.9)
+    assert await named_stores.count("a") == 1
 
 
-async def test_a_wrapper_is_never_compared(shelves: Shelves, texts: Texts) -> None:
+async def test_a_wrapper_is_never_compared(named_stores: NamedStores, texts: Texts) -> None:
     def wrapped(question: str) -> str:
         return orjson.dumps({"tenant": "acme", "locale": "en-GB", "q": question}).decode()
 
-    await shelves.put("a", wrapped(CAPITAL), b"Paris")
-    await shelves.put("a", "9f86d081884c7d659a2feaa0c55ad015", b"kept under a hash")
+    await named_stores.put("a", wrapped(CAPITAL), b"Paris")
+    await named_stores.put("a", "9f86d081884c7d659a2feaa0c55ad015", b"kept under a hash")
     assert await texts(wrapped(CAPITAL)) == [wrapped(CAPITAL)]
     assert await texts(wrapped(REWORDED), min_cosine=-1) == []
     assert await texts("9f86d081884c7d659a2feaa0c55ad016", min_cosine=-1) == []

@@ -60,7 +60,7 @@ class Entry:
 
     @property
     def tenant(self) -> str:
-        """See `Identity.tenant`. What no caller asked (an item on a shelf) is its partition's."""
+        """See `Identity.tenant`. What no caller asked (an item in a named store) is its partition's."""
         return tenant(self.parts) if "credential" in self.parts else self.partition.hex()
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from askonce.accounting import Accounting, StoreRequest
 from askonce.api.product_routes import ProductRoutes
-from askonce.cache import Match, Shelves, Strategy, TextError
+from askonce.cache import Match, NamedStores, Strategy, TextError
 from askonce.credentials import bearer_token, is_secret, shown_in_header
 from askonce.products.langcache.bodies import (
     ConversationSearch,
@@ -50,13 +50,13 @@ _NOTHING: dict[int | str, dict[str, Any]] = {204: {"description": "Done; for the
 
 
 def langcache(
-    shelves: Shelves, spec: Callable[[], LangCacheSpec], accounting: Accounting, *, token: str | None
+    named_stores: NamedStores, spec: Callable[[], LangCacheSpec], accounting: Accounting, *, token: str | None
 ) -> ProductRoutes:
-    """LangCache's routes over `shelves`. `token` is the key where rules.yaml names none; None leaves them open."""
+    """LangCache's routes over `named_stores`. `token` is the key where rules.yaml names none; None leaves them open."""
     return ProductRoutes(
         name="langcache",
         title="LangCache",
-        routes=_router(shelves, spec, accounting, token),
+        routes=_router(named_stores, spec, accounting, token),
         render=render,
         errors=_ERRORS,
         owns=("/v1/caches",),
@@ -64,7 +64,7 @@ def langcache(
 
 
 def _router(
-    shelves: Shelves, spec: Callable[[], LangCacheSpec], accounting: Accounting, token: str | None
+    named_stores: NamedStores, spec: Callable[[], LangCacheSpec], accounting: Accounting, token: str | None
 ) -> APIRouter:
     rates = Rates()
     scheme = HTTPBearer(auto_error=False, scheme_name="LangCache key", description="An API key of LangCache.")
@@ -122,8 +122,8 @@ def _router(
         _fits(cache, asked.prompt)
         threshold = asked.similarityThreshold if asked.similarityThreshold is not None else cache.threshold
         assert threshold is not None
-        found = await shelves.search(
-            _shelf(cache_id),
+        found = await named_stores.search(
+            _store_name(cache_id),
             text,
             attributes=_known(cache, asked.attributes or {}),
             strategies=strategies,
@@ -163,8 +163,8 @@ def _router(
             answer = entry.response.encode()
         except UnicodeEncodeError as error:
             raise TextError("response: is not valid Unicode: it holds half of a surrogate pair") from error
-        item = await shelves.put(
-            _shelf(cache_id),
+        item = await named_stores.put(
+            _store_name(cache_id),
             entry.prompt,
             answer,
             attributes=_known(cache, entry.attributes or {}),
@@ -175,7 +175,7 @@ def _router(
     @routes.delete("/entries", openapi_extra=_OPTIONAL)
     async def langcache_delete_some(request: Request, cache_id: CacheId, which: Selection) -> DeletedSome:
         """Delete the entries that have all of these attributes."""
-        count = await shelves.clear(_shelf(cache_id), _known(request.state.cache, which.attributes))
+        count = await named_stores.clear(_store_name(cache_id), _known(request.state.cache, which.attributes))
         return DeletedSome(deletedCount=count, deletedEntriesCount=count)
 
     @routes.delete("/entries/{entryId}", response_model=Deleted, responses=_NOTHING, openapi_extra=_OPTIONAL)
@@ -183,7 +183,7 @@ def _router(
         request: Request, cache_id: CacheId, entry_id: Annotated[str, Path(alias="entryId")]
     ) -> Any:
         """Delete one entry."""
-        if not await shelves.delete(_shelf(cache_id), entry_id):
+        if not await named_stores.delete(_store_name(cache_id), entry_id):
             message = f"there is no entry {entry_id!r} in the cache {cache_id!r}"
             raise HTTPException(404, Refusal(message, what="cache/entry"))
         return _done(request, spec(), Deleted())
@@ -191,7 +191,7 @@ def _router(
     @routes.post("/flush", response_model=Flushed, responses=_NOTHING, openapi_extra=_OPTIONAL)
     async def langcache_flush(request: Request, cache_id: CacheId) -> Any:
         """Delete everything in this cache."""
-        await shelves.clear(_shelf(cache_id))
+        await named_stores.clear(_store_name(cache_id))
         return _done(request, spec(), Flushed())
 
     return routes
@@ -234,7 +234,7 @@ def _fits(cache: LangCacheCacheSpec, prompt: str) -> None:
         raise HTTPException(400, Refusal(f"prompt: {message}", [mistake]))
 
 
-def _shelf(cache_id: str) -> str:
+def _store_name(cache_id: str) -> str:
     return f"langcache:{cache_id}"
 
 

@@ -18,13 +18,13 @@ from starlette.types import Scope
 from askonce.api.guard import bearer
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
-from askonce.cache import Shelves
+from askonce.cache import NamedStores
 from askonce.products.semcache.dashboard import Dashboard, Figures
 from askonce.products.semcache.section import SemcacheSpec
 
 __all__ = ["routes"]
 
-_SHELF = "semcache"
+_STORE_NAME = "semcache"
 _PAGE = Path(__file__).with_name("semcache.html")
 _TEXT: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ class Pair(Key):
 
 
 def routes(
-    shared: Shared, *, shelves: Shelves, dashboard: Dashboard, spec: Callable[[], SemcacheSpec]
+    shared: Shared, *, named_stores: NamedStores, dashboard: Dashboard, spec: Callable[[], SemcacheSpec]
 ) -> ProductRoutes:
     """Semcache's part of the application."""
     own = APIRouter(tags=["Semcache"], responses=_ERRORS)
@@ -61,8 +61,8 @@ def routes(
 
     async def read(request: Request, key: str, *, as_json: bool = False) -> Response:
         with shared.accounting.store_request("semcache", "get") as counted:
-            found = await shelves.search(
-                _shelf(request), key, min_cosine=_cosine(spec().similarity_threshold), guarded=spec().guards
+            found = await named_stores.search(
+                _store_name(request), key, min_cosine=_cosine(spec().similarity_threshold), guarded=spec().guards
             )
             same = found and found[0].item.text == key
             counted.outcome = "exact" if same else "semantic" if found else "miss"
@@ -84,7 +84,7 @@ def routes(
             return await read(request, pair.key, as_json="application/json" in request.headers.get("accept", ""))
         replaces = _cosine(spec().overwrite_threshold)
         with shared.accounting.store_request("semcache", "put"):
-            await shelves.put(_shelf(request), pair.key, _utf8(pair.data), ttl=spec().ttl, replaces=replaces)
+            await named_stores.put(_store_name(request), pair.key, _utf8(pair.data), ttl=spec().ttl, replaces=replaces)
         return Response(media_type=_BYTES)
 
     @own.post(
@@ -167,9 +167,9 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
-def _shelf(request: Request) -> str:
+def _store_name(request: Request) -> str:
     namespace = request.headers.get("x-cache-namespace", "").strip()
-    return f"{_SHELF}:{namespace}" if namespace else _SHELF
+    return f"{_STORE_NAME}:{namespace}" if namespace else _STORE_NAME
 
 
 def _utf8(text: str) -> bytes:

@@ -9,7 +9,7 @@ from tests.support.management import Clock
 
 from askonce.accounting import Accounting
 from askonce.api import create_app
-from askonce.cache import Cache, Shelves
+from askonce.cache import Cache, NamedStores
 from askonce.products.langcache.routes import langcache
 from askonce.products.langcache.section import LangCacheSpec
 
@@ -22,7 +22,7 @@ Langcache = Callable[..., httpx.AsyncClient]
 
 
 @pytest.fixture
-async def serve(cache: Cache, accounting: Accounting, shelves: Shelves) -> AsyncIterator[Langcache]:
+async def serve(cache: Cache, accounting: Accounting, named_stores: NamedStores) -> AsyncIterator[Langcache]:
     """A client of the caches under a section of rules.yaml."""
     clients = []
 
@@ -41,7 +41,7 @@ async def serve(cache: Cache, accounting: Accounting, shelves: Shelves) -> Async
             version="1",
             ready=lambda: None,
             reload=None,
-            products=[lambda shared: langcache(shelves, lambda: spec, shared.accounting, token=shared.token)],
+            products=[lambda shared: langcache(named_stores, lambda: spec, shared.accounting, token=shared.token)],
         )
         headers = {"user-agent": agent} | ({"authorization": f"Bearer {key}"} if key else {})
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -89,9 +89,11 @@ async def test_a_miss(client: httpx.AsyncClient) -> None:
     assert await search(client) == {"hit": False, "data": []}
 
 
-async def test_similarity_and_threshold_are_on_the_services_scale(client: httpx.AsyncClient, shelves: Shelves) -> None:
+async def test_similarity_and_threshold_are_on_the_services_scale(
+    client: httpx.AsyncClient, named_stores: NamedStores
+) -> None:
     await put(client)
-    [near] = await shelves.search("langcache:c", REWORDED)
+    [near] = await named_stores.search("langcache:c", REWORDED)
     similarity = (await search(client, REWORDED))["similarity"]
     assert similarity == pytest.approx((1 + near.similarity) / 2, abs=1e-6)
     assert 0.85 < similarity < 0.95
@@ -424,19 +426,19 @@ async def test_a_rate_is_told_and_kept_for_each_key(serve: Langcache) -> None:
     assert answer.status_code == 200
 
 
-async def test_a_failing_disk_is_a_500(client: httpx.AsyncClient, shelves: Shelves) -> None:
-    await shelves.close()
+async def test_a_failing_disk_is_a_500(client: httpx.AsyncClient, named_stores: NamedStores) -> None:
+    await named_stores.close()
     answer = await client.post("entries/search", json={"prompt": "p", "searchStrategies": ["exact"]})
     assert error(answer) == (500, "/errors/unexpected-error", "INTERNAL_ERROR")
 
 
 async def test_a_fault_is_a_500_that_says_nothing(
-    client: httpx.AsyncClient, shelves: Shelves, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, named_stores: NamedStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(shelves, "search", fail)
+    monkeypatch.setattr(named_stores, "search", fail)
     answer = await client.post("entries/search", json={"prompt": "p"})
     assert error(answer) == (500, "/errors/unexpected-error", "INTERNAL_ERROR")
     assert "secret" not in answer.text

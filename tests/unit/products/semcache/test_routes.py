@@ -9,7 +9,7 @@ from tests.support.management import Clock
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.api import create_app
-from askonce.cache import Cache, Shelves, StoreError
+from askonce.cache import Cache, NamedStores, StoreError
 from askonce.products.semcache import routes as semcache_routes
 from askonce.products.semcache.dashboard import Dashboard
 from askonce.products.semcache.section import SemcacheSpec
@@ -28,7 +28,9 @@ def dashboard(accounting: Accounting, cache: Cache, clock: Clock) -> Dashboard:
 
 
 @pytest.fixture
-async def serve(cache: Cache, accounting: Accounting, shelves: Shelves, dashboard: Dashboard) -> AsyncIterator[Serve]:
+async def serve(
+    cache: Cache, accounting: Accounting, named_stores: NamedStores, dashboard: Dashboard
+) -> AsyncIterator[Serve]:
     clients = []
 
     def serve(token: str | None = None, prefix: str = "", **section: Any) -> httpx.AsyncClient:
@@ -41,7 +43,9 @@ async def serve(cache: Cache, accounting: Accounting, shelves: Shelves, dashboar
             ready=lambda: None,
             reload=None,
             products=[
-                lambda shared: semcache_routes.routes(shared, shelves=shelves, dashboard=dashboard, spec=lambda: spec)
+                lambda shared: semcache_routes.routes(
+                    shared, named_stores=named_stores, dashboard=dashboard, spec=lambda: spec
+                )
             ],
         )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -157,7 +161,7 @@ async def test_a_namespace_is_a_store_of_its_own(serve: Serve) -> None:
 )
 async def test_what_is_refused_changes_nothing(
     serve: Serve,
-    shelves: Shelves,
+    named_stores: NamedStores,
     prefix: str,
     method: str,
     path: str,
@@ -170,33 +174,33 @@ async def test_what_is_refused_changes_nothing(
     response = await client.request(method, path, content=body, headers={"content-type": content_type})
     assert (response.status_code, response.headers["content-type"]) == (status, PLAIN)
     assert response.text.startswith(said)
-    assert await shelves.count("semcache") == 0
+    assert await named_stores.count("semcache") == 0
 
 
 @pytest.mark.parametrize("body", [{"key": FRANCE, "data": 5}, {"key": FRANCE, "data": ["Paris"]}])
-async def test_data_is_text(serve: Serve, shelves: Shelves, body: Any) -> None:
+async def test_data_is_text(serve: Serve, named_stores: NamedStores, body: Any) -> None:
     response = await serve().put(PUT, json=body)
     assert (response.status_code, response.headers["content-type"]) == (422, PLAIN)
-    assert await shelves.count("semcache") == 0
+    assert await named_stores.count("semcache") == 0
 
 
 @pytest.mark.parametrize("body", [b'{"key": "k", "data": "\\ud800"}', b'{"key": "\\ud800", "data": "d"}'])
-async def test_half_a_character_is_no_text(serve: Serve, shelves: Shelves, body: bytes) -> None:
+async def test_half_a_character_is_no_text(serve: Serve, named_stores: NamedStores, body: bytes) -> None:
     response = await serve().put(PUT, content=body, headers={"content-type": "application/json"})
     assert (response.status_code, response.headers["content-type"]) in ((400, PLAIN), (422, PLAIN))
-    assert await shelves.count("semcache") == 0
+    assert await named_stores.count("semcache") == 0
 
 
 @pytest.mark.parametrize("failing", ["put", "search"])
 async def test_what_fails_inside_is_a_500_that_says_nothing(
-    serve: Serve, shelves: Shelves, monkeypatch: pytest.MonkeyPatch, failing: str
+    serve: Serve, named_stores: NamedStores, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     for error in (StoreError("the disk is full: /data/askonce.db"), RuntimeError("the secret inside")):
 
         async def broken(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(shelves, failing, broken)
+        monkeypatch.setattr(named_stores, failing, broken)
         client = serve()
         response = await (
             client.put(PUT, json={"key": FRANCE, "data": "Paris"})
