@@ -66,6 +66,14 @@ _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 HeaderName = Annotated[str, Field(pattern=rf"^{_TOKEN}$"), AfterValidator(str.lower)]
 
 
+def _listed(value: Any) -> Any:
+    """One path for a list of one; none for null, as a variable that is not set."""
+    if isinstance(value, str):
+        parse_jsonpath(value)  # here, so that a mistake is not told of a list that nobody wrote
+        return [value]
+    return [] if value is None else value
+
+
 class Behaviour(Section):
     """How a rule answers; `defaults` sets it for all rules, a rule may set any of it for itself."""
 
@@ -112,8 +120,8 @@ class RuleSpec(Section):
     paths: tuple[Annotated[str, _checked(parse_path)], ...] = Field(min_length=1)
     """`*` stands for anything within a segment, `**` for anything."""
     wire: Annotated[str, _checked(_wire)]
-    prompt: JsonPath | None = None
-    """Where the prompt is; the wire format knows where this is left out."""
+    prompt: Annotated[tuple[JsonPath, ...], BeforeValidator(_listed)] = ()
+    """Where the prompt may be, the first that holds text; the wire format knows where none does."""
     ignore: tuple[JsonPath, ...] = ()
     """What does not change the answer."""
     normalise: tuple[NormaliseSpec, ...] = Field(default=(), max_length=16)

@@ -5,12 +5,12 @@ One rule: a `Rules` is made whole from a checked `Document` and never changes; a
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from askonce.rules import Behaviour, Document, Price, RuleSpec
-from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path, parse_text, parse_value
+from askonce.rules.patterns import Find, HostPattern, parse_host, parse_jsonpath, parse_path, parse_text, parse_value
 from askonce.rules.prices import Prices
 from askonce.rules.request_headers import HeaderRule
 from askonce.wire import WIRE_FORMATS
@@ -136,7 +136,7 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
         endpoint=spec.paths[0],
         wire=WIRE_FORMATS[spec.wire],
         read=ReadOptions(
-            prompt=parse_jsonpath(spec.prompt) if spec.prompt else None,
+            prompt=_first_of([parse_jsonpath(path) for path in spec.prompt]) if spec.prompt else None,
             ignore=tuple(parse_jsonpath(path) for path in spec.ignore),
             normalise=tuple((parse_jsonpath(one.path), _rewriter(one.pattern, one.to)) for one in spec.normalise),
         ),
@@ -148,6 +148,13 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
         refuses_websocket=spec.websocket == "refuse",
         when=tuple((name.encode(), parse_value(value)) for name, value in spec.when.items()),
     )
+
+
+def _first_of(paths: Sequence[Find]) -> Find:
+    """What all `paths` find, that of the first at the end, where a wire format looks first."""
+    if len(paths) == 1:
+        return paths[0]
+    return lambda value: [found for find in reversed(paths) for found in find(value)]
 
 
 def _rewriter(pattern: str, to: str) -> Callable[[str], str]:

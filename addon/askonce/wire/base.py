@@ -21,6 +21,7 @@ class ReadOptions:
     """What a rule says about reading: where the prompt is, and what does not change the answer."""
 
     prompt: Find | None = None
+    """Where the prompt may be: the last match that holds text is meant, and where none does, the wire format's own."""
     ignore: Sequence[Find] = field(default=())
     normalise: Sequence[tuple[Find, Callable[[str], str]]] = field(default=())
     """Texts, and what makes one text of those that differ in nothing that matters."""

@@ -22,6 +22,7 @@ __all__ = [
     "TOOL_RESULT",
     "Growing",
     "JsonObject",
+    "Path",
     "by_part",
     "count_of",
     "cut_prompt",
@@ -29,6 +30,7 @@ __all__ = [
     "digest",
     "encode_final",
     "estimate",
+    "find_prompt",
     "fresh_uuid",
     "load_object",
     "number",
@@ -41,6 +43,8 @@ __all__ = [
 ]
 
 type JsonObject = dict[str, Any]
+type Path = tuple[str | int, ...]
+"""From the top of a JSON value to a place in it."""
 
 _MOST = 2**53
 """More is no count of tokens, and no integer that JSON and SQLite can be trusted with."""
@@ -107,14 +111,7 @@ def cut_text(holder: Any, key: str | int) -> str | None:
     if isinstance(value, str):
         holder[key] = ""
         return value
-    blocks = [
-        block
-        for block in (value if isinstance(value, list) else (value,))
-        if isinstance(block, dict)
-        and isinstance(block.get("text"), str)
-        and block.get("type", "text") == "text"
-        and not block.get("thought")
-    ]
+    blocks = _text_blocks(value)
     if not blocks:
         return None
     texts = [block["text"] for block in blocks]
@@ -125,22 +122,33 @@ def cut_text(holder: Any, key: str | int) -> str | None:
     return "\n".join(texts)
 
 
-def cut_prompt(body: JsonObject, options: ReadOptions) -> str | None:
-    """Cut out the prompt where the rule's JSONPath finds it (its last match). Raises `Unreadable`.
+def _text_blocks(value: Any) -> list[JsonObject]:
+    return [
+        block
+        for block in (value if isinstance(value, list) else (value,))
+        if isinstance(block, dict)
+        and isinstance(block.get("text"), str)
+        and block.get("type", "text") == "text"
+        and not block.get("thought")
+    ]
 
-    None where the rule leaves it to the wire format. Whatever is not the prompt stays in `body`, and so becomes part
-    of what must be equal.
+
+def find_prompt(body: JsonObject, options: ReadOptions) -> Path | None:
+    """Where the rule's JSONPaths find the prompt; None where they find no text, or the rule has none, and the wire
+    format's own prompt is meant."""
+    for path, _ in reversed(options.prompt(body)) if options.prompt else ():
+        if path and (isinstance(value := _holder(body, path)[path[-1]], str) or _text_blocks(value)):
+            return path
+    return None
+
+
+def cut_prompt(body: JsonObject, options: ReadOptions) -> str | None:
+    """Cut out the prompt where `find_prompt` finds it; None where it does not.
+
+    Whatever is not the prompt stays in `body`, and so becomes part of what must be equal.
     """
-    if options.prompt is None:
-        return None
-    found = options.prompt(body)
-    path = found[-1][0] if found else ()
-    if not path:
-        raise Unreadable("the rule's prompt path finds nothing")
-    text = cut_text(_holder(body, path), path[-1])
-    if text is None:
-        raise Unreadable("the rule's prompt path finds no text")
-    return text
+    path = find_prompt(body, options)
+    return cut_text(_holder(body, path), path[-1]) if path else None
 
 
 def by_part(body: Mapping[str, Any], table: Mapping[str, Part]) -> dict[Part, Any]:

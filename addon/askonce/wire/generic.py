@@ -37,7 +37,8 @@ class Generic:
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
         found = cut_prompt(body, options)
-        prompt, reason = found or "", "" if found is not None else "the rule names no prompt"
+        no_prompt = "the rule's prompt is not there" if options.prompt else "the rule names no prompt"
+        prompt, reason = found or "", "" if found is not None else no_prompt
         overlook(body, options)
         headers = {name: value for name in _SHAPING if (value := request.headers.get(name)) is not None}
         parts: dict[Part, Any] = {"other": {"method": request.method, "headers": headers, "body": body}}

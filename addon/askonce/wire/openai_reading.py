@@ -9,14 +9,11 @@ from typing import Any
 from askonce.call import Part, Turn, Unreadable
 from askonce.jsontext import is_number
 from askonce.wire import common
-from askonce.wire.base import ReadOptions
-from askonce.wire.common import JsonObject
+from askonce.wire.common import JsonObject, Path
 
 __all__ = [
     "Conversation",
-    "Path",
     "cut_stream",
-    "find_prompt",
     "flag",
     "if_empty",
     "kind",
@@ -26,21 +23,11 @@ __all__ = [
     "where",
 ]
 
-type Path = tuple[str | int, ...]
 _INLINE = 1024
 """Characters; a longer string in an image or a file is kept as its hash."""
 _SYSTEM = frozenset({"system", "developer"})
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "nothing"}
-
-
-def find_prompt(document: JsonObject, options: ReadOptions) -> Path | None:
-    """Where the rule's JSONPath finds the prompt, the last match; None where the rule leaves it to the wire format."""
-    if options.prompt is None:
-        return None
-    if not (found := options.prompt(document)):
-        raise Unreadable("the rule's prompt path finds nothing")
-    return found[-1][0]
 
 
 def flag(document: Mapping[str, Any], key: str) -> bool:

@@ -73,6 +73,8 @@ def test_the_shipped_rules_are_accepted() -> None:
         (MINIMAL + "    bogus: 1\n", "rules.yaml:7: upstreams[0].bogus: unknown setting"),
         (MINIMAL + "    ttl: soon\n", "rules.yaml:7: upstreams[0].ttl: expected a duration such as 30m or 7d"),
         (MINIMAL + "    prompt: messages\n", "rules.yaml:7: upstreams[0].prompt: expected a JSONPath (RFC 9535)"),
+        (MINIMAL + "    prompt: [$.q, q]\n", "rules.yaml:7: upstreams[0].prompt[1]: expected a JSONPath (RFC 9535)"),
+        (MINIMAL + "    prompt: 5\n", "rules.yaml:7: upstreams[0].prompt: input should be a valid tuple; got 5"),
         (
             MINIMAL + "    max_error: 1.5\n",
             "rules.yaml:7: upstreams[0].max_error: input should be less than 1; got 1.5",

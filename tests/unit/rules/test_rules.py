@@ -1,7 +1,12 @@
 """Which rule a request falls under."""
 
 import re
+from typing import Any
 
+import orjson
+import pytest
+
+from askonce.call import Call, Request
 from askonce.rules import Document, Rules, Target
 
 RULES = Rules(
@@ -103,3 +108,44 @@ upstreams:
     assert found(user_agent="an agent/2.0", x_mode="on") == "rest"
     assert found() == "rest"
     assert found(user_agent="agent/", x_mode="ON") == "agent"
+
+
+PROMPTS = Rules(
+    Document.parse("""
+version: 1
+upstreams:
+  - {name: several, hosts: [a.example], paths: [/1], wire: openai-chat, prompt: [$.query, "$.parts[*].text", $.ask]}
+  - {name: one, hosts: [a.example], paths: [/2], wire: openai-chat, prompt: $.query}
+  - {name: none, hosts: [a.example], paths: [/3], wire: openai-chat, prompt: "${NOT_SET}"}
+  - {name: unknown, hosts: [a.example], paths: [/4], wire: generic, prompt: [$.query, $.ask]}
+""")
+)
+
+
+def read(name: str, body: dict[str, Any]) -> Call:
+    rule = next(rule for rule in PROMPTS if rule.name == name)
+    return rule.wire.read(Request("POST", "a.example", rule.endpoint, "", {}, orjson.dumps(body)), rule.read)
+
+
+@pytest.mark.parametrize(
+    ("body", "prompt"),
+    [
+        ({"query": "a", "ask": "b"}, "a"),
+        ({"ask": "b", "query": "a", "parts": [{"text": "c"}]}, "a"),
+        ({"ask": "b", "parts": [{"text": "c"}, {"text": "d"}]}, "d"),
+        ({"ask": "b", "query": 5, "parts": []}, "b"),
+        ({"query": None}, "the message"),
+        ({}, "the message"),
+    ],
+)
+def test_the_first_path_that_holds_text_is_the_prompt_else_the_wire_formats(body: dict[str, Any], prompt: str) -> None:
+    message = {"messages": [{"role": "user", "content": "the message"}]}
+    call = read("several", body | message)
+    assert (call.prompt, call.exact_only) == (prompt, "")
+
+
+def test_a_prompt_that_is_not_there_turns_no_cache_off() -> None:
+    body = {"messages": [{"role": "user", "content": "q"}]}
+    assert read("one", body) == read("none", body)
+    assert read("unknown", {"ask": "q"}).prompt == "q"
+    assert read("unknown", {"question": "q"}).exact_only == "the rule's prompt is not there"

@@ -1,10 +1,13 @@
 """The rules that ship: the providers' real addresses, each under its rule, and what beside them is left alone."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 import pytest
 
+from askonce.call import Request
 from askonce.products.document import Config
 from askonce.rules import Rule, Rules
 from askonce.wire import WIRE_FORMATS
@@ -134,6 +137,20 @@ def test_headers_that_choose_the_answer_are_in_the_rule(url: str, names: list[st
     assert rule
     assert rule.headers.choosing >= set(names)
     assert rule.headers.choices(dict.fromkeys(names, "1")) == dict.fromkeys(names, "1")
+
+
+@pytest.mark.parametrize("name", ["codex", "codex-chatgpt"])
+def test_an_item_that_codex_only_refers_to_keeps_its_id(name: str) -> None:
+    rule = next(rule for rule in RULES if rule.name == name)
+
+    def parts(*items: dict[str, str]) -> Any:
+        body = orjson.dumps({"model": "m", "input": [*items, {"role": "user", "content": "q"}]})
+        return rule.wire.read(Request("POST", "api.openai.com", "/v1/responses", "", {}, body), rule.read).parts
+
+    said = {"type": "message", "role": "assistant", "content": "a"}
+    assert parts(said | {"id": "msg_1"}) == parts(said | {"id": "msg_2"}) == parts(said)
+    named = {"type": "item_reference"}
+    assert parts(named | {"id": "msg_1"}) != parts(named | {"id": "msg_2"})
 
 
 @pytest.mark.parametrize(

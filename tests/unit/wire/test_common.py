@@ -73,9 +73,18 @@ def test_cut_prompt_takes_the_last_match() -> None:
     assert common.cut_prompt(body, ReadOptions()) is None
     assert common.cut_prompt(body, ReadOptions(prompt=finding(("a",), ("b", 1)))) == "three"
     assert body == {"a": "one", "b": ["two", {"text": ""}]}
-    for find in (finding(), finding(()), finding(("b",))):
-        with pytest.raises(Unreadable):
-            common.cut_prompt({"b": [1]}, ReadOptions(prompt=find))
+
+
+@pytest.mark.parametrize("found", [(), ((),), (("b",),), (("b", 0),)])
+def test_a_prompt_that_is_not_there_is_left_to_the_wire_format(found: tuple[tuple[str | int, ...], ...]) -> None:
+    body: dict[str, Any] = {"b": [1]}
+    assert common.cut_prompt(body, ReadOptions(prompt=finding(*found))) is None
+    assert body == {"b": [1]}
+
+
+def test_the_last_match_that_holds_text_is_the_prompt() -> None:
+    body = {"a": "one", "b": [2, None]}
+    assert common.find_prompt(body, ReadOptions(prompt=finding(("a",), ("b", 0), ("b", 1), ()))) == ("a",)
 
 
 def test_growing_adds_to_what_was_there() -> None:

@@ -84,8 +84,6 @@ def test_content_parts_are_a_prompt_too() -> None:
         (b"query=1", "not JSON"),
         (b'{"query": "\xff"}', "not JSON"),
         (b'["q"]', "expected a JSON object"),
-        (b'{"ask": "q"}', "finds nothing"),
-        (b'{"query": 5}', "finds no text"),
         (b'{"query": "a", "query": "b"}', "twice"),
     ],
 )
@@ -99,6 +97,13 @@ def test_without_a_path_only_the_same_body_is_answered() -> None:
     assert (call.prompt, call.exact_only, call.turns) == ("", "the rule names no prompt", ())
     assert call == read(b'{"a": 1, "query": "q"}', ReadOptions())
     assert call.parts != read({"query": "Q", "a": 1}, ReadOptions()).parts
+
+
+def test_where_the_prompt_is_not_there_only_the_same_body_is_answered() -> None:
+    for body in ({"ask": "q"}, {"query": 5}):
+        call = read(body)
+        assert (call.prompt, call.exact_only, call.turns) == ("", "the rule's prompt is not there", ())
+        assert call.parts != read(body | {"a": 1}).parts
 
 
 def test_an_empty_prompt_is_exact_only() -> None:

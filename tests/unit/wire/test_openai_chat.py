@@ -311,10 +311,10 @@ def test_what_cannot_be_read_says_why(body: bytes, message: str) -> None:
         read(body)
 
 
-def test_a_rule_whose_prompt_is_not_there_reads_nothing() -> None:
-    for path in ("$.query", "$.model", "$.messages[0]"):
-        with pytest.raises(Unreadable, match="the rule's prompt path"):
-            read({"model": 5, "messages": [USER]}, ReadOptions(parse_jsonpath(path)))
+def test_where_the_rules_prompt_is_not_there_it_is_the_wire_formats() -> None:
+    for path in ("$.query", "$.n", "$.messages[0]"):
+        body = {"n": 5, "messages": [USER]}
+        assert read(body, ReadOptions(parse_jsonpath(path))) == read(body)
 
 
 ANYTHING = st.recursive(
