@@ -92,19 +92,19 @@ async def calls(directory: Path, embedder: WordLlamaEmbedder) -> None:
     asked = [call(prompt(number)) for number in range(1000)]
     identities = [identify(one) for one in asked]
     measure("identify, a call of 2 kB", lambda n: identify(asked[n]))
-    measure("exact, hit in memory", lambda n: cache.exact(identities[n], POLICY))
+    measure("exact, hit in memory", lambda n: cache.look_up_in_memory(identities[n], POLICY))
     unknown = [identify(call(f"Tell me: {prompt(number)}")) for number in range(1000)]
-    measure("exact, nothing there", lambda n: cache.exact(unknown[n], POLICY))
+    measure("exact, nothing there", lambda n: cache.look_up_in_memory(unknown[n], POLICY))
 
     reworded = [call(f"Tell me: {prompt(number)}") for number in range(500)]
     pairs = [(one, identify(one)) for one in reworded]
     outcomes: dict[str, int] = {}
 
     async def lookup(number: int) -> None:
-        found = await cache.lookup(*pairs[number], POLICY)
+        found = await cache.look_up(*pairs[number], POLICY)
         outcomes[found.outcome] = outcomes.get(found.outcome, 0) + 1
 
-    await cache.lookup(*pairs[0], POLICY)
+    await cache.look_up(*pairs[0], POLICY)
     await measure_async("lookup, reworded, 1,000 in the partition, with the judge", lookup)
     print(f"    outcomes: {outcomes}")
     cache._finder._judge = Nobody()
@@ -123,7 +123,7 @@ async def calls(directory: Path, embedder: WordLlamaEmbedder) -> None:
     start = time.perf_counter()
     cache = Cache.open(directory, embedder=embedder, judge=load_judge())
     print(f"{'open, 1,000 entries':<58} {(time.perf_counter() - start) * 1e3:13.4f} ms")
-    await measure_async("lookup, exact, from disk", lambda n: cache.lookup(asked[n], identities[n], POLICY), 900)
+    await measure_async("lookup, exact, from disk", lambda n: cache.look_up(asked[n], identities[n], POLICY), 900)
     await cache.close()
 
 

@@ -169,7 +169,7 @@ class Runtime:
             mode=settings.mode,
             lasting=self._cassette is not None,
             refresh=refresher,
-            again=refresher.reply,
+            ask_again=refresher.reply,
             gray_zone=GrayZone(self.cache, self._verifier, lambda: self.rules.config.verifier),
         )
         self._dashboard = Dashboard(self.accounting, self.cache)
@@ -241,7 +241,7 @@ class Runtime:
             self._is_loaded = True
         self.not_ready = "stopping" if self._closing.is_set() else None
 
-    async def settle(self, then: Callable[[], object]) -> None:
+    async def run_later(self, then: Callable[[], object]) -> None:
         """Do `then`, in a thread, once this proxy has stayed a while: it pays only for one that stays."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), _SETTLED)

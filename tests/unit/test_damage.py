@@ -43,7 +43,9 @@ async def remember(runtime: Runtime, prompt: str) -> None:
 async def knows(runtime: Runtime, prompt: str) -> bool:
     asked = call(prompt)
     identity = runtime.cache.identify(asked, host="api.openai.com", scope="sk-1")
-    found = runtime.cache.exact(identity, Policy()) or await runtime.cache.lookup(asked, identity, Policy())
+    found = runtime.cache.look_up_in_memory(identity, Policy()) or await runtime.cache.look_up(
+        asked, identity, Policy()
+    )
     return found.outcome == "exact"
 
 

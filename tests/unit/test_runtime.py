@@ -82,10 +82,10 @@ async def test_what_pays_for_a_proxy_that_stays_is_not_done_for_one_that_stops(
 ) -> None:
     done = list[str]()
     monkeypatch.setattr("askonce.runtime._SETTLED", 0.05)
-    await runtime.settle(lambda: done.append("huge pages"))
+    await runtime.run_later(lambda: done.append("huge pages"))
     assert done == ["huge pages"]
     monkeypatch.setattr("askonce.runtime._SETTLED", 60)
-    settling = asyncio.ensure_future(runtime.settle(lambda: done.append("again")))
+    settling = asyncio.ensure_future(runtime.run_later(lambda: done.append("again")))
     await asyncio.sleep(0)
     runtime._closing.set()
     await asyncio.wait_for(settling, 5)

@@ -1,7 +1,7 @@
 """The cache as the rest of Askonce sees it: identity, index, judge and store behind one door.
 
-The one rule here: a fault is a miss, and so is what takes too long. Nothing in `exact` and `lookup` raises, and all
-that touches the disk, or computes for long, runs in the cache's own threads.
+The one rule here: a fault is a miss, and so is what takes too long. No look-up raises, and all that touches the
+disk, or computes for long, runs in the cache's own threads.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from askonce.cache.finder import EMBEDDER_FAILED, LOADING, Finder, Found, Lookup
 from askonce.cache.identity import Identifier, Identity, load_secret
 from askonce.cache.index.indexes import Indexes
 from askonce.cache.judge import Judge, Vector
-from askonce.cache.labelling import Learner, remembered
+from askonce.cache.labelling import Learner, load_learning
 from askonce.cache.learning.answer_comparison import kin_of
 from askonce.cache.learning.pools import pair
 from askonce.cache.memory import Memory
@@ -91,7 +91,7 @@ class Cache:
         self._workers = Workers(min(8, (os.cpu_count() or 1) + 2), "askonce-cache")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-background")
         self._indexes = Indexes(directory / "index", self._store, self._background, limits.index_bytes, faults)
-        self._learning = remembered(self._store, faults)
+        self._learning = load_learning(self._store, faults)
         self._learner = Learner(self._store, self._learning, clock=clock, faults=faults)
         self._finder = Finder(
             self._store, self._memory, self._indexes, judge, self._learning, clock=clock, faults=faults
@@ -180,15 +180,15 @@ class Cache:
         """See `Identifier.identify_each`."""
         return self._identifier.identify_each(calls, host=host, scope=scope, namespace=namespace, headers=headers)
 
-    def exact(self, identity: Identity, policy: Policy) -> Lookup | None:
-        """A hit from memory, in microseconds; None = ask `lookup`."""
-        found = self._finder.from_memory(identity, policy)
+    def look_up_in_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
+        """A hit from memory, in microseconds; None: not known, ask `look_up`."""
+        found = self._finder.look_up_in_memory(identity, policy)
         return self._hit(found) if found else None
 
-    async def lookup(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
+    async def look_up(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
         """The best that `policy` allows, from memory, disk and index. Never raises; a fault is a miss that says so."""
         try:
-            found = await self._found(call, identity, policy)
+            found = await self._look_up(call, identity, policy)
         except TimeoutError:
             found = self._too_late()
         except Exception as error:
@@ -203,11 +203,11 @@ class Cache:
         self._counts["miss"] += 1
         return found
 
-    async def lookup_each(self, identities: Sequence[Identity], policy: Policy) -> list[Entry | None]:
+    async def look_up_each(self, identities: Sequence[Identity], policy: Policy) -> list[Entry | None]:
         """The entry of each of these calls, and of no other wording; counted as one lookup. Never raises."""
         try:
             async with asyncio.timeout(self._patience(identities)):
-                found = await self._run(lambda: [self._finder.same(one, policy).entry for one in identities])
+                found = await self._run(lambda: [self._finder.look_up_same(one, policy).entry for one in identities])
         except Exception as error:
             if isinstance(error, TimeoutError):
                 self._too_late()
@@ -229,13 +229,13 @@ class Cache:
         """Whether it was not deleted or replaced meanwhile."""
         return self._store.keys.get(bytes.fromhex(entry.key)) == entry.id
 
-    def served(self, found: Lookup, call: Call, identity: Identity) -> Lookup:
+    def record_hit(self, found: Lookup, call: Call, identity: Identity) -> Lookup:
         """Count a semantic hit that somebody else made of a miss; `found` with the name for feedback."""
         self._counts["miss"] -= 1
         return self._semantic(found, call, identity)
 
     def _semantic(self, found: Lookup, call: Call, identity: Identity) -> Lookup:
-        decision = self._learner.served(identity, call.prompt, found)
+        decision = self._learner.record_hit(identity, call.prompt, found)
         return self._hit(replace(found, decision=decision.hex()))
 
     async def remember(
@@ -454,17 +454,17 @@ class Cache:
 
     # Inside
 
-    async def _found(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
-        if self._closing is None and (found := self._finder.find_at_once(call, identity, policy, self._embedder())):
+    async def _look_up(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
+        if self._closing is None and (found := self._finder.look_up_at_once(call, identity, policy, self._embedder())):
             return found
         waited = None
         try:
             async with asyncio.timeout(self._patience()):
-                found = await self._run(self._find, call, identity, policy)
+                found = await self._run(self._look_up_in_thread, call, identity, policy)
                 if found.reason == LOADING:
                     waited = found
                     await asyncio.wait({asyncio.wrap_future(self._loading_shielded())}, timeout=LOADING_SECONDS)
-                    found = await self._run(self._find, call, identity, policy)
+                    found = await self._run(self._look_up_in_thread, call, identity, policy)
         except TimeoutError:
             if waited is None:
                 raise
@@ -483,9 +483,9 @@ class Cache:
         self._faults.report("look-up deadline", error, "the call goes to the provider")
         return Lookup("miss", reason="deadline")
 
-    def _find(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
+    def _look_up_in_thread(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
         loading = not self._loading.done()  # asked first: it may end between the two
-        return self._finder.find(call, identity, policy, self._embedder(), loading=loading)
+        return self._finder.look_up(call, identity, policy, self._embedder(), loading=loading)
 
     def _follow(self, changes: Sequence[Change]) -> None:
         """What the store committed reaches memory. On the writer's thread, before anyone is told that it is done."""

@@ -71,8 +71,8 @@ class _NotAtOnce(Exception):
 
 
 class Finder:
-    """Looks in memory, on disk and in the index. Thread-safe; all but `from_memory` and `find_at_once` belong off the
-    event loop."""
+    """Looks in memory, on disk and in the index. Thread-safe; all but `look_up_in_memory` and `look_up_at_once`
+    belong off the event loop."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Finder:
         self._closer = judge if isinstance(judge, Closer) else None
         self._clock, self._faults = clock, faults
 
-    def from_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
+    def look_up_in_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit on the same call if that is in memory; None says nothing."""
         id = self._store.keys.get(identity.exact)
         entry = None if id is None else self._memory.get(id)
@@ -99,7 +99,7 @@ class Finder:
         now = self._clock()
         return None if _unfit(entry, policy, now) else _exact(entry, now)
 
-    def same(self, identity: Identity, policy: Policy) -> Lookup:
+    def look_up_same(self, identity: Identity, policy: Policy) -> Lookup:
         """A hit on the same call, from memory or disk, or why what is there cannot serve. Raises StoreError."""
         id = self._store.keys.get(identity.exact)
         entry = None if id is None else self._memory.get(id) or self._store.get(identity.key)
@@ -111,7 +111,7 @@ class Finder:
         self._memory.add(entry)
         return _exact(entry, now)
 
-    def find(
+    def look_up(
         self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None, *, loading: bool
     ) -> Lookup:
         """The best that `policy` allows. Without an embedder only the same call; `loading` says that one will come.
@@ -119,7 +119,7 @@ class Finder:
         Raises StoreError.
         """
         now = self._clock()
-        same = self.same(identity, policy)
+        same = self.look_up_same(identity, policy)
         if same.entry:
             return same
         if not policy.semantic:
@@ -133,16 +133,18 @@ class Finder:
         if unlike:
             return Lookup("miss", reason=reason or unlike)
         index = self._indexes.get(identity.partition, embedder)
-        found = self._reworded(call.prompt, identity, index, policy, embedder, now)
+        found = self._look_up_reworded(call.prompt, identity, index, policy, embedder, now)
         return replace(found, reason=reason) if reason and not found.entry else found
 
-    def find_at_once(self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None) -> Lookup | None:
-        """What `find` would say, where memory holds all that it takes and the prompt is short; None says nothing.
+    def look_up_at_once(
+        self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None
+    ) -> Lookup | None:
+        """What `look_up` would say, where memory holds all that it takes and the prompt is short; None says nothing.
 
         On the event loop: a thread would hold the interpreter's lock for as long, and handing over and back costs a
         miss half a millisecond.
         """
-        if self._store.keys.get(identity.exact) is not None:  # `from_memory` did not find it, or it does not fit
+        if self._store.keys.get(identity.exact) is not None:  # `look_up_in_memory` did not find it, or it does not fit
             return None
         if not policy.semantic:
             return Lookup("miss", reason="no entry")
@@ -157,11 +159,11 @@ class Finder:
             return None
         now = self._clock()
         try:
-            return self._reworded(call.prompt, identity, index, policy, embedder, now, at_once=True)
+            return self._look_up_reworded(call.prompt, identity, index, policy, embedder, now, at_once=True)
         except _NotAtOnce:
             return None
 
-    def _reworded(
+    def _look_up_reworded(
         self,
         prompt: str,
         identity: Identity,

@@ -19,7 +19,7 @@ from askonce.cache.store.entry import StoreError
 from askonce.call import Answer
 from askonce.faults import Faults
 
-__all__ = ["Learner", "Lesson", "remembered"]
+__all__ = ["Learner", "Lesson", "load_learning"]
 
 SERVED = 4_096
 """Semantic hits that feedback may still be about."""
@@ -95,7 +95,7 @@ class Learner:
 
     # What people say
 
-    def served(self, identity: Identity, prompt: str, found: Lookup) -> bytes:
+    def record_hit(self, identity: Identity, prompt: str, found: Lookup) -> bytes:
         """Remember a semantic hit; the name by which feedback finds it."""
         assert found.entry
         name = pair(identity.partition, prompt, found.entry.key)
@@ -110,7 +110,7 @@ class Learner:
         return name
 
     def last(self, key: str) -> bytes | None:
-        """The latest semantic hit on an entry; None where none is remembered."""
+        """The latest semantic hit on an entry; None where none is load_learning."""
         with self._lock:
             return next((name for name, hit in reversed(self._served.items()) if hit.key == key), None)
 
@@ -143,7 +143,7 @@ class Learner:
         return Observation(identity.partition, identity.tenant, entry, score, agreement, right, source, now)
 
 
-def remembered(store: Store, faults: Faults) -> Learning:
+def load_learning(store: Store, faults: Faults) -> Learning:
     """What was learned before the last stop."""
     try:
         return Learning(store.observations(), store.refused())

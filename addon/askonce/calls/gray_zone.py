@@ -37,7 +37,7 @@ class GrayZone:
             return found
         if not await self._verifier.same(call.prompt, near.prompt, asking(spec)):
             return found
-        return self._cache.served(replace(found, outcome="semantic", entry=near, reason=""), call, identity)
+        return self._cache.record_hit(replace(found, outcome="semantic", entry=near, reason=""), call, identity)
 
 
 def asking(spec: VerifierSpec) -> Asking:

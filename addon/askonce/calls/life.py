@@ -33,11 +33,11 @@ from askonce.workers import Compute
 
 __all__ = ["Life"]
 
-type Again = Callable[[Rule, Request], Awaitable[Reply]]
+type AskAgain = Callable[[Rule, Request], Awaitable[Reply]]
 """Asks a provider, by way of the proxy and past the cache. Raises OSError or httpx.HTTPError where it cannot."""
 
 
-Settle = Callable[[Call, Identity, Lookup], Awaitable[Lookup]]
+Reconsider = Callable[[Call, Identity, Lookup], Awaitable[Lookup]]
 """The last word on a lookup that did not find the same call."""
 _AT_ONCE = 256
 """Items of a batch that are handed to the store together."""
@@ -63,13 +63,13 @@ class Life:
         mode: Mode = "normal",
         lasting: bool = False,
         refresh: Refresh | None = None,
-        again: Again | None = None,
-        gray_zone: Settle | None = None,
+        ask_again: AskAgain | None = None,
+        gray_zone: Reconsider | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`lasting`: answers are for everybody and have no end, as in a cassette.
 
-        Without `refresh` no answer is served stale, without `again` no batch is asked in part.
+        Without `refresh` no answer is served stale, without `ask_again` no batch is asked in part.
         `gray_zone` has the last word on misses.
         """
         self.rules = rules
@@ -80,7 +80,7 @@ class Life:
         self._mode, self._lasting = mode, lasting
         self._flights = Flights()
         self._refreshes = Refreshes(refresh, self._flights, faults)
-        self._again, self._gray_zone = again, gray_zone
+        self._ask_again, self._gray_zone = ask_again, gray_zone
         self._audits_due = dict[str, float]()
         """By rule; at 1 the next hit is checked."""
         self._audited = dict[bytes, Lookup]()
@@ -111,12 +111,12 @@ class Life:
         self.accounting.begin()
         return Exchange(rule, request, time.perf_counter(), bypass=why)
 
-    def recall(self, exchange: Exchange) -> Reply | None:
+    def look_up_in_memory(self, exchange: Exchange) -> Reply | None:
         """The reply to an identical call that is still in memory; microseconds, no waiting."""
         if exchange.identity is None or exchange.bypass or not exchange.directives.read:
             return None
         try:
-            found = self.cache.exact(exchange.identity, self._policy(exchange))
+            found = self.cache.look_up_in_memory(exchange.identity, self._policy(exchange))
             exchange.lookup = found and self._admitted(exchange, found)
             return self._reply(exchange) if exchange.lookup else None
         except Exception as error:  # fail open
@@ -142,7 +142,8 @@ class Life:
 
     def _remaining(self, exchange: Exchange, batch: Batch) -> bytes | None:
         """The body that asks for what is not known of a batch; None where all of it is to be asked."""
-        if not (exchange.may_divide and exchange.is_to_be_kept and self._again) or is_signed(exchange.request.headers):
+        may = exchange.may_divide and exchange.is_to_be_kept and self._ask_again
+        if not may or is_signed(exchange.request.headers):
             return None
         try:
             return batch.asked_body(exchange.request.body)
@@ -151,11 +152,11 @@ class Life:
             self._faults.report("dividing a batch", error, "all of it goes to the provider")
             return None
 
-    async def _find(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Lookup:
+    async def _look_up_once(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Lookup:
         batch, admits = exchange.batch, exchange.terms.admits
         if batch is None:
-            return await self.cache.lookup(call, identity, policy)
-        found = await self.cache.lookup_each(batch.identities, replace(policy, max_stale=0.0))
+            return await self.cache.look_up(call, identity, policy)
+        found = await self.cache.look_up_each(batch.identities, replace(policy, max_stale=0.0))
         batch.known = [None if entry is None or admits(entry) else entry for entry in found]
         entry = await self._compute(batch.entry)
         return Lookup("exact", entry, 1.0, 1.0, "", entry) if entry else Lookup("miss", reason=batch.missing)
@@ -165,9 +166,9 @@ class Life:
         max_stale = self._max_stale(exchange)
         policy = replace(fresh, max_stale=max_stale) if max_stale else fresh
         while True:
-            found = await self._find(exchange, call, identity, policy)
+            found = await self._look_up_once(exchange, call, identity, policy)
             if found.outcome != "exact":
-                found = await self._settle(exchange, call, identity, found)
+                found = await self._reconsider(exchange, call, identity, found)
             exchange.lookup = self._admitted(exchange, found)
             request = exchange.terms.again or exchange.request
             if exchange.lookup.stale and not self._refreshes.begin(exchange.rule, request, exchange.lookup, identity):
@@ -188,9 +189,9 @@ class Life:
             if flown == "unstorable":
                 return None
 
-    async def _settle(self, exchange: Exchange, call: Call, identity: Identity, found: Lookup) -> Lookup:
+    async def _reconsider(self, exchange: Exchange, call: Call, identity: Identity, found: Lookup) -> Lookup:
         """The last word on a lookup that did not find the same call."""
-        found = await exchange.terms.settle(call, identity, found)
+        found = await exchange.terms.reconsider(call, identity, found)
         if found.outcome == "miss" and self._gray_zone and not exchange.terms.verifies:
             return await self._gray_zone(call, identity, found)
         return found
@@ -199,10 +200,10 @@ class Life:
         """The reply to a call whose answer was kept while it was being looked for: there was nobody to wait for any
         more when that ended."""
         if exchange.batch is None:
-            found = self.cache.exact(identity, policy)
+            found = self.cache.look_up_in_memory(identity, policy)
         else:
             held = self.cache.holds(exchange.batch.identities)
-            found = await self._find(exchange, call, identity, policy) if held else None
+            found = await self._look_up_once(exchange, call, identity, policy) if held else None
         found = found and self._admitted(exchange, found)
         if not found or not found.entry:
             return None
@@ -233,7 +234,7 @@ class Life:
             return  # a call that teaches nothing, whatever the provider says
         due = self._audits_due.get(rule.name, 0.0) + rule.behaviour.audit
         may = due >= 1 and self._may_ask_again(exchange) and self._may_cost(rule, identity)
-        if may and self._refreshes.again(rule, request, identity):
+        if may and self._refreshes.ask_again(rule, request, identity):
             due -= 1
             if len(self._audited) >= _AUDITED:
                 self._audited.clear()
@@ -283,7 +284,7 @@ class Life:
 
     def decline(self, exchange: Exchange, status: int) -> None:
         """Take note that the caller is told no with `status`, and the provider not asked."""
-        self.land(exchange, "unstorable")
+        self.release(exchange, "unstorable")
         exchange.state, exchange.status = Declined(), status
 
     def relay(self, exchange: Exchange, status: int) -> None:
@@ -291,7 +292,7 @@ class Life:
         assert isinstance(exchange.state, Following)
         exchange.state, exchange.status = replace(exchange.state, is_relayed=True), status
 
-    def passed_on(self, exchange: Exchange, status: int) -> Headers:
+    def pass_on(self, exchange: Exchange, status: int) -> Headers:
         """Take note of the provider's status; returns the response headers that tell the caller what happened."""
         exchange.status = status
         if not 200 <= status < 300:
@@ -304,7 +305,7 @@ class Life:
         Where the two do not fit, the whole batch is asked for, as it would have been without Askonce.
         """
         batch, headers = exchange.batch, tuple(headers)
-        assert batch and self._again
+        assert batch and self._ask_again
 
         def joined() -> bytes:
             batch.answers = self._assemble(exchange, headers, body())
@@ -319,7 +320,7 @@ class Life:
             exchange.unkept = "does not fit the part that was asked"
             self._faults.report("completing a batch", error, "all of it is asked of the provider")
         try:
-            return await self._again(exchange.rule, exchange.request)
+            return await self._ask_again(exchange.rule, exchange.request)
         except Exception as error:
             self._faults.report("asking for a batch again", error, "the app gets a 502")
             return failure(
@@ -337,9 +338,9 @@ class Life:
         self._flights.begin(exchange.identity.exact, broadcast)
         return broadcast
 
-    def collapsed(self, exchange: Exchange, broadcast: Broadcast) -> Reply:
+    def reply_to_follower(self, exchange: Exchange, broadcast: Broadcast) -> Reply:
         """The head of the reply to a call that follows another's response."""
-        return response_headers.collapsed(exchange, broadcast)
+        return response_headers.of_collapsed(exchange, broadcast)
 
     async def remember(
         self, exchange: Exchange, headers: Headers, body: Callable[[], bytes], otherwise: FlightEnd = "unstorable"
@@ -371,7 +372,7 @@ class Life:
             exchange.unkept = "fault"
             self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
         finally:
-            self.land(exchange, "stored" if stored else otherwise)
+            self.release(exchange, "stored" if stored else otherwise)
         used = [answer.usage for answer in answers]
         usage = Usage(sum(one.input_tokens for one in used), sum(one.output_tokens for one in used))
         self.account(exchange, usage=usage if used else None, stored=stored, seconds=took)
@@ -411,7 +412,7 @@ class Life:
         repeatable = response_headers.repeatable(headers)
         return [replace(answer, headers=repeatable) for answer in answers]
 
-    def land(self, exchange: Exchange, ending: FlightEnd) -> None:
+    def release(self, exchange: Exchange, ending: FlightEnd) -> None:
         """Let those go on who wait for this call. Harmless where nobody does, and a second time."""
         match exchange.state:
             case Leading():
@@ -430,7 +431,7 @@ class Life:
         if exchange.is_over:
             return
         exchange.is_over = True
-        self.land(exchange, "failed" if exchange.status == 0 else "unstorable")
+        self.release(exchange, "failed" if exchange.status == 0 else "unstorable")
         seconds = time.perf_counter() - exchange.started if seconds is None else seconds
         price = self.rules.price(exchange.call.model) if exchange.served and exchange.call else None
         record = exchange.record(usage, price, stored, seconds)

@@ -16,7 +16,7 @@ __all__ = ["PLAIN", "Terms"]
 class Terms:
     """The terms of a call that no product is concerned with; products override what they need. One for each call.
 
-    All but `settle` run on the event loop and must be quick. What raises is a fault, and the call a miss.
+    All but `reconsider` run on the event loop and must be quick. What raises is a fault, and the call a miss.
     """
 
     bypass: str = ""
@@ -29,7 +29,7 @@ class Terms:
     """Under which the kept answer can be found and deleted besides its key; see `Filter.labels`."""
 
     verifies: bool = False
-    """`settle` asks a verifier itself, so that none is asked besides."""
+    """`reconsider` asks a verifier itself, so that none is asked besides."""
     again: Request | None = None
     """The request as it came to our own address, its host being ours: how a stale answer is fetched anew. Without it
     none is served."""
@@ -38,7 +38,7 @@ class Terms:
         """What this call accepts, out of what its rule and its own headers allow."""
         return policy
 
-    async def settle(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
+    async def reconsider(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
         """The last word on a lookup that did not find the same call: a semantic hit, or a miss that says what came
         near."""
         return lookup

@@ -60,14 +60,14 @@ class Refreshes:
     def begin(self, rule: Rule, request: Request, found: Lookup, identity: Identity) -> bool:
         """Fetch anew what was found stale; whether it may be served meanwhile, which it may be once."""
         entry = found.entry
-        if entry is None or entry.id in self._served or not self.again(rule, request, identity):
+        if entry is None or entry.id in self._served or not self.ask_again(rule, request, identity):
             return False
         self._served[entry.id] = None
         if len(self._served) > _SERVED:
             self._served.popitem(last=False)
         return True
 
-    def again(self, rule: Rule, request: Request, identity: Identity) -> bool:
+    def ask_again(self, rule: Rule, request: Request, identity: Identity) -> bool:
         """Ask the provider a call that is answered already; whether that is possible now."""
         if self._ask is None or len(self._tasks) >= _AT_ONCE or not self._flights.lead(identity.exact):
             return False

@@ -14,7 +14,7 @@ from askonce.calls.broadcast import Broadcast
 from askonce.calls.directives import cache_status, detail
 from askonce.calls.state import Dividing, Exchange
 
-__all__ = ["Headers", "collapsed", "fresh_id", "of_hit", "of_miss", "repeatable"]
+__all__ = ["Headers", "fresh_id", "of_collapsed", "of_hit", "of_miss", "repeatable"]
 
 Headers = Iterable[tuple[str, str]]
 
@@ -76,7 +76,7 @@ def of_miss(exchange: Exchange) -> Headers:
     return (("cache-status", cache_status(why, *stored)), ("x-cache", "MISS"), *near)
 
 
-def collapsed(exchange: Exchange, broadcast: Broadcast) -> Reply:
+def of_collapsed(exchange: Exchange, broadcast: Broadcast) -> Reply:
     """The head of the reply to a call that follows another's response."""
     headers = {name.lower(): value for name, value in broadcast.headers()}
     coding = [(name, headers[name]) for name in ("content-encoding",) if name in headers]

@@ -99,7 +99,7 @@ class Askonce:
 
     async def _warm_up(self) -> None:
         await self.runtime.warm_up()
-        await self.runtime.settle(use_huge_pages)
+        await self.runtime.run_later(use_huge_pages)
 
     def _on_hangup(self) -> None:
         asyncio_utils.create_task(self._reload_quietly(), name="reload", keep_ref=True)
@@ -236,7 +236,7 @@ class Askonce:
         visit.exchange = exchange
         exchange.may_follow = visit.passage is None and not flow.request.is_http10
         exchange.may_divide = visit.passage is None
-        reply = life.recall(exchange) or await life.look_up(exchange)
+        reply = life.look_up_in_memory(exchange) or await life.look_up(exchange)
         if reply:
             flow.response = messages.make_response(reply)
             if visit.passage:
@@ -260,7 +260,7 @@ class Askonce:
             case Dividing(body):
                 messages.put_body(flow.request, body)
             case Following(follower):
-                head = self.runtime.life.collapsed(exchange, follower.broadcast)
+                head = self.runtime.life.reply_to_follower(exchange, follower.broadcast)
                 relay_stream.follow(flow, messages.start_response(head), follower)
 
     async def _managed(self, request: http.Request, host: str, client: tuple[str, int]) -> http.Response:
@@ -294,7 +294,7 @@ class Askonce:
             flow.response = messages.make_response(reply)
             if visit.exchange:
                 visit.exchange.status = reply.status
-        elif unsent and flow.error and (refusal := self._gate.refused(flow.error.msg)):
+        elif unsent and flow.error and (refusal := self._gate.refuse_connection(flow.error.msg)):
             flow.response = refusal
         self._responses.cut(flow, visit)
 

@@ -103,7 +103,7 @@ class Gate:
             mark = f"1.1 {self._mark.decode()}"
             request.headers["via"] = f"{before}, {mark}" if before else mark
 
-    def refused(self, error: str) -> http.Response | None:
+    def refuse_connection(self, error: str) -> http.Response | None:
         """What a call is answered whose connection was not made; None where it failed for another reason."""
         said = Refused.said_in(error)
         return self._turn_away("destination", 403, said) if said else None

@@ -56,7 +56,7 @@ class Responses:
 
     def _read_along(self, response: http.Response, visit: Visit, exchange: Exchange) -> None:
         passage = visit.passage
-        _say(response, passage, self._life.passed_on(exchange, response.status_code))
+        _say(response, passage, self._life.pass_on(exchange, response.status_code))
         translator = messages.start_translation(response, passage) if passage else None
         if passage:
             messages.dress(response, passage, exchange)
@@ -86,7 +86,7 @@ class Responses:
         coding = response.headers.get("content-encoding", "")
         reply = await self._life.complete(exchange, fields, lambda: messages.decoded(body, coding))
         messages.put(response, reply)
-        _say(response, None, self._life.passed_on(exchange, reply.status))
+        _say(response, None, self._life.pass_on(exchange, reply.status))
         if isinstance(exchange.state, Dividing):
             visit.recorder = Recorder(len(body))
         self.end(flow, visit)
@@ -105,7 +105,7 @@ class Responses:
     def _finish(self, response: http.Response, visit: Visit, passage: Passage, exchange: Exchange) -> None:
         assert passage.finish
         reply = messages.finish(response, passage.finish)
-        _say(response, passage, self._life.passed_on(exchange, reply.status))
+        _say(response, passage, self._life.pass_on(exchange, reply.status))
         messages.dress(response, passage, exchange)
         if exchange.is_recorded:
             visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD)
@@ -117,7 +117,7 @@ class Responses:
         # An SDK may hang up at the stream's end mark, before the last byte; without the mark nothing is kept.
         body = visit.recorder.body or None if left and visit and visit.recorder and flow.response else None
         if exchange and body is None:
-            self._life.land(exchange, "failed" if left else "unstorable")
+            self._life.release(exchange, "failed" if left else "unstorable")
         self._settle(flow, exchange, body, "failed")
 
     # What is kept

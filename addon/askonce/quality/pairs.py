@@ -41,10 +41,10 @@ class Asked:
         for number in chosen:
             # A partition in use has its index in memory; to ask nothing has it read before the clock starts.
             nothing = Question.of(self._cache, BLANK, str(number))
-            await self._cache.lookup(nothing.call, nothing.identity, policy)
+            await self._cache.look_up(nothing.call, nothing.identity, policy)
             start = time.perf_counter()
             asked = Question.of(self._cache, self._pairs[number].b, str(number))
-            found = await self._cache.lookup(asked.call, asked.identity, policy)
+            found = await self._cache.look_up(asked.call, asked.identity, policy)
             seconds += time.perf_counter() - start
             served.append(found.entry is not None)
             scores.append(EXACT if found.outcome == "exact" else found.probability or 0.0)

@@ -80,7 +80,7 @@ async def run_stream(
         for query in queries:
             start = time.perf_counter()
             asked = Question.of(cache, query.text)
-            found = await cache.lookup(asked.call, asked.identity, policy)
+            found = await cache.look_up(asked.call, asked.identity, policy)
             seconds += time.perf_counter() - start
             if found.entry is None:
                 await keep(cache, asked, query.answer, found=found)

@@ -16,7 +16,7 @@ def ask(cache):
     async def ask(prompt):
         call = Call("openai-chat", prompt, {"model": "gpt-4o"}, model="gpt-4o", turns=(Turn("user", prompt),))
         identity = cache.identify(call, host="api.openai.com", scope="key")
-        return await cache.lookup(call, identity, Policy())
+        return await cache.look_up(call, identity, Policy())
 
     return ask
 

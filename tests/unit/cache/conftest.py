@@ -78,7 +78,7 @@ class Bench:
     ) -> Lookup:
         call = self.call(prompt, **parts)
         identity = self.identify(call, scope, namespace)
-        return self.cache.exact(identity, policy) or await self.cache.lookup(call, identity, policy)
+        return self.cache.look_up_in_memory(identity, policy) or await self.cache.look_up(call, identity, policy)
 
     async def remember(
         self,

@@ -30,14 +30,14 @@ class Remote:
 async def look_up(bench: Any, prompt: str, policy: Policy = LENIENT) -> tuple[bool, Lookup]:
     """Whether it was done at once, and what was found."""
     call = bench.call(prompt)
-    looking = bench.cache.lookup(call, bench.identify(call), policy)
+    looking = bench.cache.look_up(call, bench.identify(call), policy)
     try:
         waiting = looking.send(None)
     except StopIteration as over:
         return True, over.value
     looking.close()
     assert waiting is not None
-    return False, await bench.cache.lookup(call, bench.identify(call), policy)
+    return False, await bench.cache.look_up(call, bench.identify(call), policy)
 
 
 async def test_another_wording_is_found_at_once_in_an_index_that_is_in_memory(bench: Any) -> None:

@@ -32,7 +32,7 @@ STRICT = Policy(max_error=0.0)
 
 async def test_an_identical_call_hits_from_memory(bench: Any) -> None:
     entry = await bench.remember(ASKED)
-    found = bench.cache.exact(bench.identify(bench.call(ASKED)), Policy())
+    found = bench.cache.look_up_in_memory(bench.identify(bench.call(ASKED)), Policy())
     assert found is not None
     assert (found.outcome, found.entry, found.similarity, found.stale) == ("exact", entry, 1.0, False)
 
@@ -41,10 +41,10 @@ async def test_an_identical_call_hits_from_disk(bench: Any) -> None:
     entry = await bench.remember(ASKED)
     await bench.restart()
     identity = bench.identify(bench.call(ASKED))
-    assert bench.cache.exact(identity, Policy()) is None
-    found = await bench.cache.lookup(bench.call(ASKED), identity, Policy())
+    assert bench.cache.look_up_in_memory(identity, Policy()) is None
+    found = await bench.cache.look_up(bench.call(ASKED), identity, Policy())
     assert (found.outcome, found.entry) == ("exact", entry)
-    assert bench.cache.exact(identity, Policy()) is not None
+    assert bench.cache.look_up_in_memory(identity, Policy()) is not None
 
 
 async def test_another_wording_hits(bench: Any) -> None:
@@ -105,7 +105,7 @@ def test_partitions_never_mix(
         for number, (system, word, restart) in enumerate(steps):
             call = _call(f"Is {word} the item number {number} in the list?", system)
             identity = cache.identify(call, host="h", scope="s")
-            found = await cache.lookup(call, identity, Policy(max_error=1.0))
+            found = await cache.look_up(call, identity, Policy(max_error=1.0))
             assert (found.outcome == "semantic") == (system in kept)
             assert found.entry is None or found.entry.parts == identity.parts
             await cache.remember(call, identity, Answer(b"{}"), upstream="u", host="h", ttl=9, upstream_seconds=1)
@@ -199,7 +199,7 @@ async def test_time_to_live(bench: Any, clock: Any) -> None:
     clock.now += 59.9
     assert [(await bench.ask(prompt)).outcome for prompt in (ASKED, REWORDED)] == ["exact", "semantic"]
     clock.now += 0.1
-    assert bench.cache.exact(bench.identify(bench.call(ASKED)), Policy()) is None
+    assert bench.cache.look_up_in_memory(bench.identify(bench.call(ASKED)), Policy()) is None
     assert [(await bench.ask(prompt)).outcome for prompt in (ASKED, REWORDED)] == ["miss", "miss"]
     assert (await bench.ask(ASKED)).reason == "expired"
 
@@ -655,7 +655,7 @@ async def test_after_closing(bench: Any) -> None:
     await asyncio.gather(bench.cache.close(), bench.cache.close())
     await bench.cache.close()
     call = bench.call(OTHER)
-    assert (await bench.cache.lookup(call, bench.identify(call), Policy())).outcome == "miss"
+    assert (await bench.cache.look_up(call, bench.identify(call), Policy())).outcome == "miss"
     with pytest.raises(StoreError, match="closed"):
         await bench.cache.delete("00" * 16)
     with pytest.raises(StoreError, match="closed"):

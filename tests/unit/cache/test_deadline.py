@@ -75,14 +75,14 @@ async def test_a_batch_may_take_as_long_as_its_texts(bench: Any, slow: Slow, mon
     identity = bench.identify(bench.call(ASKED))
     assert bench.cache._patience([identity] * 100) == 0.05
     assert bench.cache._patience([identity] * 250) == 0.125
-    same = bench.cache._finder.same
+    same = bench.cache._finder.look_up_same
 
     def slowly(*given: Any) -> Any:
         time.sleep(0.005)
         return same(*given)
 
-    monkeypatch.setattr(bench.cache._finder, "same", slowly)
-    assert not any(await bench.cache.lookup_each([identity] * 100, Policy()))
+    monkeypatch.setattr(bench.cache._finder, "look_up_same", slowly)
+    assert not any(await bench.cache.look_up_each([identity] * 100, Policy()))
     assert bench.counted == {"look-up deadline": 1}
 
 

@@ -66,7 +66,7 @@ class Bench:
             accounting=self.accounting,
             faults=Faults(self.accounting.fault),
             compute=self.compute,
-            again=lambda rule, request: self.again(rule, request),
+            ask_again=lambda rule, request: self.again(rule, request),
             clock=lambda: self.now,
         )
 
@@ -85,7 +85,7 @@ class Bench:
         request = Request("POST", next(iter(spec.hosts)).name, "/v1/embeddings", "", known, body)
         exchange = self.life.begin(spec, request)
         exchange.may_divide = divide
-        return exchange, self.life.recall(exchange) or await self.life.look_up(exchange)
+        return exchange, self.life.look_up_in_memory(exchange) or await self.life.look_up(exchange)
 
     async def answer(self, exchange: Exchange, body: bytes | None = None) -> Reply:
         """The provider answers; what the app gets."""
@@ -96,7 +96,7 @@ class Bench:
             reply = await self.life.complete(exchange, JSON, lambda: body)
         else:
             reply = Reply(body, "application/json")
-        said = (*reply.headers, *self.life.passed_on(exchange, reply.status))
+        said = (*reply.headers, *self.life.pass_on(exchange, reply.status))
         if exchange.is_recorded and not exchange.unkept:
             await self.life.remember(exchange, JSON, lambda: body)
         else:
@@ -253,7 +253,7 @@ async def test_who_waits_for_a_divided_batch_goes_on_when_it_fails(bench: Bench,
     leader, _ = await bench.enter(["a", "bb"])
     follower = asyncio.ensure_future(bench.enter(["a", "bb"]))
     await followed(1)
-    bench.life.land(leader, "failed")
+    bench.life.release(leader, "failed")
     assert isinstance(leader.state, Dividing)
     assert not leader.state.leads
     next_leader, reply = await follower

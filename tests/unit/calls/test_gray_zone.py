@@ -48,7 +48,7 @@ class World:
 
     async def ask(self, prompt: str = ASKED, policy: Policy | None = None) -> Lookup:
         call, identity = self.identify(prompt)
-        return await self.zone(call, identity, await self.cache.lookup(call, identity, policy or Policy()))
+        return await self.zone(call, identity, await self.cache.look_up(call, identity, policy or Policy()))
 
 
 @pytest.fixture

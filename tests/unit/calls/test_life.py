@@ -101,7 +101,7 @@ class Bench:
 
     async def enter(self, *arguments: Any, rule: str = "chat", **more: Any) -> tuple[Exchange, Reply | None]:
         exchange = self.life.begin(self.rule(rule), self.request(*arguments, rule=rule, **more))
-        return exchange, self.life.recall(exchange) or await self.life.look_up(exchange)
+        return exchange, self.life.look_up_in_memory(exchange) or await self.life.look_up(exchange)
 
     async def answer(
         self,
@@ -114,7 +114,7 @@ class Bench:
     ) -> dict[str, str]:
         """The provider answers; returns the response headers that the life adds."""
         self.asked += 1
-        added = dict(self.life.passed_on(exchange, status))
+        added = dict(self.life.pass_on(exchange, status))
         if exchange.is_recorded:
             await self.life.remember(exchange, headers, read or (lambda: body))
         else:
@@ -270,7 +270,7 @@ async def test_directives(bench: Bench) -> None:
     assert (reply.status, dict(reply.headers)["x-cache"]) == (504, "MISS")
     exchange, reply = await ask("no-store")
     assert (exchange.outcome, exchange.bypass, reply) == ("bypass", "no-store", None)
-    assert dict(bench.life.passed_on(exchange, 200)) == {"cache-status": "askonce; fwd=bypass; detail=no-store"}
+    assert dict(bench.life.pass_on(exchange, 200)) == {"cache-status": "askonce; fwd=bypass; detail=no-store"}
     assert not exchange.is_recorded
     exchange, reply = await ask("no-cache")
     assert reply is None
@@ -446,7 +446,7 @@ async def test_when_the_first_leaves_one_of_the_others_leads(bench: Bench, follo
     leader, _ = await bench.enter()
     followers = [asyncio.ensure_future(bench.enter()) for _ in range(3)]
     await followed(3)
-    bench.life.land(leader, "failed")
+    bench.life.release(leader, "failed")
     bench.life.account(leader)
     done, waiting = await asyncio.wait(followers, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
     assert (len(done), len(waiting)) == (1, 2)

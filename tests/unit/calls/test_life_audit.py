@@ -55,10 +55,10 @@ class Bench:
 
     async def call(self, request: Request) -> Reply | None:
         exchange = self.life.begin(next(iter(self.rules)), request)
-        reply = self.life.recall(exchange) or await self.life.look_up(exchange)
+        reply = self.life.look_up_in_memory(exchange) or await self.life.look_up(exchange)
         if reply is None:
             self.asked.append(exchange.call.prompt if exchange.call else "")
-            self.life.passed_on(exchange, 200)
+            self.life.pass_on(exchange, 200)
             message = {"index": 0, "message": {"role": "assistant", "content": self.answer}, "finish_reason": "stop"}
             body = json.dumps({"id": "c", "object": "chat.completion", "model": "m", "choices": [message]}).encode()
             await self.life.remember(exchange, (("Content-Type", "application/json"),), lambda: body)

@@ -107,14 +107,14 @@ class Bench:
     async def ask(self, asked: Request) -> tuple[Exchange, Reply | None]:
         """Up to the point where the provider is asked."""
         exchange = self.life.begin(self.rule, asked)
-        reply = self.life.recall(exchange) or await self.life.look_up(exchange)
+        reply = self.life.look_up_in_memory(exchange) or await self.life.look_up(exchange)
         if reply:
             self.life.account(exchange)
         return exchange, reply
 
     async def answered(self, exchange: Exchange, body: bytes, status: int = 200, headers: Any = JSON) -> dict[str, str]:
         """What the provider says; the headers that the caller gets besides."""
-        told = dict(self.life.passed_on(exchange, status))
+        told = dict(self.life.pass_on(exchange, status))
         if exchange.is_recorded:
             await self.life.remember(exchange, headers, lambda: body)
         else:
@@ -195,7 +195,7 @@ async def test_never_stored(bench: Bench, body: bytes, status: int, why: str) ->
 async def test_an_answer_that_was_not_read_to_its_end(bench: Bench) -> None:
     bench.open()
     exchange, _ = await bench.ask(request(FRANCE))
-    bench.life.passed_on(exchange, 200)
+    bench.life.pass_on(exchange, 200)
     bench.life.account(exchange)
     assert (bench.last.stored, bench.last.unkept) == (False, "cut off, or far over max_answer")
 

@@ -137,10 +137,10 @@ async def test_it_serves_the_call_and_its_other_wordings(cache: Cache, warm: Lik
     for prompt in ("What is the capital of France?", "Please, what is the capital of France?"):
         call = Call("openai-chat", prompt, {"system": "Be kind."}, model="m")
         identity = cache.identify(call, host="api.example.com", scope="sk-1")
-        found = await cache.lookup(call, identity, Policy())
+        found = await cache.look_up(call, identity, Policy())
         assert found.entry and b"Paris." in found.entry.answer.body
         other = cache.identify(call, host="api.example.com", scope="sk-2")
-        assert (await cache.lookup(call, other, Policy())).entry is None
+        assert (await cache.look_up(call, other, Policy())).entry is None
 
 
 async def test_the_providers_own_object_is_kept_as_it_is(cache: Cache, warm: LikeWarmer) -> None:

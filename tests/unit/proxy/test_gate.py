@@ -74,7 +74,7 @@ async def test_the_proxy_s_own_words_reach_who_was_refused(bench: "Bench") -> No
     text = str(Refused(("::1", 80), "for a reason"))
     assert text == "Askonce does not connect to [::1]:80: for a reason"
     gate = bench.askonce._gate
-    answer = gate.refused(f"Connection killed: {text}")
+    answer = gate.refuse_connection(f"Connection killed: {text}")
     assert answer
     assert (answer.status_code, answer.text) == (403, f"{text}\n")
-    assert gate.refused("Connection reset by peer") is None
+    assert gate.refuse_connection("Connection reset by peer") is None

@@ -60,7 +60,7 @@ class CachecoreTerms(Terms):
     def policy(self, policy: Policy) -> Policy:
         return policy if self._threshold is None else replace(policy, min_similarity=self._threshold)
 
-    async def settle(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
+    async def reconsider(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
         if lookup.stale:  # only the very same call may have a stale answer
             return replace(lookup, outcome="miss", entry=None, stale=False, reason="expired")
         return lookup

@@ -61,12 +61,12 @@ class PromptCacheTerms(Terms):
         self._policy = policy
         return policy
 
-    async def settle(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
+    async def reconsider(self, call: Call, identity: Identity, lookup: Lookup) -> Lookup:
         found = await self._decide(call, identity, lookup)
         if found.entry:
             return found
         shared = self._warm(call)
-        warm = await self._cache.lookup(call, shared, self._policy)
+        warm = await self._cache.look_up(call, shared, self._policy)
         if warm.outcome != "exact":
             warm = await self._decide(call, shared, warm)
         return warm if warm.entry else found
@@ -90,7 +90,7 @@ class PromptCacheTerms(Terms):
         return _refused(lookup, f"similarity {cosine:.3f} < {thresholds.high:.3f}") if sure else lookup
 
     def _served(self, call: Call, identity: Identity, lookup: Lookup, entry: Entry) -> Lookup:
-        return self._cache.served(replace(lookup, outcome="semantic", entry=entry, reason=""), call, identity)
+        return self._cache.record_hit(replace(lookup, outcome="semantic", entry=entry, reason=""), call, identity)
 
     async def _verified(self, one: str, other: str) -> bool:
         asking = self._state.verifier

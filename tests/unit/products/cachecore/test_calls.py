@@ -427,8 +427,8 @@ async def test_only_the_same_call_has_a_stale_answer(world: World) -> None:
     terms = world.passage(x_cachecore_token=token()).terms
     call, identity = Call("openai-chat", "Hi", {}), Identity(b"p", b"e", {})
     fresh, stale = Lookup("semantic", entry(), 0.9), Lookup("semantic", entry(), 0.9, stale=True)
-    assert await terms.settle(call, identity, fresh) is fresh
-    settled = await terms.settle(call, identity, stale)
+    assert await terms.reconsider(call, identity, fresh) is fresh
+    settled = await terms.reconsider(call, identity, stale)
     assert (settled.outcome, settled.entry, settled.stale, settled.reason) == ("miss", None, False, "expired")
 
 

@@ -321,7 +321,7 @@ async def test_the_two_thresholds(
     world.verifier.verdict = verdict
     terms = PromptCacheTerms(cache, world.state, world.verifier, "api.openai.com/v1/chat/completions", "")
     call = Call("openai-chat", "asked", {})
-    settled = await terms.settle(call, cache.identify(call, host="h", scope="s"), found)
+    settled = await terms.reconsider(call, cache.identify(call, host="h", scope="s"), found)
     assert (settled.outcome, len(world.verifier.pairs)) == (outcome, asked)
     assert (settled.entry is not None) == (outcome == "semantic")
     assert world.verifier.pairs in ([], [("asked", "stored")])
@@ -332,7 +332,7 @@ async def test_without_a_key_to_ask_with_the_zone_is_a_miss(cache: Cache) -> Non
     assert world.state.verifier is None
     terms = PromptCacheTerms(cache, world.state, world.verifier, "place", "")
     call = Call("openai-chat", "asked", {})
-    assert (await terms.settle(call, cache.identify(call, host="h", scope="s"), near(0.5))).outcome == "miss"
+    assert (await terms.reconsider(call, cache.identify(call, host="h", scope="s"), near(0.5))).outcome == "miss"
     assert world.verifier.pairs == []
 
 
