@@ -30,6 +30,7 @@ from askonce.calls.refresh import Refresher
 from askonce.calls.verifier import Verifier
 from askonce.calls.warming import LikeWarmer
 from askonce.credentials import is_secret
+from askonce.exec.proxy_process import note_holder
 from askonce.faults import Faults
 from askonce.network.admission import Admission
 from askonce.network.api_keys import ApiKeys
@@ -95,6 +96,8 @@ class Runtime:
             faults=self.faults,
         )
         tls = _verification(settings)
+        if not self._folder:
+            note_holder(data, settings.listen)
         self._promptcache = PromptCacheState(
             lambda: self._config.products.promptcache,
             self._key_of,

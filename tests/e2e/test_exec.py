@@ -77,15 +77,17 @@ def askonce(tmp_path: Path) -> Iterator[Askonce]:
         yield start
 
 
-def end(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+def end(process: "subprocess.Popen[str]") -> tuple[int, str, list[str]]:
+    """Exit code, what it printed, and what `exec` had to say besides that it starts a proxy."""
     out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err
+    lines = [line.removeprefix("askonce: ") for line in err.splitlines()]
+    return process.returncode, out, [line for line in lines if not line.startswith("starting a proxy at ")]
 
 
 def test_a_command_gets_a_proxy_that_it_trusts_for_as_long_as_it_runs(askonce: Askonce) -> None:
     port = free_port()
     code, out, err = end(askonce(port, "exec", "--", sys.executable, "-c", ASK + "sys.exit(7)"))
-    assert (code, err) == (7, "")
+    assert (code, err) == (7, [])
     assert out.startswith('{"status":"ready"')
     assert not answers(port)
 
@@ -104,7 +106,7 @@ def test_commands_side_by_side_share_the_proxy_until_the_last_has_ended(askonce:
     assert answers(port)
     (tmp_path / "second").touch()
     code, out, err = end(both[1])
-    assert (code, out.count("ready"), err) == (0, 2, "")
+    assert (code, out.count("ready"), err) == (0, 2, [])
     assert not answers(port)
 
 
@@ -112,7 +114,7 @@ def test_commands_side_by_side_share_the_proxy_until_the_last_has_ended(askonce:
 def test_a_proxy_has_any_address_of_loopback(askonce: Askonce, host: str) -> None:
     port = free_port(socket.AF_INET6 if host == "[::1]" else socket.AF_INET)
     code, out, err = end(askonce(port, "exec", "--listen", f"{host}:{port}", "--", sys.executable, "-c", ASK))
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, [])
     assert out.startswith('{"status":"ready"')
 
 
@@ -134,17 +136,40 @@ def test_a_proxy_of_somebody_stays(askonce: Askonce, tmp_path: Path) -> None:
             assert end(askonce(port, "exec", "--", sys.executable, "-c", ASK))[0] == 0
         code, out, err = end(askonce(port, "exec", "--certs", str(tmp_path / "other"), "--", "true"))
         assert (code, out) == (1, "")
-        assert f"has other certificates than those in {tmp_path}/other" in err
+        assert f"has other certificates than those in {tmp_path}/other" in err[0]
         assert answers(port)
     finally:
         proxy.terminate()
         assert end(proxy)[0] == 0
 
 
+def test_a_proxy_that_is_just_starting_is_waited_for(askonce: Askonce, tmp_path: Path) -> None:
+    port = free_port()
+    proxy = askonce(port, "serve")
+    try:
+        until((tmp_path / "data" / "address").exists)  # it holds the folder, and may not listen yet
+        assert end(askonce(port, "exec", "--", sys.executable, "-c", ASK))[0] == 0
+        assert proxy.poll() is None
+        code, out, err = end(askonce(free_port(), "exec", "--", "true"))
+        assert (code, out) == (1, "")
+        assert err[-1].endswith(
+            f"at 127.0.0.1:{port}: name it with --listen 127.0.0.1:{port}; or give --data another folder"
+        )
+    finally:
+        proxy.terminate()
+        assert end(proxy)[0] == 0
+
+
+def test_a_proxy_that_is_started_is_told_of(askonce: Askonce) -> None:
+    port = free_port()
+    _, err = askonce(port, "exec", "--", "true").communicate(timeout=PATIENCE)
+    assert err.startswith(f"askonce: starting a proxy at 127.0.0.1:{port}\n")
+
+
 def test_port_0_is_a_proxy_of_one_s_own(askonce: Askonce, tmp_path: Path) -> None:
     show = ASK + "print(proxy.port)"
     code, out, err = end(askonce(0, "exec", "--", sys.executable, "-c", show))
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, [])
     assert not answers(int(out.splitlines()[-1]))
     assert list((tmp_path / "data" / "exec").iterdir()) == []
 
@@ -180,5 +205,5 @@ def test_with_the_shipped_rules_ollama_on_this_machine_is_asked_once(
     command = [*program, f"http://{host}:{local_provider.port}"]
     for _ in range(2):
         code, out, err = end(askonce(free_port(), "exec", "--", *command, NO_PROXY="localhost,127.0.0.1,::1"))
-        assert (code, out, err) == (0, "The capital of France is Paris.\n", "")
+        assert (code, out, err) == (0, "The capital of France is Paris.\n", [])
     assert local_provider.calls() == 1

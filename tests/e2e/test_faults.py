@@ -23,6 +23,8 @@ import httpx
 import pytest
 from tests.waiting import PATIENCE, until
 
+from askonce.exec.proxy_process import IN_USE
+
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
 
@@ -286,5 +288,5 @@ def test_a_start_that_cannot_be_says_why_in_one_line(faulty: Proxy, rules: Path,
         "choose another address with --listen HOST:PORT\n"
     )
     second = start("127.0.0.1:0", faulty.data.parent, rules)
-    assert second.returncode == 1
+    assert second.returncode == IN_USE
     assert second.stderr == f"askonce: {faulty.data} is in use by another Askonce\n"

@@ -96,7 +96,9 @@ class Machine:
             text=True,
             timeout=PATIENCE,
         )
-        return done.returncode, done.stdout, done.stderr
+        started, _, rest = done.stderr.partition("\n")
+        assert started.startswith("askonce: starting a proxy at "), done.stderr
+        return done.returncode, done.stdout, rest
 
 
 def test_a_suite_is_recorded_once_and_runs_strictly_on_another_machine(

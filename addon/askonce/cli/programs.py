@@ -6,13 +6,16 @@ import os
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
 
 import typer
 
 from askonce.cli.options import Cassette, Certs, Data, Listen, Mode, RulesFile
 from askonce.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["env", "exec_"]
 
@@ -46,10 +49,13 @@ def exec_(
     child.find_command(command[0], os.environ)  # a slip of the pen should not wait for a proxy
     _remark_on_other_proxy(os.environ, settings)
     before = _recorded(settings)
+    console = notes()
     with ExitStack() as stack:
-        with notes().status(f"waiting for the proxy at {settings.listen}"):
-            proxy = stack.enter_context(proxy_process.borrowed(settings))
+        with console.status(f"waiting for the proxy at {settings.listen}"):
+            proxy = stack.enter_context(proxy_process.borrowed(settings, lambda new: _say_started(console, new)))
             variables = _variables(proxy)
+            if settings.mode == "strict" and settings.cassette:
+                variables |= child.placeholder_keys(os.environ)
         code = child.run(command, {**os.environ, **variables})
     if new := len(_recorded(settings) - before):
         notes().print(f"askonce: {new} recorded in {settings.cassette}", soft_wrap=True, markup=False)
@@ -76,6 +82,10 @@ def env(
     typer.echo(_exports(_variables(settings), shell))
 
 
+def _say_started(console: "Console", settings: Settings) -> None:
+    console.print(f"askonce: starting a proxy at {settings.listen}", soft_wrap=True, markup=False)
+
+
 def _recorded(settings: Settings) -> set[bytes]:
     """The lines of the cassette; none where there is none."""
     if not settings.cassette or not settings.cassette.is_file():
@@ -86,6 +96,7 @@ def _recorded(settings: Settings) -> set[bytes]:
 def _variables(settings: Settings) -> dict[str, str]:
     from askonce import trust
     from askonce.exec import child, proxy_process
+    from askonce.exec.client_files import client_files
 
     if (settings.certs / "mitmproxy-ca.pem").exists():
         made = trust.load_ca(settings.certs)  # as the proxy made it, perhaps from other rules than ours
@@ -96,7 +107,7 @@ def _variables(settings: Settings) -> dict[str, str]:
         made = trust.ensure_ca(settings.certs, Rules(Config.load(settings.rules)).host_names())
     user = _user(os.environ, settings)
     proxy_process.check_trust(settings, made.bundle, user)
-    return child.environment(
+    variables = child.environment(
         settings.url_of(user),
         made.bundle,
         made.ca_cert,
@@ -104,6 +115,7 @@ def _variables(settings: Settings) -> dict[str, str]:
         truststore=made.truststore,
         hosts=_hosts(settings),
     )
+    return variables | client_files(made.bundle, os.environ)
 
 
 def _hosts(settings: Settings) -> Collection[str]:

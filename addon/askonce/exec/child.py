@@ -15,10 +15,31 @@ from urllib.parse import urlsplit
 
 from askonce.trust.roots import ADDING_VARIABLES, BUNDLE_VARIABLES, TRUSTSTORE_PASSWORD
 
-__all__ = ["CommandError", "environment", "find_command", "run"]
+__all__ = ["CommandError", "environment", "find_command", "placeholder_keys", "run"]
 
 _PRELOAD = Path(__file__).parent / "preload"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+
+_PLACEHOLDER = "askonce-placeholder"
+_KEYS = (
+    "ANTHROPIC_API_KEY",
+    "AZURE_OPENAI_API_KEY",
+    "CEREBRAS_API_KEY",
+    "CO_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "FIREWORKS_API_KEY",
+    "GEMINI_API_KEY",
+    "GROQ_API_KEY",
+    "MISTRAL_API_KEY",
+    "OPENAI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "PERPLEXITY_API_KEY",
+    "TOGETHER_API_KEY",
+    "XAI_API_KEY",
+)
+"""Without which an SDK raises before it calls anybody."""
+_ONE_OF = {"GEMINI_API_KEY": "GOOGLE_API_KEY"}
+"""What an SDK takes as well: it warns where both are set."""
 
 _FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
@@ -60,10 +81,17 @@ def environment(
         "NODE_OPTIONS": _appended(base, "NODE_OPTIONS", f"--require {_quoted(_PRELOAD / 'node.cjs')}", " "),
         "PYTHONPATH": _prepended(base, "PYTHONPATH", str(_PRELOAD / "python"), os.pathsep),
         "AIOHTTP_TRUST_ENV": "True",  # LiteLLM's, which makes its sessions itself
+        "PERL_LWP_ENV_PROXY": "1",
     }
     java = _java(proxy_url, no_proxy, truststore)
     variables["JAVA_TOOL_OPTIONS"] = _appended(base, "JAVA_TOOL_OPTIONS", java, " ")
     return variables
+
+
+def placeholder_keys(base: Mapping[str, str]) -> dict[str, str]:
+    """A key that opens nothing for each SDK that does not start without one, where `base` has none: for a run in which
+    no provider is asked, and answers belong to everybody."""
+    return {name: _PLACEHOLDER for name in _KEYS if not (base.get(name) or base.get(_ONE_OF.get(name, "")))}
 
 
 def find_command(name: str, environ: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,21 @@ from typing import BinaryIO
 from askonce.settings import Settings
 from askonce.trust import RESERVED_HOST
 
-__all__ = ["ProxyError", "State", "borrowed", "check_address", "check_trust", "free_port", "probe"]
+__all__ = [
+    "IN_USE",
+    "ProxyError",
+    "State",
+    "borrowed",
+    "check_address",
+    "check_trust",
+    "free_port",
+    "holder",
+    "note_holder",
+    "probe",
+]
+
+IN_USE = os.EX_TEMPFAIL
+"""The exit code of a proxy whose data folder another one holds."""
 
 _START_TIME = 300.0
 """Seconds; a first start reads some 200 MB of libraries, and disk and processor may be slow or busy. One that ends, or
@@ -110,11 +124,25 @@ def check_trust(settings: Settings, bundle: Path, user: str = "") -> None:
         connection.close()
 
 
+def note_holder(data: Path, listen: str) -> None:
+    """Leave word in a data folder of where the proxy listens that holds it."""
+    (data / "address").write_text(f"{listen}\n", "utf-8")
+
+
+def holder(data: Path) -> str:
+    """Where the proxy listens, or listened, that was the last to hold a data folder; empty where that is not known."""
+    try:
+        return (data / "address").read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
 @contextmanager
-def borrowed(settings: Settings) -> Iterator[Settings]:
+def borrowed(settings: Settings, on_start: Callable[[Settings], object] = lambda _: None) -> Iterator[Settings]:
     """The settings of a proxy that is ready, one that listens already or a new one. Raises `ProxyError`.
 
     Port 0 asks for a proxy of one's own on a free port. Commands that run side by side share what one of them started.
+    `on_start` is told before a proxy is started.
     """
     is_private = settings.listen_port == 0
     if is_private:
@@ -127,7 +155,7 @@ def borrowed(settings: Settings) -> Iterator[Settings]:
     with _opened(files.users) as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
-            _ensure(settings, files)
+            _ensure(settings, files, on_start)
             yield settings
         finally:
             if _try_lock(users, fcntl.LOCK_EX):
@@ -156,15 +184,18 @@ class _Files:
         return self.folder / f"{self.name}.log"
 
 
-def _ensure(settings: Settings, files: _Files) -> None:
+def _ensure(settings: Settings, files: _Files, on_start: Callable[[Settings], object]) -> None:
     """Wait for a proxy that is ready; start one where nothing listens and nobody else is starting one."""
     begin = time.monotonic()
     process = None
+    is_told = False
     with _opened(files.started) as started:
         while (state := probe(settings)) is not State.READY:
             starting = process is not None or not _try_lock(started, fcntl.LOCK_EX)
             if process and process.poll() is not None and state is State.ABSENT:
-                raise ProxyError(f"the proxy did not start: {_last_words(files.log)}")
+                if process.returncode != IN_USE or not _is_coming(settings):
+                    raise ProxyError(f"the proxy did not start: {_last_words(files.log)}{_way_out(settings, process)}")
+                process = None  # somebody's own proxy has the folder, and is about to listen here
             if state is State.FOREIGN and (not starting or (process and process.returncode is not None)):
                 raise ProxyError(
                     f"{settings.listen} is in use by something that is not Askonce; "
@@ -174,7 +205,9 @@ def _ensure(settings: Settings, files: _Files) -> None:
             if time.monotonic() - begin > patience:
                 raise ProxyError(f"what listens at {settings.listen} is not ready after {patience:.0f} s")
             if state is State.ABSENT and not starting:
-                process = _start(settings, files, started)
+                if not is_told:
+                    on_start(settings)
+                is_told, process = True, _start(settings, files, started)
             time.sleep(0.05)
 
 
@@ -245,6 +278,20 @@ def free_port(host: str) -> int:
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
         port: int = server.getsockname()[1]
         return port
+
+
+def _is_coming(settings: Settings) -> bool:
+    """Whether the proxy that holds the data folder is one that will listen at this address, under whatever name."""
+    return holder(settings.data).rpartition(":")[2] == str(settings.listen_port)
+
+
+def _way_out(settings: Settings, process: subprocess.Popen[bytes]) -> str:
+    """What to do about a data folder that another proxy holds."""
+    if process.returncode != IN_USE:
+        return ""
+    address = holder(settings.data)
+    where = f", which listens at {address}: name it with --listen {address}" if address else ""
+    return f"{where}; or give --data another folder"
 
 
 def _last_words(log: Path) -> str:

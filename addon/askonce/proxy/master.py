@@ -16,8 +16,8 @@ from mitmproxy import exceptions, master, options
 from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
 
 from askonce import trust
-from askonce.cache import StoreError
-from askonce.exec.proxy_process import ProxyError, check_address, free_port
+from askonce.cache import InUseError, StoreError
+from askonce.exec.proxy_process import IN_USE, ProxyError, check_address, free_port
 from askonce.products.document import Config
 from askonce.proxy import hook_dispatch, mitmproxy_patches
 from askonce.proxy.addon import Askonce
@@ -76,7 +76,7 @@ def serve(settings: Settings, *, web: bool = False) -> int:
         ValueError,
     ) as error:
         print(f"askonce: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+        return IN_USE if isinstance(error, InUseError) else 1
 
 
 def _use_all_descriptors() -> None:

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.waiting import PATIENCE
 
-from askonce.exec.child import CommandError, environment, find_command, run
+from askonce.exec.child import CommandError, environment, find_command, placeholder_keys, run
+from askonce.exec.client_files import client_files
 from askonce.trust import Trust, ensure_ca
 from askonce.trust.roots import BUNDLE_VARIABLES
 
@@ -97,6 +98,13 @@ def test_exec_below_exec_adds_nothing(base: dict[str, str]) -> None:
         "NODE_EXTRA_CA_CERTS",
         "DENO_CERT",
     }  # these now lead to the bundle, which has our certificate too
+
+
+def test_only_keys_that_are_missing_get_a_placeholder() -> None:
+    keys = placeholder_keys({"OPENAI_API_KEY": "sk-mine", "MISTRAL_API_KEY": "", "GOOGLE_API_KEY": "g"})
+    assert keys["ANTHROPIC_API_KEY"] == keys["MISTRAL_API_KEY"] == "askonce-placeholder"
+    assert {"OPENAI_API_KEY", "GEMINI_API_KEY"}.isdisjoint(keys)
+    assert "GEMINI_API_KEY" in placeholder_keys({})
 
 
 # --- the command ---
@@ -283,6 +291,7 @@ def behind(proxy: Proxy, trust: Trust, *command: str, **variables: str) -> str:
     """What a command prints behind the proxy, in an environment with nothing else in it."""
     base = {"PATH": os.environ["PATH"], **variables}
     env = base | environment(proxy.url, trust.bundle, trust.ca_cert, base, truststore=trust.truststore)
+    env |= client_files(trust.bundle, base)
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -456,6 +465,40 @@ def test_the_sitecustomize_of_the_machine_runs_too(proxy: Proxy, trust: Trust, t
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_goes_through_the_proxy(proxy: Proxy, trust: Trust) -> None:
     assert behind(proxy, trust, "curl", "-sS", "https://api.openai.com/a") == "hello"
+
+
+@pytest.mark.skipif(shutil.which("wget") is None, reason="wget is not installed")
+def test_wget_goes_through_the_proxy_with_the_settings_of_its_user(proxy: Proxy, trust: Trust, tmp_path: Path) -> None:
+    (tmp_path / ".wgetrc").write_text("header = X-Mine: 1\nuser_agent = mine")
+    wget = ("wget", "-qO-", "-d", "-o", str(tmp_path / "log"), f"https://{HOST}/a")
+    assert behind(proxy, trust, *wget, HOME=str(tmp_path)) == "hello"
+    log = (tmp_path / "log").read_text()
+    assert "User-Agent: mine" in log
+    assert "X-Mine: 1" in log
+
+
+PERL = "print HTTP::Tiny->new->get($ARGV[0])->{content}"
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="Perl is not installed")
+def test_perl_goes_through_the_proxy(proxy: Proxy, trust: Trust) -> None:
+    if subprocess.run(["perl", "-MHTTP::Tiny", "-MIO::Socket::SSL", "-e", "1"], capture_output=True).returncode:
+        pytest.skip("this Perl speaks no TLS")
+    assert behind(proxy, trust, "perl", "-MHTTP::Tiny", "-e", PERL, f"https://{HOST}/a") == "hello"
+
+
+PHP = {
+    "curl": "$c = curl_init($argv[1]); curl_setopt($c, CURLOPT_RETURNTRANSFER, true); echo curl_exec($c);",
+    "settings": "echo ini_get('openssl.cafile') === ini_get('curl.cainfo') ? 'hello' : 'other';",
+}
+
+
+@pytest.mark.skipif(shutil.which("php") is None, reason="PHP is not installed")
+@pytest.mark.parametrize("client", PHP)
+def test_php_goes_through_the_proxy(proxy: Proxy, trust: Trust, client: str) -> None:
+    if client == "curl" and "curl" not in subprocess.run(["php", "-m"], capture_output=True, text=True).stdout:
+        pytest.skip("this PHP has no curl")
+    assert behind(proxy, trust, "php", "-r", PHP[client], f"https://{HOST}/a") == "hello"
 
 
 @pytest.mark.slow

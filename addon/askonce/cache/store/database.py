@@ -11,7 +11,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from askonce.cache.store.entry import StoreError
+from askonce.cache.store.entry import InUseError, StoreError
 
 __all__ = ["FILE", "connect", "describe", "is_damage", "lock", "open_database", "suspect"]
 
@@ -149,7 +149,7 @@ def connect(path: Path, *, reader: bool = False) -> sqlite3.Connection:
 def lock(directory: Path) -> sqlite3.Connection:
     """Hold `directory` for this process until the connection closes or the process dies.
 
-    SQLite's own lock, since it works the same on every system. Raises StoreError where another holds it.
+    SQLite's own lock, since it works the same on every system. Raises InUseError where another holds it.
     """
     path = directory / "lock"
     try:
@@ -165,7 +165,7 @@ def lock(directory: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         holder.close()
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-            raise StoreError(f"{directory} is in use by another Askonce") from error
+            raise InUseError(f"{directory} is in use by another Askonce") from error
         raise StoreError(f"{directory} cannot be used: {error}") from error
     return holder
 

@@ -19,6 +19,10 @@ class StoreError(Foreseen):
     """The store could not do what was asked; nothing was half-done. The message says what and why."""
 
 
+class InUseError(StoreError):
+    """Another process holds the data folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One remembered answer, and everything needed to decide whom it may serve."""
