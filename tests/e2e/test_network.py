@@ -309,6 +309,23 @@ def test_on_loopback_every_server_of_this_machine_is_in_reach(private: Proxy, in
     assert tunnel(private, f"{HERE}:{inside.port}")[0] == 200
 
 
+def test_a_tunnel_that_leads_nowhere_is_told_why(private: Proxy) -> None:
+    with socket.socket() as unheard:
+        unheard.bind((HERE, 0))
+        place = f"{HERE}:{unheard.getsockname()[1]}"
+        status, headers, text = tunnel(private, place)
+    assert (status, headers["content-type"]) == (502, "text/plain; charset=utf-8")
+    assert text.startswith(f"Askonce cannot connect to {place}: ")
+    assert "refused" in text or "Connect call failed" in text
+    status, _, text = tunnel(private, "nowhere.invalid:443")
+    assert (status, text[:49]) == (502, "Askonce cannot connect to nowhere.invalid:443: [E")
+
+
+def test_a_tunnel_to_a_provider_waits_for_no_connection_and_no_name(private: Proxy) -> None:
+    assert tunnel(private, "askonce.internal:443")[0] == 200
+    assert tunnel(private, "nowhere.openai.azure.com:443")[0] == 200
+
+
 @pytest.mark.parametrize("host", ["localhost", HERE, "127.1", "0", NAME, "[::ffff:127.0.0.1]"])
 def test_off_loopback_no_private_server_is(shared: Proxy, inside: Server, host: str) -> None:
     place = f"{host}:{inside.port}"

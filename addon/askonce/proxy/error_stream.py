@@ -3,7 +3,8 @@
 An answer of ours where a provider fails: mitmproxy writes its own page of HTML for a connection that failed, which no
 product's client expects; here an `error` hook that sets `flow.response` has it sent instead. A limit to what is held: a
 request that turns out to be larger than is read is streamed from there on, with what has come so far, and nothing is
-held of one that is answered already. And whether a request came as to a server or as to a proxy.
+held of one that is answered already. Whether a request came as to a server or as to a proxy. And a blind tunnel that is
+there before its client is told so, who hears why where it cannot be.
 
 One rule: an answer of ours is sent only before the caller was sent anything.
 """
@@ -17,12 +18,14 @@ from mitmproxy.options import Options
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _events as events
+from mitmproxy.utils import human
 
 from askonce.calls.limits import Limits
 
-__all__ = ["AnsweringStream", "AskonceLargeHook", "install", "is_direct", "note"]
+__all__ = ["AnsweringStream", "AskonceLargeHook", "connect_first", "install", "is_direct", "note"]
 
 _direct = WeakSet[Request]()
+_connect_first = WeakSet[HTTPFlow]()
 
 
 @dataclass
@@ -46,6 +49,18 @@ class AnsweringStream(http.HttpStream):
         if self.flow.response and isinstance(event, events.RequestData):
             return
         yield from super().state_consume_request_body(event)
+
+    def handle_connect_regular(self) -> layer.CommandGenerator[None]:
+        # mitmproxy's `connection_strategy` would connect to providers as well, whom a hit does without.
+        server = self.context.server
+        if (
+            self.flow in _connect_first
+            and not self.flow.response
+            and (error := (yield commands.OpenConnection(server)))
+        ):
+            said = f"Askonce cannot connect to {human.format_address(server.address)}: {error}\n"
+            self.flow.response = Response.make(502, said, {"content-type": "text/plain; charset=utf-8"})
+        yield from super().handle_connect_regular()  # type: ignore[no-untyped-call]
 
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
         # mitmproxy asks after each piece of a body that it holds. Its own options refuse what is larger, or stream all.
@@ -105,6 +120,11 @@ class AnsweringStream(http.HttpStream):
 def is_direct(request: Request) -> bool:
     """Whether a request was sent to the proxy as to a server (origin-form, RFC 9112 3.2.1), outside any tunnel."""
     return request in _direct
+
+
+def connect_first(flow: HTTPFlow) -> None:
+    """Have a CONNECT answered once the connection is there, or with 502 and why there is none."""
+    _connect_first.add(flow)
 
 
 def _nothing() -> layer.CommandGenerator[bool]:

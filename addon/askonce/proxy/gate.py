@@ -14,7 +14,7 @@ from askonce.call import Reply
 from askonce.calls.origin import is_own_name
 from askonce.network import peers
 from askonce.network.peers import Place, Refused
-from askonce.proxy import messages
+from askonce.proxy import error_stream, messages
 from askonce.proxy.flow_state import Visit
 from askonce.runtime import Runtime
 
@@ -52,6 +52,8 @@ class Gate:
             why := await self._runtime.peers.why_not((host, port))
         ):
             flow.response = self._turn_away("destination", 403, why)
+        elif not self._runtime.rules.is_read(host, port):
+            error_stream.connect_first(flow)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         if data.server.address:

@@ -94,6 +94,12 @@ class Rules:
         places = self._by_place.get((scheme, port), ())
         return next((rule for pattern, rule in places if pattern.matches(host.lower())), None)
 
+    def is_read(self, host: str, port: int) -> bool:
+        """Whether a tunnel to a place is looked into; all others are blind."""
+        own = self.config.manage.host
+        is_own = port in (80, 443) and (host == own or host.endswith(f".{own}"))
+        return is_own or any(self.at(scheme, host, port) for scheme in ("https", "http"))
+
     def names(self, host: str, port: int) -> bool:
         """Whether a rule spells a place out, among its hosts or as its upstream. `host` is in lower case."""
         return (host, port) in self._spelled_out
