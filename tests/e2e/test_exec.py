@@ -78,10 +78,14 @@ def askonce(tmp_path: Path) -> Iterator[Askonce]:
 
 
 def end(process: "subprocess.Popen[str]") -> tuple[int, str, list[str]]:
-    """Exit code, what it printed, and what `exec` had to say besides that it starts a proxy."""
+    """Exit code, what it printed, and what `exec` had to say besides that it starts a proxy and saw no call."""
     out, err = process.communicate(timeout=PATIENCE)
     lines = [line.removeprefix("askonce: ") for line in err.splitlines()]
-    return process.returncode, out, [line for line in lines if not line.startswith("starting a proxy at ")]
+    return (
+        process.returncode,
+        out,
+        [line for line in lines if not line.startswith(("starting a proxy at ", "no call came"))],
+    )
 
 
 def test_a_command_gets_a_proxy_that_it_trusts_for_as_long_as_it_runs(askonce: Askonce) -> None:
@@ -160,10 +164,12 @@ def test_a_proxy_that_is_just_starting_is_waited_for(askonce: Askonce, tmp_path:
         assert end(proxy)[0] == 0
 
 
-def test_a_proxy_that_is_started_is_told_of(askonce: Askonce) -> None:
+def test_what_exec_does_and_misses_is_told(askonce: Askonce) -> None:
     port = free_port()
     _, err = askonce(port, "exec", "--", "true").communicate(timeout=PATIENCE)
-    assert err.startswith(f"askonce: starting a proxy at 127.0.0.1:{port}\n")
+    first, second = err.splitlines()
+    assert first == f"askonce: starting a proxy at 127.0.0.1:{port}"
+    assert second.startswith("askonce: no call came through: the command made none, or no rule")
 
 
 def test_port_0_is_a_proxy_of_one_s_own(askonce: Askonce, tmp_path: Path) -> None:
@@ -204,6 +210,8 @@ def test_with_the_shipped_rules_ollama_on_this_machine_is_asked_once(
     (tmp_path / "rules.yaml").write_text(shipped.replace("11434", str(local_provider.port)), "utf-8")
     command = [*program, f"http://{host}:{local_provider.port}"]
     for _ in range(2):
-        code, out, err = end(askonce(free_port(), "exec", "--", *command, NO_PROXY="localhost,127.0.0.1,::1"))
-        assert (code, out, err) == (0, "The capital of France is Paris.\n", [])
+        process = askonce(free_port(), "exec", "--", *command, NO_PROXY="localhost,127.0.0.1,::1")
+        out, err = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, out) == (0, "The capital of France is Paris.\n")
+        assert "no call" not in err
     assert local_provider.calls() == 1

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["env", "exec_"]
 
 
+_NO_CALL = (
+    "no call came through: the command made none, or no rule of rules.yaml names its host and path, "
+    "or it does not go by HTTPS_PROXY, or does not trust its certificates"
+)
+
+
 class Shell(enum.StrEnum):
     """What `env` prints for."""
 
@@ -56,7 +62,10 @@ def exec_(
             variables = _variables(proxy)
             if settings.mode == "strict" and settings.cassette:
                 variables |= child.placeholder_keys(os.environ)
+        seen = _calls(proxy)
         code = child.run(command, {**os.environ, **variables})
+        if seen is not None and seen == _calls(proxy):
+            console.print(f"askonce: {_NO_CALL}", soft_wrap=True, markup=False)
     if new := len(_recorded(settings) - before):
         notes().print(f"askonce: {new} recorded in {settings.cassette}", soft_wrap=True, markup=False)
     raise typer.Exit(code)
@@ -84,6 +93,19 @@ def env(
 
 def _say_started(console: "Console", settings: Settings) -> None:
     console.print(f"askonce: starting a proxy at {settings.listen}", soft_wrap=True, markup=False)
+
+
+def _calls(settings: Settings) -> int | None:
+    """Calls that have come to the proxy, those to a product's own store among them; None where it does not tell us."""
+    from askonce.cli.client import RequestError, running_proxy
+    from askonce.exec.proxy_process import ProxyError
+
+    try:
+        stats = running_proxy(settings)("GET", "/v1/stats", {})
+    except (ProxyError, RequestError):  # it wants a token that we do not have, or is gone
+        return None
+    kept = [count for operations in stats["stores"].values() for one in operations.values() for count in one.values()]
+    return int(stats["calls"] + stats["in_flight"] + sum(kept))
 
 
 def _recorded(settings: Settings) -> set[bytes]:
