@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from askonce import __version__
-from askonce.cli import cache, certs, keys, programs, quality, rules, serve, stats, trying
+from askonce.cli import cache, certs, doctor, keys, programs, quality, rules, serve, stats, trying
 
 __all__ = ["app", "main"]
 
@@ -31,6 +31,7 @@ app.command()(serve.serve)
 app.command()(serve.web)
 app.command("exec", context_settings=_PASSED_ON)(programs.exec_)
 app.command()(programs.env)
+app.command()(doctor.doctor)
 app.command()(trying.demo)
 app.command()(stats.stats)
 app.add_typer(cache.app, name="cache")

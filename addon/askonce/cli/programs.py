@@ -17,7 +17,7 @@ from askonce.settings import Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["env", "exec_"]
+__all__ = ["env", "exec_", "variables_for"]
 
 
 _NO_CALL = (
@@ -59,7 +59,7 @@ def exec_(
     with ExitStack() as stack:
         with console.status(f"waiting for the proxy at {settings.listen}"):
             proxy = stack.enter_context(proxy_process.borrowed(settings, lambda new: _say_started(console, new)))
-            variables = _variables(proxy)
+            variables = variables_for(proxy)
             if settings.mode == "strict" and settings.cassette:
                 variables |= child.placeholder_keys(os.environ)
         seen = _calls(proxy)
@@ -88,7 +88,7 @@ def env(
             f"askonce: no proxy listens at {settings.listen} yet; start it with `askonce serve`", soft_wrap=True
         )
     _remark_on_other_proxy(os.environ, settings)
-    typer.echo(_exports(_variables(settings), shell))
+    typer.echo(_exports(variables_for(settings), shell))
 
 
 def _say_started(console: "Console", settings: Settings) -> None:
@@ -115,7 +115,8 @@ def _recorded(settings: Settings) -> set[bytes]:
     return set(settings.cassette.read_bytes().splitlines()[1:])
 
 
-def _variables(settings: Settings) -> dict[str, str]:
+def variables_for(settings: Settings) -> dict[str, str]:
+    """What a program needs in its environment to run behind a proxy. Raises `ProxyError`, `TrustError` or OSError."""
     from askonce import trust
     from askonce.exec import child, proxy_process
     from askonce.exec.client_files import client_files

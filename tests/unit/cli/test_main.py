@@ -9,7 +9,22 @@ import pytest
 from askonce import __version__
 from askonce.cli import main
 
-COMMANDS = ["serve", "web", "exec", "env", "demo", "stats", "tune", "cache", "rules", "certs", "keys", "eval", "bench"]
+COMMANDS = [
+    "serve",
+    "web",
+    "exec",
+    "env",
+    "doctor",
+    "demo",
+    "stats",
+    "tune",
+    "cache",
+    "rules",
+    "certs",
+    "keys",
+    "eval",
+    "bench",
+]
 HEAVY = ("mitmproxy", "numpy", "pydantic", "fastapi", "httpx", "cryptography", "rich.markdown", "yaml", "asyncio")
 
 

@@ -1,0 +1,177 @@
+"""`doctor`: what keeps calls from being answered on this machine, with its cure.
+
+One rule: each check is a line in a table, changes nothing that it looks at, and says in one line what is wrong and in
+one what to do.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import typer
+
+from askonce.cli.options import AsJson, Certs, Data, Listen, RulesFile
+from askonce.settings import Settings
+
+__all__ = ["doctor"]
+
+_URL = "https://askonce.internal/health/live"
+"""Of the proxy alone: no name server knows it, and no root but ours vouches for it."""
+_PATIENCE = 120.0
+"""Seconds that a runtime gets to fetch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    fault: str = ""
+    """What is wrong; empty where all is well."""
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A program that fetches a URL, and how it does so without looking at certificates."""
+
+    program: str
+    fetch: tuple[str, ...]
+    fetch_unverified: tuple[str, ...]
+    unverified: Mapping[str, str]
+    """Variables besides."""
+
+
+_PYTHON = "import ssl, sys, urllib.request as u; print(u.urlopen(sys.argv[1], context={}).read().decode())"
+_NODE = "require('https').get(process.argv[1], (r) => r.on('data', (d) => console.log(String(d))))"
+_NO_VERIFY = {"NODE_TLS_REJECT_UNAUTHORIZED": "0", "NODE_NO_WARNINGS": "1"}
+RUNTIMES = (
+    Runtime("curl", ("-fsS", _URL), ("-fsSk", _URL), {}),
+    Runtime("wget", ("-qO-", _URL), ("-qO-", "--no-check-certificate", _URL), {}),
+    Runtime(
+        "python3",
+        ("-c", _PYTHON.format("None"), _URL),
+        ("-c", _PYTHON.format("ssl._create_unverified_context()"), _URL),
+        {},
+    ),
+    Runtime("node", ("-e", _NODE, _URL), ("-e", _NODE, _URL), _NO_VERIFY),
+)
+
+
+def doctor(
+    listen: Listen = None,
+    rules: RulesFile = None,
+    data: Data = None,
+    certs: Certs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find what keeps calls from being answered, and say what to do. Exit code 0 where all is well."""
+    from askonce.cli.output import print_json, printable, results
+
+    settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs)
+    found = [finding for check in CHECKS for finding in check(settings)]
+    if not any(finding.fault for finding in found):
+        found += list(_runtimes(settings))
+    if as_json:
+        print_json([asdict(finding) for finding in found])
+    else:
+        for one in found:
+            text = f"{one.name}: {one.fault}; {one.cure}" if one.fault else f"{one.name}: well"
+            results().print(printable(text), soft_wrap=True, markup=False)
+    raise typer.Exit(int(any(finding.fault for finding in found)))
+
+
+def _rules(settings: Settings) -> Iterator[Finding]:
+    from askonce.products.document import Config
+    from askonce.rules import ConfigError
+
+    try:
+        Config.load(settings.rules)
+    except ConfigError as error:
+        yield Finding("rules.yaml", " / ".join(str(error).splitlines()), "mend these lines")
+    else:
+        yield Finding("rules.yaml")
+
+
+def _clock(settings: Settings) -> Iterator[Finding]:
+    from askonce import trust
+
+    try:
+        info = trust.ca_info(settings.certs)
+    except trust.TrustError:
+        return  # none was made yet
+    now = datetime.now(UTC)
+    if now < info.not_before:
+        fault = f"this machine's clock says {now:%Y-%m-%d}, and the certificates begin on {info.not_before:%Y-%m-%d}"
+        yield Finding("clock", fault, "set the clock; programs refuse certificates that are not valid yet")
+    else:
+        yield Finding("clock")
+
+
+def _port(settings: Settings) -> Iterator[Finding]:
+    from askonce.exec.proxy_process import State, probe
+
+    if probe(settings) is State.FOREIGN:
+        yield Finding("port", f"{settings.listen} is taken by something else", "stop it, or choose --listen HOST:PORT")
+    else:
+        yield Finding("port")
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    from askonce.cache import InUseError, StoreError
+    from askonce.cache.store import database
+    from askonce.exec.proxy_process import State, holder, probe
+
+    if probe(settings) is not State.ABSENT or not settings.data.is_dir():
+        return  # it is that proxy's, or is not there yet
+    try:
+        database.lock(settings.data).close()
+    except InUseError as error:
+        address = holder(settings.data) or "another address"
+        yield Finding("data folder", f"{error} at {address}", f"give --listen {address}, or --data another folder")
+    except StoreError as error:
+        yield Finding("data folder", str(error), "give --data a folder that can be written")
+    else:
+        yield Finding("data folder")
+
+
+def _runtimes(settings: Settings) -> Iterator[Finding]:
+    from askonce.cli.programs import variables_for
+    from askonce.exec.proxy_process import ProxyError, borrowed
+
+    with ExitStack() as stack:
+        try:
+            proxy = stack.enter_context(borrowed(settings))
+            environ = {**os.environ, **variables_for(proxy)}
+        except ProxyError as error:
+            yield Finding("proxy", str(error), "start it with `askonce serve`, which says more")
+            return
+        yield Finding("proxy")
+        yield from (try_runtime(one, environ) for one in RUNTIMES if shutil.which(one.program))
+
+
+def try_runtime(runtime: Runtime, environ: Mapping[str, str]) -> Finding:
+    """Whether a runtime goes by the proxy and trusts it, in an environment of `exec`'s."""
+    if _fetches(runtime.program, runtime.fetch, environ):
+        return Finding(runtime.program)
+    if _fetches(runtime.program, runtime.fetch_unverified, {**environ, **runtime.unverified}):
+        return Finding(runtime.program, "it does not trust the proxy", "have it trust `askonce certs path --bundle`")
+    return Finding(
+        runtime.program, "it does not go by HTTPS_PROXY", "give it the proxy in its own settings: `askonce env` has it"
+    )
+
+
+def _fetches(program: str, arguments: tuple[str, ...], environ: Mapping[str, str]) -> bool:
+    try:
+        done = subprocess.run([program, *arguments], env=environ, capture_output=True, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b'"alive"' in done.stdout
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_rules, _clock, _port, _folder)
+"""What can be seen without a proxy, in the order of what rests on what."""
