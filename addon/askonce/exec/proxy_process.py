@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -125,8 +125,11 @@ def check_trust(settings: Settings, bundle: Path, user: str = "") -> None:
 
 
 def note_holder(data: Path, listen: str) -> None:
-    """Leave word in a data folder of where the proxy listens that holds it."""
-    (data / "address").write_text(f"{listen}\n", "utf-8")
+    """Leave word in a data folder of where the proxy listens that holds it; on a full disk nobody is told."""
+    with suppress(OSError):
+        file = os.open(data / "address", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8") as address:
+            address.write(f"{listen}\n")
 
 
 def holder(data: Path) -> str:

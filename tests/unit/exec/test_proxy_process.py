@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from askonce.exec.proxy_process import ProxyError, State, borrowed, check_trust, probe
+from askonce.exec.proxy_process import ProxyError, State, borrowed, check_trust, holder, note_holder, probe
 from askonce.settings import Settings
 from askonce.trust import ensure_ca
 
@@ -108,3 +108,11 @@ def test_where_there_is_nothing_to_compare_no_trust_is_refused(at: Callable[[str
     check_trust(at("127.0.0.1:1"), bundle)
     with answering(200, b"") as listen:  # refuses CONNECT
         check_trust(at(listen), bundle)
+
+
+def test_who_holds_a_folder_is_known_where_that_can_be_written(tmp_path: Path) -> None:
+    note_holder(tmp_path, "127.0.0.1:8080")
+    assert holder(tmp_path) == "127.0.0.1:8080"
+    assert (tmp_path / "address").stat().st_mode & 0o077 == 0
+    note_holder(tmp_path / "missing", "127.0.0.1:8080")
+    assert holder(tmp_path / "missing") == ""
