@@ -210,10 +210,13 @@ LOGPROBS = st.sampled_from(
     ]
 )
 
+WORDS = st.text(min_size=1, max_size=40).filter(str.strip) | st.just("ab")
+"""White space alone is an empty answer, and not kept."""
+
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.lists(st.tuples(st.text(min_size=1, max_size=40) | st.just("ab"), LOGPROBS), min_size=1, max_size=3),
+    st.lists(st.tuples(WORDS, LOGPROBS), min_size=1, max_size=3),
     st.booleans(),
     st.booleans(),
 )
