@@ -19,10 +19,8 @@ from askonce.settings import Settings
 
 __all__ = ["doctor"]
 
-_URL = "https://askonce.internal/health/live"
-"""Of the proxy alone: no name server knows it, and no root but ours vouches for it."""
 _PATIENCE = 120.0
-"""Seconds that a runtime gets to fetch it."""
+"""Seconds that a program gets to fetch a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +34,12 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Runtime:
+class Client:
     """A program that fetches a URL, and how it does so without looking at certificates."""
 
     program: str
     fetch: tuple[str, ...]
+    """Arguments before the URL."""
     fetch_unverified: tuple[str, ...]
     unverified: Mapping[str, str]
     """Variables besides."""
@@ -49,16 +48,16 @@ class Runtime:
 _PYTHON = "import ssl, sys, urllib.request as u; print(u.urlopen(sys.argv[1], context={}).read().decode())"
 _NODE = "require('https').get(process.argv[1], (r) => r.on('data', (d) => console.log(String(d))))"
 _NO_VERIFY = {"NODE_TLS_REJECT_UNAUTHORIZED": "0", "NODE_NO_WARNINGS": "1"}
-RUNTIMES = (
-    Runtime("curl", ("-fsS", _URL), ("-fsSk", _URL), {}),
-    Runtime("wget", ("-qO-", _URL), ("-qO-", "--no-check-certificate", _URL), {}),
-    Runtime(
+CLIENTS = (
+    Client("curl", ("-fsS",), ("-fsSk",), {}),
+    Client("wget", ("-qO-",), ("-qO-", "--no-check-certificate"), {}),
+    Client(
         "python3",
-        ("-c", _PYTHON.format("None"), _URL),
-        ("-c", _PYTHON.format("ssl._create_unverified_context()"), _URL),
+        ("-c", _PYTHON.format("None")),
+        ("-c", _PYTHON.format("ssl._create_unverified_context()")),
         {},
     ),
-    Runtime("node", ("-e", _NODE, _URL), ("-e", _NODE, _URL), _NO_VERIFY),
+    Client("node", ("-e", _NODE), ("-e", _NODE), _NO_VERIFY),
 )
 
 
@@ -75,7 +74,7 @@ def doctor(
     settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs)
     found = [finding for check in CHECKS for finding in check(settings)]
     if not any(finding.fault for finding in found):
-        found += list(_runtimes(settings))
+        found += list(_clients(settings))
     if as_json:
         print_json([asdict(finding) for finding in found])
     else:
@@ -139,10 +138,13 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         yield Finding("data folder")
 
 
-def _runtimes(settings: Settings) -> Iterator[Finding]:
+def _clients(settings: Settings) -> Iterator[Finding]:
     from askonce.cli.programs import variables_for
     from askonce.exec.proxy_process import ProxyError, borrowed
+    from askonce.products.document import Config
 
+    # Of the proxy alone: no name server knows its host, and no root but ours vouches for it.
+    url = f"https://{Config.load(settings.rules).manage.host}/health/live"
     with ExitStack() as stack:
         try:
             proxy = stack.enter_context(borrowed(settings))
@@ -151,18 +153,17 @@ def _runtimes(settings: Settings) -> Iterator[Finding]:
             yield Finding("proxy", str(error), "start it with `askonce serve`, which says more")
             return
         yield Finding("proxy")
-        yield from (try_runtime(one, environ) for one in RUNTIMES if shutil.which(one.program))
+        yield from (_try(one, url, environ) for one in CLIENTS if shutil.which(one.program))
 
 
-def try_runtime(runtime: Runtime, environ: Mapping[str, str]) -> Finding:
-    """Whether a runtime goes by the proxy and trusts it, in an environment of `exec`'s."""
-    if _fetches(runtime.program, runtime.fetch, environ):
-        return Finding(runtime.program)
-    if _fetches(runtime.program, runtime.fetch_unverified, {**environ, **runtime.unverified}):
-        return Finding(runtime.program, "it does not trust the proxy", "have it trust `askonce certs path --bundle`")
-    return Finding(
-        runtime.program, "it does not go by HTTPS_PROXY", "give it the proxy in its own settings: `askonce env` has it"
-    )
+def _try(client: Client, url: str, environ: Mapping[str, str]) -> Finding:
+    """Whether a program goes by the proxy and trusts it, in an environment of `exec`'s."""
+    name = client.program
+    if _fetches(name, (*client.fetch, url), environ):
+        return Finding(name)
+    if _fetches(name, (*client.fetch_unverified, url), {**environ, **client.unverified}):
+        return Finding(name, "it does not trust the proxy", "have it trust `askonce certs path --bundle`")
+    return Finding(name, "it does not go by HTTPS_PROXY", "give it the proxy in its own settings: `askonce env` has it")
 
 
 def _fetches(program: str, arguments: tuple[str, ...], environ: Mapping[str, str]) -> bool:

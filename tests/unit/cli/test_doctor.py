@@ -94,11 +94,13 @@ HIDE = {
 }
 
 
+@pytest.mark.parametrize("host", ["askonce.internal", "cache.example"])
 @pytest.mark.parametrize("fault", HIDE)
-def test_a_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+def test_a_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, host: str) -> None:
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("there is no curl on this machine")
+    (tmp_path / "rules.yaml").write_text(f"{RULES}manage: {{host: {host}}}\n")
     script, told = HIDE[fault]
     folder = tmp_path / "bin"
     folder.mkdir()
