@@ -7,7 +7,7 @@ either as prompt or as part; and an answer that `assembling` lets through can be
 import hashlib
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from askonce import jsontext
@@ -142,13 +142,14 @@ def find_prompt(body: JsonObject, options: ReadOptions) -> Path | None:
     return None
 
 
-def cut_prompt(body: JsonObject, options: ReadOptions) -> str | None:
-    """Cut out the prompt where `find_prompt` finds it; None where it does not.
+def cut_prompt(body: JsonObject, options: ReadOptions, own: Collection[Path] = ()) -> str | None:
+    """Cut out the prompt where `find_prompt` finds it; None where it does not, or finds it in one of the wire format's
+    `own` places, where the format itself looks.
 
     Whatever is not the prompt stays in `body`, and so becomes part of what must be equal.
     """
     path = find_prompt(body, options)
-    return cut_text(_holder(body, path), path[-1]) if path else None
+    return cut_text(_holder(body, path), path[-1]) if path and path not in own else None
 
 
 def by_part(body: Mapping[str, Any], table: Mapping[str, Part]) -> dict[Part, Any]:

@@ -12,17 +12,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Unreadable, Unstora
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import (
-    JsonObject,
-    by_part,
-    count_of,
-    cut_prompt,
-    estimate,
-    find_prompt,
-    load_object,
-    overlook,
-    plain_text,
-)
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, estimate, load_object, overlook, plain_text
 from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_deltas import Chunks, fold
 
@@ -59,10 +49,7 @@ class OpenAIChat:
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
         messages = _messages(body)
-        path = find_prompt(body, options)
-        prompt: str | None = None
-        if path is not None and path != ("messages", len(messages) - 1, "content"):
-            prompt = cut_prompt(body, options)
+        prompt = cut_prompt(body, options, own=[("messages", len(messages) - 1, "content")])
         if options.ignore or options.normalise:
             overlook(body, options)
             messages = _messages(body)

@@ -14,7 +14,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, estimate, find_prompt, load_object, overlook
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, estimate, load_object, overlook
 from askonce.wire.keeping import assembling, refuse_error
 from askonce.wire.openai_deltas import collect
 from askonce.wire.sse import Event
@@ -40,8 +40,7 @@ class OpenAICompletions:
 
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
-        path = find_prompt(body, options)
-        elsewhere = cut_prompt(body, options) if path not in (None, ("prompt",)) else None
+        elsewhere = cut_prompt(body, options, own=[("prompt",)])
         overlook(body, options)
         stream, include_usage = reading.cut_stream(body)
         temperature = reading.number(body, "temperature")

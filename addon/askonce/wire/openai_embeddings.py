@@ -15,7 +15,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, find_prompt, load_object, overlook, zeroed
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, load_object, overlook, zeroed
 from askonce.wire.keeping import assembling, refuse_error
 from askonce.wire.tokens import count
 
@@ -32,8 +32,7 @@ class OpenAIEmbeddings:
 
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
-        path = find_prompt(body, options)
-        elsewhere = cut_prompt(body, options) if path not in (None, ("input",)) else None
+        elsewhere = cut_prompt(body, options, own=[("input",)])
         overlook(body, options)
         model = reading.string(body, "model")
         body.pop("model", None)

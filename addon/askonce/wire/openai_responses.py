@@ -14,17 +14,7 @@ from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import (
-    JsonObject,
-    by_part,
-    count_of,
-    cut_prompt,
-    find_prompt,
-    load_object,
-    overlook,
-    plain_text,
-    zeroed,
-)
+from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, load_object, overlook, plain_text, zeroed
 from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_events import events_of
 
@@ -50,10 +40,7 @@ class OpenAIResponses:
     def read(self, request: Request, options: ReadOptions) -> Call:
         body = load_object(request.body)
         items = _items(body)
-        path = find_prompt(body, options)
-        prompt: str | None = None
-        if path is not None and path not in (("input",), ("input", len(items) - 1, "content")):
-            prompt = cut_prompt(body, options)
+        prompt = cut_prompt(body, options, own=[("input",), ("input", len(items) - 1, "content")])
         echo = {field: body[field] for field in _ECHOED if field in body}
         if options.ignore or options.normalise:
             overlook(body, options)
