@@ -70,6 +70,7 @@ class Rules:
         } | {(rule.target.host, rule.target.port) for rule in self._rules if rule.target}
         self._found = dict[tuple[str, str, int, str], tuple[Rule, ...]]()
         self._prices = Prices(config.prices)
+        self._read = re.compile("|".join(self.allow_hosts()))
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules)
@@ -95,10 +96,8 @@ class Rules:
         return next((rule for pattern, rule in places if pattern.matches(host.lower())), None)
 
     def is_read(self, host: str, port: int) -> bool:
-        """Whether a tunnel to a place is looked into; all others are blind."""
-        own = self.config.manage.host
-        is_own = port in (80, 443) and (host == own or host.endswith(f".{own}"))
-        return is_own or any(self.at(scheme, host, port) for scheme in ("https", "http"))
+        """Whether mitmproxy looks into a tunnel to a place; all others are blind. `host` is in lower case."""
+        return self._read.match(f"{host}:{port}") is not None
 
     def names(self, host: str, port: int) -> bool:
         """Whether a rule spells a place out, among its hosts or as its upstream. `host` is in lower case."""
