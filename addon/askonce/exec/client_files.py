@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from askonce.trust import write_whole
+
 __all__ = ["client_files"]
 
 
@@ -31,7 +33,9 @@ def _wgetrc(bundle: Path, base: Mapping[str, str]) -> Path:
             text = theirs.read_bytes()
         except OSError:
             text = b""
-        _write(ours, text + b"\n" * (text[-1:] not in (b"", b"\n")) + f"ca_certificate = {bundle}\n".encode())
+        ending = b"" if text[-1:] in (b"", b"\n") else b"\n"
+        # A user's own may hold passwords.
+        write_whole(ours, text + ending + f"ca_certificate = {bundle}\n".encode(), mode=0o600)
     return ours
 
 
@@ -39,7 +43,8 @@ def _php_folder(bundle: Path) -> Path:
     folder = bundle.parent / "php"
     folder.mkdir(mode=0o700, exist_ok=True)
     # Read last of all folders, and so what holds.
-    _write(folder / "askonce.ini", f'curl.cainfo = "{bundle}"\nopenssl.cafile = "{bundle}"\n'.encode())
+    settings = f'curl.cainfo = "{bundle}"\nopenssl.cafile = "{bundle}"\n'
+    write_whole(folder / "askonce.ini", settings.encode(), mode=0o600)
     return folder
 
 
@@ -48,11 +53,3 @@ def _php_folders(held: str, ours: Path) -> str:
     configuration file"), which it reads where the variable is not set."""
     others = [folder for folder in held.split(os.pathsep) if folder != str(ours)]
     return os.pathsep.join([*others, str(ours)])
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Replace a file as a whole: programs that run may be reading it, and a wgetrc may hold passwords."""
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as new:
-        new.write(content)
-    part.replace(file)

@@ -9,6 +9,17 @@ from askonce.trust.authority import (
     ensure_ca,
     load_ca,
     upstream_bundle,
+    write_whole,
 )
 
-__all__ = ["RESERVED_HOST", "CaInfo", "Trust", "TrustError", "ca_info", "ensure_ca", "load_ca", "upstream_bundle"]
+__all__ = [
+    "RESERVED_HOST",
+    "CaInfo",
+    "Trust",
+    "TrustError",
+    "ca_info",
+    "ensure_ca",
+    "load_ca",
+    "upstream_bundle",
+    "write_whole",
+]

@@ -156,7 +156,7 @@ def upstream_bundle(directory: Path, extra: Path | None) -> Path | None:
         roots = dict.fromkeys([*certificates(Path(certifi.where()).read_bytes()), *added])
         bundle = directory / "askonce-upstream.pem"
         with _locked(directory):
-            _write(bundle, pem(roots))
+            write_whole(bundle, pem(roots))
     except OSError as error:
         raise TrustError(f"{error.filename or extra}: {error.strerror or error}") from error
     return bundle
@@ -198,13 +198,13 @@ def _lay_out(
     )
     roots = [certificate.public_bytes(Encoding.DER), *known_roots(environ, without=_SUBJECT.public_bytes())]
     ca_pem = certificate.public_bytes(Encoding.PEM)
-    _write(directory / "mitmproxy-dhparam.pem", _DH_PARAMETERS)
-    _write(trust.ca_cert, ca_pem)
-    if _write(trust.bundle, pem(roots)) or not trust.truststore.exists():
-        _write(trust.truststore, truststore(roots))
+    write_whole(directory / "mitmproxy-dhparam.pem", _DH_PARAMETERS)
+    write_whole(trust.ca_cert, ca_pem)
+    if write_whole(trust.bundle, pem(roots)) or not trust.truststore.exists():
+        write_whole(trust.truststore, truststore(roots))
     # Last: as long as it is missing or old, the next start does all of this again.
     key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    _write(directory / "mitmproxy-ca.pem", key_pem + ca_pem, mode=0o600)
+    write_whole(directory / "mitmproxy-ca.pem", key_pem + ca_pem, mode=0o600)
     return trust
 
 
@@ -306,7 +306,7 @@ def _dns_name(name: str, host: str) -> str:
     return ascii_name
 
 
-def _write(file: Path, content: bytes, mode: int = 0o644) -> bool:
+def write_whole(file: Path, content: bytes, mode: int = 0o644) -> bool:
     """Replace a file as a whole, unless it says the same already. Returns whether it did."""
     try:
         same = file.read_bytes() == content
