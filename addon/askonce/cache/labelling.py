@@ -110,7 +110,7 @@ class Learner:
         return name
 
     def last(self, key: str) -> bytes | None:
-        """The latest semantic hit on an entry; None where none is load_learning."""
+        """The latest semantic hit on an entry; None where none is remembered."""
         with self._lock:
             return next((name for name, hit in reversed(self._served.items()) if hit.key == key), None)
 

@@ -67,7 +67,7 @@ def exec_(
         if seen is not None and seen == _calls(proxy):
             console.print(f"askonce: {_NO_CALL}", soft_wrap=True, markup=False)
     if new := len(_recorded(settings) - before):
-        notes().print(f"askonce: {new} recorded in {settings.cassette}", soft_wrap=True, markup=False)
+        console.print(f"askonce: {new} recorded in {settings.cassette}", soft_wrap=True, markup=False)
     raise typer.Exit(code)
 
 
