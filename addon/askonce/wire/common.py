@@ -12,7 +12,7 @@ from typing import Any
 
 from askonce import jsontext
 from askonce.call import Call, Part, Unreadable, Usage
-from askonce.wire.base import ReadOptions, Replay
+from askonce.wire.base import Find, ReadOptions, Replay
 from askonce.wire.tokens import count, pieces
 
 __all__ = [
@@ -133,22 +133,21 @@ def _text_blocks(value: Any) -> list[JsonObject]:
     ]
 
 
-def find_prompt(body: JsonObject, options: ReadOptions) -> Path | None:
-    """Where the rule's JSONPaths find the prompt; None where they find no text, or the rule has none, and the wire
-    format's own prompt is meant."""
-    for path, _ in reversed(options.prompt(body)) if options.prompt else ():
+def find_prompt(body: JsonObject, find: Find) -> Path | None:
+    """Where a rule's JSONPaths find the prompt; None where they find no text, and the wire format's own is meant."""
+    for path, _ in reversed(find(body)):
         if path and (isinstance(value := _holder(body, path)[path[-1]], str) or _text_blocks(value)):
             return path
     return None
 
 
 def cut_prompt(body: JsonObject, options: ReadOptions, own: Collection[Path] = ()) -> str | None:
-    """Cut out the prompt where `find_prompt` finds it; None where it does not, or finds it in one of the wire format's
-    `own` places, where the format itself looks.
+    """Cut out the prompt where the rule's JSONPaths find it; None where they do not, or find it in one of the wire
+    format's `own` places, where the format itself looks.
 
     Whatever is not the prompt stays in `body`, and so becomes part of what must be equal.
     """
-    path = find_prompt(body, options)
+    path = find_prompt(body, options.prompt) if options.prompt else None
     return cut_text(_holder(body, path), path[-1]) if path and path not in own else None
 
 

@@ -84,7 +84,7 @@ def test_a_prompt_that_is_not_there_is_left_to_the_wire_format(found: tuple[tupl
 
 def test_the_last_match_that_holds_text_is_the_prompt() -> None:
     body = {"a": "one", "b": [2, None]}
-    assert common.find_prompt(body, ReadOptions(prompt=finding(("a",), ("b", 0), ("b", 1), ()))) == ("a",)
+    assert common.find_prompt(body, finding(("a",), ("b", 0), ("b", 1), ())) == ("a",)
 
 
 def test_growing_adds_to_what_was_there() -> None:
