@@ -5,7 +5,6 @@ reported and otherwise changes nothing.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +13,7 @@ from askonce.cache.finder import Lookup
 from askonce.cache.identity import Identity
 from askonce.cache.learning.answer_comparison import LARGEST, compare, kin, text_of
 from askonce.cache.learning.pools import Learning, Observation, Source, Weighed, pair
+from askonce.cache.lru import LRU
 from askonce.cache.store import Store
 from askonce.cache.store.entry import StoreError
 from askonce.call import Answer
@@ -54,7 +54,7 @@ class Learner:
     def __init__(self, store: Store, learning: Learning, *, clock: Callable[[], float], faults: Faults) -> None:
         self._store, self._learning = store, learning
         self._clock, self._faults = clock, faults
-        self._served: OrderedDict[bytes, _Hit] = OrderedDict()
+        self._served = LRU[bytes, _Hit](SERVED)
         self._lock = threading.Lock()
 
     # What the provider said
@@ -103,16 +103,13 @@ class Learner:
             with self._lock:
                 before = self._served.get(name)
                 told = before.told if before else set[str]()
-                self._served[name] = _Hit(identity, found.entry.key, found.entry.id, found.weighed, told)
-                self._served.move_to_end(name)
-                if len(self._served) > SERVED:
-                    self._served.popitem(last=False)
+                self._served.put(name, _Hit(identity, found.entry.key, found.entry.id, found.weighed, told))
         return name
 
     def last(self, key: str) -> bytes | None:
         """The latest semantic hit on an entry; None where none is remembered."""
         with self._lock:
-            return next((name for name, hit in reversed(self._served.items()) if hit.key == key), None)
+            return next((name for name, hit in self._served.newest_first() if hit.key == key), None)
 
     def feedback(self, name: bytes, *, right: bool, caller: str = "") -> Literal["learned", "noted"]:
         """A served answer was right, or wrong: then that pair is never served again. "noted": the hit is too long ago
@@ -120,7 +117,7 @@ class Learner:
         with self._lock:
             hit = self._served.get(name)
             if not right:
-                self._served.pop(name, None)
+                self._served.remove(name)
             elif hit and (caller in hit.told or len(hit.told) >= CALLERS):
                 return "noted"
             elif hit:

@@ -9,13 +9,13 @@ same life of a call; the caller's headers are held for as long as that takes and
 import asyncio
 import contextlib
 import ssl
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
 
 from askonce.cache import Identity, Lookup
+from askonce.cache.lru import LRU
 from askonce.call import Reply, Request
 from askonce.calls.decoding import decode
 from askonce.calls.limits import Limits
@@ -53,7 +53,7 @@ class Refreshes:
         """Without `ask` nothing is ever refreshed."""
         self._ask, self._flights, self._faults = ask, flights, faults
         self._tasks = set[asyncio.Task[None]]()
-        self._served = OrderedDict[int, None]()
+        self._served = LRU[int, bool](_SERVED)
         self._awaited = set[bytes]()
         """Exact keys whose flight is led for a call that is on its way through the proxy and has not come in yet."""
 
@@ -62,9 +62,7 @@ class Refreshes:
         entry = found.entry
         if entry is None or entry.id in self._served or not self.ask_again(rule, request, identity):
             return False
-        self._served[entry.id] = None
-        if len(self._served) > _SERVED:
-            self._served.popitem(last=False)
+        self._served.put(entry.id, True)
         return True
 
     def ask_again(self, rule: Rule, request: Request, identity: Identity) -> bool:

@@ -6,13 +6,13 @@ remembered; neither prompts nor keys are logged.
 
 import asyncio
 import ssl
-from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import orjson
 
+from askonce.cache.lru import LRU
 from askonce.faults import Faults
 from askonce.jsontext import encodable
 
@@ -47,7 +47,7 @@ class Verifier:
     def __init__(self, faults: Faults, verify: ssl.SSLContext | bool = True) -> None:
         """`verify` is how the endpoint's certificate is checked."""
         self._faults, self._tls = faults, verify
-        self._verdicts = OrderedDict[bytes, bool]()
+        self._verdicts = LRU[bytes, bool](_VERDICTS)
         self._asking = dict[bytes, asyncio.Task[bool]]()
         self._clients = dict[tuple[str, str], Any]()
 
@@ -56,9 +56,9 @@ class Verifier:
         if max(len(one), len(other)) > _LONGEST:
             return False
         pair = _digest([asking.url, asking.model, *sorted((one, other))])
-        if pair in self._verdicts:
-            self._verdicts.move_to_end(pair)
-            return self._verdicts[pair]
+        known = self._verdicts.get(pair)
+        if known is not None:
+            return known
         task = self._asking.get(pair)
         if task is None:
             if len(self._asking) >= _AT_ONCE:
@@ -78,9 +78,7 @@ class Verifier:
             self._faults.report("gray zone verifier", trouble, "the question is a miss")
             return False
         verdict = said.strip().upper() == "YES"
-        self._verdicts[pair] = verdict
-        if len(self._verdicts) > _VERDICTS:
-            self._verdicts.popitem(last=False)
+        self._verdicts.put(pair, verdict)
         return verdict
 
     async def prepare(self, asking: Asking) -> Any:
