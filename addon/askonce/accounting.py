@@ -21,8 +21,8 @@ __all__ = [
     "OUTCOMES",
     "Accounting",
     "CallRecord",
-    "Decision",
     "Labels",
+    "LastCall",
     "Outcome",
     "Stats",
     "StoreLabels",
@@ -250,7 +250,7 @@ class Summary(TypedDict):
     avg_seconds: float
 
 
-class Decision(TypedDict):
+class LastCall(TypedDict):
     """One of the last calls, without its text."""
 
     time: str
@@ -282,7 +282,7 @@ class Stats(Summary):
     """Failures inside Askonce, by kind; each was a miss to the app."""
     stores: dict[str, dict[str, dict[StoreOutcome, int]]]
     """What products' clients kept and found themselves: product, operation, outcome."""
-    latest: list[Decision]
+    latest: list[LastCall]
     """The last decisions, newest first."""
 
 
@@ -506,7 +506,7 @@ def _summary(by_outcome: dict[Outcome, Tally]) -> Summary:
     }
 
 
-def _decision(moment: float, call: CallRecord) -> Decision:
+def _decision(moment: float, call: CallRecord) -> LastCall:
     return {
         "time": rfc3339(moment),
         "outcome": call.outcome,

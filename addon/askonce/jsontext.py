@@ -14,7 +14,7 @@ from typing import Any, Literal, Never
 
 import orjson
 
-__all__ = ["NotJson", "Number", "canonical", "dumps", "encodable", "is_number", "line_safe", "loads", "rfc3339"]
+__all__ = ["ExactNumber", "NotJson", "canonical", "dumps", "encodable", "is_number", "line_safe", "loads", "rfc3339"]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _SPACE = b" \t\r\n"
@@ -29,7 +29,7 @@ class NotJson(ValueError):
     """No JSON, or such that its readers do not agree on what it says; the message tells why."""
 
 
-class Number(float):
+class ExactNumber(float):
     """A number whose text is not what orjson would write for its value. As a float it is the nearest double.
 
     Two of the same value but of different texts are equal to Python; `canonical` tells them apart.
@@ -38,7 +38,7 @@ class Number(float):
     __slots__ = ("text",)
     text: str
 
-    def __new__(cls, text: str) -> "Number":
+    def __new__(cls, text: str) -> "ExactNumber":
         self = super().__new__(cls, text)
         self.text = text
         return self
@@ -52,11 +52,11 @@ class Number(float):
 
 def is_number(value: Any) -> bool:
     """Whether a JSON value is a number; true and false, which Python counts among the integers, are none."""
-    return type(value) in (int, float, Number)
+    return type(value) in (int, float, ExactNumber)
 
 
 def loads(data: bytes | str) -> Any:
-    """The value of a JSON text; numbers that orjson would not write as they stand there are `Number`.
+    """The value of a JSON text; numbers that orjson would not write as they stand there are `ExactNumber`.
 
     Raises `NotJson`, also where a name is there twice in one object and where `dumps` could not write it again.
     """
@@ -80,7 +80,7 @@ def loads(data: bytes | str) -> Any:
 
 
 def _text(value: Any) -> Any:
-    if isinstance(value, Number):
+    if isinstance(value, ExactNumber):
         return orjson.Fragment(value.text)
     raise TypeError(f"no JSON: {type(value).__name__}")
 
@@ -126,13 +126,13 @@ def _outside_strings(data: bytes) -> bytes:
     return b'"'.join(data.split(b'"')[::2]).translate(None, _SPACE)
 
 
-def _integer(text: str) -> int | Number:
-    return int(text) if len(text) <= _SAFE_DIGITS and text != "-0" else Number(text)
+def _integer(text: str) -> int | ExactNumber:
+    return int(text) if len(text) <= _SAFE_DIGITS and text != "-0" else ExactNumber(text)
 
 
 def _real(text: str) -> float:
     value = float(text)
-    return value if orjson.dumps(value) == text.encode() else Number(text)
+    return value if orjson.dumps(value) == text.encode() else ExactNumber(text)
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

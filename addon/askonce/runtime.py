@@ -19,8 +19,7 @@ from threadpoolctl import threadpool_limits
 from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.api import create_app
-from askonce.cache import Cache, Entry, NamedStores, StoreError
-from askonce.cache import Limits as CacheLimits
+from askonce.cache import Cache, CacheLimits, Entry, NamedStores, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
 from askonce.calls.gray_zone import GrayZone, asking

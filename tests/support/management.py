@@ -8,7 +8,7 @@ import pytest
 
 from askonce.accounting import Accounting
 from askonce.api import create_app
-from askonce.cache import Cache, Candidate, Embedder, Entry, Judgement, Limits, NamedStores, Vector, load_embedder
+from askonce.cache import Cache, CacheLimits, Candidate, Embedder, Entry, Judgement, NamedStores, Vector, load_embedder
 from askonce.call import Answer, Call, Turn, Usage
 
 
@@ -103,7 +103,7 @@ async def connect(cache: Cache, accounting: Accounting) -> AsyncIterator[Connect
             version="1.2.3",
             ready=ready,
             reload=reload,
-            limits=Limits(),
+            limits=CacheLimits(),
             ttl=lambda: 7 * 86400.0,
         )
         client = httpx.AsyncClient(

@@ -26,7 +26,7 @@ from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
 from askonce.api.product_views import Dispatch, Views
 from askonce.api.warm import Warm
-from askonce.cache import Cache, Limits
+from askonce.cache import Cache, CacheLimits
 from askonce.faults import Faults
 
 __all__ = ["create_app"]
@@ -46,7 +46,7 @@ def create_app(
     version: str,
     ready: Callable[[], str | None],
     reload: Callable[[], Awaitable[None]] | None,
-    limits: Limits | None = None,
+    limits: CacheLimits | None = None,
     ttl: Callable[[], float] | None = None,
     warm: Warm | None = None,
     products: Sequence[Callable[[Shared], ProductRoutes]] = (),

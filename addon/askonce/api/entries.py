@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from askonce import jsontext
 from askonce.api.errors import RESPONSES, Problem
 from askonce.api.product_routes import hours
-from askonce.cache import Cache, Entry, Filter, Limits
+from askonce.cache import Cache, CacheLimits, Entry, Filter
 from askonce.call import Answer
 from askonce.jsontext import encodable
 
@@ -27,7 +27,7 @@ _LAST_MOMENT = 253402300799.0
 """The end of the year 9999: what an endless lifetime shows as."""
 
 
-class Which(BaseModel):
+class WhichEntries(BaseModel):
     """Which entries; all that are given must hold."""
 
     model_config = ConfigDict(extra="forbid")
@@ -42,14 +42,14 @@ class Which(BaseModel):
         return Filter(self.upstream, self.model, self.namespace, self.since, self.prompt)
 
 
-class Page(Which):
+class EntryPage(WhichEntries):
     """Which entries, and which of them to show."""
 
     offset: int = Field(default=0, ge=0, le=2**31)
     limit: int = Field(default=100, ge=1, le=1000)
 
 
-class Search(BaseModel):
+class EntrySearch(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     q: str = Field(min_length=1, description="A prompt; entries that ask something near it are found.")
@@ -104,13 +104,13 @@ class Listing(BaseModel):
     entries: list[EntrySummary]
 
 
-class Found(BaseModel):
+class FoundEntry(BaseModel):
     entry: EntrySummary
     similarity: float = Field(description="Cosine, -1 to 1.")
 
 
 class Results(BaseModel):
-    results: list[Found] = Field(description="Nearest first.")
+    results: list[FoundEntry] = Field(description="Nearest first.")
 
 
 class CacheStats(BaseModel):
@@ -129,7 +129,7 @@ class CacheStats(BaseModel):
     embedder: str = Field(description="What makes the vectors; empty where only identical calls are answered.")
 
 
-class Deleted(BaseModel):
+class EntryDeleted(BaseModel):
     message: str = "Entry deleted successfully"
     key: str
 
@@ -140,13 +140,13 @@ class Cleared(BaseModel):
 
 
 def router(
-    cache: Cache, *, limits: Limits | None, ttl: Callable[[], float] | None, protected: Sequence[Depends]
+    cache: Cache, *, limits: CacheLimits | None, ttl: Callable[[], float] | None, protected: Sequence[Depends]
 ) -> APIRouter:
     """The routes under /v1/cache; `ttl` gives the seconds that an answer is kept by default."""
     routes = APIRouter(prefix="/v1/cache", tags=["cache"], dependencies=protected, responses=RESPONSES)
 
     @routes.get("")
-    async def list_entries(page: Annotated[Page, Query()]) -> Listing:
+    async def list_entries(page: Annotated[EntryPage, Query()]) -> Listing:
         """Remembered answers, newest first."""
         which = page.filter()
         entries = await cache.list(which, offset=page.offset, limit=page.limit)
@@ -167,10 +167,10 @@ def router(
         )
 
     @routes.get("/search")
-    async def search(query: Annotated[Search, Query()]) -> Results:
+    async def search(query: Annotated[EntrySearch, Query()]) -> Results:
         """Remembered answers to prompts near `q`, whoever asked them."""
         found = await cache.search(query.q, query.limit)
-        return Results(results=[Found(entry=summary(entry), similarity=cosine) for entry, cosine in found])
+        return Results(results=[FoundEntry(entry=summary(entry), similarity=cosine) for entry, cosine in found])
 
     @routes.get("/{key}", responses={404: {"model": Problem}})
     async def show(key: str) -> EntryDetail:
@@ -181,14 +181,14 @@ def router(
         return _detail(entry)
 
     @routes.delete("/{key}", responses={404: {"model": Problem}})
-    async def delete(key: str) -> Deleted:
+    async def delete(key: str) -> EntryDeleted:
         """Forget one answer."""
         if not await cache.delete(key):
             raise HTTPException(404, "Entry not found")
-        return Deleted(key=key)
+        return EntryDeleted(key=key)
 
     @routes.delete("")
-    async def clear(which: Annotated[Which, Query()]) -> Cleared:
+    async def clear(which: Annotated[WhichEntries, Query()]) -> Cleared:
         """Forget all answers, or those that the filters name."""
         return Cleared(deleted_count=await cache.clear(which.filter()))
 

@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from askonce.accounting import Accounting
 from askonce.api.product_addresses import ViewName
-from askonce.cache import Cache, Limits
+from askonce.cache import Cache, CacheLimits
 from askonce.faults import Faults
 
 __all__ = ["Mistakes", "ProductRoutes", "Render", "Shared", "hours", "render_plainly"]
@@ -60,7 +60,7 @@ class Shared:
     ready: Callable[[], str | None]
     """The reason why the proxy cannot do its work, or None."""
     reload: Callable[[], Awaitable[None]] | None
-    limits: Limits | None
+    limits: CacheLimits | None
     ttl: Callable[[], float] | None
 
 

@@ -20,7 +20,7 @@ type Warm = Callable[[str, Sequence[tuple[str, Any]]], Awaitable[list[tuple[str,
 LookupError where there is no such entry."""
 
 
-class Pair(BaseModel):
+class WarmPair(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     prompt: str = Field(min_length=1)
@@ -31,18 +31,18 @@ class Pairs(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     like: str = Field(description="The key of an entry; the answers will be found by calls that differ in the prompt.")
-    entries: list[Pair] = Field(min_length=1, max_length=1000)
+    entries: list[WarmPair] = Field(min_length=1, max_length=1000)
 
 
-class Outcome(BaseModel):
+class WarmOutcome(BaseModel):
     key: str = Field(description="Empty where the answer was not kept.")
     error: str = Field(description="Why not.")
 
 
-class Outcomes(BaseModel):
+class WarmOutcomes(BaseModel):
     warmed: int
     failed: int
-    entries: list[Outcome]
+    entries: list[WarmOutcome]
 
 
 def router(warm: Warm, *, protected: Sequence[Depends]) -> APIRouter:
@@ -50,15 +50,15 @@ def router(warm: Warm, *, protected: Sequence[Depends]) -> APIRouter:
     routes = APIRouter(tags=["cache"], dependencies=protected, responses=RESPONSES, route_class=ExactRoute)
 
     @routes.post("/v1/warm", responses={404: {"model": Problem}})
-    async def warm_like(pairs: Pairs) -> Outcomes:
+    async def warm_like(pairs: Pairs) -> WarmOutcomes:
         """Keep answers for calls like a stored one, but for the prompt."""
         try:
             done = await warm(pairs.like, [(pair.prompt, pair.response) for pair in pairs.entries])
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
         failed = sum(not key for key, _ in done)
-        return Outcomes(
-            warmed=len(done) - failed, failed=failed, entries=[Outcome(key=key, error=error) for key, error in done]
+        return WarmOutcomes(
+            warmed=len(done) - failed, failed=failed, entries=[WarmOutcome(key=key, error=error) for key, error in done]
         )
 
     return routes

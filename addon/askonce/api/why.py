@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, model_validator
 from askonce.accounting import Accounting, CallRecord, Outcome
 from askonce.api.entries import EntrySummary, summary
 from askonce.api.errors import RESPONSES
-from askonce.cache import Asked, Cache, Entry, Nearest
+from askonce.cache import Cache, ComparedCall, Entry, Nearest
 from askonce.cache.why import differences
 from askonce.jsontext import encodable, rfc3339
 
@@ -28,7 +28,7 @@ _BYPASSES = {
 }
 
 
-class Which(BaseModel):
+class WhichCall(BaseModel):
     """Which call; without any of these the last one."""
 
     model_config = {"extra": "forbid"}
@@ -82,7 +82,7 @@ def router(cache: Cache, accounting: Accounting, *, protected: Sequence[Depends]
     routes = APIRouter(tags=["cache"], dependencies=protected, responses=RESPONSES)
 
     @routes.get("/v1/why")
-    async def why(which: Annotated[Which, Query()]) -> Why:
+    async def why(which: Annotated[WhichCall, Query()]) -> Why:
         """Why a call was, or was not, answered from the cache, and which part of its key differs from the nearest."""
         moment, record, entry = await _find(which)
         asked = _asked(record, entry)
@@ -98,7 +98,7 @@ def router(cache: Cache, accounting: Accounting, *, protected: Sequence[Depends]
             ],
         )
 
-    async def _find(which: Which) -> tuple[float, CallRecord | None, Entry | None]:
+    async def _find(which: WhichCall) -> tuple[float, CallRecord | None, Entry | None]:
         calls = [(moment, call) for moment, call in accounting.latest() if call.asked or not which.key]
         if which.prompt is not None:
             found = await cache.search(which.prompt, 1)
@@ -118,7 +118,7 @@ def router(cache: Cache, accounting: Accounting, *, protected: Sequence[Depends]
         moment, record = calls[place - 1]
         return moment, record, await cache.get(record.asked) if record.asked else None
 
-    async def _nearest(other: str | None, asked: Asked, record: CallRecord | None) -> Nearest | None:
+    async def _nearest(other: str | None, asked: ComparedCall, record: CallRecord | None) -> Nearest | None:
         key = other
         if other is None and record and record.outcome != "bypass":
             key = record.key if record.hit else record.nearest
@@ -135,11 +135,11 @@ def router(cache: Cache, accounting: Accounting, *, protected: Sequence[Depends]
     return routes
 
 
-def _asked(record: CallRecord | None, entry: Entry | None) -> Asked:
+def _asked(record: CallRecord | None, entry: Entry | None) -> ComparedCall:
     if entry:
-        return Asked.before(entry)
+        return ComparedCall.before(entry)
     assert record
-    return Asked(record.parts, record.asked, model=record.model, wire=record.wire, upstream=record.upstream)
+    return ComparedCall(record.parts, record.asked, model=record.model, wire=record.wire, upstream=record.upstream)
 
 
 def _compared(nearest: Nearest | None) -> str:

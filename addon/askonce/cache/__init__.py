@@ -1,6 +1,6 @@
 """What may be equal, what is near, whether it is the same question, and where answers are kept."""
 
-from askonce.cache.cache import Cache, Limits, Lookup, Policy
+from askonce.cache.cache import Cache, CacheLimits, Lookup, Policy
 from askonce.cache.embed import Embedder, load_embedder
 from askonce.cache.finder import EMBEDDER_FAILED
 from askonce.cache.identity import Identifier, Identity
@@ -8,14 +8,15 @@ from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.named_store import Item, Match, NamedStores, Strategy, TextError
 from askonce.cache.store import Entry, Filter, InUseError, StoreError
 from askonce.cache.transfer import FOREVER, Record, TransferError, read_record, write_record
-from askonce.cache.why import Asked, Difference, Nearest
+from askonce.cache.why import ComparedCall, Difference, Nearest
 
 __all__ = [
     "EMBEDDER_FAILED",
     "FOREVER",
-    "Asked",
     "Cache",
+    "CacheLimits",
     "Candidate",
+    "ComparedCall",
     "Difference",
     "Embedder",
     "Entry",
@@ -26,7 +27,6 @@ __all__ = [
     "Item",
     "Judge",
     "Judgement",
-    "Limits",
     "Lookup",
     "Match",
     "NamedStores",

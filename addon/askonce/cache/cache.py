@@ -25,12 +25,12 @@ from askonce.cache.learning.pools import pair
 from askonce.cache.memory import Memory
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError
 from askonce.cache.transfer import Record
-from askonce.cache.why import Asked, Nearest, nearest, values_of
+from askonce.cache.why import ComparedCall, Nearest, nearest, values_of
 from askonce.call import Answer, Call, Unstorable
 from askonce.faults import Faults
 from askonce.workers import Workers
 
-__all__ = ["Cache", "Limits", "Lookup", "Policy"]
+__all__ = ["Cache", "CacheLimits", "Lookup", "Policy"]
 
 EVERYTHING = Filter()
 LOADING_SECONDS = 2.0
@@ -44,7 +44,7 @@ Entries = list[Entry]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CacheLimits:
     """How much is kept; of whoever holds most, the least recently used goes first."""
 
     max_entries: int = 100_000
@@ -65,7 +65,7 @@ class Cache:
         directory: Path,
         embedder: Embedder | str,
         judge: Judge,
-        limits: Limits,
+        limits: CacheLimits,
         lookup_deadline: float | None,
         clock: Callable[[], float],
         faults: Faults,
@@ -112,7 +112,7 @@ class Cache:
         *,
         embedder: Embedder | str | None = None,
         judge: Judge,
-        limits: Limits = Limits(),
+        limits: CacheLimits = CacheLimits(),
         lookup_deadline: float | None = None,
         clock: Callable[[], float] = time.time,
         faults: Faults | None = None,
@@ -396,12 +396,12 @@ class Cache:
         """Tells whether entries written down elsewhere can serve here: they need the same."""
         return self._identifier.fingerprint
 
-    async def nearest(self, asked: Asked) -> Nearest | None:
+    async def nearest(self, asked: ComparedCall) -> Nearest | None:
         """The entry that came closest to answering a call, in whatever partition; see `why`."""
         embedder = self._embedder()
         return await self._run(lambda: nearest(asked, self._candidates(asked, embedder)))
 
-    def _candidates(self, asked: Asked, embedder: Embedder | None) -> Entries:
+    def _candidates(self, asked: ComparedCall, embedder: Embedder | None) -> Entries:
         found = self._store.list(limit=CANDIDATES)
         if asked.upstream:
             found += self._store.list(Filter(upstream=asked.upstream), limit=CANDIDATES)

@@ -15,7 +15,7 @@ from askonce.cache.identity import Identity
 from askonce.cache.store.entry import Entry
 from askonce.call import Call, Turn
 
-__all__ = ["Asked", "Difference", "Nearest", "differences", "nearest", "values_of"]
+__all__ = ["ComparedCall", "Difference", "Nearest", "differences", "nearest", "values_of"]
 
 _COMPARED = 400
 """Characters of two prompts that are compared to tell how alike they are."""
@@ -65,7 +65,7 @@ class Difference(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ComparedCall:
     """One side of the comparison: a call, or an entry as the call that made it."""
 
     parts: Mapping[str, str]
@@ -104,7 +104,7 @@ class Nearest:
     """Empty for an entry of the very same call."""
 
 
-def nearest(asked: Asked, entries: Iterable[Entry]) -> Nearest | None:
+def nearest(asked: ComparedCall, entries: Iterable[Entry]) -> Nearest | None:
     """The one of `entries` that differs least, the call's own left out: the same rule first, then the same prompt, then
     few parts."""
     others = {entry.key: entry for entry in entries if entry.key != asked.key}
@@ -120,7 +120,7 @@ def nearest(asked: Asked, entries: Iterable[Entry]) -> Nearest | None:
     return Nearest(best, differences(asked, best))
 
 
-def differences(asked: Asked, entry: Entry) -> tuple[Difference, ...]:
+def differences(asked: ComparedCall, entry: Entry) -> tuple[Difference, ...]:
     """What differs between a call and an entry, the prompt last."""
     found = [_described(part, asked, entry) for part in _parts(asked, entry)]
     if asked.prompt is not None and asked.prompt != entry.prompt:
@@ -128,16 +128,16 @@ def differences(asked: Asked, entry: Entry) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def _foreign(asked: Asked, entry: Entry) -> bool:
+def _foreign(asked: ComparedCall, entry: Entry) -> bool:
     return bool(asked.upstream) and entry.upstream != asked.upstream
 
 
-def _parts(asked: Asked, entry: Entry) -> list[str]:
+def _parts(asked: ComparedCall, entry: Entry) -> list[str]:
     unlike = {part for part in {*asked.parts, *entry.parts} if asked.parts.get(part) != entry.parts.get(part)}
     return [*(part for part in _ORDER if part in unlike), *sorted(unlike.difference(_ORDER))]
 
 
-def _distance(asked: Asked, entry: Entry) -> float:
+def _distance(asked: ComparedCall, entry: Entry) -> float:
     apart = 0.0
     if asked.prompt is not None and asked.prompt != entry.prompt:
         one, other = asked.prompt[:_COMPARED], entry.prompt[:_COMPARED]
@@ -145,7 +145,7 @@ def _distance(asked: Asked, entry: Entry) -> float:
     return apart + 0.1 * len(_parts(asked, entry))
 
 
-def _described(part: str, asked: Asked, entry: Entry) -> Difference:
+def _described(part: str, asked: ComparedCall, entry: Entry) -> Difference:
     match part:
         case "model" | "namespace" | "wire" | "host":
             stored, now = getattr(entry, part), getattr(asked, part)

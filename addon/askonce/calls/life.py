@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from askonce.accounting import Accounting
-from askonce.cache import FOREVER, Asked, Cache, Identity, Lookup, Nearest, Policy, StoreError
+from askonce.cache import FOREVER, Cache, ComparedCall, Identity, Lookup, Nearest, Policy, StoreError
 from askonce.call import Answer, Call, Reply, Request, Unstorable, Usage
 from askonce.calls import response_headers
 from askonce.calls.aws_signature import is_signed
@@ -263,7 +263,7 @@ class Life:
             return None
         try:
             named = {"namespace": exchange.directives.namespace, "host": exchange.request.host}
-            return await self.cache.nearest(Asked.by(call, identity, **named, upstream=exchange.rule.name))
+            return await self.cache.nearest(ComparedCall.by(call, identity, **named, upstream=exchange.rule.name))
         except Exception as error:
             self._faults.report("comparing calls", error, "what differs from the nearest call is not told")
             return None

@@ -30,7 +30,7 @@ byte, and reading and identifying is half of what Askonce does for an exact hit.
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadRequest:
     """What a request says, before anything is looked up."""
 
     rule: Rule
@@ -48,7 +48,7 @@ class Reader:
     def __init__(self, cache: Cache, faults: Faults, *, mode: Mode, lasting: bool) -> None:
         """`lasting`: answers are for everybody."""
         self._cache, self._faults, self._mode, self._lasting = cache, faults, mode, lasting
-        self._readings = dict[tuple[str, Hashable], Reading]()
+        self._readings = dict[tuple[str, Hashable], ReadRequest]()
 
     def read(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
         """Read and identify a call whose body is whole. With terms of its own, `request.raw` is None."""
@@ -69,20 +69,20 @@ class Reader:
             exchange.batch = Batch(rule.wire, reading.call, reading.items)
         return exchange
 
-    def _identify(self, rule: Rule, request: Request, terms: Terms) -> Reading:
+    def _identify(self, rule: Rule, request: Request, terms: Terms) -> ReadRequest:
         directives = read_directives(request.headers)
         if self._mode == "record":
             directives = replace(directives, read=False)
         if rule.behaviour.match == "off":
-            return Reading(rule, directives, bypass="rule")
+            return ReadRequest(rule, directives, bypass="rule")
         if not (directives.read or directives.write):
-            return Reading(rule, directives, bypass="no-store")
+            return ReadRequest(rule, directives, bypass="no-store")
         if terms.bypass:
-            return Reading(rule, directives, bypass=terms.bypass)
+            return ReadRequest(rule, directives, bypass=terms.bypass)
         if rule.behaviour.scope == "credential" and not self._lasting and is_signed(request.headers):
-            return Reading(rule, directives, bypass="signed")
+            return ReadRequest(rule, directives, bypass="signed")
         if is_intricate(request.body):
-            return Reading(rule, directives, bypass="large")
+            return ReadRequest(rule, directives, bypass="large")
         try:
             call = rule.wire.read(request, rule.read)
             # A cassette knows nothing of the machine that it was recorded on.
@@ -94,13 +94,13 @@ class Reader:
                 namespace=directives.namespace,
                 headers=rule.headers.choices(request.headers),
             )
-            return Reading(rule, directives, call, identity, items)
+            return ReadRequest(rule, directives, call, identity, items)
         except Unreadable as error:
             self._faults.report(f"unreadable {rule.name} request", error, "it is forwarded as it is, and not cached")
-            return Reading(rule, directives, bypass="unreadable")
+            return ReadRequest(rule, directives, bypass="unreadable")
         except Exception as error:  # fail open
             self._faults.report(f"reading a {rule.name} request", error, "it is forwarded as it is, and not cached")
-            return Reading(rule, directives, bypass="fault")
+            return ReadRequest(rule, directives, bypass="fault")
 
 
 def _endpoint(call: Call, request: Request, target: Target | None) -> str:

@@ -15,10 +15,10 @@ from askonce import __version__
 from askonce.exec.proxy_process import ProxyError, State, probe
 from askonce.settings import Settings
 
-__all__ = ["Ask", "management", "running_proxy"]
+__all__ = ["AskProxy", "management", "running_proxy"]
 
 
-class Ask(Protocol):
+class AskProxy(Protocol):
     """Sends one request."""
 
     def __call__(self, method: str, path: str, query: Mapping[str, Any], body: bytes = b"", /) -> Any:
@@ -33,7 +33,7 @@ class RequestError(Exception):
 
 
 @contextmanager
-def management(settings: Settings) -> Iterator[Ask]:
+def management(settings: Settings) -> Iterator[AskProxy]:
     """The running proxy's API, or the data folder's own where none runs."""
     match probe(settings):
         case State.ABSENT:
@@ -43,12 +43,12 @@ def management(settings: Settings) -> Iterator[Ask]:
             yield _over_http(settings, state)
 
 
-def running_proxy(settings: Settings) -> Ask:
+def running_proxy(settings: Settings) -> AskProxy:
     """The running proxy's API. Raises `ProxyError` where none runs."""
     return _over_http(settings, probe(settings))
 
 
-def _over_http(settings: Settings, state: State) -> Ask:
+def _over_http(settings: Settings, state: State) -> AskProxy:
     if state is State.ABSENT:
         raise ProxyError(f"no proxy runs at {settings.listen}; start one with `askonce serve`")
     if state is State.FOREIGN:
@@ -73,12 +73,12 @@ def _over_http(settings: Settings, state: State) -> Ask:
 
 
 @contextmanager
-def _own_management(settings: Settings) -> Iterator[Ask]:
+def _own_management(settings: Settings) -> Iterator[AskProxy]:
     import httpx
 
     from askonce.accounting import Accounting
     from askonce.api import create_app
-    from askonce.cache import Cache, Limits
+    from askonce.cache import Cache, CacheLimits
     from askonce.cache.judge import load_judge
     from askonce.calls.warming import LikeWarmer
     from askonce.products.document import Config
@@ -88,7 +88,7 @@ def _own_management(settings: Settings) -> Iterator[Ask]:
         raise ProxyError(f"no proxy runs at {settings.listen}, and there is no data folder at {settings.data}")
     config = Config.load(settings.rules)
     rules = Rules(config)
-    limits = Limits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
+    limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
     with asyncio.Runner() as runner:
         cache = Cache.open(settings.data, embedder=config.embedder, judge=load_judge(config.judge), limits=limits)
         app = create_app(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from askonce import jsontext
-from askonce.cli.client import Ask
+from askonce.cli.client import AskProxy
 
 __all__ = ["FileError", "batches", "pages", "pairs"]
 
@@ -18,7 +18,7 @@ class FileError(ValueError):
     """A file is not what was expected; the message names the line."""
 
 
-def pages(ask: Ask) -> Iterator[bytes]:
+def pages(ask: AskProxy) -> Iterator[bytes]:
     """An export page by page: the first line once, then the answers."""
     after: int | None = None
     while True:

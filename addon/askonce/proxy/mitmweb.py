@@ -13,7 +13,7 @@ from mitmproxy.utils import asyncio_utils
 from askonce.calls.state import Exchange
 from askonce.proxy.addon import Askonce
 
-__all__ = ["Conversation", "Inspector", "make_web_master"]
+__all__ = ["ConversationContentview", "Inspector", "make_web_master"]
 
 _KEPT = 500
 """Finished flows in the list; mitmweb itself keeps all of them for ever."""
@@ -41,7 +41,7 @@ class Inspector:
         self._finished = deque[flow.Flow]()
 
     def load(self, _loader: object) -> None:
-        contentviews.add(Conversation)
+        contentviews.add(ConversationContentview)
 
     def running(self) -> None:
         if "web_columns" in ctx.options and "comment" not in ctx.options.web_columns:
@@ -85,7 +85,7 @@ class Inspector:
             view.remove([self._finished.popleft()])
 
 
-class Conversation(contentviews.Contentview):
+class ConversationContentview(contentviews.Contentview):
     """The conversation of a call, and why it was answered as it was."""
 
     name = "Askonce"

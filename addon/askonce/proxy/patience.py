@@ -36,7 +36,7 @@ _UNDECIDED = (modes.HttpProxy, modes.HttpUpstreamProxy, modes.DestinationKnown, 
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Waiting:
     """What a connection's client is waited for."""
 
     wait: Literal["header", "body", "idle"]
@@ -50,7 +50,7 @@ class Patience:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._held = Counter[str]()
-        self._seen = WeakKeyDictionary[ProxyConnectionHandler, tuple[Standing, float]]()
+        self._seen = WeakKeyDictionary[ProxyConnectionHandler, tuple[Waiting, float]]()
         self._watch: asyncio.Task[None] | None = None
 
     def running(self) -> None:
@@ -106,7 +106,7 @@ class Patience:
             transport.handler.cancel("timeout")  # as mitmproxy's own watchdog does
 
 
-def stands(handler: ProxyConnectionHandler) -> Standing | None:
+def stands(handler: ProxyConnectionHandler) -> Waiting | None:
     """What the client of a connection is waited for; None where the client is not who is waited for."""
     layers = handler.layer.context.layers
     while isinstance(last := layers[-1], http.HttpLayer):
@@ -114,32 +114,32 @@ def stands(handler: ProxyConnectionHandler) -> Standing | None:
         if tunnel is None:
             return _asks(last, handler)
         layers = tunnel.context.layers  # of what was opened by CONNECT
-    return Standing("header", len(layers)) if isinstance(last, _UNDECIDED) else None
+    return Waiting("header", len(layers)) if isinstance(last, _UNDECIDED) else None
 
 
-def _asks(layer: http.HttpLayer, handler: ProxyConnectionHandler) -> Standing | None:
+def _asks(layer: http.HttpLayer, handler: ProxyConnectionHandler) -> Waiting | None:
     speaker, streams = layer.connections.get(handler.client), layer.streams
     if isinstance(speaker, _http1.Http1Server):
         if speaker.state == speaker.read_headers:
             is_begun = speaker.buf or speaker.stream_id == 1
-            return Standing("header" if is_begun else "idle", speaker.stream_id)
+            return Waiting("header" if is_begun else "idle", speaker.stream_id)
         return _sends(streams.values(), handler) if speaker.state == speaker.read_body else None
     if isinstance(speaker, _http2.Http2Server):
         if streams:
             return _sends(streams.values(), handler)
         last = speaker.h2_conn.highest_inbound_stream_id
-        return Standing("idle" if last else "header", last)
+        return Waiting("idle" if last else "header", last)
     return None
 
 
-def _sends(streams: Iterable[http.HttpStream], handler: ProxyConnectionHandler) -> Standing | None:
+def _sends(streams: Iterable[http.HttpStream], handler: ProxyConnectionHandler) -> Waiting | None:
     sending = [stream for stream in streams if _is_sent(stream)]
     if not sending or _is_held_up(handler):
         return None
     at: list[object] = [(stream.stream_id, len(stream.request_body_buf)) for stream in sending]
     if any(stream.flow.request.stream for stream in sending):  # nothing of which is held
         at.append(handler.timeout_watchdog.last_activity)
-    return Standing("body", tuple(at))
+    return Waiting("body", tuple(at))
 
 
 def _is_sent(stream: http.HttpStream) -> bool:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from askonce.cache import Cache, Embedder, Judge, Policy
 from askonce.quality.labelled import Pair
 from askonce.quality.metrics import Decisions
-from askonce.quality.trial import BLANK, Known, Question, Watch, keep, opened, unwatched
+from askonce.quality.trial import BLANK, Known, TrialCall, Watch, keep, opened, unwatched
 
-__all__ = ["THRESHOLDS", "Asked", "asking", "cosines", "decide_pairs", "known", "plain"]
+__all__ = ["THRESHOLDS", "PairTrial", "asking", "cosines", "decide_pairs", "known", "plain"]
 
 THRESHOLDS = (0.7, 0.8, 0.92)
 """Cosines that other caches serve from."""
@@ -25,7 +25,7 @@ EXACT = 2.0
 """The score of an identical question: before all that is judged."""
 
 
-class Asked:
+class PairTrial:
     """A cache that knows the answer to `a` of every pair, and is asked `b`."""
 
     def __init__(self, cache: Cache, pairs: Sequence[Pair], us_per_text: float) -> None:
@@ -40,10 +40,10 @@ class Asked:
         served, scores, reasons = [], [], []
         for number in chosen:
             # A partition in use has its index in memory; to ask nothing has it read before the clock starts.
-            nothing = Question.of(self._cache, BLANK, str(number))
+            nothing = TrialCall.of(self._cache, BLANK, str(number))
             await self._cache.look_up(nothing.call, nothing.identity, policy)
             start = time.perf_counter()
-            asked = Question.of(self._cache, self._pairs[number].b, str(number))
+            asked = TrialCall.of(self._cache, self._pairs[number].b, str(number))
             found = await self._cache.look_up(asked.call, asked.identity, policy)
             seconds += time.perf_counter() - start
             served.append(found.entry is not None)
@@ -57,19 +57,19 @@ class Asked:
 @asynccontextmanager
 async def asking(
     pairs: Sequence[Pair], embedder: Known, judge: Judge, watch: Watch = unwatched
-) -> AsyncIterator[Asked]:
+) -> AsyncIterator[PairTrial]:
     """A cache that knows the pairs."""
     async with opened(embedder, judge, len(pairs)) as cache:
         step = watch("remembering", len(pairs))
 
         async def remember(number: int) -> None:
             space = str(number)
-            await keep(cache, Question.of(cache, pairs[number].a, space), "the answer to a", space)
+            await keep(cache, TrialCall.of(cache, pairs[number].a, space), "the answer to a", space)
             step()
 
         for first in range(0, len(pairs), AT_ONCE):
             await asyncio.gather(*(remember(n) for n in range(first, min(first + AT_ONCE, len(pairs)))))
-        yield Asked(cache, pairs, embedder.us_per_text)
+        yield PairTrial(cache, pairs, embedder.us_per_text)
 
 
 async def decide_pairs(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from askonce.cache import Judge, Policy
 from askonce.quality.labelled import Query
-from askonce.quality.trial import Known, Question, Watch, keep, opened, unwatched
+from askonce.quality.trial import Known, TrialCall, Watch, keep, opened, unwatched
 
 __all__ = ["Counts", "Run", "run_stream", "shuffled"]
 
@@ -79,7 +79,7 @@ async def run_stream(
     async with opened(embedder, judge, len(queries)) as cache:
         for query in queries:
             start = time.perf_counter()
-            asked = Question.of(cache, query.text)
+            asked = TrialCall.of(cache, query.text)
             found = await cache.look_up(asked.call, asked.identity, policy)
             seconds += time.perf_counter() - start
             if found.entry is None:

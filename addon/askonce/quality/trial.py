@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from askonce.cache import Cache, Embedder, Identity, Judge, Limits, Lookup
+from askonce.cache import Cache, CacheLimits, Embedder, Identity, Judge, Lookup
 from askonce.call import Answer, Call
 
-__all__ = ["BLANK", "HOST", "Known", "Question", "Watch", "keep", "opened", "unwatched"]
+__all__ = ["BLANK", "HOST", "Known", "TrialCall", "Watch", "keep", "opened", "unwatched"]
 
 HOST = "quality.invalid"
 FOREVER = 1e9
@@ -59,14 +59,14 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TrialCall:
     """A call that asks `text`, and who it is."""
 
     call: Call
     identity: Identity
 
     @classmethod
-    def of(cls, cache: Cache, text: str, namespace: str = "") -> "Question":
+    def of(cls, cache: Cache, text: str, namespace: str = "") -> "TrialCall":
         call = Call("generic", text, {})
         return cls(call, cache.identify(call, host=HOST, scope="", namespace=namespace))
 
@@ -76,7 +76,7 @@ async def opened(embedder: Embedder, judge: Judge, entries: int) -> AsyncIterato
     """An empty cache with room for `entries`."""
     with tempfile.TemporaryDirectory(prefix="askonce-quality-") as folder:
         cache = Cache.open(
-            Path(folder), embedder=embedder, judge=judge, limits=Limits(max_entries=entries + 1, max_bytes=1 << 40)
+            Path(folder), embedder=embedder, judge=judge, limits=CacheLimits(max_entries=entries + 1, max_bytes=1 << 40)
         )
         try:
             yield cache
@@ -84,7 +84,9 @@ async def opened(embedder: Embedder, judge: Judge, entries: int) -> AsyncIterato
             await cache.close()
 
 
-async def keep(cache: Cache, question: Question, answer: str, namespace: str = "", found: Lookup | None = None) -> None:
+async def keep(
+    cache: Cache, question: TrialCall, answer: str, namespace: str = "", found: Lookup | None = None
+) -> None:
     """Remember `answer` for `question`, whose lookup found `found`."""
     await cache.remember(
         question.call,

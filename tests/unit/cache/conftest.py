@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from askonce.cache import Cache, Candidate, Entry, Judgement, Limits, Lookup, Policy, Vector
+from askonce.cache import Cache, CacheLimits, Candidate, Entry, Judgement, Lookup, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.faults import Faults
@@ -38,7 +38,7 @@ class Bench:
     def __init__(self, directory: Path, embedder: Any, clock: Clock) -> None:
         self.directory, self.embedder, self.clock = directory, embedder, clock
         self.judge: Any = CosineJudge()
-        self.limits = Limits()
+        self.limits = CacheLimits()
         self.lookup_deadline: float | None = None
         self.counted = Counter[str]()
         """Faults, by kind."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.waiting import PATIENCE
 
-from askonce.cache import Cache, Candidate, Entry, Filter, Judgement, Limits, Policy, StoreError, Vector
+from askonce.cache import Cache, CacheLimits, Candidate, Entry, Filter, Judgement, Policy, StoreError, Vector
 from askonce.cache.index import indexes as indexes_module
 from askonce.cache.index import partition as index_module
 from askonce.cache.judge import load_judge
@@ -332,7 +332,7 @@ async def test_an_entry_deleted_while_it_is_looked_up_is_not_served(bench: Any) 
 
 
 async def test_evicted_entries_are_not_served(bench: Any, clock: Any) -> None:
-    bench.limits = Limits(max_entries=2)
+    bench.limits = CacheLimits(max_entries=2)
     await bench.restart()
     for prompt in (ASKED, OTHER):
         await bench.remember(prompt)
@@ -346,7 +346,7 @@ async def test_evicted_entries_are_not_served(bench: Any, clock: Any) -> None:
 
 
 async def test_memory_is_bounded_and_the_rest_comes_from_disk(bench: Any) -> None:
-    bench.limits = Limits(memory_bytes=40_000)
+    bench.limits = CacheLimits(memory_bytes=40_000)
     await bench.restart()
     for number in range(20):
         await bench.remember(f"{ASKED} {number}", body=b"x" * 5_000)
@@ -594,7 +594,7 @@ async def test_snapshots_of_what_is_gone_are_deleted(bench: Any) -> None:
 
 @pytest.mark.usefixtures("small")
 async def test_indexes_are_let_go_when_room_is_short(bench: Any) -> None:
-    bench.limits = Limits(index_bytes=60_000)
+    bench.limits = CacheLimits(index_bytes=60_000)
     await bench.restart()
     for number in range(60):
         await bench.remember(ASKED, scope=f"sk-{number}")

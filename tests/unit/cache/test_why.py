@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from askonce import jsontext
-from askonce.cache import Asked, Difference, Entry
+from askonce.cache import ComparedCall, Difference, Entry
 from askonce.cache.why import differences
 from askonce.call import Turn
 
@@ -18,9 +18,9 @@ async def nearest(
 ) -> Any:
     call = bench.call(prompt or "", **parts)
     identity = bench.identify(call, scope, namespace)
-    asked = Asked.by(call, identity, namespace=namespace, host="api.openai.com", upstream=upstream)
+    asked = ComparedCall.by(call, identity, namespace=namespace, host="api.openai.com", upstream=upstream)
     if prompt is None:
-        asked = Asked(asked.parts, asked.key)
+        asked = ComparedCall(asked.parts, asked.key)
     found = await bench.cache.nearest(asked)
     return found and (found.entry, *found.differs)
 
@@ -117,14 +117,14 @@ async def test_what_a_huge_part_differs_in_is_not_kept(bench: Any) -> None:
 
 
 def test_the_last_turn_is_shown_where_it_is_not_the_prompt() -> None:
-    def asked(*turns: tuple[str, str]) -> Asked:
+    def asked(*turns: tuple[str, str]) -> ComparedCall:
         said = tuple(Turn(role, text) for role, text in turns)
-        return Asked({"history": repr(turns)}, prompt="Why?", turns=said)
+        return ComparedCall({"history": repr(turns)}, prompt="Why?", turns=said)
 
     def stored(*turns: tuple[str, str]) -> Any:
         return SimpleNamespace(**dict.fromkeys(("model", "namespace", "wire", "host"), ""), **vars_of(asked(*turns)))
 
-    def vars_of(of: Asked) -> dict[str, Any]:
+    def vars_of(of: ComparedCall) -> dict[str, Any]:
         return {"parts": of.parts, "turns": of.turns, "prompt": of.prompt, "values": {}}
 
     answered = stored(("user", "Why?"), ("assistant", "calls a tool"), ("tool", "42"))

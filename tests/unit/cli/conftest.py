@@ -16,7 +16,7 @@ from tests.waiting import PATIENCE
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.api import create_app
-from askonce.cache import Cache, Limits
+from askonce.cache import Cache, CacheLimits
 from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.cli import main
@@ -111,7 +111,7 @@ def _served(folder: Path, token: str | None) -> Iterator[str]:
     accounting = Accounting()
     accounting.record(RECORD)
     app = create_app(
-        cache, accounting, token=token, version="0", ready=lambda: None, reload=None, limits=Limits(), ttl=None
+        cache, accounting, token=token, version="0", ready=lambda: None, reload=None, limits=CacheLimits(), ttl=None
     )
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]

@@ -91,7 +91,7 @@ _OF_THE_OPERATOR = frozenset(
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
 
 
-class _Refused(Exception):
+class _GatewayRefusal(Exception):
     """A call that is not made; the code says which of the document's errors it is."""
 
     def __init__(self, code: Code, message: str) -> None:
@@ -159,7 +159,7 @@ class Gateway:
             owner = key.owner
             standing = self._take(key, self._spec())
             return self._passage(request, rules, key, standing)
-        except _Refused as refused:
+        except _GatewayRefusal as refused:
             reply = self._refusal(request, refused.code, str(refused), standing)
         except Unreadable as error:
             reply = self._refusal(request, "invalid_request", str(error), standing)
@@ -199,10 +199,12 @@ class Gateway:
     def _key(self, request: Request) -> ApiKey:
         secret = request.headers.get("x-api-key") or bearer_token(request.headers)
         if not secret:
-            raise _Refused("invalid_api_key", "No API key: expected one in X-API-Key, or in Authorization: Bearer")
+            raise _GatewayRefusal(
+                "invalid_api_key", "No API key: expected one in X-API-Key, or in Authorization: Bearer"
+            )
         key = self._keys.find(secret)
         if key is None or key.revoked:
-            raise _Refused("invalid_api_key", "Invalid API key provided")
+            raise _GatewayRefusal("invalid_api_key", "Invalid API key provided")
         return key
 
     def _take(self, key: ApiKey, spec: GatewaySpec) -> Standing | None:
@@ -218,19 +220,25 @@ class Gateway:
     def _passage(self, request: Request, rules: Rules, key: ApiKey, standing: Standing | None) -> Passage:
         spec = self._spec()
         if standing and not standing.allowed:
-            raise _Refused("rate_limit_exceeded", f"Rate limit exceeded: {spec.rate} for each API key")
+            raise _GatewayRefusal("rate_limit_exceeded", f"Rate limit exceeded: {spec.rate} for each API key")
         body = load_object(request.body)
         model = body.get("model")
         if not isinstance(model, str) or not model:
-            raise _Refused("invalid_request", "model: expected the name of a model")
+            raise _GatewayRefusal("invalid_request", "model: expected the name of a model")
         name = next((spec.models[form] for form in spec.models if fnmatch.fnmatchcase(model, form)), None)
         if name is None:
-            raise _Refused("model_not_found", f"There is no model {model!r} here; expected {' or '.join(spec.models)}")
+            raise _GatewayRefusal(
+                "model_not_found", f"There is no model {model!r} here; expected {' or '.join(spec.models)}"
+            )
         provider, rule, secret = _PROVIDERS[name], self._rule(name, rules), self._provider_key(name)
         if rule is None:
-            raise _Refused("provider_error", f"{name} is not asked: no rule names {provider.host}{provider.path}")
+            raise _GatewayRefusal(
+                "provider_error", f"{name} is not asked: no rule names {provider.host}{provider.path}"
+            )
         if not secret:
-            raise _Refused("provider_error", f"{name} cannot be asked: there is no key in {provider.variables[0]}")
+            raise _GatewayRefusal(
+                "provider_error", f"{name} cannot be asked: there is no key in {provider.variables[0]}"
+            )
         asked = provider.dialect.ask(body, max_tokens=spec.max_tokens) if provider.dialect else None
         sent = _outgoing(request, provider, asked)
         who = "gateway" if spec.share_answers else key.hash

@@ -91,7 +91,7 @@ class Selection(_Body):
     attributes: Attributes = Field(min_length=1)
 
 
-class Hit(BaseModel):
+class SearchHit(BaseModel):
     id: str
     prompt: str
     response: str
@@ -109,7 +109,7 @@ class Found(BaseModel):
     response: str | None = None
     similarity: float | None = None
     attributes: dict[str, str] | None = None
-    data: list[Hit]
+    data: list[SearchHit]
 
 
 class FoundInConversation(Found):

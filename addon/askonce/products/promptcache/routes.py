@@ -37,7 +37,7 @@ class Current(BaseModel):
     cache_max_entries: int | None
 
 
-class Change(BaseModel):
+class ProviderChange(BaseModel):
     """What is left out stays as it is."""
 
     model_config = ConfigDict(strict=True)
@@ -125,7 +125,7 @@ def routes(shared: Shared, state: PromptCacheState, warm: Warm) -> ProductRoutes
         return current()
 
     @own.patch("/config", responses={400: {"model": Problem}})
-    async def change_config(change: Change) -> Current:
+    async def change_config(change: ProviderChange) -> Current:
         """Change thresholds or the verifier's switch until the next start."""
         try:
             state.patch(change.high_threshold, change.low_threshold, change.enable_gray_zone_verifier)

@@ -48,7 +48,7 @@ _OPERATORS: dict[str, Provider] = {
 _SHOWN = 100
 
 
-class _Refused(Exception):
+class _SemcacheRefusal(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
@@ -104,7 +104,7 @@ class Semcache:
             return None
         try:
             return self._passage(request, rules)
-        except _Refused as refused:
+        except _SemcacheRefusal as refused:
             return self.refuse(refused.status, str(refused))
 
     def refuse(self, status: int, message: str) -> Reply:
@@ -158,14 +158,14 @@ def cosine(similarity: float) -> float:
 def _json(request: Request, limit: int) -> Any:
     """The body; what is refused, and how, is as in Semcache's own web framework."""
     if len(request.body) > limit:
-        raise _Refused(413, "Failed to buffer the request body: length limit exceeded")
+        raise _SemcacheRefusal(413, "Failed to buffer the request body: length limit exceeded")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise _Refused(415, "Expected request with `Content-Type: application/json`")
+        raise _SemcacheRefusal(415, "Expected request with `Content-Type: application/json`")
     try:
         return orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
-        raise _Refused(400, f"Failed to parse the request body as JSON: {error}") from None
+        raise _SemcacheRefusal(400, f"Failed to parse the request body as JSON: {error}") from None
 
 
 def _destination(request: Request, rules: Rules) -> Destination:
@@ -175,7 +175,7 @@ def _destination(request: Request, rules: Rules) -> Destination:
         missing = [name for name, given in ((_UPSTREAM, url), (_PROMPTS[0], _path_of_prompt(request))) if not given]
         if missing:
             message = f"Error handling request: Invalid generic provider: missing {' and '.join(missing)}"
-            raise _Refused(400, message)
+            raise _SemcacheRefusal(400, message)
     elif not url:
         url = _DEFAULTS[request.path]
         if host := headers.get(_HOST, "").strip().rstrip("/"):
@@ -183,9 +183,9 @@ def _destination(request: Request, rules: Rules) -> Destination:
     try:
         return find_destination(url, rules)
     except ForbiddenDestination as error:
-        raise _Refused(403, f"Refused: {error}") from None
+        raise _SemcacheRefusal(403, f"Refused: {error}") from None
     except DestinationError as error:
-        raise _Refused(400, f"Error handling request: Invalid upstream: {error}") from None
+        raise _SemcacheRefusal(400, f"Error handling request: Invalid upstream: {error}") from None
 
 
 def _path_of_prompt(request: Request) -> str:
@@ -199,10 +199,10 @@ def _rule(rule: Rule, request: Request, body: Any) -> Rule:
         return rule
     found = _find(path)(body)
     if not found:
-        raise _Refused(400, f"No element found at path '{path}'")
+        raise _SemcacheRefusal(400, f"No element found at path '{path}'")
     text = found[-1][1]
     if not isinstance(text, str):
-        raise _Refused(400, f"Expected a string at path '{path}', but found: {_shown(text)}")
+        raise _SemcacheRefusal(400, f"Expected a string at path '{path}', but found: {_shown(text)}")
     return replace(rule, wire=PromptElsewhere(rule.wire, text))
 
 
@@ -210,7 +210,7 @@ def _find(path: str) -> Find:
     try:
         return parse_jsonpath(path)
     except ValueError as error:
-        raise _Refused(400, f"Invalid prompt path: {error}") from None
+        raise _SemcacheRefusal(400, f"Invalid prompt path: {error}") from None
 
 
 def _shown(value: Any) -> str:

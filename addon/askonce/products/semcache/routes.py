@@ -47,7 +47,7 @@ class Key(BaseModel):
     key: str = Field(examples=["What is the capital of France?"])
 
 
-class Pair(Key):
+class PutBody(Key):
     data: str | None = Field(default=None, description="What to keep; without it, what is kept is read.")
 
 
@@ -74,12 +74,16 @@ def routes(
         return Response(value, media_type=_BYTES)
 
     @own.put(
-        "/semcache/v1/put", dependencies=guarded, response_class=Response, responses=_FOUND, openapi_extra=_body(Pair)
+        "/semcache/v1/put",
+        dependencies=guarded,
+        response_class=Response,
+        responses=_FOUND,
+        openapi_extra=_body(PutBody),
     )
     async def semcache_put(request: Request) -> Response:
         """Keep a text under a key, in place of what has nearly the same one. Without `data`, read it: as JSON where
         that is asked for, as the document shows it, and else as it is, as Semcache's server sends it."""
-        pair = await _read(request, Pair)
+        pair = await _read(request, PutBody)
         if pair.data is None:
             return await read(request, pair.key, as_json="application/json" in request.headers.get("accept", ""))
         replaces = _cosine(spec().overwrite_threshold)

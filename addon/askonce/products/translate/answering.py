@@ -10,7 +10,18 @@ from typing import Any
 from askonce import jsontext
 from askonce.wire.common import JsonObject
 
-__all__ = ["Arguments", "Called", "Chunks", "Ended", "Opened", "Piece", "Text", "Thought", "Tokens", "complete"]
+__all__ = [
+    "Arguments",
+    "Called",
+    "ChunkWriter",
+    "Ended",
+    "Opened",
+    "Piece",
+    "Text",
+    "Thought",
+    "TokenUsage",
+    "complete",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,7 @@ class Arguments:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenUsage:
     """The usage, in OpenAI's sense: `input` holds what came from the provider's cache, `output` what was thought."""
 
     input: int = 0
@@ -73,7 +84,7 @@ class Ended:
     """The answer is whole. `reason` is OpenAI's: stop, length, tool_calls, content_filter."""
 
     reason: str
-    tokens: Tokens
+    tokens: TokenUsage
 
 
 type Piece = Opened | Text | Thought | Called | Arguments | Ended
@@ -81,7 +92,7 @@ type Piece = Opened | Text | Thought | Called | Arguments | Ended
 
 def complete(pieces: Iterable[Piece], now: float) -> JsonObject:
     """The `chat.completion` that the pieces add up to; `now` is in Unix seconds."""
-    frame, reason, tokens = Opened("", ""), "", Tokens()
+    frame, reason, tokens = Opened("", ""), "", TokenUsage()
     texts, thoughts, calls = list[str](), list[str](), list[JsonObject]()
     for piece in pieces:
         match piece:
@@ -114,7 +125,7 @@ def complete(pieces: Iterable[Piece], now: float) -> JsonObject:
     }
 
 
-class Chunks:
+class ChunkWriter:
     """The pieces as the events of OpenAI's stream. One for each answer."""
 
     def __init__(self, now: float, *, include_usage: bool) -> None:
@@ -152,7 +163,7 @@ class Chunks:
         self._begun = True
         return self._chunk({"role": "assistant", "content": content, "refusal": None})
 
-    def _end(self, reason: str, tokens: Tokens) -> bytes:
+    def _end(self, reason: str, tokens: TokenUsage) -> bytes:
         said = self._begin("")
         if not self._has_text and not self._calls:
             said += self._chunk({"content": ""})

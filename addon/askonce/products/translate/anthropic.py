@@ -10,8 +10,8 @@ from typing import Any
 
 from askonce import jsontext
 from askonce.products.translate import asking
-from askonce.products.translate.answering import Arguments, Called, Ended, Opened, Piece, Text, Thought, Tokens
-from askonce.products.translate.asking import Asked, Chat, Media, Message, Untranslatable
+from askonce.products.translate.answering import Arguments, Called, Ended, Opened, Piece, Text, Thought, TokenUsage
+from askonce.products.translate.asking import Asked, Chat, ChatMessage, Media, Untranslatable
 from askonce.products.translate.stream import FreshId, ProviderTrouble
 from askonce.wire.common import JsonObject, count_of
 from askonce.wire.sse import Event
@@ -82,11 +82,11 @@ class _Anthropic:
                 yield Arguments(jsontext.dumps(block["input"]).decode())
         yield _ended(answer["stop_reason"], answer.get("usage") or {})
 
-    def reader(self, fresh_id: FreshId) -> "_Reader":
-        return _Reader()
+    def reader(self, fresh_id: FreshId) -> "_AnthropicReader":
+        return _AnthropicReader()
 
 
-class _Reader:
+class _AnthropicReader:
     def __init__(self) -> None:
         self._usage: JsonObject = {}
         self._reason = ""
@@ -158,7 +158,9 @@ def _ended(reason: str, usage: JsonObject) -> Ended:
     cached = count_of(usage, "cache_read_input_tokens")
     asked = count_of(usage, "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
     thought = count_of(usage.get("output_tokens_details"), "thinking_tokens", "reasoning_tokens")
-    return Ended(_ENDS.get(reason, "content_filter"), Tokens(asked, count_of(usage, "output_tokens"), cached, thought))
+    return Ended(
+        _ENDS.get(reason, "content_filter"), TokenUsage(asked, count_of(usage, "output_tokens"), cached, thought)
+    )
 
 
 def _messages(chat: Chat) -> list[JsonObject]:
@@ -178,7 +180,7 @@ def _messages(chat: Chat) -> list[JsonObject]:
     return messages
 
 
-def _blocks(message: Message) -> Iterator[JsonObject]:
+def _blocks(message: ChatMessage) -> Iterator[JsonObject]:
     if message.role == "tool":
         yield {"type": "tool_result", "tool_use_id": message.answers, "content": "".join(map(str, message.parts))}
         return

@@ -18,11 +18,11 @@ __all__ = [
     "EFFORTS",
     "Asked",
     "Chat",
+    "ChatMessage",
+    "Generation",
     "Media",
-    "Message",
-    "Settings",
-    "Tool",
     "ToolCall",
+    "ToolDefinition",
     "Untranslatable",
     "read",
     "refuse",
@@ -64,7 +64,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ChatMessage:
     """One message after the system's: `parts` of the user, words and calls of the assistant, or a tool's result."""
 
     role: Literal["user", "assistant", "tool"]
@@ -77,7 +77,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class ToolDefinition:
     name: str
     description: str
     parameters: JsonObject | None
@@ -86,7 +86,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Generation:
     """How the answer is to be made; None and empty: not said."""
 
     max_tokens: int | None = None
@@ -110,9 +110,9 @@ class Chat:
 
     model: str
     system: str
-    messages: tuple[Message, ...]
-    settings: Settings
-    tools: tuple[Tool, ...]
+    messages: tuple[ChatMessage, ...]
+    settings: Generation
+    tools: tuple[ToolDefinition, ...]
     """Those that may be called."""
     choice: str = ""
     """`auto`, `none`, `required`, `=NAME` for one function; empty: not said."""
@@ -177,7 +177,7 @@ def read(body: JsonObject, provider: str) -> Chat:
     )
 
 
-def _settings(body: JsonObject) -> Settings:
+def _settings(body: JsonObject) -> Generation:
     stop = body.get("stop")
     stops = [stop] if isinstance(stop, str) else [] if stop is None else stop
     if not isinstance(stops, list) or not all(isinstance(one, str) and one for one in stops):
@@ -187,7 +187,7 @@ def _settings(body: JsonObject) -> Settings:
     effort = body.get("reasoning_effort")
     if effort is not None and effort not in EFFORTS:
         raise Untranslatable(f"reasoning_effort: expected one of {', '.join(EFFORTS)}; got {effort!r}")
-    return Settings(
+    return Generation(
         max_tokens=_whole(body, limit, least=1),
         temperature=_number(body, "temperature", 0, 2),
         top_p=_number(body, "top_p", 0, 1),
@@ -212,10 +212,10 @@ def _response_format(value: Any) -> tuple[bool, JsonObject | None]:
     raise Untranslatable('response_format: expected {"type": "text"}, "json_object", or "json_schema" with its schema')
 
 
-def _messages(value: Any) -> tuple[str, tuple[Message, ...]]:
+def _messages(value: Any) -> tuple[str, tuple[ChatMessage, ...]]:
     if not isinstance(value, list) or not value:
         raise Untranslatable("messages: expected a list with at least one message")
-    system, messages = list[str](), list[Message]()
+    system, messages = list[str](), list[ChatMessage]()
     called: dict[str, str] = {}
     for index, message in enumerate(value):
         where = f"messages[{index}]"
@@ -226,18 +226,18 @@ def _messages(value: Any) -> tuple[str, tuple[Message, ...]]:
         if role in ("system", "developer"):
             system.append(_words(content, where))
         elif role == "user":
-            messages.append(Message("user", tuple(_parts(content, where))))
+            messages.append(ChatMessage("user", tuple(_parts(content, where))))
         elif role == "tool":
             identifier = _text(message.get("tool_call_id"), f"{where}.tool_call_id")
             if identifier not in called:
                 raise Untranslatable(f"{where}.tool_call_id: no assistant message before it calls {identifier!r}")
             name = called[identifier]
-            messages.append(Message("tool", (_words(content, where),), answers=identifier, tool=name))
+            messages.append(ChatMessage("tool", (_words(content, where),), answers=identifier, tool=name))
         else:
             calls = tuple(_calls(message, where))
             called |= {call.id: call.name for call in calls}
             words = "" if content is None else _words(content, where)
-            messages.append(Message("assistant", (words,) if words else (), calls))
+            messages.append(ChatMessage("assistant", (words,) if words else (), calls))
     if not messages:
         raise Untranslatable("messages: expected at least one that is not the system's")
     return "\n".join(text for text in system if text), tuple(messages)
@@ -322,7 +322,7 @@ def _linked(kind: Literal["image", "file"], url: str, where: str) -> Media:
     raise Untranslatable(f"{where}: expected a data: URL{', or one of http or https' if kind == 'image' else ''}")
 
 
-def _tools(value: Any) -> Iterator[Tool]:
+def _tools(value: Any) -> Iterator[ToolDefinition]:
     for index, tool in enumerate(_list(value, "tools")):
         match tool:
             case {"type": "function", "function": {"name": str(name), **function}}:
@@ -330,7 +330,7 @@ def _tools(value: Any) -> Iterator[Tool]:
                 if parameters is not None and not isinstance(parameters, dict):
                     raise Untranslatable(f"tools[{index}].function.parameters: expected a JSON Schema")
                 strict = function.get("strict") is True
-                yield Tool(name, description if isinstance(description, str) else "", parameters, strict)
+                yield ToolDefinition(name, description if isinstance(description, str) else "", parameters, strict)
             case _:
                 raise Untranslatable(f"tools[{index}]: expected a function; other kinds of tools are OpenAI's own")
 
@@ -342,7 +342,7 @@ class _Allowed:
     mode: Literal["auto", "required"]
     names: frozenset[str]
 
-    def of(self, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    def of(self, tools: tuple[ToolDefinition, ...]) -> tuple[ToolDefinition, ...]:
         if unknown := self.names - {tool.name for tool in tools}:
             raise Untranslatable(f"tool_choice: there is no tool named {min(unknown)!r}")
         return tuple(tool for tool in tools if tool.name in self.names)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from askonce import jsontext
 from askonce.products.translate import asking
-from askonce.products.translate.answering import Arguments, Called, Ended, Opened, Piece, Text, Thought, Tokens
-from askonce.products.translate.asking import Asked, Chat, Media, Message, Untranslatable
+from askonce.products.translate.answering import Arguments, Called, Ended, Opened, Piece, Text, Thought, TokenUsage
+from askonce.products.translate.asking import Asked, Chat, ChatMessage, Media, Untranslatable
 from askonce.products.translate.stream import FreshId, ProviderTrouble
 from askonce.wire.common import JsonObject, count_of
 from askonce.wire.sse import Event
@@ -47,15 +47,15 @@ class _Gemini:
         return Asked(f"/v1beta/models/{quote(chat.model)}:{method}", out, query="alt=sse" if chat.stream else "")
 
     def pieces(self, answer: JsonObject, fresh_id: FreshId) -> Iterator[Piece]:
-        reader = _Reader(fresh_id)
+        reader = _GeminiReader(fresh_id)
         yield from reader.take(answer)
         yield from reader.end()
 
-    def reader(self, fresh_id: FreshId) -> "_Reader":
-        return _Reader(fresh_id)
+    def reader(self, fresh_id: FreshId) -> "_GeminiReader":
+        return _GeminiReader(fresh_id)
 
 
-class _Reader:
+class _GeminiReader:
     """A chunk has the shape of a whole answer, so that both are read alike."""
 
     def __init__(self, fresh_id: FreshId) -> None:
@@ -105,7 +105,7 @@ class _Reader:
         usage = self._usage
         yield Ended(
             "tool_calls" if self._called and reason == "stop" else reason,
-            Tokens(
+            TokenUsage(
                 input=count_of(usage, "promptTokenCount", "toolUsePromptTokenCount"),
                 output=count_of(usage, "candidatesTokenCount", "thoughtsTokenCount"),
                 cached=count_of(usage, "cachedContentTokenCount"),
@@ -134,7 +134,7 @@ def _contents(chat: Chat) -> list[JsonObject]:
     return contents
 
 
-def _parts(message: Message) -> Iterator[JsonObject]:
+def _parts(message: ChatMessage) -> Iterator[JsonObject]:
     if message.role == "tool":
         response = _response("".join(map(str, message.parts)))
         yield {"functionResponse": {"id": message.answers, "name": message.tool, "response": response}}

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from askonce import jsontext
-from askonce.products.translate.answering import Chunks, Piece, complete
+from askonce.products.translate.answering import ChunkWriter, Piece, complete
 from askonce.products.translate.asking import Asked
 from askonce.wire import sse
 from askonce.wire.common import JsonObject
 from askonce.wire.keeping import in_words
 from askonce.wire.sse import Event
 
-__all__ = ["Dialect", "Events", "ProviderTrouble", "Reader", "StreamTranslator", "WholeTranslator", "message_of"]
+__all__ = ["Dialect", "Events", "ProviderTrouble", "StreamReader", "StreamTranslator", "WholeTranslator", "message_of"]
 
 FreshId = Callable[[str], str]
 """prefix -> a new identifier."""
@@ -31,7 +31,7 @@ class ProviderTrouble(ValueError):
     """The provider's answer says that something went wrong, or is not whole."""
 
 
-class Reader(Protocol):
+class StreamReader(Protocol):
     """Reads one provider's stream. Raises `ProviderTrouble`, and whatever a malformed event makes it raise."""
 
     def read(self, event: Event) -> Iterable[Piece]:
@@ -50,7 +50,7 @@ class Dialect(Protocol):
     def pieces(self, answer: JsonObject, fresh_id: FreshId) -> Iterator[Piece]:
         """What a whole answer says. Raises `ProviderTrouble`, and whatever a malformed one makes it raise."""
 
-    def reader(self, fresh_id: FreshId) -> Reader:
+    def reader(self, fresh_id: FreshId) -> StreamReader:
         """Reads one stream."""
 
 
@@ -82,7 +82,7 @@ class StreamTranslator:
     def __init__(self, dialect: Dialect, *, now: float, fresh_id: FreshId, include_usage: bool) -> None:
         self._events = Events()
         self._reader = dialect.reader(fresh_id)
-        self._chunks = Chunks(now, include_usage=include_usage)
+        self._chunks = ChunkWriter(now, include_usage=include_usage)
         self._failed = False
 
     def feed(self, data: bytes) -> bytes:
@@ -97,7 +97,7 @@ class StreamTranslator:
                 out += map(self._chunks.write, self._reader.end())
         except _MALFORMED as error:
             self._failed = True
-            out.append(Chunks.fail(_told(error), "provider_error"))
+            out.append(ChunkWriter.fail(_told(error), "provider_error"))
         return b"".join(out)
 
 

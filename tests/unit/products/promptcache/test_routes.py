@@ -8,7 +8,7 @@ import pytest
 
 from askonce.api import create_app
 from askonce.api.product_routes import hours
-from askonce.cache import Cache, Limits
+from askonce.cache import Cache, CacheLimits
 from askonce.products.promptcache import routes as promptcache_routes
 from askonce.products.promptcache.section import PromptCacheSpec
 from askonce.products.promptcache.state import PromptCacheState, Warmed, WarmEntry
@@ -68,7 +68,7 @@ async def serve(cache: Cache, accounting: Any, state: PromptCacheState) -> Async
             version="1.2.3",
             ready=more.get("ready", lambda: None),
             reload=None,
-            limits=Limits(),
+            limits=CacheLimits(),
             ttl=lambda: 7 * 86400.0,
             products=[lambda shared: promptcache_routes.routes(shared, state=state, warm=warmer)],
         )

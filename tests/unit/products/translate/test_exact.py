@@ -7,7 +7,7 @@ import pytest
 
 from askonce import jsontext
 from askonce.products.translate import ANTHROPIC, GEMINI, StreamTranslator, WholeTranslator
-from askonce.products.translate.answering import Chunks, Text
+from askonce.products.translate.answering import ChunkWriter, Text
 from askonce.wire.sse import encode
 
 WEI = '{"wei":123456789012345678901,"x":[0.10,1e-07]}'
@@ -64,5 +64,5 @@ def test_a_stream_without_usage_is_translated() -> None:
 
 
 def test_an_event_is_one_line() -> None:
-    written = Chunks(0, include_usage=False).write(Text("a\u2028b\u2029c\x85d"))
+    written = ChunkWriter(0, include_usage=False).write(Text("a\u2028b\u2029c\x85d"))
     assert len([line for line in written.decode().splitlines() if line]) == 2  # the role, and the text
