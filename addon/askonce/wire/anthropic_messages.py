@@ -12,25 +12,29 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import anthropic_events, sse
 from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import (
-    MEDIA,
-    NO_PROMPT,
-    NOT_THE_USER,
-    TOOL_RESULT,
     JsonObject,
     by_part,
     count_of,
-    cut_prompt,
-    cut_text,
     digest,
     encode_final,
     estimate,
     load_object,
     number,
-    overlook,
-    plain_text,
     zeroed,
 )
 from askonce.wire.keeping import assembling
+from askonce.wire.prompt import (
+    MEDIA,
+    NO_PROMPT,
+    NOT_THE_USER,
+    TOOL_RESULT,
+    before_the_prompt,
+    cut_prompt,
+    cut_text,
+    overlook,
+    plain_text,
+    turns_of,
+)
 
 __all__ = ["AnthropicMessages"]
 
@@ -91,20 +95,15 @@ class AnthropicMessages:
         if system:
             parts["system"] = system
         content = last["content"] = _plain(last["content"])
-        history = messages
-        if instructions:
-            history = messages + instructions
-        elif last["role"] == "user":
-            if content == "" and len(last) == 2:
-                history = messages[:-1]
-            elif reason == MEDIA:
-                history, parts["media"] = messages[:-1], last
+        history, media = (
+            (messages + instructions, None) if instructions else before_the_prompt(messages, "content", reason)
+        )
+        if media:
+            parts["media"] = media
         if history:
             parts["history"] = history
-        turns = [Turn(message["role"], plain_text(message["content"])) for message in messages[:-1]]
-        if system:
-            turns.insert(0, Turn("system", plain_text(system)))
-        turns += [Turn(message["role"], plain_text(message["content"])) for message in instructions]
+        turns = [Turn("system", plain_text(system))] if system else []
+        turns += turns_of(messages[:-1] + instructions)
         turns.append(Turn(last["role"], text or plain_text(content)))
         return Call(
             wire=self.name,

@@ -12,27 +12,31 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import (
-    MEDIA,
-    NO_PROMPT,
-    NOT_THE_USER,
-    TOOL_RESULT,
     Growing,
     JsonObject,
     by_part,
     count_of,
-    cut_prompt,
-    cut_text,
     digest,
     encode_final,
     fresh_uuid,
     load_object,
     number,
-    overlook,
-    plain_text,
     token_groups,
     zeroed,
 )
 from askonce.wire.keeping import assembling, refuse_bad_arguments, refuse_error
+from askonce.wire.prompt import (
+    MEDIA,
+    NO_PROMPT,
+    NOT_THE_USER,
+    TOOL_RESULT,
+    before_the_prompt,
+    cut_prompt,
+    cut_text,
+    overlook,
+    plain_text,
+    turns_of,
+)
 from askonce.wire.tokens import pieces
 
 __all__ = ["CohereChat"]
@@ -83,17 +87,13 @@ class CohereChat:
 
         parts = by_part(body, _PARTS)
         parts["model"] = model
-        history = messages
-        if last["role"] == "user":
-            if content == "" and len(last) == 2:
-                history = messages[:-1]
-            elif reason == MEDIA:
-                history, parts["media"] = messages[:-1], last
+        history, media = before_the_prompt(messages, "content", reason)
+        if media:
+            parts["media"] = media
         if history and history[0]["role"] == "system":
             parts["system"], history = history[0], history[1:]
         if history:
             parts["history"] = history
-        turns = [Turn(message["role"], plain_text(message["content"])) for message in messages[:-1]]
         return Call(
             wire=self.name,
             prompt=text,
@@ -102,7 +102,7 @@ class CohereChat:
             temperature=number(body.get("temperature")),
             stream=stream,
             exact_only=reason,
-            turns=(*turns, Turn(last["role"], text or plain_text(content))),
+            turns=(*turns_of(messages[:-1]), Turn(last["role"], text or plain_text(content))),
         )
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:

@@ -1,41 +1,31 @@
-"""What several wire formats need: JSON in and out, the prompt cut out of a request, text cut for a stream.
+"""What several wire formats need: JSON in and out, fields sorted into parts, text cut for a stream.
 
-One rule: nothing here knows a provider. Text is cut out of a request, never copied, so that each word of it counts
-either as prompt or as part; and an answer that `assembling` lets through can be replayed.
+One rule: nothing here knows a provider, and an answer that `assembling` lets through can be replayed.
 """
 
 import hashlib
 import re
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from askonce import jsontext
 from askonce.call import Call, Part, Unreadable, Usage
-from askonce.wire.base import Find, ReadOptions, Replay
+from askonce.wire.base import Replay
 from askonce.wire.tokens import count, pieces
 
 __all__ = [
-    "MEDIA",
-    "NOT_THE_USER",
-    "NO_PROMPT",
-    "TOOL_RESULT",
     "Growing",
     "JsonObject",
     "Path",
     "by_part",
     "count_of",
-    "cut_prompt",
-    "cut_text",
     "digest",
     "encode_final",
     "estimate",
-    "find_prompt",
     "fresh_uuid",
     "load_object",
     "number",
-    "overlook",
-    "plain_text",
     "same_number",
     "time_like",
     "token_groups",
@@ -58,12 +48,6 @@ _REALS = frozenset(
 """Fields that every provider documents as a `number`, so that 1 and 1.0 are one value to it. Elsewhere they may not be:
 an integer's field may refuse 1.0, and what a tool is given is anybody's to read."""
 
-# Why a call may only be answered by an identical one.
-MEDIA = "media in the last message"
-NOT_THE_USER = "last message is not from the user"
-NO_PROMPT = "no text in the last message"
-TOOL_RESULT = "tool result in the last turn"
-
 
 def load_object(body: bytes) -> JsonObject:
     """The request body as a JSON object of our own, free to change. Raises `Unreadable`.
@@ -79,96 +63,12 @@ def load_object(body: bytes) -> JsonObject:
     return value
 
 
-def overlook(body: JsonObject, options: ReadOptions) -> None:
-    """Take out of `body` what the rule says does not change the answer, and write as one what it says is one."""
-    for find, rewrite in options.normalise:
-        for path, text in find(body):
-            if path and isinstance(text, str):
-                _holder(body, path)[path[-1]] = rewrite(text)
-    for find in options.ignore:
-        # From the last match to the first, so that an index in a list still means the same item.
-        for path, _ in reversed(find(body)):
-            try:
-                del _holder(body, path)[path[-1]]
-            except (LookupError, TypeError):
-                continue  # its parent is gone already
-
-
-def _holder(body: JsonObject, path: Sequence[str | int]) -> Any:
-    holder: Any = body
-    for step in path[:-1]:
-        holder = holder[step]
-    return holder
-
-
-def cut_text(holder: Any, key: str | int) -> str | None:
-    """Cut the text out of `holder[key]` and leave it empty there; None where that holds no text.
-
-    The text is a string, or the texts of a block or a list of blocks, joined by line breaks. A block's text is under
-    `text`; blocks of another `type` than "text", and thoughts, keep theirs.
-    """
-    value = holder[key]
-    if isinstance(value, str):
-        holder[key] = ""
-        return value
-    blocks = _text_blocks(value)
-    if not blocks:
-        return None
-    texts = [block["text"] for block in blocks]
-    for block in blocks[:-1]:
-        # With the line breaks left behind, what is cut and what is left tell where each text ended.
-        block["text"] = "\n" * block["text"].count("\n")
-    blocks[-1]["text"] = ""
-    return "\n".join(texts)
-
-
-def _text_blocks(value: Any) -> list[JsonObject]:
-    return [
-        block
-        for block in (value if isinstance(value, list) else (value,))
-        if isinstance(block, dict)
-        and isinstance(block.get("text"), str)
-        and block.get("type", "text") == "text"
-        and not block.get("thought")
-    ]
-
-
-def find_prompt(body: JsonObject, find: Find) -> Path | None:
-    """Where a rule's JSONPaths find the prompt; None where they find no text, and the wire format's own is meant."""
-    for path, _ in reversed(find(body)):
-        if path and (isinstance(value := _holder(body, path)[path[-1]], str) or _text_blocks(value)):
-            return path
-    return None
-
-
-def cut_prompt(body: JsonObject, options: ReadOptions, own: Collection[Path] = ()) -> str | None:
-    """Cut out the prompt where the rule's JSONPaths find it; None where they do not, or find it in one of the wire
-    format's `own` places, where the format itself looks.
-
-    Whatever is not the prompt stays in `body`, and so becomes part of what must be equal.
-    """
-    path = find_prompt(body, options.prompt) if options.prompt else None
-    return cut_text(_holder(body, path), path[-1]) if path and path not in own else None
-
-
 def by_part(body: Mapping[str, Any], table: Mapping[str, Part]) -> dict[Part, Any]:
     """Sort the fields of a request into parts; a field that `table` does not know is "other"."""
     parts: dict[Part, Any] = {}
     for name, value in body.items():
         parts.setdefault(table.get(name, "other"), {})[name] = same_number(value) if name in _REALS else value
     return parts
-
-
-def plain_text(content: Any) -> str:
-    """The words in a message's content, for people; a block without words shows as its [type]."""
-    if isinstance(content, str):
-        return content
-    words = []
-    for block in content if isinstance(content, list) else (content,):
-        if isinstance(block, dict):
-            text = block.get("text")
-            words.append(text if isinstance(text, str) else f"[{block.get('type') or next(iter(block), '')}]")
-    return "\n".join(words)
 
 
 def number(value: Any) -> float | None:

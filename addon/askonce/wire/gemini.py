@@ -14,26 +14,30 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import gemini_chunks, sse
 from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import (
-    MEDIA,
-    NO_PROMPT,
-    NOT_THE_USER,
-    TOOL_RESULT,
     JsonObject,
     by_part,
     count_of,
-    cut_prompt,
-    cut_text,
     digest,
     encode_final,
     load_object,
     number,
-    overlook,
-    plain_text,
     same_number,
     time_like,
     zeroed,
 )
 from askonce.wire.keeping import assembling, refuse_error
+from askonce.wire.prompt import (
+    MEDIA,
+    NO_PROMPT,
+    NOT_THE_USER,
+    TOOL_RESULT,
+    before_the_prompt,
+    cut_prompt,
+    cut_text,
+    overlook,
+    plain_text,
+    turns_of,
+)
 
 __all__ = ["Gemini"]
 
@@ -102,15 +106,13 @@ class Gemini:
             parts["sampling"] = config
         if system is not None:
             parts["system"] = system
-        history = contents
-        if from_user and last["parts"] == [{"text": ""}] and len(last) == 2:
-            history = contents[:-1]
-        elif from_user and reason == MEDIA:
-            history, parts["media"] = contents[:-1], last
+        history, media = before_the_prompt(contents, "parts", reason, empty=[{"text": ""}])
+        if media:
+            parts["media"] = media
         if history:
             parts["history"] = history
 
-        turns = [Turn(content["role"], plain_text(content["parts"])) for content in contents[:-1]]
+        turns = turns_of(contents[:-1], "parts")
         if system:
             turns.insert(0, Turn("system", plain_text(system["parts"] if isinstance(system, dict) else system)))
         turns.append(Turn(last["role"], text or plain_text(last["parts"])))

@@ -12,8 +12,9 @@ from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unstorable, Usage
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, count_of, cut_prompt, load_object, number, overlook
+from askonce.wire.common import JsonObject, count_of, load_object, number
 from askonce.wire.keeping import refuse_error
+from askonce.wire.prompt import cut_prompt, overlook
 
 __all__ = ["Generic"]
 

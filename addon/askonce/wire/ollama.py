@@ -11,26 +11,29 @@ from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, Unstorable, Usage
 from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import (
-    MEDIA,
-    NO_PROMPT,
-    NOT_THE_USER,
-    TOOL_RESULT,
     JsonObject,
     by_part,
     count_of,
-    cut_prompt,
-    cut_text,
     digest,
     encode_final,
     load_object,
     number,
-    overlook,
-    plain_text,
     same_number,
     time_like,
     token_groups,
 )
 from askonce.wire.keeping import assembling, refuse_error
+from askonce.wire.prompt import (
+    MEDIA,
+    NO_PROMPT,
+    NOT_THE_USER,
+    TOOL_RESULT,
+    before_the_prompt,
+    cut_prompt,
+    cut_text,
+    overlook,
+    turns_of,
+)
 
 __all__ = ["Ollama"]
 
@@ -148,17 +151,14 @@ def _read_chat(body: JsonObject, found: str | None) -> _Reading:
     if found is None and role == "user":
         found = cut_text(last, "content")
     parts = by_part(body, _CHAT_PARTS)
-    history = messages
-    if last == {"role": "user", "content": ""}:
-        history = messages[:-1]
-    elif reason == MEDIA:
-        history, parts["media"] = messages[:-1], last
+    history, media = before_the_prompt(messages, "content", reason)
+    if media:
+        parts["media"] = media
     if history and history[0]["role"] == "system":
         parts["system"], history = history[0], history[1:]
     if history:
         parts["history"] = history
-    turns = [Turn(message["role"], plain_text(message["content"])) for message in messages[:-1]]
-    return found or "", reason, parts, [*turns, Turn(role, found or last["content"])]
+    return found or "", reason, parts, [*turns_of(messages[:-1]), Turn(role, found or last["content"])]
 
 
 def _read_generate(body: JsonObject, found: str | None) -> _Reading:

@@ -12,9 +12,10 @@ from askonce.call import Answer, Call, Part, Reply, Request, Unreadable, Unstora
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, estimate, load_object, overlook, plain_text
+from askonce.wire.common import JsonObject, by_part, count_of, estimate, load_object
 from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_deltas import Chunks, fold
+from askonce.wire.prompt import cut_prompt, overlook, plain_text
 
 __all__ = ["OpenAIChat"]
 

@@ -14,9 +14,10 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, estimate, load_object, overlook
+from askonce.wire.common import JsonObject, by_part, count_of, estimate, load_object
 from askonce.wire.keeping import assembling, refuse_error
 from askonce.wire.openai_deltas import collect
+from askonce.wire.prompt import cut_prompt, overlook
 from askonce.wire.sse import Event
 from askonce.wire.tokens import pieces
 

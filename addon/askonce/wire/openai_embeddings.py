@@ -15,8 +15,9 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, load_object, overlook, zeroed
+from askonce.wire.common import JsonObject, by_part, count_of, load_object, zeroed
 from askonce.wire.keeping import assembling, refuse_error
+from askonce.wire.prompt import cut_prompt, overlook
 from askonce.wire.tokens import count
 
 __all__ = ["OpenAIEmbeddings"]

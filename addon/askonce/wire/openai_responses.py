@@ -14,9 +14,10 @@ from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, cut_prompt, load_object, overlook, plain_text, zeroed
+from askonce.wire.common import JsonObject, by_part, count_of, load_object, zeroed
 from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_events import events_of
+from askonce.wire.prompt import cut_prompt, overlook, plain_text
 
 __all__ = ["OpenAIResponses"]
 

@@ -5,13 +5,8 @@ import orjson
 import pytest
 
 from askonce.call import Unreadable
-from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import common
-from askonce.wire.base import ReadOptions, Replay
-
-
-def finding(*paths: tuple[str | int, ...]) -> Any:
-    return lambda value: [(path, None) for path in paths]
+from askonce.wire.base import Replay
 
 
 @pytest.mark.parametrize(
@@ -33,58 +28,6 @@ def test_load_object_refuses(body: bytes, why: str) -> None:
 
 def test_load_object_takes_colons_in_text() -> None:
     assert common.load_object(b' {"a": ": \\u003a :", "b": {"a": 1}}') == {"a": ": : :", "b": {"a": 1}}
-
-
-def test_what_is_ignored_is_taken_out_match_by_match() -> None:
-    body = {"a": [0, 1, 2], "b": {"c": 1, "d": 2}, "e": 3}
-    ignore = [finding(("a", 0), ("a", 1)), finding(("b",), ("b", "c")), finding(("x",), ("e", 0))]
-    common.overlook(body, ReadOptions(ignore=ignore))
-    assert body == {"a": [2], "e": 3}
-
-
-def test_what_is_normalised_is_rewritten_where_it_is_text_and_before_anything_is_taken_out() -> None:
-    body = {"a": ["x", "y", 1], "b": {"c": "z"}}
-    every = parse_jsonpath("$..*")
-    common.overlook(body, ReadOptions(None, [finding(("a", 0))], [(every, str.upper), (parse_jsonpath("$"), str)]))
-    assert body == {"a": ["Y", 1], "b": {"c": "Z"}}
-
-
-@pytest.mark.parametrize(
-    ("value", "text", "left"),
-    [
-        ("a", "a", ""),
-        ([], None, []),
-        (1, None, 1),
-        ({"text": "a"}, "a", {"text": ""}),
-        ([{"type": "text", "text": "a"}], "a", [{"type": "text", "text": ""}]),
-        ([{"type": "text", "text": "a\nb"}, {"text": "c"}], "a\nb\nc", [{"type": "text", "text": "\n"}, {"text": ""}]),
-        ([{"type": "image", "text": "a"}, {"text": "b", "thought": True}, {"text": 1}, "c"], None, ...),
-    ],
-)
-def test_cut_text(value: Any, text: str | None, left: Any) -> None:
-    holder = {"key": value}
-    before = repr(value)
-    assert common.cut_text(holder, "key") == text
-    assert holder["key"] == left if left is not ... else repr(holder["key"]) == before
-
-
-def test_cut_prompt_takes_the_last_match() -> None:
-    body = {"a": "one", "b": ["two", {"text": "three"}]}
-    assert common.cut_prompt(body, ReadOptions()) is None
-    assert common.cut_prompt(body, ReadOptions(prompt=finding(("a",), ("b", 1)))) == "three"
-    assert body == {"a": "one", "b": ["two", {"text": ""}]}
-
-
-@pytest.mark.parametrize("found", [(), ((),), (("b",),), (("b", 0),)])
-def test_a_prompt_that_is_not_there_is_left_to_the_wire_format(found: tuple[tuple[str | int, ...], ...]) -> None:
-    body: dict[str, Any] = {"b": [1]}
-    assert common.cut_prompt(body, ReadOptions(prompt=finding(*found))) is None
-    assert body == {"b": [1]}
-
-
-def test_the_last_match_that_holds_text_is_the_prompt() -> None:
-    body = {"a": "one", "b": [2, None]}
-    assert common.find_prompt(body, finding(("a",), ("b", 0), ("b", 1), ())) == ("a",)
 
 
 def test_growing_adds_to_what_was_there() -> None:
@@ -133,10 +76,6 @@ def test_small_values() -> None:
         "b": [{"c": 0, "d": "x"}],
         "e": None,
     }
-    assert (
-        common.plain_text([{"type": "text", "text": "a"}, {"type": "image"}, {"inlineData": {}}])
-        == "a\n[image]\n[inlineData]"
-    )
     assert [common.same_number(value) for value in (1.0, 1.5, True, "1")] == [1, 1.5, True, "1"]
     fields = {"temperature": 1.0, "seed": 1.0, "top_p": 0.5}
     parts = common.by_part(fields, {"temperature": "sampling", "seed": "sampling"})
