@@ -21,7 +21,7 @@ import zstandard
 from tests.attack.attack import Attack
 from tests.attack.target import CHAT, FRANCE, Target, body, rules
 from tests.attack.watch import MIB
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 _INFLATED = 256 * MIB
 _CODINGS: dict[str, Callable[[bytes], bytes]] = {
@@ -77,6 +77,14 @@ def million_keys(target: Target) -> int:
     content = json.dumps(body("Hi.") | {"x": {f"k{number}": 0 for number in range(1_000_000)}}).encode()
     with target.client() as client, contextlib.suppress(httpx.HTTPError):
         client.post(CHAT, content=content, headers={"content-type": "application/json"})
+    return 0
+
+
+def many_mistakes(target: Target) -> int:
+    """Bodies for the management API of 79,000 fields that it does not know: just below `limits.max_values`."""
+    unknown = {f"k{number}": 0 for number in range(79_000)}
+    for path in ("/v1/feedback", "/v1/warm", "/v1/cache/warm", "/v1/caches/c/entries"):
+        httpx.post(f"{target.proxy.url}{path}", json=unknown, trust_env=False, timeout=PATIENCE)
     return 0
 
 
@@ -247,6 +255,7 @@ ATTACKS = (
     Attack("inflated in chunks", "the same in chunks, without a length", inflated_in_chunks),
     Attack("inflated answers", "the same from a provider", inflated_answers),
     Attack("a million keys", "a JSON object of a million keys", million_keys),
+    Attack("many mistakes", "79,000 unknown fields in bodies for the management API", many_mistakes),
     Attack("deep nesting", "lists 100,000 deep", deep_nesting),
     Attack("a long header", "one of 1 MiB", long_header),
     Attack("long prompts", "4 MiB of words; 20,000 times what the judge looks for", long_prompts),

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.params import Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from askonce import jsontext
 from askonce.api.errors import RESPONSES, Problem
 from askonce.api.product_routes import hours
+from askonce.api.request_models import RequestModel
 from askonce.cache import Cache, CacheLimits, Entry, Filter
 from askonce.call import Answer
 from askonce.jsontext import encodable
@@ -27,10 +28,8 @@ _LAST_MOMENT = 253402300799.0
 """The end of the year 9999: what an endless lifetime shows as."""
 
 
-class WhichEntries(BaseModel):
+class WhichEntries(RequestModel):
     """Which entries; all that are given must hold."""
-
-    model_config = ConfigDict(extra="forbid")
 
     upstream: str | None = Field(default=None, description="The rule's name.")
     model: str | None = Field(default=None, description="The model's name as the app asked for it.")
@@ -49,9 +48,7 @@ class EntryPage(WhichEntries):
     limit: int = Field(default=100, ge=1, le=1000)
 
 
-class EntrySearch(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class EntrySearch(RequestModel):
     q: str = Field(min_length=1, description="A prompt; entries that ask something near it are found.")
     limit: int = Field(default=10, ge=1, le=100)
 

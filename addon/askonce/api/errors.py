@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from askonce.api.product_routes import Mistakes, Render
+from askonce.api.request_models import SHOWN, shortened
 from askonce.cache import StoreError
 from askonce.faults import Faults
 
@@ -52,8 +53,11 @@ def install(app: FastAPI, faults: Faults, render_for: Callable[[Scope], Render])
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        mistakes = Mistakes("; ".join(_mistake(mistake) for mistake in error.errors()))
-        mistakes.errors = error.errors()
+        found = error.errors()
+        shown, more = found[:SHOWN], len(found) - SHOWN
+        sentences = [*map(_mistake, shown), *([f"and {more} more"] if more > 0 else [])]
+        mistakes = Mistakes("; ".join(sentences))
+        mistakes.errors = shown
         return render_for(request.scope)(request.scope, 400, mistakes, {})
 
     async def store_failed(request: Request, error: Exception) -> Response:
@@ -89,13 +93,14 @@ def _mistake(mistake: Mapping[str, Any]) -> str:
         return f"{where}: is required"
     if mistake["type"] == "extra_forbidden":
         return f"{where}: is not known here"
+    if mistake["type"] == "unknown_fields":
+        return f"{where}: {mistake['msg']}"
     message = mistake["msg"].removeprefix("Value error, ")
-    got = repr(mistake["input"])
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {got if len(got) <= 80 else got[:79] + '…'}"
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {shortened(repr(mistake['input']))}"
 
 
 def _dotted(steps: Sequence[str | int]) -> str:
     text = ""
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
+    return shortened(text)

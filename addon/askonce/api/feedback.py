@@ -8,9 +8,10 @@ from typing import Self
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.params import Depends
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from askonce.api.errors import RESPONSES, Problem
+from askonce.api.request_models import RequestModel
 from askonce.cache import Cache
 
 __all__ = ["router"]
@@ -18,10 +19,8 @@ __all__ = ["router"]
 _KEY = r"^[0-9a-fA-F]{32}$"
 
 
-class Feedback(BaseModel):
+class Feedback(RequestModel):
     """Which hit, and whether it was right."""
-
-    model_config = ConfigDict(extra="forbid")
 
     decision: str | None = Field(default=None, pattern=_KEY, description="The hit's `X-Cache-Decision`.")
     key: str | None = Field(default=None, pattern=_KEY, description="The served answer's `X-Cache-Key`.")

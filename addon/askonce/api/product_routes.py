@@ -34,7 +34,7 @@ class Mistakes(str):
     """What is wrong with a request, as a sentence and one by one."""
 
     errors: Sequence[Mapping[str, Any]]
-    """As pydantic tells them: loc, type, msg, input."""
+    """The first ones, as pydantic tells them: loc, type, msg, input."""
 
 
 def render_plainly(scope: Scope, status: int, detail: Any, headers: Mapping[str, str]) -> Response:

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from askonce.api.errors import RESPONSES
+from askonce.api.request_models import RequestModel
 from askonce.cache import Cache, Record, StoreError, TransferError, read_record, write_record
 
 __all__ = ["IMPORT_PATH", "MAX_IMPORT", "router"]
@@ -29,9 +30,7 @@ _PAGE_ENTRIES = 100
 _TYPE = "application/jsonl"
 
 
-class Page(BaseModel):
-    model_config = {"extra": "forbid"}
-
+class Page(RequestModel):
     after: int = Field(default=0, ge=0, le=2**62, description="`next` of the page before; 0 for the first one.")
 
 

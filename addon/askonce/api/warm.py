@@ -8,10 +8,11 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException
 from fastapi.params import Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from askonce.api.errors import RESPONSES, Problem
 from askonce.api.exact import ExactRoute
+from askonce.api.request_models import RequestModel
 
 __all__ = ["Warm", "router"]
 
@@ -20,16 +21,12 @@ type Warm = Callable[[str, Sequence[tuple[str, Any]]], Awaitable[list[tuple[str,
 LookupError where there is no such entry."""
 
 
-class WarmPair(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class WarmPair(RequestModel):
     prompt: str = Field(min_length=1)
     response: str | dict[str, Any] = Field(description="The text, or the provider's own final object.")
 
 
-class Pairs(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Pairs(RequestModel):
     like: str = Field(description="The key of an entry; the answers will be found by calls that differ in the prompt.")
     entries: list[WarmPair] = Field(min_length=1, max_length=1000)
 

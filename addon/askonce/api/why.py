@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, model_validator
 from askonce.accounting import Accounting, CallRecord, Outcome
 from askonce.api.entries import EntrySummary, summary
 from askonce.api.errors import RESPONSES
+from askonce.api.request_models import RequestModel
 from askonce.cache import Cache, ComparedCall, Entry, Nearest
 from askonce.cache.why import differences
 from askonce.jsontext import encodable, rfc3339
@@ -28,10 +29,8 @@ _BYPASSES = {
 }
 
 
-class WhichCall(BaseModel):
+class WhichCall(RequestModel):
     """Which call; without any of these the last one."""
-
-    model_config = {"extra": "forbid"}
 
     last: int | None = Field(default=None, ge=1, le=50, description="1 for the last call, 2 for the one before it.")
     key: str | None = Field(default=None, min_length=4, description="The key of a call or an entry, or its beginning.")

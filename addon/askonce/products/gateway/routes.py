@@ -12,13 +12,14 @@ from fastapi import APIRouter, HTTPException, Response, Security
 from fastapi.params import Depends
 from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from starlette.types import Scope
 
 from askonce.accounting import Labels, Tally
 from askonce.api.metrics import CONTENT_TYPE, IN_DOCUMENT, Exposition
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
+from askonce.api.request_models import RequestModel
 from askonce.cache import Filter
 from askonce.credentials import is_secret, shown_in_header
 from askonce.network.api_keys import ApiKeys
@@ -124,9 +125,7 @@ class AdminCacheStats(BaseModel):
     semantic_cache: SemanticFigures
 
 
-class ClearWhat(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ClearWhat(RequestModel):
     cache_type: Literal["all", "exact", "semantic"] = "all"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
@@ -55,6 +55,7 @@ _KINDS = {
 
 Attributes = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=256)], Annotated[str, Field(max_length=_LONGEST_VALUE)]],
+    FailFast(),
     Field(max_length=64, examples=[{"model": "gpt-5", "user_id": "user_123"}]),
 ]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, HTTPException
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -82,7 +82,7 @@ class WarmItem(BaseModel):
 class Items(BaseModel):
     model_config = ConfigDict(strict=True, json_schema_extra={"required": ["entries"]})
 
-    entries: list[WarmItem] = Field(default_factory=list, json_schema_extra={"minItems": 1})
+    entries: Annotated[list[WarmItem], FailFast()] = Field(default_factory=list, json_schema_extra={"minItems": 1})
 
 
 class Outcome(BaseModel):
