@@ -34,6 +34,7 @@ from askonce.faults import Faults
 from askonce.network.admission import Admission
 from askonce.network.api_keys import ApiKeys
 from askonce.network.peers import Peers
+from askonce.network.rate_limits import Rates
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.routes import cachecore
@@ -51,7 +52,6 @@ from askonce.products.registry import Products
 from askonce.products.semcache import routes as semcache_routes
 from askonce.products.semcache.calls import Semcache
 from askonce.products.semcache.dashboard import INTERVAL, Dashboard
-from askonce.rate_limits import Rates
 from askonce.rules import ConfigError, Rules, take_up
 from askonce.settings import Settings
 from askonce.wire import tokens

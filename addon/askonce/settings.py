@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Literal, Self, cast, get_args
 from urllib.parse import quote
 
-__all__ = ["Mode", "Settings", "SettingsError", "default_rules", "parse_listen"]
+import platformdirs
+
+__all__ = ["Mode", "Settings", "SettingsError", "default_rules", "is_checkout", "parse_listen"]
 
 Mode = Literal["normal", "record", "replay", "strict"]
 """`record`: ask always, keep every answer. `replay`: as normal, with answers that do not end where there is a cassette.
@@ -110,14 +112,15 @@ class Settings:
     ) -> Self:
         """What the command line says, then the environment, then the defaults. Raises `SettingsError`.
 
-        The default rules are ./rules.yaml, or those that ship where there is none.
+        The default rules are ./rules.yaml, or those that ship where there is none. The default folders are those of a
+        checkout's `run.sh`, and elsewhere the user's own: all projects of a person share one cache and one authority.
         """
 
         def path(given: Path | None, variable: str, default: Path) -> Path:
             return (given or Path(environ.get(variable) or default)).expanduser().absolute()
 
         upstream_ca = environ.get("ASKONCE_UPSTREAM_CA")
-        own_rules = Path("rules.yaml")
+        own_rules, home = Path("rules.yaml"), _home()
         host, port = (
             parse_listen(listen, "--listen")
             if listen
@@ -127,8 +130,8 @@ class Settings:
             listen_host=host,
             listen_port=port,
             rules=path(rules, "ASKONCE_RULES", own_rules if own_rules.is_file() else default_rules()),
-            data=path(data, "ASKONCE_DATA", Path("data")),
-            certs=path(certs, "ASKONCE_CERTS", Path("certs")),
+            data=path(data, "ASKONCE_DATA", home / "data"),
+            certs=path(certs, "ASKONCE_CERTS", home / "certs"),
             token=environ.get("ASKONCE_TOKEN") or None,
             upstream_ca=Path(upstream_ca).expanduser().absolute() if upstream_ca else None,
             web_port=web_port if web_port is not None else _web_port(environ),
@@ -160,6 +163,16 @@ def _web_port(environ: Mapping[str, str]) -> int:
 
 def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_checkout() -> bool:
+    """Whether this is a checkout, which `run.sh` starts, and no installed package."""
+    return default_rules().parent != Path(__file__).parent
+
+
+def _home() -> Path:
+    """Where the folders are: here in a checkout, else where this platform keeps a user's data."""
+    return Path() if is_checkout() else platformdirs.user_data_path("askonce", appauthor=False)
 
 
 def default_rules() -> Path:

@@ -1,10 +1,12 @@
 import re
 from pathlib import Path
 
+import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import askonce.settings
 from askonce.settings import Settings, SettingsError, default_rules, parse_listen
 
 
@@ -23,6 +25,18 @@ def test_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert default_rules().is_file()
     assert (settings.listen, settings.url) == ("127.0.0.1:8080", "http://127.0.0.1:8080")
+
+
+def test_outside_a_checkout_the_folders_are_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "askonce.settings.default_rules", lambda: Path(askonce.settings.__file__).with_name("rules.yaml")
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    home = platformdirs.user_data_path("askonce")
+    found = Settings.from_env(environ={})
+    assert (found.data, found.certs) == (home / "data", home / "certs")
+    assert home.is_relative_to(tmp_path)
 
 
 def test_options_win_over_variables_and_those_over_defaults(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from askonce.calls.response_headers import Headers, fresh_id
 from askonce.calls.single_flight import FlightEnd, Flights
 from askonce.calls.state import Declined, Dividing, Exchange, Following, Hit, Leading, Passing
 from askonce.faults import Faults
-from askonce.rate_limits import Rates
+from askonce.network.rate_limits import Rates
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
 from askonce.wire.base import Replay

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from askonce.trust import write_whole
+from askonce.files import write_whole
 
 __all__ = ["client_files"]
 

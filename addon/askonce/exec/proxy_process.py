@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from askonce.files import make_folder
 from askonce.settings import Settings
 from askonce.trust import RESERVED_HOST
 
@@ -151,8 +152,8 @@ def borrowed(settings: Settings, on_start: Callable[[Settings], object] = lambda
     if is_private:
         settings = replace(settings, listen_port=free_port(settings.client_host))
     folder = settings.data / "exec"
-    for path in (settings.data, folder):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(settings.data)
+    folder.mkdir(mode=0o700, exist_ok=True)
     files = _Files(folder, f"{settings.client_host}-{settings.listen_port}".replace(":", "."))
     # Shared by all that use a proxy. Whoever gets it for himself alone is the last, and nobody can come in meanwhile.
     with _opened(files.users) as users:

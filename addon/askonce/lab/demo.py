@@ -25,7 +25,7 @@ from askonce.exec.proxy_process import borrowed
 from askonce.products.document import Config
 from askonce.rules import Rules
 from askonce.sample import SampleProvider
-from askonce.settings import Settings
+from askonce.settings import Settings, is_checkout
 from askonce.trust import ensure_ca
 
 __all__ = ["run"]
@@ -100,7 +100,7 @@ def run(console: Console) -> int:
     if tuple(call.outcome for call in seen) != EXPECTED:
         console.print(f"[red]expected {', '.join(EXPECTED)}[/]")
         return 1
-    console.print("Your own app: [bold]./run.sh exec -- python your_app.py[/]")
+    console.print(f"Your own app: [bold]{'./run.sh' if is_checkout() else 'askonce'} exec -- python your_app.py[/]")
     return 0
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from askonce.credentials import is_secret
+from askonce.files import make_folder
 from askonce.jsontext import rfc3339
 
 __all__ = ["ApiKey", "ApiKeyError", "ApiKeys"]
@@ -112,7 +113,7 @@ class ApiKeys:
     def _changing(self) -> Iterator[list[ApiKey]]:
         """The keys, to be changed; written when the block ends well."""
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             with self._opened(self.path.with_suffix(".lock")) as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 keys = [*self.all()]

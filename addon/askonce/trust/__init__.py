@@ -9,7 +9,6 @@ from askonce.trust.authority import (
     ensure_ca,
     load_ca,
     upstream_bundle,
-    write_whole,
 )
 
 __all__ = [
@@ -21,5 +20,4 @@ __all__ = [
     "ensure_ca",
     "load_ca",
     "upstream_bundle",
-    "write_whole",
 ]

@@ -8,7 +8,6 @@ import fcntl
 import ipaddress
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from askonce.files import make_folder, write_whole
 from askonce.trust.roots import certificates, known_roots, pem, truststore
 
 __all__ = [
@@ -165,7 +165,7 @@ def upstream_bundle(directory: Path, extra: Path | None) -> Path | None:
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Two first starts at once must end with one key."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(directory)
     if directory.stat().st_mode & 0o077:
         directory.chmod(0o700)
     with (directory / ".lock").open("ab") as file:
@@ -304,27 +304,3 @@ def _dns_name(name: str, host: str) -> str:
     if host.startswith("*.") and "." not in ascii_name:
         raise TrustError(f"the hosts {host!r} are too many to vouch for: expected a pattern such as *.example.com")
     return ascii_name
-
-
-def write_whole(file: Path, content: bytes, mode: int = 0o644) -> bool:
-    """Replace a file as a whole, unless it says the same already. Returns whether it did."""
-    try:
-        same = file.read_bytes() == content
-    except FileNotFoundError:
-        same = False
-    if same:
-        if file.stat().st_mode & 0o777 & ~mode:
-            file.chmod(mode)
-        return False
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as new:
-            new.write(content)
-            new.flush()
-            os.fchmod(new.fileno(), mode)
-            os.fsync(new.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return True

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from askonce.cache import FOREVER
-from askonce.rate_limits import Rates
+from askonce.network.rate_limits import Rates
 
 ASKED = "How do I sort a list in Python?"
 REWORDED = "What is the way to sort a Python list?"
@@ -55,7 +55,7 @@ def test_a_limit_is_over_when_its_window_is_whatever_the_wall_clock_says(
     monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     elapsed, wall = [1_000.0], [1_800_000_000.0]
-    monkeypatch.setattr("askonce.rate_limits.time.time", lambda: wall[0])
+    monkeypatch.setattr("askonce.network.rate_limits.time.time", lambda: wall[0])
     rates = Rates(clock=lambda: elapsed[0])
     assert [rates.take("1/minute", "ann").allowed for _ in range(2)] == [True, False]
     wall[0] += jump

@@ -15,6 +15,7 @@ from askonce.calls.life import Life
 from askonce.calls.verifier import Verifier
 from askonce.faults import Faults
 from askonce.network.api_keys import ApiKeys
+from askonce.network.rate_limits import Rates
 from askonce.products.base import Passage, Product
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies
@@ -25,7 +26,6 @@ from askonce.products.keys import ProviderKeys
 from askonce.products.promptcache.calls import PromptCache
 from askonce.products.promptcache.state import PromptCacheState
 from askonce.products.semcache.calls import Semcache
-from askonce.rate_limits import Rates
 from askonce.rules import Document, Rules
 
 STRICT = "scope: credential"

@@ -170,7 +170,7 @@ def test_the_certificate_says_what_it_is_for(made: Trust) -> None:
 def test_only_the_owner_reads_the_key(made: Trust) -> None:
     assert made.directory.stat().st_mode & 0o777 == 0o700
     assert (made.directory / "mitmproxy-ca.pem").stat().st_mode & 0o777 == 0o600
-    assert sorted(file.name for file in made.directory.iterdir()) == [".lock", *FILES]
+    assert sorted(file.name for file in made.directory.iterdir()) == [".gitignore", ".lock", *FILES]
 
 
 def test_a_loosened_key_is_closed_again(made: Trust) -> None:

@@ -23,6 +23,7 @@ from askonce.cache.store import database
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, from_row, payload
 from askonce.cache.store.writer import Change, Writer
 from askonce.faults import Faults
+from askonce.files import make_folder
 
 __all__ = ["Change", "Entry", "Filter", "Store", "StoreError", "Vectors"]
 
@@ -72,7 +73,7 @@ class Store:
         damaged file is moved aside and a fresh one made.
         """
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(directory)
         except OSError as error:
             raise StoreError(f"{directory} cannot be made: {error}") from error
         self.path = directory / database.FILE

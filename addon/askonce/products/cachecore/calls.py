@@ -17,6 +17,7 @@ from askonce.call import Call, Reply, Request
 from askonce.calls.product_terms import Terms
 from askonce.calls.state import Exchange
 from askonce.credentials import bearer_token
+from askonce.network.rate_limits import Rates
 from askonce.products.base import Headers, Passage
 from askonce.products.cachecore.dependencies import (
     POLICY,
@@ -31,7 +32,6 @@ from askonce.products.cachecore.errors import problem
 from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.cachecore.tokens import TOKEN_HEADER, Tenant, TokenError, read_tenant, take_token
 from askonce.products.keys import KeyOf, as_operator
-from askonce.rate_limits import Rates
 from askonce.rules import Rule, Rules
 
 __all__ = ["DEPS_HEADER", "Cachecore"]

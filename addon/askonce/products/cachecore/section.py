@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import AfterValidator, Field
 
-from askonce.rate_limits import Rate
+from askonce.network.rate_limits import Rate
 from askonce.rules.sections import Duration, Section
 
 __all__ = ["CachecoreSpec"]

@@ -25,6 +25,7 @@ from askonce.calls.state import Exchange
 from askonce.credentials import KEYS, anonymous, bearer_token
 from askonce.faults import Faults
 from askonce.network.api_keys import ApiKey, ApiKeyError, ApiKeys
+from askonce.network.rate_limits import Rates, Standing
 from askonce.products.base import Headers, Passage
 from askonce.products.gateway.errors import PROBLEMS, Code, Users, code_of, problem
 from askonce.products.gateway.section import GatewayProvider, GatewaySpec
@@ -40,7 +41,6 @@ from askonce.products.translate import (
     message_of,
 )
 from askonce.products.translate.stream import ProviderTrouble
-from askonce.rate_limits import Rates, Standing
 from askonce.rules import Rule, Rules
 from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import wire_format

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from askonce.rate_limits import Rate
+from askonce.network.rate_limits import Rate
 from askonce.rules.sections import Section
 
 __all__ = ["GatewayProvider", "GatewaySpec"]

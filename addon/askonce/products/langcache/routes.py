@@ -17,6 +17,7 @@ from askonce.accounting import Accounting, StoreRequest
 from askonce.api.product_routes import ProductRoutes
 from askonce.cache import Match, NamedStores, Strategy, TextError
 from askonce.credentials import bearer_token, is_secret, shown_in_header
+from askonce.network.rate_limits import Rates
 from askonce.products.langcache.bodies import (
     ConversationSearch,
     Created,
@@ -35,7 +36,6 @@ from askonce.products.langcache.bodies import (
     tell,
 )
 from askonce.products.langcache.section import LangCacheCacheSpec, LangCacheSpec
-from askonce.rate_limits import Rates
 
 __all__ = ["langcache"]
 

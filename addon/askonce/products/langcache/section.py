@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from askonce.rate_limits import Rate
+from askonce.network.rate_limits import Rate
 from askonce.rules.sections import Duration, Section
 
 __all__ = ["LangCacheCacheSpec", "LangCacheSpec"]

@@ -23,13 +23,13 @@ from askonce.cache.embed import WordLlamaEmbedder
 from askonce.call import Answer, Call, Reply, Request, Turn, Unstorable
 from askonce.calls.product_terms import PLAIN
 from askonce.calls.state import Exchange
+from askonce.network.rate_limits import Rates
 from askonce.products.base import Passage
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies, DepsError, read_deps
 from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.cachecore.tokens import Tenant, TokenError, read_tenant, take_token
 from askonce.products.document import Config, ProductsSpec
-from askonce.rate_limits import Rates
 from askonce.rules import Document, Rules
 
 SECRET = "s" * 32

@@ -13,11 +13,11 @@ from askonce.cache import Identifier
 from askonce.call import Reply, Request
 from askonce.faults import Faults
 from askonce.network.api_keys import ApiKeys
+from askonce.network.rate_limits import Rates
 from askonce.products.base import Passage
 from askonce.products.document import Config
 from askonce.products.gateway.calls import Gateway
 from askonce.products.gateway.errors import Users
-from askonce.rate_limits import Rates
 from askonce.rules import Rules
 
 UPSTREAMS = """\

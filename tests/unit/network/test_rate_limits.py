@@ -5,7 +5,7 @@ import time
 import pytest
 from pydantic import BaseModel
 
-from askonce.rate_limits import Rate, Rates
+from askonce.network.rate_limits import Rate, Rates
 
 
 class Spec(BaseModel):

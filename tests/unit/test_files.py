@@ -1,0 +1,17 @@
+import stat
+from pathlib import Path
+
+from askonce.files import make_folder
+
+
+def test_a_fresh_folder_is_private_and_left_out_of_git(tmp_path: Path) -> None:
+    folder = tmp_path / "project" / "certs"
+    make_folder(folder)
+    make_folder(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
