@@ -203,6 +203,18 @@ def unended_requests(target: Target) -> int:
             return int(not client.post(CHAT, json=body(FRANCE)).is_success)
 
 
+def many_bodies(target: Target) -> int:
+    """1 where 64 requests of 8 MiB that never end keep another from an answer."""
+    head = b"POST http://model.test:8001/v1/chat/completions HTTP/1.1\r\nHost: model.test:8001\r\n"
+    part = b" " * (8 * MIB)
+    with contextlib.ExitStack() as stack:
+        for _ in range(64):
+            connection = stack.enter_context(target.connect())
+            connection.sendall(head + b"Content-Length: %d\r\n\r\n" % (len(part) + 1) + part)
+        with target.client() as client:
+            return int(not client.post(CHAT, json=body(FRANCE)).is_success)
+
+
 def unread_answers(target: Target) -> int:
     """1 where callers who ask and do not read keep another from an answer."""
     request = json.dumps(body(FRANCE)).encode()
@@ -263,6 +275,7 @@ ATTACKS = (
     Attack("own tunnels", "a tunnel to itself, to be taken for this machine", own_tunnels),
     Attack("an open door", "a service of this machine, asked for from outside it", open_door),
     Attack("unended requests", "300 heads and bodies that never end", unended_requests),
+    Attack("many bodies", "64 requests of 8 MiB that never end", many_bodies),
     Attack("unread answers", "500 answers that nobody reads", unread_answers),
     Attack("silent connections", "300 that say nothing", many_connections),
     Attack("eviction", "1,000 answers of one tenant beside ten of another, where 200 fit", eviction),

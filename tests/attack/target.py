@@ -39,6 +39,7 @@ DESCRIPTORS = 1024
 
 def rules(**sections: str) -> str:
     """The rules that ship and the local model servers, without audits; `sections` take the place of shipped ones."""
+    sections = {"limits": "{max_held: 24MiB}"} | sections
     text = (REPOSITORY / "rules.yaml").read_text("utf-8").replace("\ndefaults:\n", "\ndefaults:\n  audit: 0\n")
     text = text.replace("upstreams:\n", _RULES, 1)
     lines = [line for line in text.splitlines() if line.split(":")[0] not in sections]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import socket
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import httpx
 import pytest
 import zstandard
 from tests.e2e.raw import Origin, connect, read_message, read_to_end
+from tests.waiting import until
 
 from askonce.network.api_keys import ApiKeys
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 PATH, VECTORS = "/v1/chat/completions", "/v1/embeddings"
 BODY, DECODED, VALUES, HEADER = 200_000, 300_000, 1000, 8192
-LIMITS = {"max_body": BODY, "max_decoded": DECODED, "max_values": VALUES, "max_header": HEADER}
+HELD = 1_500_000
+LIMITS = {"max_body": BODY, "max_decoded": DECODED, "max_held": HELD, "max_values": VALUES, "max_header": HEADER}
 ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
@@ -279,3 +282,39 @@ def test_heads_one_after_the_other_on_one_connection(proxy: Proxy, origin: Origi
                 b"GET /health/ready HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nx-fill: %s\r\n\r\n" % (proxy.port, b"y" * 4000)
             )
             read_message(connection)
+
+
+# All together
+
+
+def begun(stack: contextlib.ExitStack, proxy: Proxy, origin: Origin, size: int) -> socket.socket:
+    """A request of which so many bytes have come, and one is missing."""
+    body = asked("x" * size)[: size + 1]
+    head = f"POST http://127.0.0.1:{origin.port}{PATH} HTTP/1.1\r\nhost: 127.0.0.1:{origin.port}\r\n"
+    connection = stack.enter_context(connect(proxy.port))
+    connection.sendall(head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body[:-1])
+    return connection
+
+
+def test_many_requests_are_held_up_to_the_limit_and_the_others_pass_on(
+    app: httpx.Client, origin: Origin, proxy: Proxy
+) -> None:
+    def ask() -> str:
+        origin.answer(response(completion()))
+        return status(app.post(PATH, content=body, headers={"cache-control": "no-cache"}))
+
+    body = asked("x" * 100_000)
+    with contextlib.ExitStack() as stack:
+        # Their first pieces arrive at different times; while there is room this one is read.
+        for _ in range(-(-HELD // 190_000)):
+            begun(stack, proxy, origin, 190_000)
+        until(lambda: ask() == "askonce; fwd=bypass; detail=full")
+        assert sent(origin) == body
+        with contextlib.suppress(httpx.HTTPError):
+            feedback = httpx.post(f"{proxy.url}/v1/feedback", content=body, headers=JSON, trust_env=False)
+            assert (feedback.status_code, "limits.max_held" in feedback.text) == (503, True)
+        small = asked("Is there room for a small one?")
+        origin.answer(response(completion()))
+        assert app.post(PATH, content=small).status_code == 200
+    until(lambda: ask() == "askonce; fwd=request; stored")  # they have left, and what they held is free
+    assert proxy.get("/v1/stats")["bypasses"]["full"] >= 1

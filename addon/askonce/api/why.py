@@ -25,6 +25,8 @@ _BYPASSES = {
     "no-store": "the request says no-store",
     "no-cache": "the request says no-cache, or the proxy records",
     "unreadable": "the request is not what its wire format expects",
+    "large": "the request is larger than limits of rules.yaml let Askonce read",
+    "full": "there was no room for the request: all that were under way together were limits.max_held",
     "fault": "a fault in Askonce; its log says which",
 }
 

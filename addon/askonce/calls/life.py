@@ -16,6 +16,7 @@ from askonce.calls import response_headers
 from askonce.calls.aws_signature import is_signed
 from askonce.calls.batches import Batch
 from askonce.calls.broadcast import Broadcast, Follower
+from askonce.calls.held_bodies import held_bodies
 from askonce.calls.limits import is_intricate
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.reader import Reader
@@ -142,7 +143,7 @@ class Life:
 
     def _remaining(self, exchange: Exchange, batch: Batch) -> bytes | None:
         """The body that asks for what is not known of a batch; None where all of it is to be asked."""
-        may = exchange.may_divide and exchange.is_to_be_kept and self._ask_again
+        may = exchange.may_divide and exchange.is_to_be_kept and self._ask_again and not held_bodies.is_half_full
         if not may or is_signed(exchange.request.headers):
             return None
         try:

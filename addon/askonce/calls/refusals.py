@@ -10,8 +10,9 @@ import orjson
 from askonce.cache import Nearest
 from askonce.call import Call, Reply
 from askonce.calls.directives import cache_status, detail
+from askonce.calls.limits import Limits
 
-__all__ = ["failure", "no_websocket", "refusal", "strict_message", "too_large"]
+__all__ = ["failure", "no_room", "no_websocket", "refusal", "strict_message", "too_large"]
 
 
 def refusal(message: str, kind: str) -> Reply:
@@ -46,6 +47,13 @@ def too_large(limit: str, most: int) -> Reply:
     message = f"the request is larger than Askonce reads ({limit}: {most})"
     error = {"message": message, "type": "request_too_large", "param": None, "code": None}
     return Reply(orjson.dumps({"error": error}), "application/json", 413)
+
+
+def no_room() -> Reply:
+    """A 503 (RFC 9110 section 15.6.4) to a request for Askonce itself, for whose body there is no room now."""
+    message = f"Askonce holds as much as it may (limits.max_held: {Limits.in_force.max_held}); ask again"
+    error = {"message": message, "type": "overloaded", "param": None, "code": None}
+    return Reply(orjson.dumps({"error": error}), "application/json", 503, (("retry-after", "1"),))
 
 
 def strict_message(upstream: str, call: Call | None, why: str, nearest: Nearest | None) -> str:

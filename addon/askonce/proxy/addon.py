@@ -16,10 +16,11 @@ from mitmproxy.utils import asyncio_utils
 from askonce.api.transfer import IMPORT_PATH
 from askonce.call import Reply, Request
 from askonce.calls.decoding import TooLarge, decode
+from askonce.calls.held_bodies import held_bodies
 from askonce.calls.limits import SMALL, Limits, is_intricate
 from askonce.calls.origin import decide
 from askonce.calls.product_terms import PLAIN, Terms
-from askonce.calls.refusals import no_websocket, too_large
+from askonce.calls.refusals import no_room, no_websocket, too_large
 from askonce.calls.state import Dividing, Exchange, Following
 from askonce.proxy import error_stream, http1, messages, relay_stream, responses
 from askonce.proxy.asgi import AsgiBridge
@@ -169,6 +170,15 @@ class Askonce:
             self._pass_by(flow, visit, "large")
             flow.request.stream = True
 
+    def askonce_full(self, flow: http.HTTPFlow) -> None:
+        """There is no room for a body; the same."""
+        visit = self._visits.get(flow)
+        if visit is None or visit.origin.managed:
+            flow.response = messages.make_response(no_room())
+        else:
+            self._pass_by(flow, visit, "full")
+            flow.request.stream = True
+
     def _refuse_websocket(self, flow: http.HTTPFlow, visit: Visit) -> None:
         self._pass_by(flow, visit, visit.bypass)
         reply = no_websocket()
@@ -190,27 +200,35 @@ class Askonce:
             return
         if not (visit.origin.managed or visit.rule):
             return
-        body = await self._decoded(flow, visit.coding) if visit.coding else flow.request.raw_content or b""
+        body = await self._decoded(flow, visit) if visit.coding else flow.request.raw_content or b""
         if visit.origin.managed:
             await self._receive(flow, visit, body)
         elif visit.rule and body is not None:
             await self._answer(flow, visit, visit.rule, messages.read_request(flow.request, visit.origin.host, body))
         else:
-            self._pass_by(flow, visit, "large")
+            self._pass_by(flow, visit, visit.bypass)
 
-    async def _decoded(self, flow: http.HTTPFlow, coding: str) -> bytes | None:
-        """The request's body without its content-encoding; None where it is too large, empty where it cannot be."""
-        body = flow.request.raw_content or b""
+    async def _decoded(self, flow: http.HTTPFlow, visit: Visit) -> bytes | None:
+        """The request's body without its content-encoding; None where it is too large, or there is no room for it, as
+        `visit.bypass` says then; empty where it cannot be decoded."""
+        body, coding = flow.request.raw_content or b"", visit.coding
         try:
-            return await self.runtime.compute(lambda: decode(body, coding, Limits.in_force.max_decoded))
+            decoded = await self.runtime.compute(lambda: decode(body, coding, Limits.in_force.max_decoded))
         except TooLarge:
+            visit.bypass = "large"
             return None
         except ValueError:
             return b""
+        if held_bodies.hold(flow.id, len(decoded)):
+            return decoded
+        visit.bypass = "full"
+        return None
 
     async def _receive(self, flow: http.HTTPFlow, visit: Visit, body: bytes | None) -> None:
         if body is None:
-            flow.response = messages.make_response(too_large("limits.max_decoded", Limits.in_force.max_decoded))
+            is_full = visit.bypass == "full"
+            refusal = no_room() if is_full else too_large("limits.max_decoded", Limits.in_force.max_decoded)
+            flow.response = messages.make_response(refusal)
             return
         is_read_by_line = flow.request.path.partition("?")[0] == IMPORT_PATH
         if len(body) > SMALL and not is_read_by_line and await self.runtime.compute(lambda: is_intricate(body)):

@@ -20,9 +20,10 @@ from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _events as events
 from mitmproxy.utils import human
 
+from askonce.calls.held_bodies import held_bodies
 from askonce.calls.limits import Limits
 
-__all__ = ["AnsweringStream", "AskonceLargeHook", "connect_first", "install", "is_direct", "note"]
+__all__ = ["AnsweringStream", "AskonceFullHook", "AskonceLargeHook", "connect_first", "install", "is_direct", "note"]
 
 _direct = WeakSet[Request]()
 _connect_first = WeakSet[HTTPFlow]()
@@ -31,6 +32,13 @@ _connect_first = WeakSet[HTTPFlow]()
 @dataclass
 class AskonceLargeHook(commands.StartHook):
     """A request is larger than is read. Who listens answers it, or sets `flow.request.stream` to have it passed on."""
+
+    flow: HTTPFlow
+
+
+@dataclass
+class AskonceFullHook(commands.StartHook):
+    """All requests together are more than may be held, and this one is the last that came; the same."""
 
     flow: HTTPFlow
 
@@ -46,9 +54,20 @@ class AnsweringStream(http.HttpStream):
         yield from super().state_wait_for_request_headers(event)
 
     def state_consume_request_body(self, event: Any) -> layer.CommandGenerator[None]:
-        if self.flow.response and isinstance(event, events.RequestData):
-            return
+        if isinstance(event, events.RequestData):
+            if self.flow.response:
+                return
+            if not held_bodies.hold(self.flow.id, len(event.data)):
+                self.request_body_buf += event.data
+                yield from self._pass_on(AskonceFullHook(self.flow))
+                return
         yield from super().state_consume_request_body(event)
+
+    def state_consume_response_body(self, event: Any) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.ResponseData) and not held_bodies.hold(self.flow.id, len(event.data)):
+            yield from self._give_up(f"there is no room for the provider's answer ({_named('max_held')})")
+            return
+        yield from super().state_consume_response_body(event)
 
     def handle_connect_regular(self) -> layer.CommandGenerator[None]:
         # mitmproxy's `connection_strategy` would connect to providers as well, whom a hit does without.
@@ -65,12 +84,14 @@ class AnsweringStream(http.HttpStream):
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
         # mitmproxy asks after each piece of a body that it holds. Its own options refuse what is larger, or stream all.
         if len(self.request_body_buf if request else self.response_body_buf) > Limits.in_force.max_body:
-            return self._pass_on() if request else self._give_up()
+            if request:
+                return self._pass_on(AskonceLargeHook(self.flow))
+            return self._give_up(f"the provider's answer is larger than Askonce reads ({_named('max_body')})")
         return super().check_body_size(request) if self.has_options else _nothing()
 
-    def _pass_on(self) -> layer.CommandGenerator[bool]:
+    def _pass_on(self, why: AskonceLargeHook | AskonceFullHook) -> layer.CommandGenerator[bool]:
         if not self.flow.response:
-            yield AskonceLargeHook(self.flow)
+            yield why
             if (yield from self.check_killed(True)):
                 return True
         if self.flow.response:  # which does not wait for a body that nobody reads
@@ -78,13 +99,13 @@ class AnsweringStream(http.HttpStream):
         elif self.flow.request.stream:
             body = bytes(self.request_body_buf)
             self.request_body_buf.clear()
+            held_bodies.let_go(self.flow.id)
             yield from self.start_request_stream()
             yield from self.client_state(events.RequestData(self.stream_id, body))
         return False
 
-    def _give_up(self) -> layer.CommandGenerator[bool]:
+    def _give_up(self, message: str) -> layer.CommandGenerator[bool]:
         self.response_body_buf.clear()
-        message = f"the provider's answer is larger than limits.max_body ({Limits.in_force.max_body} bytes)"
         error = self.stream_id, message, events.ErrorCode.RESPONSE_TOO_LARGE
         yield http.SendHttp(events.RequestProtocolError(*error), self.context.server)
         yield from self.handle_protocol_error(events.ResponseProtocolError(*error))
@@ -125,6 +146,10 @@ def is_direct(request: Request) -> bool:
 def connect_first(flow: HTTPFlow) -> None:
     """Have a CONNECT answered once the connection is there, or with 502 and why there is none."""
     _connect_first.add(flow)
+
+
+def _named(limit: str) -> str:
+    return f"limits.{limit}: {getattr(Limits.in_force, limit)} bytes"
 
 
 def _nothing() -> layer.CommandGenerator[bool]:

@@ -4,9 +4,11 @@ One rule: nothing here decides; it is written by the hooks and read by them.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from askonce.calls.broadcast import BodyEnd, Broadcast
+from askonce.calls.held_bodies import held_bodies
 from askonce.calls.origin import Origin
 from askonce.calls.state import Exchange, Following
 from askonce.products.base import Passage, Translator
@@ -23,9 +25,12 @@ class Recorder:
 
     broadcast: Broadcast | None = None
     """To whom else it is passed on; nobody may join whom it could not give what has been."""
+    lacked_room = False
+    """It gave up because all calls together held too much."""
 
-    def __init__(self, limit: int, translator: Translator | None = None) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, hold: Callable[[int], bool], translator: Translator | None = None) -> None:
+        """`hold`: whether so many bytes more may be held, of all calls."""
+        self._limit, self._hold = limit, hold
         self._translator = translator
         self._parts: list[bytes] | None = []
         self._size = 0
@@ -34,10 +39,13 @@ class Recorder:
         if self._translator:
             data = self._translator.feed(data)
         self._size += len(data)
-        if self._size > self._limit:
-            self._parts = None
         if self._parts is not None:
-            self._parts.append(data)
+            if self._size > self._limit:
+                self._parts = None
+            elif not self._hold(len(data)):
+                self._parts, self.lacked_room = None, True
+            else:
+                self._parts.append(data)
         if self.broadcast:
             for follower in self.broadcast.followers:
                 follower.put(data)
@@ -57,7 +65,7 @@ class Visit:
     rule: Rule | None
     """That of the origin, for as long as the call may be answered under it."""
     bypass: str
-    """Why the call is none to read, and is only counted: "websocket", "grpc", "large"; empty for all others."""
+    """Why the call is none to read, and is only counted: "websocket", "grpc", "large", "full"; empty for all others."""
     coding: str = ""
     """The request's Content-Encoding."""
     passage: Passage | None = None
@@ -75,7 +83,7 @@ class Visit:
 
 
 class Work:
-    """The flows that are under way, until their answers are stored."""
+    """The flows that are under way, until their answers are stored; what they hold goes with them."""
 
     def __init__(self) -> None:
         self._flows = set[str]()
@@ -87,10 +95,12 @@ class Work:
 
     def begin(self, flow_id: str) -> None:
         self._flows.add(flow_id)
+        held_bodies.begin(flow_id)
         self._empty.clear()
 
     def end(self, flow_id: str) -> None:
         self._flows.discard(flow_id)
+        held_bodies.end(flow_id)
         if not self._flows:
             self._empty.set()
 

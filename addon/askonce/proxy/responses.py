@@ -4,16 +4,18 @@ One rule: the caller has his answer before anything is kept of it.
 """
 
 import asyncio
+from functools import partial
 
 from mitmproxy import http
 from mitmproxy.utils import asyncio_utils
 
 from askonce.call import Unstorable
+from askonce.calls.held_bodies import NO_ROOM, held_bodies
 from askonce.calls.refusals import failure
 from askonce.calls.response_headers import Headers
 from askonce.calls.single_flight import FlightEnd
 from askonce.calls.state import Dividing, Exchange, Following
-from askonce.products.base import Passage
+from askonce.products.base import Passage, Translator
 from askonce.proxy import messages, relay_stream
 from askonce.proxy.flow_state import Recorder, Visit, Work
 from askonce.runtime import Runtime
@@ -45,7 +47,7 @@ class Responses:
             visit.whole = True
             return
         if exchange:
-            self._read_along(response, visit, exchange)
+            self._read_along(flow, response, visit, exchange)
         if response.status_code != 101:
             response.stream = visit.recorder or True
 
@@ -54,7 +56,7 @@ class Responses:
             self._life.relay(exchange, response.status_code)
         return exchange.is_answered
 
-    def _read_along(self, response: http.Response, visit: Visit, exchange: Exchange) -> None:
+    def _read_along(self, flow: http.HTTPFlow, response: http.Response, visit: Visit, exchange: Exchange) -> None:
         passage = visit.passage
         _say(response, passage, self._life.pass_on(exchange, response.status_code))
         translator = messages.start_translation(response, passage) if passage else None
@@ -62,7 +64,7 @@ class Responses:
             messages.dress(response, passage, exchange)
         if not (exchange.is_recorded or translator):
             return
-        recorder = visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD, translator)
+        recorder = visit.recorder = _recorder(flow, exchange, translator)
         if not passage:
             recorder.broadcast = self._life.share(exchange, response.headers.items, lambda: recorder.body)
 
@@ -72,7 +74,7 @@ class Responses:
         """Take the content-encoding off the provider's response, which a product makes its own of."""
         body, coding = response.raw_content or b"", response.headers["content-encoding"]
         try:
-            messages.put_decoded(response, await self._compute(lambda: messages.decoded(body, coding)))
+            messages.put_decoded(response, await self._compute(lambda: _decoded(flow.id, body, coding)))
         except Unstorable as error:
             visit.whole = False  # nothing that a product could read
             flow.response = messages.make_response(failure(f"the provider's answer {error}"))
@@ -84,11 +86,11 @@ class Responses:
         """Join the provider's answer, to the part of a batch that it was asked for, to what was known."""
         fields, body = tuple(response.headers.items(multi=True)), response.raw_content or b""
         coding = response.headers.get("content-encoding", "")
-        reply = await self._life.complete(exchange, fields, lambda: messages.decoded(body, coding))
+        reply = await self._life.complete(exchange, fields, lambda: _decoded(flow.id, body, coding))
         messages.put(response, reply)
         _say(response, None, self._life.pass_on(exchange, reply.status))
         if isinstance(exchange.state, Dividing):
-            visit.recorder = Recorder(len(body))
+            visit.recorder = _recorder(flow, exchange)  # of nothing: the answers are known
         self.end(flow, visit)
 
     def end(self, flow: http.HTTPFlow, visit: Visit | None) -> None:
@@ -98,17 +100,21 @@ class Responses:
             return
         visit.over("whole")
         if visit.exchange and visit.whole and visit.passage and flow.response:
-            self._finish(flow.response, visit, visit.passage, visit.exchange)
+            self._finish(flow, flow.response, visit, visit.passage, visit.exchange)
         body = visit.recorder.body if visit.recorder else None
+        if visit.exchange and visit.recorder and visit.recorder.lacked_room:
+            visit.exchange.unkept = NO_ROOM
         self._settle(flow, visit.exchange, body, "unstorable")
 
-    def _finish(self, response: http.Response, visit: Visit, passage: Passage, exchange: Exchange) -> None:
+    def _finish(
+        self, flow: http.HTTPFlow, response: http.Response, visit: Visit, passage: Passage, exchange: Exchange
+    ) -> None:
         assert passage.finish
         reply = messages.finish(response, passage.finish)
         _say(response, passage, self._life.pass_on(exchange, reply.status))
         messages.dress(response, passage, exchange)
         if exchange.is_recorded:
-            visit.recorder = Recorder(exchange.rule.behaviour.max_answer * _OVERHEAD)
+            visit.recorder = _recorder(flow, exchange)
             visit.recorder(reply.body)
 
     def cut(self, flow: http.HTTPFlow, visit: Visit | None) -> None:
@@ -139,9 +145,22 @@ class Responses:
             await asyncio.sleep(AFTER_LAST_BYTE)
             fields = tuple(headers.items(multi=True))
             coding = headers.get("content-encoding", "")
-            await self._life.remember(exchange, fields, lambda: messages.decoded(body, coding), otherwise)
+            await self._life.remember(exchange, fields, lambda: _decoded(flow_id, body, coding), otherwise)
         finally:
             self._work.end(flow_id)
+
+
+def _recorder(flow: http.HTTPFlow, exchange: Exchange, translator: Translator | None = None) -> Recorder:
+    most = exchange.rule.behaviour.max_answer * _OVERHEAD
+    return Recorder(most, partial(held_bodies.hold, flow.id), translator)
+
+
+def _decoded(flow_id: str, body: bytes, coding: str) -> bytes:
+    """An answer's body without its content-encoding, which is held as well. Raises Unstorable."""
+    whole = messages.decoded(body, coding)
+    if coding and not held_bodies.hold(flow_id, len(whole)):
+        raise Unstorable(NO_ROOM)
+    return whole
 
 
 def _must_be_whole(response: http.Response, visit: Visit, exchange: Exchange) -> bool:

@@ -19,6 +19,9 @@ class LimitsSpec(Section):
     """Of a request that is read, as it comes; a larger one passes on unread."""
     max_decoded: Size = 32 * 2**20
     """Of a body without its content-encoding; a larger one passes on unread, and a larger answer is not kept."""
+    max_held: Size = 256 * 2**20
+    """Of all bodies that are held at a time, requests and answers, as they come and decoded. What does not fit passes
+    on unread, and an answer is not kept."""
     max_values: int = Field(default=100_000, gt=0)
     """Keys, lists and objects in a body's JSON, and a fourth of its other items; what has more passes on unread."""
     header_timeout: Duration = 60.0

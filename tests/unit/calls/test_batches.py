@@ -13,10 +13,12 @@ from askonce.accounting import Accounting
 from askonce.cache import Cache
 from askonce.cache.judge import load_judge
 from askonce.call import Reply, Request
+from askonce.calls.held_bodies import held_bodies
 from askonce.calls.life import Life
+from askonce.calls.limits import Limits
 from askonce.calls.state import Declined, Dividing, Exchange, Leading
 from askonce.faults import Faults
-from askonce.rules import Document, Rule, Rules
+from askonce.rules import Document, LimitsSpec, Rule, Rules
 
 RULES = """\
 version: 1
@@ -158,6 +160,17 @@ async def test_every_input_is_kept_by_itself(bench: Bench) -> None:
     assert orjson.loads(again.body) == orjson.loads(miss.body)
     assert dict(again.headers)["openai-version"] == "2020-10-01"
     assert len(bench.asked) == 1
+
+
+async def test_all_is_asked_where_half_of_what_may_be_held_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Limits, "in_force", LimitsSpec(max_held=held_bodies.total + 1000))
+    await bench.call("a")
+    held_bodies.begin("other")
+    held_bodies.hold("other", 999)
+    await bench.call(["a", "bb"])
+    held_bodies.end("other")
+    await bench.call(["a", "ccc"])
+    assert bench.asked == ["a", ["a", "bb"], ["ccc"]]
 
 
 @pytest.mark.parametrize("more", [{"dimensions": 1}, {"encoding_format": "base64"}, {"model": "n"}, {"user": "u"}])

@@ -88,17 +88,26 @@ class Bench:
 
     def answer(self, flow: http.HTTPFlow, *chunks: bytes, status: int = 200, headers: Headers = ()) -> list[bytes]:
         """The provider answers; returns what is sent to the client."""
+        sent = self.answer_in_part(
+            flow, *chunks, b"", status=status, headers=headers
+        )  # mitmproxy ends with an empty one
+        self.askonce.response(flow)
+        return sent
+
+    def answer_in_part(
+        self, flow: http.HTTPFlow, *chunks: bytes, status: int = 200, headers: Headers = ()
+    ) -> list[bytes]:
+        """The provider begins to answer; returns what is sent to the client."""
         fields = [(name.encode(), value.encode()) for name, value in headers] or [
             (b"content-type", b"application/json")
         ]
         flow.response = tutils.tresp(status_code=status, headers=http.Headers(fields), content=None)
         self.askonce.responseheaders(flow)
         sent: list[bytes] = []
-        for chunk in (*chunks, b""):  # mitmproxy ends with an empty one
+        for chunk in chunks:
             stream = flow.response.stream
             passed = stream(chunk) if callable(stream) else chunk
             sent += [passed] if isinstance(passed, bytes) else passed
-        self.askonce.response(flow)
         return sent
 
     async def call(self, flow: http.HTTPFlow, body: bytes = json.dumps(PARIS).encode()) -> http.Response:
