@@ -1,5 +1,6 @@
 """rules.yaml: what it may say, and which rule a call falls under."""
 
+from askonce.rules.advice import explain, never_reached, unset_variables
 from askonce.rules.document import (
     AccessSpec,
     Behaviour,
@@ -25,5 +26,8 @@ __all__ = [
     "Rules",
     "Target",
     "VerifierSpec",
+    "explain",
+    "never_reached",
     "take_up",
+    "unset_variables",
 ]

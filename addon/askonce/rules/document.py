@@ -30,6 +30,7 @@ __all__ = [
     "Price",
     "RuleSpec",
     "VerifierSpec",
+    "variable_in",
 ]
 
 
@@ -264,9 +265,15 @@ def _fill(value: Any, environ: Mapping[str, str]) -> Any:
         return {key: _fill(item, environ) for key, item in value.items()}
     if isinstance(value, list):
         return [_fill(item, environ) for item in value]
-    if isinstance(value, str) and (variable := re.fullmatch(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value)):
-        return environ.get(variable[1]) or None
+    if isinstance(value, str) and (name := variable_in(value)):
+        return environ.get(name) or None
     return value
+
+
+def variable_in(value: str) -> str:
+    """The variable that a whole value names, as `${NAME}`; empty where it names none."""
+    found = re.fullmatch(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value)
+    return found[1] if found else ""
 
 
 def _repeated_keys(node: yaml.Node, seen: tuple[int, ...] = ()) -> Iterator[tuple[int, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from askonce.rules import Behaviour, Document, Price, RuleSpec
+from askonce.rules.document import Behaviour, Document, Price, RuleSpec
 from askonce.rules.patterns import Find, HostPattern, parse_host, parse_jsonpath, parse_path, parse_text, parse_value
 from askonce.rules.prices import Prices
 from askonce.rules.request_headers import HeaderRule
@@ -84,7 +84,7 @@ class Rules:
         if (found := self._found.get(asked)) is None:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
-            found = self._found[asked] = tuple(self._search(*asked))
+            found = self._found[asked] = tuple(self.takers(*asked))
         for rule in found:
             if not rule.when or rule.is_for(headers):
                 return rule
@@ -103,7 +103,8 @@ class Rules:
         """Whether a rule spells a place out, among its hosts or as its upstream. `host` is in lower case."""
         return (host, port) in self._spelled_out
 
-    def _search(self, scheme: str, host: str, port: int, path: str) -> Iterator[Rule]:
+    def takers(self, scheme: str, host: str, port: int, path: str) -> Iterator[Rule]:
+        """The rules for a host and a path, in order: those with conditions before the first that has none."""
         for pattern, rule in self._by_place.get((scheme, port), ()):
             if pattern.matches(host.lower()) and any(known.fullmatch(path) for known in rule.paths):
                 yield rule

@@ -1,0 +1,44 @@
+import pytest
+
+from askonce.rules import Document, explain, never_reached, unset_variables
+
+CHAT = "wire: openai-chat"
+RULES = f"""
+version: 1
+upstreams:
+  - {{name: agent, hosts: [api.x.com], paths: [/v1/chat], {CHAT}, when: {{user-agent: "agent/*"}}}}
+  - {{name: chat, hosts: [api.x.com], paths: [/v1/*], {CHAT}, max_error: 0.05, ttl: 1h}}
+  - {{name: late, hosts: [api.x.com], paths: [/v1/chat], {CHAT}, match: exact}}
+  - {{name: wide, hosts: ["*.x.com", "http://localhost:9"], paths: [/v1/**], {CHAT}, upstream: "http://10.0.0.1:8"}}
+"""
+
+
+def test_a_rule_whose_every_call_another_takes_is_never_reached() -> None:
+    assert list(never_reached(Document.parse(RULES))) == [("late", "chat")]
+
+
+def test_variables_that_are_not_set_are_named_with_their_line() -> None:
+    text = "version: 1\nupstreams: []\nmanage:\n  token: ${GONE}\n  host: ${SET}\nsaid: '${not whole} x'\n"
+    assert unset_variables(text, {"SET": "x", "GONE": ""}) == [(4, "GONE")]
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "taken", "said"),
+    [
+        ("https://api.x.com/v1/chat", {}, True, ["agent asks for headers", "chat takes it", "5.00%", "3600 seconds"]),
+        ("https://api.x.com/v1/chat", {"User-Agent": "agent/2"}, True, ["agent takes it", "credential"]),
+        ("https://API.x.com:443/v2", {}, False, ["agent, chat, late, wide name the host, and other paths"]),
+        ("http://localhost:9/v1/a/b", {}, True, ["wide takes it", "misses go to http://10.0.0.1:8"]),
+        ("https://y.com/v1/chat", {}, False, ["no rule names y.com:443", "blind tunnel"]),
+    ],
+)
+def test_a_url_is_explained(url: str, headers: dict[str, str], taken: bool, said: list[str]) -> None:
+    is_taken, lines = explain(Document.parse(RULES), url, headers)
+    assert is_taken is taken
+    for text in said:
+        assert text in "\n".join(lines)
+
+
+def test_what_is_no_url_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a URL such as"):
+        explain(Document.parse(RULES), "api.x.com/v1", {})
