@@ -1,6 +1,5 @@
 """Files and folders of our own: written whole or not at all, and never committed by mistake."""
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -16,8 +15,7 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x") as file:
-        file.write("*\n")
+    write_whole(folder / ".gitignore", b"*\n", mode=0o600)
 
 
 def write_whole(file: Path, content: bytes, mode: int = 0o644) -> bool:

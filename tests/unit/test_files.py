@@ -9,7 +9,9 @@ def test_a_fresh_folder_is_private_and_left_out_of_git(tmp_path: Path) -> None:
     make_folder(folder)
     make_folder(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert (folder / ".gitignore").read_text() == "*\n"
+    ignore = folder / ".gitignore"
+    assert ignore.read_text() == "*\n"
+    assert stat.S_IMODE(ignore.stat().st_mode) == 0o600
 
 
 def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
