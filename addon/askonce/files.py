@@ -10,12 +10,11 @@ __all__ = ["make_folder", "write_whole"]
 def make_folder(folder: Path) -> None:
     """Make a folder that nobody else may read, if it is not there. Raises `OSError`.
 
-    A fresh one is left out of git, as it may stand in somebody's project: what is in it are keys and answers.
+    An empty one is left out of git, as it may stand in somebody's project: what comes into it are keys and answers.
     """
-    if folder.is_dir():
-        return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(folder / ".gitignore", b"*\n", mode=0o600)
+    if not any(folder.iterdir()):
+        write_whole(folder / ".gitignore", b"*\n", mode=0o600)
 
 
 def write_whole(file: Path, content: bytes, mode: int = 0o644) -> bool:

@@ -14,6 +14,7 @@ def test_a_fresh_folder_is_private_and_left_out_of_git(tmp_path: Path) -> None:
     assert stat.S_IMODE(ignore.stat().st_mode) == 0o600
 
 
-def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "README.md").touch()
     make_folder(tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert [file.name for file in tmp_path.iterdir()] == ["README.md"]
