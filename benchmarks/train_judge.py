@@ -85,10 +85,10 @@ def measured(found: Sequence[Row]) -> Table:
     table, verdicts = [], []
     for row in found:
         pair = Pair(read(row.a), read(row.b))
-        if pair.same:
-            verdicts.append(SAME)
-        elif objection(pair):
+        if objection(pair):
             verdicts.append(GUARDED)
+        elif pair.alike:
+            verdicts.append(SAME)
         else:
             verdicts.append(REWORDED if reworded(pair) else UNDECIDED)
         table.append(features(sketch(pair.a, words), sketch(pair.b, words), pair))

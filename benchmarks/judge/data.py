@@ -57,7 +57,8 @@ def calibrates(group: str) -> bool:
 
 def same_words(one: str, other: str) -> bool:
     """Whether two questions are the same words, but for courtesies."""
-    return guards.Pair(read(one), read(other)).same
+    pair = guards.Pair(read(one), read(other))
+    return pair.alike and guards.objection(pair) is None
 
 
 def pairs(name: str) -> list[Row]:

@@ -58,10 +58,21 @@ def cased(prompt: str, *, literal: bool, foreign: bool) -> Cased:
     )
 
 
-def case_differs(a: Cased, b: Cased) -> tuple[frozenset[str], frozenset[str]] | None:
-    """The forms of the first word that the two write in ways that may mean two things, or None."""
+def case_differs(a: Cased, b: Cased, *, strictly: bool = True) -> tuple[frozenset[str], frozenset[str]] | None:
+    """The forms of the first word that the two write in ways that may mean two things, or None.
+
+    Unless `strictly`, a name is one in lower case, too, as people type it: only what is known for another word in
+    another case counts, single letters, and capitals in other places ("Mb", "MB").
+    """
     for word in {**a.forms, **b.forms}:
         one, other = _forms(a, word), _forms(b, word)
+        if (
+            not strictly
+            and len(word) > 1
+            and word not in DOUBLE_WORDS
+            and (not one or not other or word in one | other)
+        ):
+            continue
         if one is None or other is None or one == other:
             continue
         if one and other:

@@ -101,6 +101,8 @@ def signs(prompt: str, found: Iterable[tuple[int, int]], tokens: Sequence[str]) 
         before, after = prompt[start - 1 : start], prompt[stop : stop + 1]
         if stop == size and run == "?" and before == " " and prompt[start - 2].isalpha():
             end = " ?"
+        elif run == "#" and before.isspace() and after.isdecimal():
+            continue  # the number of a ticket, a page, a row
         elif not _in_prose(prompt, start, stop, last=stop == size):
             strong.append("-" if run == "−" and after.isdecimal() else run)
         elif stop == size and run in (".", "?", "!"):

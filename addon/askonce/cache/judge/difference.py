@@ -43,14 +43,44 @@ def difference(one: str, other: str) -> tuple[str, str] | None:
         end += 1
     short = len(one) <= LONG and len(other) <= LONG
     if not start and not end:
-        return (one, other) if short else None
+        return (one, other) if short else _moved(left, right)
     a, b = ("".join(s[start : len(s) - end]).strip() for s in (left, right))
     if a.split() == b.split():  # they differ in blanks only, which between two sentences say nothing, but may elsewhere
         return (one, other) if short else (one, one) if keys == other_keys else None
-    asks = bool(_REQUEST.search(a) and _REQUEST.search(b)) and not (start and end)
-    if asks and len(a) <= LONG and len(b) <= LONG:
+    asks = bool(_REQUEST.search(a) and _REQUEST.search(b))
+    if not asks and not short:
+        asks = _stands_apart(left, start, end) and _stands_apart(right, start, end)
+    if asks and not (start and end) and len(a) <= LONG and len(b) <= LONG:
         return a, b
     return (one, other) if short else None
+
+
+def _stands_apart(sentences: list[str], start: int, end: int) -> bool:
+    """Whether what begins after `start` sentences or ends before the last `end` is a paragraph by itself, beside a text
+    in which nothing is requested: then it is the request, though it has neither a mark nor a word of one."""
+    shared = sentences[:start] or sentences[len(sentences) - end :]
+    own = sentences[start : len(sentences) - end]
+    if not own or any(_REQUEST.search(sentence) for sentence in shared):
+        return False
+    return (sentences[start - 1] if start else own[-1]).endswith("\n\n")
+
+
+def _moved(left: list[str], right: list[str]) -> tuple[str, str] | None:
+    """The requests, where one stands before and the other behind the same text; else None."""
+    for before, behind, turned in ((left, right, False), (right, left, True)):
+        for start in range(1, _REQUEST_SENTENCES + 1):
+            size = len(before) - start
+            text, same = "".join(before[start:]).strip(), "".join(behind[:size]).strip()
+            if size < 1 or len(behind) - size not in range(1, _REQUEST_SENTENCES + 1) or text != same:
+                continue
+            asked = "".join(before[:start]).strip(), "".join(behind[size:]).strip()
+            if all(len(part) <= LONG and _REQUEST.search(part) for part in asked):
+                return asked[::-1] if turned else asked
+    return None
+
+
+_REQUEST_SENTENCES = 3
+"""Sentences that a request has at most."""
 
 
 @lru_cache(maxsize=512)

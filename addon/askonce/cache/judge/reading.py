@@ -9,6 +9,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from math import gcd
 
 from askonce.cache.judge.casing import NO_CASE, Cased, cased
 from askonce.cache.judge.characters import NO_SIGNS, Signs, composed, hidden, indents, signs, spaces
@@ -274,7 +275,9 @@ class _Reader:
         value: Fraction | str = -amount if sign else amount
         unit = UNITS.get(money, "gbp" if money == "£" else "")
         if under and int(under):
-            value /= int(under)  # type: ignore[assignment, operator]
+            # "6/8" is no 3/4: it is a time signature, a score, a date.
+            lowest = lower or (amount.denominator == 1 and gcd(int(amount), int(under)) == 1)
+            value = (-amount if sign else amount) / int(under) if lowest else f"{sign or ''}{digits}/{under}"
         if lower in ("st", "nd", "rd", "th"):
             value = f"{digits}th"
         elif lower in ("%", "percent"):

@@ -29,6 +29,10 @@ def reworded(pair: Pair) -> bool:
         return False
     if a.numbers != b.numbers and sorted(map(repr, a.numbers)) != sorted(map(repr, b.numbers)):
         return False
+    if not _in_order(a, b):
+        return False
+    if a.question == "yes/no" and _subject(a) != _subject(b):
+        return False  # "can you see me", "can I see you"
     if a.spans != b.spans or len(a.stems & b.stems) < 1 or min(len(a.order), len(b.order)) < 2:
         return False
     if not _partnered(pair.only_a, pair.only_b, b) or not _partnered(pair.only_b, pair.only_a, a):
@@ -52,6 +56,29 @@ def reworded(pair: Pair) -> bool:
     if unshared & _WAYS:
         own.discard("to")  # "how do I sort it", "what is the way to sort it"
     return own - _LIGHT <= placed
+
+
+def _in_order(a: Reading, b: Reading) -> bool:
+    """Whether the words that both have come in one order, but for those that one side has for a compound ("a list in
+    Python", "a Python list") and those of a list."""
+    at = {word.text: word for word in b.words}
+    moved = {
+        word.text
+        for word in a.words
+        if (other := at.get(word.text))
+        and ((word.group >= 0 and other.group >= 0) or (word.role != other.role and {word.role, other.role} <= _LOOSE))
+    }
+    one, two = ([word.text for word in side.words] for side in (a, b))
+    common = (set(one) & set(two)) - moved
+    return [text for text in one if text in common] == [text for text in two if text in common]
+
+
+_LOOSE = _PLACED | {""}
+_SUBJECTS = frozenset(["i", "you", "we", "he", "she", "they", "it"])
+
+
+def _subject(reading: Reading) -> str:
+    return next((token for token in reading.tokens if token in _SUBJECTS), "")
 
 
 def _kind(reading: Reading) -> str:

@@ -24,6 +24,23 @@ def test_only_the_request_is_left(glue: str, before: bool) -> None:
     assert difference(prompt(asked[0]), prompt(asked[1])) == asked
 
 
+def test_a_request_may_stand_before_the_text_or_behind_it() -> None:
+    asked = "How many ovens were replaced?", "What number of ovens was replaced?"
+    before, behind = f"{asked[0]}\n\n{REPORT.strip()}", f"{REPORT.strip()}\n\n{asked[1]}"
+    assert difference(before, behind) == asked
+    assert difference(behind, before) == asked[::-1]
+    assert difference(before, behind.replace("Lyon", "Turin")) is None
+
+
+def test_a_paragraph_by_itself_beside_a_text_without_a_request_is_one() -> None:
+    assert difference(f"{REPORT}\n\nnumber of ovens", f"{REPORT}\n\nhow many ovens") == (
+        "number of ovens",
+        "how many ovens",
+    )
+    order = "Summarize this report:\n\n"
+    assert difference(f"{order}{REPORT}\n\nOne oven broke", f"{order}{REPORT}\n\nTwo ovens broke") is None
+
+
 def test_another_text_under_the_same_question_is_not_compared() -> None:
     question = "\n\nSummarize this report."
     assert difference(REPORT + question, REPORT.replace("Lyon", "Turin") + question) is None

@@ -45,6 +45,18 @@ CONTRADICTIONS = [
     ("question", "When was it built?", "Where was it built?"),
     ("action", "Summarize this text", "Translate this text"),
     ("language", "Wie alt ist Berlin?", "Wie groß ist Berlin?"),
+    ("number", "What does the time signature 6/8 mean?", "What does the time signature 3/4 mean?"),
+    ("number", "Is 7 days enough to learn it?", "Is 1 day enough to learn it?"),
+    ("order", "How loud is 60 dB compared with 50 dB?", "How loud is 50 dB compared with 60 dB?"),
+    ("order", "How do I get from 20 cm to 26 cm?", "How do I get from 26 cm to 20 cm?"),
+    ("scope", "Give me several names for a dog", "Give me a name for a dog"),
+    ("scope", "Is a helmet compulsory in Spain?", "Is a helmet recommended in Spain?"),
+    ("scope", "Do both sides of the account have to be filled?", "Does the side of the account have to be filled?"),
+    (
+        "symbol",
+        "What's the difference between is and == in Python?",
+        "What's the difference between = and == in Python?",
+    ),
 ]
 
 HARMLESS = [
@@ -56,7 +68,33 @@ HARMLESS = [
     ("Which is better, tea or coffee?", "Which is better, coffee or tea?"),
     ("What is the US tax rate?", "What is the tax rate in the United States?"),
     ("Is he less shy than her?", "Is he less shy than her, really?"),
+    ("Is 60 minutes enough?", "Is an hour enough?"),
+    ("Is 21 days enough to learn it?", "Are three weeks enough to learn it?"),
+    ("What is the rent from June 18?", "What is the rent from the 18th of June?"),
+    ("What does ticket #12 say?", "What does ticket 12 say?"),
+    ("What is 3 plus 5?", "What is 5 plus 3?"),
+    ("How do I add a task in Taskfern?", "taskfern add a task"),
+    ("What is the ratio of rice and water?", "ratio rice / water"),
+    ("How do I update it without restarting?", "How can an update be had while it keeps running?"),
+    ("What is the maximum speed on a German motorway?", "How fast may one drive on the Autobahn in Germany at most?"),
 ]
+
+DOUBTS = [
+    (
+        "negation",
+        "Which keys begin a new page in Word?",
+        "Without the mouse: how to get a fresh page in a document of Word?",
+    ),
+    ("scope", "What is the statutory leave in the UK?", "How many days off must British staff be given at least?"),
+    ("number", "What belongs under devDependencies?", "npm has 2 lists of packages, explain the purpose of each"),
+    ("case", "Which port does Oracle listen on by default?", "standard tcp port for the database server by oracle?"),
+    (
+        "quote",
+        "What is a lambda function?",
+        "I keep seeing `lambda x: ...` in other people's scripts; which thing is that?",
+    ),
+]
+"""What is no contradiction between prompts of mostly other words: the other may say it in words of its own."""
 
 
 @pytest.mark.parametrize(("guard", "one", "other"), CONTRADICTIONS)
@@ -69,6 +107,14 @@ def test_a_contradiction_is_named(guard: str, one: str, other: str) -> None:
 @pytest.mark.parametrize(("one", "other"), HARMLESS)
 def test_what_is_no_contradiction_is_left_to_the_judge(one: str, other: str) -> None:
     assert objections(one, other) == []
+
+
+@pytest.mark.parametrize(("guard", "one", "other"), DOUBTS)
+def test_a_difference_between_other_words_is_a_doubt(guard: str, one: str, other: str) -> None:
+    assert objections(one, other) == []
+    pair = Pair(read(one), read(other))
+    assert objection(pair) is None
+    assert guard in pair.doubts
 
 
 @pytest.mark.parametrize("text", [text for _, *texts in CONTRADICTIONS for text in texts])

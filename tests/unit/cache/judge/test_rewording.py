@@ -21,6 +21,13 @@ TWO = [
     ("What is 5 plus 5 apples?", "What is 5 plus 6 apples?"),
     ("Was ist eine Uhr aus Holz?", "Was ist die Uhr aus Holz?"),
     ("Why?", "Why so?"),
+    ("Redirect http to https in nginx", "Redirect https to http in nginx"),
+    ("Can you see me through my camera?", "Can I see you through my camera?"),
+    (
+        "What does a surveyor check that the valuation doesn't?",
+        "What does the valuation check that a surveyor doesn't?",
+    ),
+    ("A recipe for 4 needs 300 g. How much for 7?", "A recipe for 7 needs 300 g. How much for 4?"),
 ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askonce.cache.judge import Candidate
-from askonce.cache.judge.guards import Pair, objections
+from askonce.cache.judge.guards import Pair, objection, objections
 from askonce.cache.judge.reading import read
 from askonce.cache.judge.trained import TrainedJudge
 
@@ -197,7 +197,8 @@ SAME = [
 
 
 def same(one: str, other: str) -> bool:
-    return Pair(read(one), read(other)).same
+    pair = Pair(read(one), read(other))
+    return pair.alike and objection(pair) is None
 
 
 def chance(one: str, other: str) -> float:

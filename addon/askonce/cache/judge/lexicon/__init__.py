@@ -37,6 +37,7 @@ __all__ = [
     "PRONOUNS",
     "SCALES",
     "SCOPES",
+    "SIZES",
     "TENSES",
     "UNITS",
     "VERBS",
@@ -120,6 +121,13 @@ FRACTIONS = meanings(_HERE / "fractions.txt", int)
 MONTHS = meanings(_HERE / "months.txt", int)
 UNITS = leaders(_HERE / "units.txt")
 """Unit words by their canonical name."""
+
+SIZES = {
+    unit: (measure, Fraction(size))
+    for measure, found in named(_HERE / "sizes.txt").items()
+    for unit, size in (entry.split("=") for entry in found)
+}
+"""Units by what they measure, and how many of the smallest they are."""
 
 ANTONYMS = _opposites(pairs(_HERE / "antonyms.txt"))
 """Stems by those that turn the question round."""
