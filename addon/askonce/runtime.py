@@ -22,6 +22,7 @@ from askonce.api import create_app
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
+from askonce.calls.comparison import Compare
 from askonce.calls.gray_zone import GrayZone, asking
 from askonce.calls.life import Life
 from askonce.calls.limits import Limits
@@ -201,6 +202,7 @@ class Runtime:
             limits=self._limits,
             ttl=lambda: self.rules.config.defaults.ttl,
             warm=LikeWarmer(self.cache, lambda: self.rules),
+            compare=Compare(self.cache, lambda: self.rules, self.compute),
             products=[
                 partial(
                     promptcache_routes.routes,

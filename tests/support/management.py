@@ -8,6 +8,7 @@ import pytest
 
 from askonce.accounting import Accounting
 from askonce.api import create_app
+from askonce.api.why import Compare
 from askonce.cache import Cache, CacheLimits, Candidate, Embedder, Entry, Judgement, NamedStores, Vector, load_embedder
 from askonce.call import Answer, Call, Turn, Usage
 
@@ -65,6 +66,7 @@ def remember(cache: Cache) -> Callable[..., Awaitable[Entry]]:
         body: bytes = b'{"choices":[{"message":{"content":"Paris"}}]}',
         content_type: str = "application/json",
         upstream: str = "openai-chat",
+        request: bytes = b"",
     ) -> Entry:
         call = Call("openai-chat", prompt, {"model": model}, model=model, turns=(Turn("user", prompt),))
         return await cache.remember(
@@ -76,6 +78,7 @@ def remember(cache: Cache) -> Callable[..., Awaitable[Entry]]:
             ttl=3600,
             namespace=namespace,
             upstream_seconds=0.8,
+            request=request,
         )
 
     return remember
@@ -95,6 +98,7 @@ async def connect(cache: Cache, accounting: Accounting) -> AsyncIterator[Connect
         ready: Callable[[], str | None] = lambda: None,
         reload: Callable[[], Awaitable[None]] | None = None,
         headers: dict[str, str] | None = None,
+        compare: Compare | None = None,
     ) -> httpx.AsyncClient:
         app = create_app(
             cache,
@@ -105,6 +109,7 @@ async def connect(cache: Cache, accounting: Accounting) -> AsyncIterator[Connect
             reload=reload,
             limits=CacheLimits(),
             ttl=lambda: 7 * 86400.0,
+            compare=compare,
         )
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False),

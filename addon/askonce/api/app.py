@@ -49,6 +49,7 @@ def create_app(
     limits: CacheLimits | None = None,
     ttl: Callable[[], float] | None = None,
     warm: Warm | None = None,
+    compare: why.Compare | None = None,
     products: Sequence[Callable[[Shared], ProductRoutes]] = (),
     host: str = "askonce.internal",
     is_key: Callable[[str], bool] = lambda _: False,
@@ -58,9 +59,10 @@ def create_app(
     `token` is asked for as `Authorization: Bearer`; None leaves every route open. `ready` gives the reason why the
     proxy cannot do its work, or None. `reload` reads rules.yaml again and raises ValueError where it cannot be used;
     None leaves that route out. `limits` are the cache's, and `ttl` gives the seconds that an answer is kept where its
-    rule does not say; both are only shown, as unknown where they are None. `warm` keeps answers that nobody asked for;
-    None leaves that route out. `products` are those that are served; their views are below `host` and at paths of their
-    own. `is_key` tells a good key of the gateway, which opens the metrics of all products, as its document has it.
+    rule does not say; both are only shown, as unknown where they are None. `warm` keeps answers that nobody asked
+    for; None leaves that route out. `compare` tells where two requests differ. `products` are those that are served;
+    their views are below `host` and at paths of their own. `is_key` tells a good key of the gateway, which opens the
+    metrics of all products, as its document has it.
 
     Raises ValueError for an empty token, which would protect nothing.
     """
@@ -99,7 +101,7 @@ def create_app(
     app.include_router(probes.statistics(shared))
     app.include_router(transfer.router(cache, protected=protected))
     app.include_router(feedback.router(cache, protected=protected))
-    app.include_router(why.router(cache, accounting, protected=protected))
+    app.include_router(why.router(cache, accounting, compare=compare, protected=protected))
     if warm:
         app.include_router(warming.router(warm, protected=protected))
     app.include_router(entries.router(cache, limits=limits, ttl=ttl, protected=protected))

@@ -3,7 +3,7 @@
 The rule: what was decided is told as it was recorded then; what is nearest is looked for now.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Self
 
 from fastapi import APIRouter, HTTPException, Query
@@ -14,11 +14,11 @@ from askonce.accounting import Accounting, CallRecord, Outcome
 from askonce.api.entries import EntrySummary, summary
 from askonce.api.errors import RESPONSES
 from askonce.api.request_models import RequestModel
-from askonce.cache import Cache, ComparedCall, Entry, Nearest
+from askonce.cache import Cache, ComparedCall, Difference, Entry, Nearest
 from askonce.cache.why import differences
 from askonce.jsontext import encodable, rfc3339
 
-__all__ = ["router"]
+__all__ = ["Compare", "router"]
 
 _BYPASSES = {
     "rule": "its rule says match: off",
@@ -63,7 +63,11 @@ class Made(BaseModel):
 
 
 class Differs(BaseModel):
-    part: str = Field(description="A part of the key, or `prompt`.")
+    part: str = Field(description="A part of the key, or `prompt`; several where they differ in one place.")
+    path: str = Field(
+        description="Where in the request, as a normalized JSONPath (RFC 9535) into its body that a rule can `ignore`, "
+        "or a header's name; empty where that is not known."
+    )
     stored: str = Field(description="What the nearest entry has, in short; empty where that is not known.")
     asked: str
 
@@ -78,8 +82,12 @@ class Why(BaseModel):
     differs: list[Differs] = Field(description="From the nearest entry to the call; empty where it is the same call.")
 
 
-def router(cache: Cache, accounting: Accounting, *, protected: Sequence[Depends]) -> APIRouter:
-    """The route /v1/why."""
+type Compare = Callable[[Entry, Entry], Awaitable[Sequence[Difference]]]
+"""Where the requests of two entries differ, stored and asked; nothing where they were not kept."""
+
+
+def router(cache: Cache, accounting: Accounting, *, compare: Compare | None, protected: Sequence[Depends]) -> APIRouter:
+    """The route /v1/why; without `compare`, parts are named and no places in the request."""
     routes = APIRouter(tags=["cache"], dependencies=protected, responses=RESPONSES)
 
     @routes.get("/v1/why")
@@ -88,14 +96,15 @@ def router(cache: Cache, accounting: Accounting, *, protected: Sequence[Depends]
         moment, record, entry = await _find(which)
         asked = _asked(record, entry)
         nearest = await _nearest(which.other, asked, record)
+        places = await compare(nearest.entry, entry) if compare and nearest and entry and nearest.differs else ()
         return Why(
             why=_sentence(record, _compared(nearest)),
             call=_made(moment, record) if record else None,
             prompt=None if asked.prompt is None else encodable(asked.prompt),
             nearest=summary(nearest.entry) if nearest else None,
             differs=[
-                Differs(part=part, stored=encodable(stored), asked=encodable(now))
-                for part, stored, now in (nearest.differs if nearest else ())
+                Differs(part=part, path=encodable(path), stored=encodable(stored), asked=encodable(now))
+                for part, stored, now, path in (_placed(nearest.differs, places) if nearest else ())
             ],
         )
 
@@ -149,6 +158,14 @@ def _compared(nearest: Nearest | None) -> str:
     # Without a difference in its key, it can only be in the prompt.
     parts = [difference.part for difference in nearest.differs] or ["its prompt; the one that was asked was not kept"]
     return f"the nearest stored call differs in {', '.join(parts)}"
+
+
+def _placed(parts: Sequence[Difference], places: Sequence[Difference]) -> Sequence[Difference]:
+    """The differences of a call, those in its request by their places, where these are known."""
+    unlike = {part.part for part in parts}
+    places = [place for place in places if not place.part or not unlike.isdisjoint(place.part.split(", "))]
+    known = {name for place in places for name in place.part.split(", ")}
+    return [*(part for part in parts if part.part not in known), *places]
 
 
 def _sentence(record: CallRecord | None, compared: str) -> str:

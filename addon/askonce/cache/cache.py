@@ -252,14 +252,16 @@ class Cache:
         upstream_seconds: float,
         found: Lookup | None = None,
         labels: Mapping[str, str] | None = None,
+        request: bytes = b"",
         still: Callable[[], bool] = lambda: True,
     ) -> Entry:
         """Keep `answer` for `ttl` seconds, and `stale` more for callers that have nothing better.
 
         Returns once it is committed. Raises StoreError, logged already. `found` is what the call's lookup found; its
         vector saves making another, and its nearest entry's answer is compared with this one: the judge learns from
-        that. Without a vector of the embedder the entry serves identical calls only. `still` is
-        asked last, with nothing between it and the store's queue: where it says no, nothing is kept (Unstorable).
+        that. Without a vector of the embedder the entry serves identical calls only. `request` is what was asked,
+        packed; see `request`. `still` is asked last, with nothing between it and the store's queue: where it says no,
+        nothing is kept (Unstorable).
         """
         embedder = await asyncio.wrap_future(self._loading_shielded())
         vector = found.vector if found and embedder and found.embedder == embedder.name else None
@@ -288,6 +290,7 @@ class Cache:
             embedder=embedder.name if embedder and vector is not None else "",
             labels=labels or {},
             values=values_of(call),
+            request=request,
             vector=vector,
             kin=lesson.kin,
         )
@@ -327,6 +330,10 @@ class Cache:
     async def get(self, key: str) -> Entry | None:
         """The entry of this key, expired or not."""
         return await self._run(self._store.get, key)
+
+    async def request(self, key: str) -> bytes:
+        """What was asked, as `remember` was given it; empty where that was not kept."""
+        return await self._run(self._store.request, key)
 
     async def list(self, filter: Filter = EVERYTHING, *, offset: int = 0, limit: int = 100) -> Entries:
         """A page of the entries that `filter` names, the newest first."""

@@ -14,6 +14,7 @@ from askonce import jsontext
 from askonce.cache.identity import Identity
 from askonce.cache.store.entry import Entry
 from askonce.call import Call, Turn
+from askonce.json_differences import excerpts
 
 __all__ = ["ComparedCall", "Difference", "Nearest", "differences", "nearest", "values_of"]
 
@@ -62,6 +63,9 @@ class Difference(NamedTuple):
     stored: str = ""
     """What the entry has, shortened to what differs; empty where that was not kept."""
     asked: str = ""
+    path: str = ""
+    """Where in the request: a normalized JSONPath (RFC 9535) into its body, or a header's name; empty where that is not
+    known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ def differences(asked: ComparedCall, entry: Entry) -> tuple[Difference, ...]:
     """What differs between a call and an entry, the prompt last."""
     found = [_described(part, asked, entry) for part in _parts(asked, entry)]
     if asked.prompt is not None and asked.prompt != entry.prompt:
-        found.append(Difference("prompt", *_excerpts(entry.prompt, asked.prompt)))
+        found.append(Difference("prompt", *excerpts(entry.prompt, asked.prompt, _SHOWN)))
     return tuple(found)
 
 
@@ -152,8 +156,8 @@ def _described(part: str, asked: ComparedCall, entry: Entry) -> Difference:
             return Difference(part, *(("", "") if stored == now else (stored, now)))
         case "system" | "history":
             said = _said(entry.turns, part, entry.prompt), _said(asked.turns, part, asked.prompt)
-            return Difference(part, *_excerpts(*said))
-    return Difference(part, *_excerpts(entry.values.get(part, ""), asked.values.get(part, "")))
+            return Difference(part, *excerpts(*said, _SHOWN))
+    return Difference(part, *excerpts(entry.values.get(part, ""), asked.values.get(part, ""), _SHOWN))
 
 
 def _said(turns: Sequence[Turn], part: str, prompt: str | None) -> str:
@@ -164,20 +168,3 @@ def _said(turns: Sequence[Turn], part: str, prompt: str | None) -> str:
     # The prompt is compared by itself; it need not be the last turn, which may be what a tool said.
     asks = next((at for at in reversed(range(len(said))) if said[at].text == prompt), None)
     return "\n".join(f"{turn.role}: {turn.text}" for at, turn in enumerate(said) if at != asks)
-
-
-def _excerpts(stored: str, asked: str) -> tuple[str, str]:
-    """Both texts from a little before the first sign that differs; empty where they are alike."""
-    if stored == asked:
-        return "", ""
-    pairs = enumerate(zip(stored, asked, strict=False))
-    first = next((at for at, (one, other) in pairs if one != other), min(len(stored), len(asked)))
-    start = max(0, first - _SHOWN // 4)
-    # Whole where they are short: an excerpt of a short text is harder to read than the text.
-    start = 0 if max(len(stored), len(asked)) <= _SHOWN else start
-    return _cut(stored, start), _cut(asked, start)
-
-
-def _cut(text: str, start: int) -> str:
-    shown = text[start : start + _SHOWN]
-    return ("…" if start else "") + shown + ("…" if start + _SHOWN < len(text) else "")

@@ -17,6 +17,7 @@ from askonce.calls.aws_signature import is_signed
 from askonce.calls.batches import Batch
 from askonce.calls.broadcast import Broadcast, Follower
 from askonce.calls.held_bodies import held_bodies
+from askonce.calls.kept_request import pack
 from askonce.calls.limits import is_intricate
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.reader import Reader
@@ -354,16 +355,23 @@ class Life:
         call, identity, batch = exchange.call, exchange.identity, exchange.batch
         assert call and identity
         took = time.perf_counter() - exchange.started
-        answers, stored = list[Answer](), False
+        answers, packed, stored = list[Answer](), b"", False
         try:
             if not (answers := batch.answers if batch else []):
-                answers = await self._compute(lambda: self._assemble(exchange, headers, body()))
+                answers, packed = await self._compute(
+                    lambda: (self._assemble(exchange, headers, body()), _pack(exchange))
+                )
             asked = (
                 [(batch.call.items[at], batch.identities[at]) for at in batch.wanted] if batch else [(call, identity)]
             )
             keep = [(*one, answer) for one, answer in zip(asked, answers, strict=True)]
             for start in range(0, len(keep), _AT_ONCE):
-                await asyncio.gather(*[self._keep(exchange, *one, took) for one in keep[start : start + _AT_ONCE]])
+                await asyncio.gather(
+                    *[
+                        self._keep(exchange, *one, b"" if batch else packed, took)
+                        for one in keep[start : start + _AT_ONCE]
+                    ]
+                )
             stored = True
         except Unstorable as error:
             exchange.unkept = str(error)
@@ -378,7 +386,9 @@ class Life:
         usage = Usage(sum(one.input_tokens for one in used), sum(one.output_tokens for one in used))
         self.account(exchange, usage=usage if used else None, stored=stored, seconds=took)
 
-    async def _keep(self, exchange: Exchange, call: Call, identity: Identity, answer: Answer, took: float) -> None:
+    async def _keep(
+        self, exchange: Exchange, call: Call, identity: Identity, answer: Answer, packed: bytes, took: float
+    ) -> None:
         kept = await self.cache.remember(
             call,
             identity,
@@ -391,6 +401,7 @@ class Life:
             upstream_seconds=took,
             found=exchange.lookup or self._audited.pop(identity.exact, None),
             labels=exchange.terms.labels,
+            request=packed,
             still=exchange.terms.keeps,
         )
         exchange.terms.kept(kept)
@@ -479,6 +490,11 @@ class Life:
         if exchange.batch:
             exchange.batch.forget()
         self._faults.report("looking up an answer", error, "the call goes to the provider")
+
+
+def _pack(exchange: Exchange) -> bytes:
+    request = exchange.request
+    return pack(request, exchange.rule.headers.choices(request.headers))
 
 
 def _join(exchange: Exchange, call: Call, broadcast: Broadcast) -> Follower | None:

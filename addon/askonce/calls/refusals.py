@@ -73,7 +73,7 @@ def _compared(nearest: Nearest) -> Iterator[str]:
     yield f"The nearest recorded call is {nearest.entry.key}; it differs in: {names or 'nothing'}"
     if any(difference.part == "credential" for difference in nearest.differs):
         return
-    for part, stored, asked in nearest.differs:
+    for part, stored, asked, _ in nearest.differs:
         if stored or asked:
             yield f"  {part}:"
             yield (f"    - recorded: {stored!r}" if stored else "    - recorded: none, or not in the cassette")

@@ -294,7 +294,8 @@ def why(
     if nearest:
         lines += [("nearest", f"{nearest['key']}  {nearest['upstream']} {nearest['model']}"), ("", nearest["prompt"])]
     for difference in found["differs"]:
-        lines.append(("differs", difference["part"]))
+        at = f" at {difference['path']}" if difference["path"] else ""
+        lines.append(("differs", f"{difference['part'] or 'something'}{at}"))
         if difference["stored"] or difference["asked"]:
             lines += [("", f"- {difference['stored']}"), ("", f"+ {difference['asked']}")]
     for name, text in lines:

@@ -6,7 +6,7 @@ One rule: both ways answer with the same values, because both are the same appli
 import asyncio
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -80,6 +80,7 @@ def _own_management(settings: Settings) -> Iterator[AskProxy]:
     from askonce.api import create_app
     from askonce.cache import Cache, CacheLimits
     from askonce.cache.judge import load_judge
+    from askonce.calls.comparison import Compare
     from askonce.calls.warming import LikeWarmer
     from askonce.products.document import Config
     from askonce.rules import Rules
@@ -101,6 +102,7 @@ def _own_management(settings: Settings) -> Iterator[AskProxy]:
             limits=limits,
             ttl=lambda: config.defaults.ttl,
             warm=LikeWarmer(cache, lambda: rules),
+            compare=Compare(cache, lambda: rules, _at_once),
         )
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://askonce.internal")
 
@@ -115,6 +117,11 @@ def _own_management(settings: Settings) -> Iterator[AskProxy]:
         finally:
             runner.run(client.aclose())
             runner.run(cache.close())
+
+
+async def _at_once[R](function: Callable[[], R], /) -> R:
+    """Nobody else waits."""
+    return function()
 
 
 def _target(path: str, query: Mapping[str, Any]) -> str:

@@ -5,7 +5,13 @@ import dataclasses
 import pytest
 
 from askonce.accounting import CallRecord
-from askonce.call import Usage
+from askonce.api.why import _placed
+from askonce.cache import ComparedCall
+from askonce.cache.why import differences
+from askonce.call import Request, Usage
+from askonce.calls.comparison import Compare
+from askonce.calls.kept_request import pack
+from askonce.rules import Document, Rules
 
 MISS = CallRecord(
     outcome="miss",
@@ -18,6 +24,11 @@ MISS = CallRecord(
     usage=Usage(9, 3),
     stored=True,
 )
+
+RULES = """
+version: 1
+upstreams: [{name: openai-chat, hosts: [api.openai.com], paths: [/v1/chat/completions], wire: openai-chat}]
+"""
 
 
 def asked(entry, **more):
@@ -32,7 +43,7 @@ async def test_a_miss_names_the_part_that_differs(client, remember, accounting):
     found = (await client.get("/v1/why")).json()
     assert found["why"] == "not answered: no entry; the nearest stored call differs in model"
     assert (found["nearest"]["key"], found["prompt"]) == (first.key, "What is the capital of France?")
-    assert found["differs"] == [{"part": "model", "stored": "gpt-4o", "asked": "gpt-4o-mini"}]
+    assert found["differs"] == [{"part": "model", "path": "", "stored": "gpt-4o", "asked": "gpt-4o-mini"}]
     assert (found["call"]["key"], found["call"]["stored"]) == (second.key, True)
     assert (await client.get("/v1/why", params={"key": second.key[:6]})).json() == found
     assert (await client.get("/v1/why", params={"last": 1})).json() == found
@@ -49,7 +60,7 @@ async def test_a_refused_neighbour_and_what_refused_it(client, remember, account
         "(similarity 0.981, probability 0.000)"
     )
     assert found["differs"] == [
-        {"part": "prompt", "stored": "How far is 5 miles in km?", "asked": "How far is 7 miles in km?"}
+        {"part": "prompt", "path": "", "stored": "How far is 5 miles in km?", "asked": "How far is 7 miles in km?"}
     ]
 
 
@@ -107,7 +118,41 @@ async def test_entries_are_compared_without_any_call(client, remember):
     found = (await client.get("/v1/why", params={"prompt": "capital of Peru"})).json()
     assert (found["prompt"], found["call"], found["nearest"]["key"]) == (peru.prompt, None, france.key)
     found = (await client.get("/v1/why", params={"key": france.key, "other": germany.key})).json()
-    assert found["differs"] == [{"part": "namespace", "stored": "blue", "asked": ""}]
+    assert found["differs"] == [{"part": "namespace", "path": "", "stored": "blue", "asked": ""}]
+
+
+async def test_the_places_in_the_request_are_named_where_it_was_kept(connect, cache, remember):
+    def kept(body, **headers):
+        return pack(Request("POST", "api.openai.com", "/v1/chat/completions", "", {}, body), headers)
+
+    async def compute(function):
+        return function()
+
+    rules = Rules(Document.parse(RULES))
+    client = connect(compare=Compare(cache, lambda: rules, compute))
+    bodies = [
+        b'{"model":"gpt-4o","stream":%b,"metadata":{"request_id":"%b"},"messages":[{"role":"user","content":"%b"}]}'
+        % of
+        for of in ((b"true", b"id-1", b"A?"), (b"false", b"id-2", b"B?"))
+    ]
+    one = await remember("A?", namespace="blue", request=kept(bodies[0], **{"x-job": "1"}))
+    other = await remember("B?", request=kept(bodies[1], **{"x-job": "2", "x-team": "a"}))
+    found = (await client.get("/v1/why", params={"key": other.key, "other": one.key})).json()
+    assert found["differs"] == [
+        {"part": "namespace", "path": "", "stored": "blue", "asked": ""},
+        {"part": "prompt", "path": "$['messages'][0]['content']", "stored": "A?", "asked": "B?"},
+    ]
+    # The entries of a real call have these parts as well.
+    parts = {**one.parts, "other": "00" * 8, "headers": "00" * 8}
+    differs = differences(ComparedCall.before(dataclasses.replace(other, parts=parts)), one)
+    placed = await Compare(cache, lambda: rules, compute)(one, other)
+    assert [(place.part, place.path, place.stored, place.asked) for place in _placed(differs, placed)] == [
+        ("namespace", "", "blue", ""),
+        ("headers", "x-job", "", ""),
+        ("headers", "x-team", "", ""),
+        ("other", "$['metadata']['request_id']", "id-1", "id-2"),
+        ("prompt", "$['messages'][0]['content']", "A?", "B?"),
+    ]
 
 
 async def test_what_is_not_there(client, accounting, remember):

@@ -18,7 +18,7 @@ __all__ = ["FILE", "connect", "describe", "is_damage", "lock", "open_database", 
 logger = logging.getLogger(__name__)
 
 FILE = "askonce.db"
-VERSION = 6
+VERSION = 7
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entry (
@@ -92,6 +92,10 @@ UPDATE observation SET tenant = ifnull((
 ), lower(hex(partition)));
 """
 _SHOWN = "ALTER TABLE entry ADD COLUMN shown BLOB NOT NULL DEFAULT '{}';\n"
+_REQUEST = """
+-- What was asked, packed; the last column, so that whoever reads the others does not read it.
+ALTER TABLE entry ADD COLUMN request BLOB NOT NULL DEFAULT x'';
+"""
 _SHARES = """
 -- Whose the entry is, as in `observation`.
 ALTER TABLE usage ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
@@ -108,6 +112,7 @@ MIGRATIONS = {
     3: _TENANTS,
     4: _SHOWN,
     5: _SHARES,
+    6: _REQUEST,
 }
 """By schema, what makes the next one of it."""
 _BORN = "INSERT INTO meta VALUES ('store', lower(hex(randomblob(8)))), ('change', 0);\n"
@@ -210,7 +215,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")  # a deleted prompt is gone, not merely unlinked
         connection.execute("PRAGMA journal_size_limit = 16777216")
         if version == 0:
-            _write(connection, SCHEMA + _LABELS + _LEARNED + _TENANTS + _SHOWN + _SHARES + _BORN, VERSION)
+            _write(connection, SCHEMA + _LABELS + _LEARNED + _TENANTS + _SHOWN + _SHARES + _REQUEST + _BORN, VERSION)
         for older in range(version or VERSION, VERSION):
             _write(connection, MIGRATIONS[older], older + 1)
         # Every table and the indexes that opening relies on, touched once: damage shows here rather than in a call.

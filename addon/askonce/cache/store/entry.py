@@ -53,6 +53,8 @@ class Entry:
     """Names and values under which it can be found and deleted besides its key: what it depends on, whose it is."""
     values: Mapping[str, str] = field(default_factory=dict, compare=False)
     """What there is to show of `parts`; see `why.values_of`."""
+    request: bytes = field(default=b"", repr=False, compare=False)
+    """What was asked, packed (`calls.kept_request`), on its way to the disk; empty in what comes from there."""
     vector: Vector | None = field(default=None, repr=False, compare=False)
     kin: int = field(default=0, compare=False)
     """Equal for entries whose answers are the same; 0 where it is not known. See `agreement.kin`."""
@@ -196,4 +198,11 @@ def payload(entry: Entry) -> int:
     texts = sum(len(turn.role) + len(turn.text.encode("utf-8", "replace")) for turn in entry.turns)
     texts += sum(len(name) + len(value) for named in (entry.labels, entry.values) for name, value in named.items())
     vector = 0 if entry.vector is None else entry.vector.nbytes
-    return 512 + len(entry.answer.body) + len(entry.prompt.encode("utf-8", "replace")) + texts + vector
+    return (
+        512
+        + len(entry.answer.body)
+        + len(entry.request)
+        + len(entry.prompt.encode("utf-8", "replace"))
+        + texts
+        + vector
+    )

@@ -148,6 +148,11 @@ class Store:
         raw = _raw(key)
         return next(iter(self._entries(f"{_SELECT} WHERE entry.key = ?", [raw])), None) if raw else None
 
+    def request(self, key: str) -> bytes:
+        """What was asked, as it was packed; empty where that was not kept."""
+        rows = self._rows("SELECT request FROM entry WHERE key = ?", [_raw(key)])
+        return bytes(rows[0][0]) if rows else b""
+
     def get_many(self, ids: Iterable[int]) -> Entries:
         """Those of `ids` that exist, in no order."""
         among = orjson.dumps(list(ids)).decode()

@@ -36,7 +36,7 @@ PURGE_SECONDS = 30.0
 OBSERVATIONS = 10_000
 """Kept, the latest."""
 
-_INSERT = f"INSERT INTO entry ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
+_INSERT = f"INSERT INTO entry ({COLUMNS}, request) VALUES ({', '.join('?' * (len(COLUMNS.split(', ')) + 1))})"
 _OLDEST = """
 DELETE FROM observation WHERE number IN (
     SELECT number FROM observation
@@ -83,7 +83,7 @@ class Transaction:
         old = execute("SELECT id FROM entry WHERE key = ?", row[:1]).fetchone()
         if old:
             self.drop([old[0]])
-        id = execute(_INSERT, row).lastrowid
+        id = execute(_INSERT, (*row, entry.request)).lastrowid
         assert id is not None
         size, used = payload(entry), max(entry.created, entry.last_used)
         usage = (id, size, entry.stale_until, used, entry.hits, entry.tenant)
@@ -104,7 +104,7 @@ class Transaction:
             self.partitions += 1
         self.entries += 1
         self.size += size
-        kept = replace(entry, id=id, last_used=used)
+        kept = replace(entry, id=id, last_used=used, request=b"")
         self.changes.append(Change(entry.partition, self.number, added=kept))
         return kept
 

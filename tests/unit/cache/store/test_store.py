@@ -380,12 +380,24 @@ def test_entries_of_the_schema_before_are_given_their_tenant(open_store: Open) -
     store.close()
     with contextlib.closing(sqlite3.connect(store.path)) as connection:
         connection.executescript(
+            "ALTER TABLE entry DROP COLUMN request;"
             "DROP INDEX usage_tenant; ALTER TABLE usage DROP COLUMN tenant; PRAGMA user_version = 5;"
             "CREATE INDEX usage_last_used ON usage (last_used);"
         )
     again = open_store()
     assert again._writer._shares.held("a" * 16 + "0" * 16, 0) == 1
     assert again._writer._shares.held(entry(2).partition.hex(), 0) == 1
+    assert again.request(entry(2).key) == b""
+
+
+def test_what_was_asked_is_read_by_itself(open_store: Open) -> None:
+    store = open_store()
+    small = store.put(entry(1)).result()
+    size = store.size
+    kept = store.put(entry(2, request=b"x" * 1000)).result()
+    assert store.size == 2 * size + 1000
+    assert (kept.request, store.get(kept.key), store.request(kept.key)) == (b"", kept, b"x" * 1000)
+    assert [store.request(key) for key in (small.key, "00", "no key")] == [b"", b"", b""]
 
 
 @given(st.lists(st.integers(0, 50), max_size=20), st.integers(0, 300))
