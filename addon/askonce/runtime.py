@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+import certifi
 import watchfiles
 from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
@@ -36,6 +37,7 @@ from askonce.network.admission import Admission
 from askonce.network.api_keys import ApiKeys
 from askonce.network.peers import Peers
 from askonce.network.rate_limits import Rates
+from askonce.network.upstream_proxies import UpstreamProxies
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.routes import cachecore
@@ -85,17 +87,20 @@ class Runtime:
         """The cassette's answers are in the cache; before that the file must not be written."""
         self._folder = self._cassette.open_folder() if self._cassette else None
         data = Path(self._folder.name) if self._folder else settings.data
+        self.upstream_proxies = UpstreamProxies(
+            lambda: self.rules.config.upstream_proxy, settings.outer_proxies, lambda: _verification(settings)
+        )
         self._limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
         self.cache = Cache.open(
             data,
             embedder=config.embedder,
+            client_options=self.upstream_proxies.client_options,
             judge=load_judge(config.judge),
             limits=self._limits,
             # Where nothing else can answer, late is better than never.
             lookup_deadline=None if settings.mode == "strict" else config.cache.lookup_deadline,
             faults=self.faults,
         )
-        tls = _verification(settings)
         if not self._folder:
             note_holder(data, settings.listen)
         self._promptcache = PromptCacheState(
@@ -103,9 +108,9 @@ class Runtime:
             self._key_of,
             self.cache,
             embedder=config.embedder,
-            verify=tls,
+            client_options=self.upstream_proxies.client_options,
         )
-        self._verifier = Verifier(self.faults, tls)
+        self._verifier = Verifier(self.faults, self.upstream_proxies.client_options)
         self._keys, self._users = ApiKeys(settings.data), Users()
         self.admission = Admission(lambda: self.rules.config.access, self._keys, self.faults)
         self.peers = Peers(lambda: self.rules, everywhere=settings.is_loopback)
@@ -336,7 +341,7 @@ class Runtime:
             logger.error("nothing was recorded in %s: %s", self._cassette.path, error)
 
 
-def _verification(settings: Settings) -> ssl.SSLContext | bool:
-    """How certificates of providers are checked where Askonce itself is the client."""
+def _verification(settings: Settings) -> ssl.SSLContext:
+    """How certificates of servers are checked where Askonce itself is the client."""
     bundle = trust.upstream_bundle(settings.certs, settings.upstream_ca)
-    return ssl.create_default_context(cafile=str(bundle)) if bundle else True
+    return ssl.create_default_context(cafile=str(bundle or certifi.where()))

@@ -4,17 +4,28 @@ One rule: a `Settings` that exists can be served; what cannot is refused when it
 """
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self, cast, get_args
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import platformdirs
 
-__all__ = ["Mode", "Settings", "SettingsError", "default_rules", "is_checkout", "parse_listen"]
+__all__ = [
+    "OUTER_PROXIES",
+    "Mode",
+    "Settings",
+    "SettingsError",
+    "default_rules",
+    "is_checkout",
+    "outer_proxies",
+    "parse_listen",
+    "without_user",
+]
 
 Mode = Literal["normal", "record", "replay", "strict"]
 """`record`: ask always, keep every answer. `replay`: as normal, with answers that do not end where there is a cassette.
@@ -22,6 +33,9 @@ Mode = Literal["normal", "record", "replay", "strict"]
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_WEB_PORT = 8081
+OUTER_PROXIES = "ASKONCE_OUTER_PROXIES"
+"""Set beside `HTTPS_PROXY` by `exec` and `env`: JSON of the URL that they put there (`here`), and of what was there
+before, as `outer_proxies` gives it."""
 
 
 class SettingsError(ValueError):
@@ -48,6 +62,8 @@ class Settings:
     """The file that answers come from and go to, in place of `data`."""
     plain: bool = False
     """mitmproxy as it is, without shorter ways through it."""
+    outer_proxies: Mapping[str, str] = field(default_factory=dict)
+    """The environment's, but for those that lead here."""
 
     def __post_init__(self) -> None:
         if not self.is_loopback and not self.token:
@@ -97,6 +113,15 @@ class Settings:
         """`HOST:PORT` for programs on this machine."""
         return _address(self.client_host, self.listen_port)
 
+    def leads_here(self, url: str) -> bool:
+        """Whether a proxy's URL is this proxy's, as programs on this machine may write it."""
+        try:
+            parts = urlsplit(url)
+            hosts = {self.client_host, self.listen_host, "localhost", "127.0.0.1", "::1"}
+            return parts.hostname in hosts and parts.port == self.listen_port
+        except ValueError:
+            return False
+
     @classmethod
     def from_env(
         cls,
@@ -126,7 +151,7 @@ class Settings:
             if listen
             else parse_listen(environ.get("ASKONCE_LISTEN") or DEFAULT_LISTEN, "ASKONCE_LISTEN")
         )
-        return cls(
+        settings = cls(
             listen_host=host,
             listen_port=port,
             rules=path(rules, "ASKONCE_RULES", own_rules if own_rules.is_file() else default_rules()),
@@ -141,6 +166,28 @@ class Settings:
             else None,
             plain=environ.get("ASKONCE_PLAIN", "") not in ("", "0"),
         )
+        outer = {name: value for name, value in outer_proxies(environ).items() if not settings.leads_here(value)}
+        return replace(settings, outer_proxies=outer)
+
+
+def outer_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """The proxies that an environment names, `http` and `https`, and which hosts go without, `no`; those that are set.
+    Where `exec` or `env` put Askonce in their place, what was there before."""
+    names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    http, https, either, no = (environ.get(name) or environ.get(name.upper(), "") for name in names)
+    found = {"http": http or either, "https": https or either, "no": no}
+    try:
+        before = json.loads(environ.get(OUTER_PROXIES) or "{}")
+        if without_user(found["https"]) == before.get("here"):
+            found = {name: str(before.get(name, "")) for name in found}
+    except (ValueError, AttributeError):  # not what we wrote
+        pass
+    return {name: value for name, value in found.items() if value}
+
+
+def without_user(text: str) -> str:
+    """A text with URLs in it, without who they are for: what a screen may show."""
+    return re.sub(r'//[^/\s"]*@', "//", text)
 
 
 def parse_listen(text: str, where: str = "--listen") -> tuple[str, int]:

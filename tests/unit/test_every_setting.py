@@ -70,6 +70,7 @@ ANOTHER: dict[str, Any] = {
     "cache": {"max_entries": 5, "max_bytes": "1GiB", "max_share": 0.5, "lookup_deadline": 9},
     "limits": dict.fromkeys(LimitsSpec.model_fields, 12345),
     "access": {"clients": ["10.0.0.0/8"], "destinations": ["10.0.0.0/8"], "authenticate": True},
+    "upstream_proxy": {"url": "http://127.0.0.1:9", "user": "u", "password": "p", "no_proxy": ["a.test"]},
     "manage": {"host": "cache.internal", "token": "t", "aliases": ["proxy"]},
     "products": {
         "default_dialect": "semcache",

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import askonce.settings
-from askonce.settings import Settings, SettingsError, default_rules, parse_listen
+from askonce.exec.child import environment
+from askonce.settings import OUTER_PROXIES, Settings, SettingsError, default_rules, outer_proxies, parse_listen
 
 
 def test_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +71,25 @@ def test_rules_in_the_working_folder_come_before_those_that_ship(
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "[::1]", "localhost", "LOCALHOST"])
 def test_loopback_needs_no_token(host: str) -> None:
     assert Settings.from_env(listen=f"{host}:8080", environ={}).is_loopback
+
+
+def test_the_proxies_that_were_there_before_askonce() -> None:
+    outer = {"HTTPS_PROXY": "http://me:pw@corp:3128", "all_proxy": "http://all:1", "no_proxy": ".lan"}
+    assert outer_proxies(outer) == {"http": "http://all:1", "https": "http://me:pw@corp:3128", "no": ".lan"}
+    below = environment("http://k:key@127.0.0.1:9090", Path("b"), Path("c"), outer)
+    assert outer_proxies(below) == outer_proxies(outer)
+    again = environment("http://127.0.0.1:9091", Path("b"), Path("c"), below)
+    assert outer_proxies(again) == outer_proxies(outer)
+    assert outer_proxies(again | {"https_proxy": "http://mine:1"})["https"] == "http://mine:1"
+    assert outer_proxies(environment("http://127.0.0.1:9090", Path("b"), Path("c"), {})) == {}
+    assert outer_proxies({"HTTPS_PROXY": "http://a", OUTER_PROXIES: "[]"}) == {"https": "http://a"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_askonce_is_not_its_own_outer_proxy(host: str) -> None:
+    environ = {"HTTPS_PROXY": f"http://{host}:9090", "HTTP_PROXY": "http://corp:3128"}
+    settings = Settings.from_env(listen="127.0.0.1:9090", environ=environ)
+    assert settings.outer_proxies == {"http": "http://corp:3128"}
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "[::]", "10.0.0.1", "box.example", "localhost.example"])

@@ -1,7 +1,7 @@
 """What may be equal, what is near, whether it is the same question, and where answers are kept."""
 
 from askonce.cache.cache import Cache, CacheLimits, Lookup, Policy
-from askonce.cache.embed import Embedder, load_embedder
+from askonce.cache.embed import ClientOptions, Embedder, load_embedder
 from askonce.cache.finder import EMBEDDER_FAILED
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
@@ -16,6 +16,7 @@ __all__ = [
     "Cache",
     "CacheLimits",
     "Candidate",
+    "ClientOptions",
     "ComparedCall",
     "Difference",
     "Embedder",

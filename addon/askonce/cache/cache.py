@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from askonce.cache.embed import Embedder, find_embedder, waiting_time
+from askonce.cache.embed import ClientOptions, Embedder, find_embedder, waiting_time
 from askonce.cache.finder import EMBEDDER_FAILED, LOADING, Finder, Found, Lookup, Policy, exact_only
 from askonce.cache.identity import Identifier, Identity, load_secret
 from askonce.cache.index.indexes import Indexes
@@ -69,8 +69,9 @@ class Cache:
         lookup_deadline: float | None,
         clock: Callable[[], float],
         faults: Faults,
+        client_options: ClientOptions,
     ) -> None:
-        load = find_embedder(embedder) if isinstance(embedder, str) else lambda: embedder
+        load = find_embedder(embedder, client_options) if isinstance(embedder, str) else lambda: embedder
         self._clock = clock
         self._deadline, self._faults = lookup_deadline, faults
         self._counts: Counter[str] = Counter()
@@ -116,15 +117,26 @@ class Cache:
         lookup_deadline: float | None = None,
         clock: Callable[[], float] = time.time,
         faults: Faults | None = None,
+        client_options: ClientOptions = lambda _: {},
     ) -> "Cache":
         """The cache in `directory`, made where missing.
 
         `embedder` is one at hand, or a name for `load_embedder`, loaded in the background; None is "wordllama".
+        `client_options` are for one that is asked over the net.
         `lookup_deadline`: seconds after which a look-up is a miss, beside what a remote embedder takes; None for ever.
         Raises ValueError for a name that does not exist.
         Raises StoreError where the directory cannot be used, another process holds it, or a newer Askonce wrote it.
         """
-        return cls(directory, embedder or "wordllama", judge, limits, lookup_deadline, clock, faults or Faults())
+        return cls(
+            directory,
+            embedder or "wordllama",
+            judge,
+            limits,
+            lookup_deadline,
+            clock,
+            faults or Faults(),
+            client_options,
+        )
 
     async def ready(self) -> bool:
         """Wait until the embedder is loaded; false where it failed to, and only exact hits are to be had."""

@@ -4,8 +4,7 @@ import logging
 import math
 import os
 import re
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from askonce.jsontext import encodable
 
 __all__ = [
+    "ClientOptions",
     "Embedder",
     "OpenAIEmbedder",
     "WordLlamaEmbedder",
@@ -24,6 +24,9 @@ __all__ = [
     "load_embedder",
     "waiting_time",
 ]
+
+type ClientOptions = Callable[[str], Mapping[str, Any]]
+"""What an httpx client is given that asks the server of a URL: how it verifies, and by way of which proxy."""
 
 _SPACE = "▁"
 """What the tokenizer makes of a space."""
@@ -160,10 +163,10 @@ class OpenAIEmbedder:
         *,
         key: str | None = None,
         timeout: float = _TIMEOUT,
-        verify: ssl.SSLContext | bool = True,
+        client_options: ClientOptions = lambda _: {},
         floats: bool = True,
     ) -> None:
-        """The key is `key`, else $ASKONCE_EMBEDDER_KEY, else $OPENAI_API_KEY; `verify` as for httpx.
+        """The key is `key`, else $ASKONCE_EMBEDDER_KEY, else $OPENAI_API_KEY.
 
         `timeout` in seconds for one batch; there are no retries, a slow embedder must not slow the app. Where the
         endpoint knows vectors in base64 only (Voyage), `floats` is false.
@@ -175,7 +178,7 @@ class OpenAIEmbedder:
         self.timeout = timeout
         self._model = model
         # Without the environment's proxy: that may well be this very process.
-        http = openai.DefaultHttpxClient(trust_env=False, timeout=timeout, verify=verify)
+        http = openai.DefaultHttpxClient(trust_env=False, timeout=timeout, **client_options(base_url))
         self._format: Literal["float"] | openai.Omit = "float" if floats else openai.omit  # left out, it is base64
         self._client = openai.OpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http)
 
@@ -215,7 +218,7 @@ def _asked(embedder: OpenAIEmbedder) -> OpenAIEmbedder:
     return embedder
 
 
-def find_embedder(name: str) -> Callable[[], Embedder]:
+def find_embedder(name: str, client_options: ClientOptions = lambda _: {}) -> Callable[[], Embedder]:
     """What loads the embedder called `name`: "wordllama" or "openai:<model>@<base_url>".
 
     Loading is slow (a second, or a request), so do that off the event loop; it raises whatever the embedder's own
@@ -226,7 +229,7 @@ def find_embedder(name: str) -> Callable[[], Embedder]:
     kind, _, rest = name.partition(":")
     model, _, base_url = rest.partition("@")
     if kind == "openai" and model and base_url.startswith(("http://", "https://")):
-        return lambda: _asked(OpenAIEmbedder(model, base_url))
+        return lambda: _asked(OpenAIEmbedder(model, base_url, client_options=client_options))
     raise ValueError(f'unknown embedder "{name}"; there are: wordllama, openai:<model>@<base_url>')
 
 

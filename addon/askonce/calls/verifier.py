@@ -5,13 +5,13 @@ remembered; neither prompts nor keys are logged.
 """
 
 import asyncio
-import ssl
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import orjson
 
+from askonce.cache import ClientOptions
 from askonce.cache.lru import LRU
 from askonce.faults import Faults
 from askonce.jsontext import encodable
@@ -44,9 +44,8 @@ class Asking:
 class Verifier:
     """Asks, and remembers the verdict on each pair. Belongs to one event loop; `close` it at the end."""
 
-    def __init__(self, faults: Faults, verify: ssl.SSLContext | bool = True) -> None:
-        """`verify` is how the endpoint's certificate is checked."""
-        self._faults, self._tls = faults, verify
+    def __init__(self, faults: Faults, client_options: ClientOptions = lambda _: {}) -> None:
+        self._faults, self._client_options = faults, client_options
         self._verdicts = LRU[bytes, bool](_VERDICTS)
         self._asking = dict[bytes, asyncio.Task[bool]]()
         self._clients = dict[tuple[str, str], Any]()
@@ -104,7 +103,7 @@ class Verifier:
         import openai  # takes a second, which only who verifies should wait
 
         # Without the environment's proxy: that may well be this very process.
-        http = openai.DefaultAsyncHttpxClient(trust_env=False, verify=self._tls)
+        http = openai.DefaultAsyncHttpxClient(trust_env=False, **self._client_options(asking.url))
         return openai.AsyncOpenAI(
             api_key=asking.key, base_url=asking.url, max_retries=0, timeout=asking.timeout, http_client=http
         )

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+import certifi
 import typer
 
 from askonce.cli.options import AsJson, Certs, Data, Listen, RulesFile
@@ -138,6 +139,42 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         yield Finding("data folder")
 
 
+def _upstream_proxy(settings: Settings) -> Iterator[Finding]:
+    import asyncio
+    import ssl
+
+    from askonce.network.tunnels import Tunnel, UpstreamProxyError, open_by
+    from askonce.network.upstream_proxies import UpstreamProxies
+    from askonce.products.document import Config
+    from askonce.rules import ConfigError, Rules
+
+    def verify() -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=certifi.where())
+        if settings.upstream_ca:
+            context.load_verify_locations(settings.upstream_ca)
+        return context
+
+    async def ask(tunnel: Tunnel) -> None:
+        _, writer = await open_by(tunnel)
+        writer.close()
+
+    try:
+        config = Config.load(settings.rules)
+    except ConfigError:
+        return  # which is told already
+    proxies = UpstreamProxies(lambda: config.upstream_proxy, settings.outer_proxies, verify)
+    for place in Rules(config).spelled_out():
+        if proxy := proxies.of("https", place):
+            try:
+                asyncio.run(ask(Tunnel(proxy, place, verify)))
+            except UpstreamProxyError as error:
+                fault = str(error).removeprefix("the upstream proxy ")
+                yield Finding("upstream proxy", fault, f"mend {proxy.source}, or ask whoever runs it")
+            else:
+                yield Finding("upstream proxy")
+            return
+
+
 def _clients(settings: Settings) -> Iterator[Finding]:
     from askonce.cli.programs import variables_for
     from askonce.exec.proxy_process import ProxyError, borrowed
@@ -174,5 +211,5 @@ def _fetches(program: str, arguments: tuple[str, ...], environ: Mapping[str, str
     return b'"alive"' in done.stdout
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_rules, _clock, _port, _folder)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_rules, _clock, _port, _folder, _upstream_proxy)
 """What can be seen without a proxy, in the order of what rests on what."""

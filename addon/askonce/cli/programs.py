@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from askonce.cli.options import Cassette, Certs, Data, Listen, Mode, RulesFile
-from askonce.settings import Settings
+from askonce.settings import OUTER_PROXIES, Settings, without_user
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,7 +88,9 @@ def env(
             f"askonce: no proxy listens at {settings.listen} yet; start it with `askonce serve`", soft_wrap=True
         )
     _remark_on_other_proxy(os.environ, settings)
-    typer.echo(_exports(variables_for(settings), shell))
+    variables = variables_for(settings)
+    variables[OUTER_PROXIES] = without_user(variables[OUTER_PROXIES])
+    typer.echo(_exports(variables, shell))
 
 
 def _say_started(console: "Console", settings: Settings) -> None:
@@ -158,9 +160,9 @@ def _remark_on_other_proxy(environ: Mapping[str, str], settings: Settings) -> No
     from askonce.cli.output import notes
 
     other = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
-    if other and not _leads_to(other, settings):
+    if other and not settings.leads_here(other):
         notes().print(
-            f"askonce: HTTPS_PROXY was {other.rpartition('@')[2]}; Askonce takes its place and goes past it",
+            f"askonce: HTTPS_PROXY was {other.rpartition('@')[2]}; Askonce takes its place, and goes through it",
             soft_wrap=True,
             markup=False,
         )
@@ -169,19 +171,9 @@ def _remark_on_other_proxy(environ: Mapping[str, str], settings: Settings) -> No
 def _user(environ: Mapping[str, str], settings: Settings) -> str:
     """The `NAME:KEY` that HTTPS_PROXY has for this proxy already; empty where it has none."""
     for url in (environ.get("https_proxy"), environ.get("HTTPS_PROXY")):
-        if url and _leads_to(url, settings) and (parts := urlsplit(url)).username is not None:
+        if url and settings.leads_here(url) and (parts := urlsplit(url)).username is not None:
             return f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     return ""
-
-
-def _leads_to(url: str, settings: Settings) -> bool:
-    """Whether a proxy's URL is this proxy's, as programs on this machine may write it."""
-    try:
-        parts = urlsplit(url)
-        hosts = {settings.client_host, settings.listen_host, "localhost", "127.0.0.1", "::1"}
-        return parts.hostname in hosts and parts.port == settings.listen_port
-    except ValueError:
-        return False
 
 
 def _exports(variables: Mapping[str, str], shell: Shell) -> str:

@@ -3,6 +3,7 @@
 One rule: the program is changed in nothing but its environment; its input, output, signals and exit code are its own.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+from askonce.settings import OUTER_PROXIES, outer_proxies, without_user
 from askonce.trust.roots import ADDING_VARIABLES, BUNDLE_VARIABLES, TRUSTSTORE_PASSWORD
 
 __all__ = ["CommandError", "environment", "find_command", "placeholder_keys", "run"]
@@ -74,6 +76,8 @@ def environment(
         **_both_cases("HTTPS_PROXY", proxy_url),
         **_both_cases("ALL_PROXY", proxy_url),
         **_both_cases("NO_PROXY", ",".join(no_proxy)),
+        # For an Askonce that is started below this one: it must not take this one for the company's proxy.
+        OUTER_PROXIES: json.dumps({"here": without_user(proxy_url), **outer_proxies(base)}),
         **dict.fromkeys(BUNDLE_VARIABLES, str(bundle)),
         # What these named before is in the bundle; where they named nothing, our certificate is all there is to add.
         **{name: str(bundle if base.get(name) else ca_cert) for name in ADDING_VARIABLES},

@@ -21,11 +21,13 @@ from askonce.rules import Rules
 __all__ = ["Peers", "Refused", "watch"]
 
 type Place = tuple[str, int]
-"""A host and a port, as they were asked for."""
+"""A host, in lower case and without brackets, and a port, as they were asked for."""
 type Check = Callable[[Address, int], None]
 """Raises `Refused` for an address and port."""
 
 _SAID = "Askonce does not connect to "
+_RESOLVING = 3.0
+"""Seconds for a name that is asked about before anybody connects."""
 _check = ContextVar[Check | None]("askonce_peer", default=None)
 """What the connection that this task opens must pass; None for connections of our own."""
 
@@ -57,29 +59,36 @@ class Peers:
         """From here on, a place that no rule spells out must be public, for this client's connections to it."""
         self._only_public.setdefault(client, set()).add(place)
 
-    def connecting(self, client: Hashable, place: Place) -> None:
-        """Have what this task connects to checked, until `connected`."""
-        strict = not self._everywhere or place in self._only_public.get(client, ())
-        _check.set(lambda address, port: self._pass(place, address, port, strict))
+    def connecting(self, client: Hashable, place: Place, proxy: Place | None = None) -> None:
+        """Have what this task connects to checked, until `connected`. A `proxy` that leads to the place is the
+        operator's own choice: it may be anywhere but here, and what it leads to is for `why_not` to say."""
+        strict = proxy is None and self._is_strict(client, place)
+        _check.set(lambda address, port: self._pass(proxy or place, address, port, strict))
 
     def connected(self) -> None:
         """The connection is there, or was given up."""
         _check.set(None)
 
-    async def why_not(self, place: Place) -> str:
-        """Why a place cannot be connected to, told before anybody tries; empty where it can, or will show."""
+    async def why_not(self, place: Place, client: Hashable | None = None) -> str:
+        """Why a place cannot be connected to, told before anybody tries; empty where it can, or will show, and where
+        its name is not known here."""
+        strict = self._is_strict(client, place)
         is_own_port = any(port == place[1] for _, port in self.listening())
-        if not is_own_port and (self._everywhere or self._rules().names(*place)):
+        if not is_own_port and (not strict or self._rules().names(*place)):
             return ""
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(*place, type=socket.SOCK_STREAM)
+            async with asyncio.timeout(_RESOLVING):
+                found = await asyncio.get_running_loop().getaddrinfo(*place, type=socket.SOCK_STREAM)
             for *_, (host, port, *_) in found:
-                self._pass(place, parse_address(str(host)), int(port), strict=not self._everywhere)
+                self._pass(place, parse_address(str(host)), int(port), strict)
         except Refused as refused:
             return str(refused)
         except OSError:
             pass
         return ""
+
+    def _is_strict(self, client: Hashable | None, place: Place) -> bool:
+        return not self._everywhere or (client is not None and place in self._only_public.get(client, ()))
 
     def _pass(self, place: Place, address: Address, port: int, strict: bool) -> None:
         if self._is_ourselves(address, port):

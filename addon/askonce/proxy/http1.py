@@ -1,9 +1,9 @@
-"""HTTP/1.1 as mitmproxy speaks it, and the five things of it that mitmproxy does not know.
+"""HTTP/1.1 as mitmproxy speaks it, and the six things of it that mitmproxy does not know.
 
 One rule: what RFC 9110 and RFC 9112 let an intermediary drop is dropped, and ends nothing. mitmproxy 12.2.3 raises
 `NotImplementedError` at trailers, takes the first interim response for the answer, sends chunks to HTTP/1.0 clients,
 gives no end to the body of an HTTP/2 client that says no length, and reads a head of any size (its issues #2474 and
-#2229, and the FIXMEs in its `_http1.py`).
+#2229, and the FIXMEs in its `_http1.py`); and it asks a proxy for plain HTTP in none but its upstream mode.
 
 Beside another `_http1.py` than the one that this was written for, mitmproxy stays as it is.
 """
@@ -31,6 +31,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from askonce.calls.limits import Limits
+from askonce.proxy import forwarding
 from askonce.proxy.known_source import is_known
 
 __all__ = ["Client", "Server", "install", "replacements"]
@@ -92,6 +93,8 @@ class Client(_http1.Http1Client):
             return _nothing()  # an HTTP/2 client's
         if isinstance(event, RequestHeaders) and event.request.is_http2 and not event.end_stream:
             event = RequestHeaders(event.stream_id, _framed(event.request), False)
+        if isinstance(event, RequestHeaders) and (tunnel := forwarding.tunnel_of(self.conn)):
+            return forwarding.written(super().send(event), tunnel)
         return super().send(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
@@ -100,6 +103,8 @@ class Client(_http1.Http1Client):
                 pass  # RFC 9110 15.2: whoever did not ask for it may go without
             if len(self.buf._data) > Limits.in_force.max_header and not _is_head(self.buf):
                 return self._give_up()
+        if tunnel := forwarding.tunnel_of(self.conn):
+            return forwarding.refused(super().read_headers(event), self.conn, tunnel)
         return super().read_headers(event)
 
     def _give_up(self) -> layer.CommandGenerator[None]:
@@ -148,7 +153,7 @@ _make_body_reader = _http1.make_body_reader
 def replacements() -> tuple[tuple[ModuleType, dict[str, object]], ...]:
     """What mitmproxy looks up for each connection, by module and name."""
     return (
-        (layers, {"Http1Server": Server, "Http1Client": Client}),
+        (layers, {"Http1Server": Server, "Http1Client": Client, "HttpClient": forwarding.HttpClient}),
         (_http1, {"make_body_reader": _body_reader}),
     )
 

@@ -13,6 +13,7 @@ from askonce.rules.document import (
 from askonce.rules.limits import LimitsSpec
 from askonce.rules.rules import Rule, Rules, Target
 from askonce.rules.sections import take_up
+from askonce.rules.upstream_proxy import UpstreamProxy, UpstreamProxySpec
 
 __all__ = [
     "AccessSpec",
@@ -25,6 +26,8 @@ __all__ = [
     "RuleSpec",
     "Rules",
     "Target",
+    "UpstreamProxy",
+    "UpstreamProxySpec",
     "VerifierSpec",
     "explain",
     "never_reached",

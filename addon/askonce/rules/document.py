@@ -18,6 +18,7 @@ from askonce.rules.access import AccessSpec
 from askonce.rules.limits import LimitsSpec
 from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path, parse_text
 from askonce.rules.sections import AT_START, Duration, Section, Size
+from askonce.rules.upstream_proxy import UpstreamProxySection, UpstreamProxySpec
 from askonce.wire import WIRE_FORMATS
 
 __all__ = [
@@ -208,6 +209,7 @@ class Document(Section):
     limits: LimitsSpec = LimitsSpec()
     manage: ManageSpec = ManageSpec()
     access: AccessSpec = AccessSpec()
+    upstream_proxy: UpstreamProxySection = UpstreamProxySpec()
     prices: dict[str, Price] = Field(default_factory=dict)
     """Instead of the list prices that are shipped, by model: the longest name that a call's model begins with."""
 

@@ -103,6 +103,11 @@ class Rules:
         """Whether a rule spells a place out, among its hosts or as its upstream. `host` is in lower case."""
         return (host, port) in self._spelled_out
 
+    def spelled_out(self) -> tuple[tuple[str, int], ...]:
+        """The places that are reached over TLS and have whole names, in the file's order."""
+        patterns = (pattern for rule in self._rules for pattern in rule.hosts)
+        return tuple((one.name, one.port) for one in patterns if one.scheme == "https" and not one.is_wild)
+
     def takers(self, scheme: str, host: str, port: int, path: str) -> Iterator[Rule]:
         """The rules for a host and a path, in order: those with conditions before the first that has none."""
         for pattern, rule in self._by_place.get((scheme, port), ()):

@@ -81,6 +81,18 @@ def test_a_data_folder_in_use(askonce: Run, tmp_path: Path) -> None:
     assert (done.code, faults(done)) == (1, [f"data folder: {said}; {cure}"])
 
 
+def test_an_upstream_proxy_that_is_not_there(askonce: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        proxy = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    done = askonce("doctor")
+    (line,) = faults(done)
+    place = proxy.replace("me:secret@", "")
+    assert line.startswith(f"upstream proxy: {place} (HTTPS_PROXY) cannot be reached: [Errno ")
+    assert line.endswith("; mend HTTPS_PROXY, or ask whoever runs it")
+    assert done.code == 1
+
+
 HIDE = {
     "well": ("", []),
     "proxy ignored": (

@@ -107,5 +107,5 @@ def test_another_proxy_is_remarked_on_without_its_password(askonce: Askonce, mon
     monkeypatch.delenv("https_proxy", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@corp.example:3128")
     done = askonce("env")
-    assert "askonce: HTTPS_PROXY was corp.example:3128; Askonce takes its place and goes past it\n" in done.err
+    assert "askonce: HTTPS_PROXY was corp.example:3128; Askonce takes its place, and goes through it\n" in done.err
     assert "secret" not in done.err + done.out

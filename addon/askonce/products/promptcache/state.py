@@ -4,12 +4,11 @@ One rule: a change is taken up whole or not at all, and none outlives the proces
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from askonce.cache import Cache, Embedder
+from askonce.cache import Cache, ClientOptions, Embedder
 from askonce.cache.embed import OpenAIEmbedder, find_embedder
 from askonce.calls.verifier import Asking
 from askonce.products.keys import KeyName, KeyOf
@@ -74,11 +73,10 @@ class PromptCacheState:
         cache: Cache,
         *,
         embedder: str,
-        verify: ssl.SSLContext | bool = True,
+        client_options: ClientOptions = lambda _: {},
     ) -> None:
-        """`embedder` is the name of the one
-        that rules.yaml asks for, and `verify` is how providers' certificates are checked."""
-        self._spec, self.key, self._cache, self._verify = spec, key, cache, verify
+        """`embedder` is the name of the one that rules.yaml asks for."""
+        self._spec, self.key, self._cache, self._client_options = spec, key, cache, client_options
         self._thresholds: Thresholds | None = None
         self._gray_zone: bool | None = None
         self._locals = tuple(dict.fromkeys((embedder, _LOCAL)))
@@ -132,7 +130,7 @@ class PromptCacheState:
                 await self._cache.use_embedder(self._remote(name, unreachable.append))
                 self.chat_provider = name
             else:
-                await self._cache.use_embedder(find_embedder(name))
+                await self._cache.use_embedder(find_embedder(name, self._client_options))
             self.provider = name
             return unreachable[0] if unreachable else None
 
@@ -158,7 +156,11 @@ class PromptCacheState:
 
         def load() -> Embedder:
             embedder = OpenAIEmbedder(
-                spec.embed_model, spec.embed_url, key=key, verify=self._verify, floats=provider != "claude"
+                spec.embed_model,
+                spec.embed_url,
+                key=key,
+                client_options=self._client_options,
+                floats=provider != "claude",
             )
             try:
                 _ = embedder.dimension
