@@ -143,7 +143,7 @@ async def test_the_places_in_the_request_are_named_where_it_was_kept(connect, ca
         {"part": "prompt", "path": "$['messages'][0]['content']", "stored": "A?", "asked": "B?"},
     ]
     # The entries of a real call have these parts as well.
-    parts = {**one.parts, "other": "00" * 8, "headers": "00" * 8}
+    parts = {**other.parts, "other": "00" * 8, "headers": "00" * 8}
     differs = differences(ComparedCall.before(dataclasses.replace(other, parts=parts)), one)
     placed = await Compare(cache, lambda: rules, compute)(one, other)
     assert [(place.part, place.path, place.stored, place.asked) for place in _placed(differs, placed)] == [
