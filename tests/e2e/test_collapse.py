@@ -408,15 +408,12 @@ async def test_an_http2_leader_resets_its_stream(crowd: Crowd, provider: Provide
 
 
 async def test_when_all_http2_streams_are_reset_the_provider_is_told(crowd: Crowd, provider: Provider) -> None:
-    play(provider, *STREAM * 20)
+    play(provider)
     provider.release(1)
-
-    def is_told() -> bool:
-        provider.release(1)  # it goes on speaking
-        return bool(provider.stats()["left"])
-
     async with Http2.connect(crowd) as client:
-        one, other = await client.ask(), await client.ask()
+        one = await client.ask()
+        await asyncio.to_thread(until, provider.calls)  # it leads
+        other = await client.ask()
         heard = dict.fromkeys((one, other), "")
         async for event in client.events():
             if isinstance(event, h2.events.DataReceived):
@@ -427,8 +424,21 @@ async def test_when_all_http2_streams_are_reset_the_provider_is_told(crowd: Crow
                 if heard[other] == first(2):
                     await client.reset(other)
                     break
-        await asyncio.to_thread(until, is_told)
+        await asyncio.to_thread(until, lambda: provider.stats()["left"] == 1)  # though it says no more
         assert crowd.stored() == 0
+    assert provider.calls() == 1
+
+
+async def test_when_an_http2_stream_is_reset_before_an_answer_the_provider_is_told(
+    crowd: Crowd, provider: Provider
+) -> None:
+    play(provider)
+    async with Http2.connect(crowd) as client:
+        stream = await client.ask()
+        await asyncio.to_thread(until, provider.calls)
+        await client.reset(stream)
+        await asyncio.to_thread(until, lambda: provider.stats()["left"] == 1)
+        await asyncio.to_thread(crowd.proxy.settle)
     assert provider.calls() == 1
 
 

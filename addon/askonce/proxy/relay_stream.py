@@ -44,6 +44,9 @@ class _Relay:
     follower: Follower
 
 
+_LOOK = 0.5
+"""Seconds between two looks at whether anybody still hears a response whose own client has left."""
+
 _relays = WeakKeyDictionary[http.HTTPFlow, _Relay]()
 _leaderless = WeakSet["_Stream"]()
 
@@ -81,6 +84,8 @@ class Collapse:
 class _Stream(AnsweringStream):
     broadcast: Broadcast
     """Of a leader whose client has left."""
+    left: RequestProtocolError
+    """How it did."""
 
     # A follower: its response is another stream's.
 
@@ -131,18 +136,31 @@ class _Stream(AnsweringStream):
         if isinstance(event, RequestProtocolError) and self.server_state == self.state_stream_response_body:
             broadcast = getattr(self.flow.response and self.flow.response.stream, "broadcast", None)
             if broadcast and broadcast.leader_leaves():
-                self.broadcast = broadcast
-                self.server_state = self._without_client(event)
+                self.broadcast, self.left = broadcast, event
+                self.server_state = self.state_without_client
+                self._handle_event = self._handle_without_client
                 _leaderless.add(self)
+                yield commands.RequestWakeup(_LOOK)
                 return
         yield from super().handle_protocol_error(event)
 
-    def _without_client(self, left: RequestProtocolError) -> Callable[[HttpEvent], layer.CommandGenerator[None]]:
-        def state_without_client(event: HttpEvent) -> layer.CommandGenerator[None]:
-            if isinstance(event, ResponseData) and not self.broadcast.is_wanted:
-                # The connection of an HTTP/2 client that has reset one stream stays open.
-                yield from super(_Stream, self).handle_protocol_error(left)
-            else:
-                yield from self.state_stream_response_body(event)
+    def state_without_client(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseData) and not self.broadcast.is_wanted:
+            yield from self._end_without_client()
+        else:
+            yield from self.state_stream_response_body(event)
 
-        return state_without_client
+    def _handle_without_client(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if not isinstance(event, events.Wakeup):
+            yield from super()._handle_event(event)
+        elif self.server_state != self.state_without_client:
+            return  # it is over
+        elif self.broadcast.is_wanted:
+            yield commands.RequestWakeup(_LOOK)
+        else:
+            yield from self._end_without_client()
+
+    def _end_without_client(self) -> layer.CommandGenerator[None]:
+        # The connection of an HTTP/2 client that has reset one stream stays open, and the provider may say no more.
+        yield from super().handle_protocol_error(self.left)
+        self.server_state = self.state_errored
