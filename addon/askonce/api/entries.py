@@ -19,6 +19,7 @@ from askonce.api.product_routes import hours
 from askonce.api.request_models import RequestModel
 from askonce.cache import Cache, CacheLimits, Entry, Filter
 from askonce.call import Answer
+from askonce.calls.kept_request import KeptRequest, unpack
 from askonce.jsontext import encodable
 
 __all__ = ["EntrySummary", "router", "summary"]
@@ -83,6 +84,14 @@ class StoredAnswer(BaseModel):
     body: Any
 
 
+class AskedRequest(BaseModel):
+    """What was asked, without what says who asks."""
+
+    path: str
+    headers: dict[str, str] = Field(description="Those that choose the answer, each with a digest of its value.")
+    body: Any
+
+
 class EntryDetail(EntrySummary):
     """One remembered answer."""
 
@@ -91,6 +100,7 @@ class EntryDetail(EntrySummary):
     parts: dict[str, str] = Field(description="The digests that the partition is made of, by part of the call.")
     turns: list[Message]
     answer: StoredAnswer
+    request: AskedRequest | None = Field(description="Null where it was not kept: too large, a batch, imported.")
 
 
 class Listing(BaseModel):
@@ -175,7 +185,7 @@ def router(
         entry = await cache.get(key)
         if entry is None:
             raise HTTPException(404, "Entry not found")
-        return _detail(entry)
+        return _detail(entry, unpack(await cache.request(key)))
 
     @routes.delete("/{key}", responses={404: {"model": Problem}})
     async def delete(key: str) -> EntryDeleted:
@@ -197,7 +207,7 @@ def summary(entry: Entry) -> EntrySummary:
     return EntrySummary(**_fields(entry))
 
 
-def _detail(entry: Entry) -> EntryDetail:
+def _detail(entry: Entry, kept: KeptRequest | None) -> EntryDetail:
     return EntryDetail(
         **_fields(entry),
         stale_until=_moment(entry.stale_until),
@@ -205,6 +215,7 @@ def _detail(entry: Entry) -> EntryDetail:
         parts=dict(entry.parts),
         turns=[Message(role=encodable(turn.role), text=encodable(turn.text)) for turn in entry.turns],
         answer=_answer(entry.answer),
+        request=AskedRequest(path=kept.path, headers=dict(kept.headers), body=kept.body) if kept else None,
     )
 
 

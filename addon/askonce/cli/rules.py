@@ -1,15 +1,18 @@
-"""`rules …`: what rules.yaml says."""
+"""`rules …`: what rules.yaml says, and what it could say."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from askonce.cli.suggest import suggest
 from askonce.settings import Settings
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Look at rules.yaml.", no_args_is_help=True, rich_markup_mode=None)
+# What follows the command's name is the command's own, also where it looks like an option of ours.
+app.command(context_settings={"allow_interspersed_args": False})(suggest)
 
 
 @app.command()

@@ -107,8 +107,11 @@ def find_command(name: str, environ: Mapping[str, str]) -> str:
     raise CommandError(f"{name}: command not found", 127)
 
 
-def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a command and wait for it. Returns its exit code, 128 + N where signal N ended it. Raises `CommandError`."""
+def run(command: Sequence[str], environ: Mapping[str, str], stdout: int | None = None) -> int:
+    """Run a command and wait for it. Returns its exit code, 128 + N where signal N ended it. Raises `CommandError`.
+
+    `stdout`: the file descriptor that it prints to; ours by default.
+    """
     program = find_command(command[0], environ)
     child: subprocess.Popen[bytes] | None = None
     early: list[int] = []
@@ -124,7 +127,7 @@ def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
     previous = {number: signal.signal(number, forward) for number in heard}
     try:
         try:
-            child = subprocess.Popen(command, executable=program, env=dict(environ))
+            child = subprocess.Popen(command, executable=program, env=dict(environ), stdout=stdout)
         except OSError as error:
             raise CommandError(f"{program}: {error.strerror}", 126) from error
         for number in early:
