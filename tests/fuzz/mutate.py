@@ -173,7 +173,7 @@ def renumbered(body: bytes, rng: random.Random) -> bytes:
     holder, key = rng.choice(spots or [(value, "x")])
     text = str(holder.get(key, "") if isinstance(holder, dict) else holder[key]).strip("\0")
     match rng.randrange(4):
-        case 0 if text:
+        case 0 if text[-1:].isdecimal():
             text = text[:-1] + str((int(text[-1]) + 1) % 10)
         case 1 if text:
             text += "" if "e" in text.lower() else "0" if "." in text else rng.choice((".0", "e0"))

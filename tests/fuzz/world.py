@@ -38,7 +38,7 @@ with warnings.catch_warnings():
     from askonce.proxy import responses
     from askonce.proxy.addon import Askonce
 
-from tests.fuzz import corpus, mutate, reference
+from tests.fuzz import corpus, mutate, reference, wrappers
 from tests.fuzz.corpus import Sent
 
 from askonce.settings import Settings
@@ -63,6 +63,8 @@ FORESEEN = ("unreadable ", "completing a batch", "asking for a batch again")
 DIRECTIVES = ("no-cache", "no-store", "max-age=0", "only-if-cached", "max-age=60, min-fresh=5", ",=,", "max-age=x")
 TRAILERS = [("x-checksum", "1"), ("authorization", "Bearer sk-9"), ("cache-control", "no-store")]
 """What a trailer says comes too late to count."""
+WRAPPERS = 0.04
+"""The share of cases in which no call is made, and a client's own cache is asked."""
 CODINGS = {
     "gzip": gzip.compress,
     "br": brotli.compress,
@@ -82,9 +84,13 @@ class World:
     kept: dict[str, tuple[Sent, Any]] = field(default_factory=dict)
     """By key: what was asked, and the whole answer where that came undamaged."""
     seen: list[Sent] = field(default_factory=list)
+    wrapped: wrappers.Kept = field(default_factory=wrappers.Kept)
 
     async def case(self, rng: random.Random) -> None:
-        """One call. Raises Wrong, or whatever a hook raised."""
+        """One call, or one text of a client's own cache. Raises Wrong, or whatever a hook raised."""
+        if rng.random() < WRAPPERS:
+            self.outcomes[await wrappers.case(self.askonce.runtime.named_stores, self.wrapped, rng)] += 1
+            return
         sent, is_same = self._request(rng)
         flow = _flow(sent)
         if rng.random() < 0.05:
