@@ -91,6 +91,8 @@ class CallRecord:
     """The judge's, of `nearest`."""
     owner: str = ""
     """Whose key a product was asked with; empty for calls that need none of ours."""
+    reuse: str = ""
+    """The kind of its prompt: `lasting`, or why its answer must not be given again; empty where that was not asked."""
 
     @property
     def hit(self) -> bool:
@@ -111,6 +113,7 @@ class Labels(NamedTuple):
     endpoint: str
     forwarded: bool
     owner: str = ""
+    reuse: str = ""
 
     @property
     def hit(self) -> bool:
@@ -352,6 +355,7 @@ class Accounting:
                 call.endpoint,
                 forwarded,
                 call.owner,
+                call.reuse,
             )
             tally = self._table.get(labels)
             if tally is None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from askonce import trust
 from askonce.products.document import Config
 from askonce.rules import LimitsSpec
+from askonce.rules.reuse import ReuseSpec
 from askonce.rules.sections import AT_START, Section
 from askonce.runtime import Runtime
 from askonce.settings import Settings
@@ -47,6 +48,7 @@ BEHAVIOUR = {
     "usage": "zero",
     "stale_while_revalidate": 5,
     "ignore_headers": ["x-trace"],
+    "reuse": {kind: {"semantic": True, "exact": False, "ttl": 9} for kind in ReuseSpec.model_fields},
 }
 ANOTHER: dict[str, Any] = {
     "defaults": BEHAVIOUR,
@@ -147,6 +149,8 @@ EVERY = list(settings_of(Config))
 
 def value_at(value: Any, place: tuple[str, ...]) -> Any:
     for step in place:
+        if value is None:
+            return None
         value = value[step] if isinstance(value, dict) else getattr(value, step)
         value = (
             value[0] if isinstance(value, tuple | list) and value and isinstance(value[0], dict | Section) else value

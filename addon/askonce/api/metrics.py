@@ -116,6 +116,12 @@ class Exposition(Collector):
             "detail",
         )
         yield _counter(
+            "askonce_reuse_total",
+            "Calls for which another wording's answer was looked for, by whether their own may be given again",
+            _calls(table.sums(lambda row: (row.reuse,), lambda row: bool(row.reuse))),
+            "kind",
+        )
+        yield _counter(
             "askonce_faults_total",
             "Failures inside Askonce, each a miss to the app",
             [((kind,), count) for kind, count in table.faults().items()],

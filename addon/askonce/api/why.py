@@ -177,6 +177,8 @@ def _sentence(record: CallRecord | None, compared: str) -> str:
         return f"answered: taken for the same question{_figures(record)}"
     if record.outcome == "bypass":
         return f"not looked up: {_BYPASSES.get(record.detail, record.detail)}"
+    if record.reuse not in ("", "lasting") and record.detail.startswith(record.reuse):
+        return f"not answered: its answer is given to no other wording, being {record.detail}; {compared}"
     if record.nearest:
         return f"not answered: the nearest question of its partition was refused: {record.detail}{_figures(record)}"
     return f"not answered: {record.detail or 'no entry'}; {compared}"

@@ -25,6 +25,7 @@ from askonce.cache.learning.pools import pair
 from askonce.cache.memory import Memory
 from askonce.cache.store import Change, Entry, Filter, Store, StoreError
 from askonce.cache.transfer import Record
+from askonce.cache.uses import USES, Use, Uses, reuse_of
 from askonce.cache.why import ComparedCall, Nearest, nearest, values_of
 from askonce.call import Answer, Call, Unstorable
 from askonce.faults import Faults
@@ -41,6 +42,8 @@ TEXTS = 100
 """Of a batch, so many may take as long as one look-up."""
 
 Entries = list[Entry]
+_ANY = Use(semantic=True)
+"""Of what lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +263,7 @@ class Cache:
         host: str,
         ttl: float,
         stale: float = 0,
+        uses: Uses = USES,
         namespace: str = "",
         upstream_seconds: float,
         found: Lookup | None = None,
@@ -272,12 +276,19 @@ class Cache:
         Returns once it is committed. Raises StoreError, logged already. `found` is what the call's lookup found; its
         vector saves making another, and its nearest entry's answer is compared with this one: the judge learns from
         that. Without a vector of the embedder the entry serves identical calls only. `request` is what was asked,
-        packed; see `request`. `still` is asked last, with nothing between it and the store's queue: where it says no,
-        nothing is kept (Unstorable).
+        packed; see `request`. `uses` narrows all this where the prompt is of a kind that does not last: how long, for
+        whom, or not at all (Unstorable). `still` is asked last, with nothing between it and the store's queue: where it
+        says no, nothing is kept (Unstorable).
         """
+        kind = found.reuse if found and found.reuse else await self._run(reuse_of, call)
+        use = uses.get(kind.kind, _ANY)
+        if not use.exact:
+            raise Unstorable(kind.reason)
+        if use.ttl is not None:
+            ttl, stale = min(ttl, use.ttl), 0.0
         embedder = await asyncio.wrap_future(self._loading_shielded())
         vector = found.vector if found and embedder and found.embedder == embedder.name else None
-        if embedder is None or exact_only(call):
+        if embedder is None or not use.semantic or exact_only(call):
             vector = None
         elif vector is None:
             vector, _ = await self._run(self._finder.embed, call.prompt, embedder)

@@ -7,13 +7,14 @@ vectors is told exactly what a call would be.
 from __future__ import annotations  # those of functions within functions would be evaluated in every call
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
 
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.learning.pools import Pool, Weighed
 from askonce.cache.learning.recalibration import logit
+from askonce.cache.uses import USES, Uses
 
 __all__ = ["Decision", "Neighbour", "Policy", "Stored", "decide"]
 
@@ -41,6 +42,8 @@ class Policy:
     """Seconds past its `expires` that an entry may be served, never past its `stale_until`."""
     min_similarity: float | None = None
     """Raw cosine; only ever tightens."""
+    uses: Uses = field(default_factory=lambda: USES)
+    """What may be done with answers that do not last."""
 
 
 class Stored(Protocol):

@@ -18,10 +18,12 @@ from askonce.cache.index.partition import Busy, Index
 from askonce.cache.judge import Closer, Judge, Judgement, Vector
 from askonce.cache.judge.characters import hidden
 from askonce.cache.judge.difference import LONG, LONGEST
+from askonce.cache.judge.reuse import Reuse
 from askonce.cache.learning.pools import Learning, Weighed
 from askonce.cache.memory import Memory
 from askonce.cache.store import Entry, Store
 from askonce.cache.transfer import FOREVER
+from askonce.cache.uses import reuse_of
 from askonce.call import Call
 from askonce.faults import Faults
 
@@ -64,6 +66,8 @@ class Lookup:
     """The prompt's vector where the lookup made one: give it to `remember`."""
     embedder: str = field(default="", repr=False, compare=False)
     """Whose vector that is."""
+    reuse: Reuse | None = field(default=None, compare=False)
+    """Whether an answer may be given again at all; None where that was not asked."""
 
 
 class _NotAtOnce(Exception):
@@ -125,6 +129,9 @@ class Finder:
         if not policy.semantic:
             return replace(same, reason=same.reason or "no entry")
         reason = same.reason
+        kind = reuse_of(call)
+        if withheld := _withheld(kind, policy):
+            return replace(withheld, reason=reason or withheld.reason)
         if embedder is None:
             if call.exact_only or not self._store.change(identity.partition):
                 return Lookup("miss", reason=reason or call.exact_only or "no entry")
@@ -134,7 +141,7 @@ class Finder:
             return Lookup("miss", reason=reason or unlike)
         index = self._indexes.get(identity.partition, embedder)
         found = self._look_up_reworded(call.prompt, identity, index, policy, embedder, now)
-        return replace(found, reason=reason) if reason and not found.entry else found
+        return replace(found, reuse=kind, reason=reason if reason and not found.entry else found.reason)
 
     def look_up_at_once(
         self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None
@@ -150,8 +157,11 @@ class Finder:
             return Lookup("miss", reason="no entry")
         if embedder is None:
             return None
+        kind = reuse_of(call)
+        if withheld := _withheld(kind, policy):
+            return withheld
         if unlike := exact_only(call):
-            return Lookup("miss", reason=unlike)
+            return Lookup("miss", reason=unlike, reuse=kind)
         if len(call.prompt) > LONG or not is_local(embedder):
             return None
         index = self._indexes.loaded(identity.partition, embedder)
@@ -159,7 +169,8 @@ class Finder:
             return None
         now = self._clock()
         try:
-            return self._look_up_reworded(call.prompt, identity, index, policy, embedder, now, at_once=True)
+            found = self._look_up_reworded(call.prompt, identity, index, policy, embedder, now, at_once=True)
+            return replace(found, reuse=kind)
         except _NotAtOnce:
             return None
 
@@ -291,6 +302,12 @@ class Finder:
             best = sorted([*best, *zip((-cosines[near]).tolist(), ids[near].tolist(), strict=True)])[:limit]
         entries = {entry.id: entry for entry in self._store.get_many([id for _, id in best])}
         return [(entries[id], -distance) for distance, id in best if id in entries]
+
+
+def _withheld(kind: Reuse, policy: Policy) -> Lookup | None:
+    """The miss of a prompt of which no other wording may be answered."""
+    use = policy.uses.get(kind.kind)
+    return None if use is None or use.semantic else Lookup("miss", reason=kind.reason, reuse=kind)
 
 
 def exact_only(call: Call) -> str:

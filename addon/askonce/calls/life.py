@@ -397,6 +397,7 @@ class Life:
             host=exchange.request.host,
             ttl=FOREVER - self._clock() if self._lasting else exchange.rule.behaviour.ttl,
             stale=0.0 if self._lasting else exchange.rule.behaviour.stale_while_revalidate,
+            uses={} if self._lasting else exchange.rule.uses,
             namespace=exchange.directives.namespace,
             upstream_seconds=took,
             found=exchange.lookup or self._audited.pop(identity.exact, None),
@@ -466,6 +467,7 @@ class Life:
             max_error=behaviour.max_error,
             max_age=exchange.directives.max_age,
             min_fresh=exchange.directives.min_fresh,
+            uses=exchange.rule.uses,
         )
         exchange.policy = exchange.terms.policy(allowed)
         return exchange.policy

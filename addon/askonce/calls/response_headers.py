@@ -73,7 +73,9 @@ def of_miss(exchange: Exchange) -> Headers:
     stored = ("stored",) if exchange.is_recorded else ()
     similarity = exchange.lookup.similarity if exchange.lookup else None
     near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()
-    return (("cache-status", cache_status(why, *stored)), ("x-cache", "MISS"), *near)
+    reuse = exchange.lookup.reuse if exchange.lookup else None
+    kind = (detail(reuse.kind),) if reuse and reuse.kind != "lasting" else ()
+    return (("cache-status", cache_status(why, *stored, *kind)), ("x-cache", "MISS"), *near)
 
 
 def of_collapsed(exchange: Exchange, broadcast: Broadcast) -> Reply:

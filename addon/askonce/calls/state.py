@@ -164,6 +164,7 @@ class Exchange:
             parts=self.identity.parts if self.identity else {},
             nearest=lookup.nearest.key if lookup and lookup.nearest else "",
             probability=lookup.probability if lookup else None,
+            reuse=lookup.reuse.kind if lookup and lookup.reuse else "",
             owner=self.terms.owner,
         )
 

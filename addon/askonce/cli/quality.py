@@ -112,6 +112,21 @@ def stream(
         show_stream(report)
 
 
+@app.command()
+def reuse(file: File, as_json: AsJson = False) -> None:
+    """Tell which prompts' answers may be given again: lines of {"text": …, "kind": lasting, volatile, act, …}."""
+    from askonce.cli.output import print_json
+    from askonce.cli.quality_tables import show_reuse
+    from askonce.quality.labelled import read_prompts
+    from askonce.quality.reuse import reuse_report
+
+    report = {"file": str(file), **reuse_report(read_prompts(file))}
+    if as_json:
+        print_json(report)
+    else:
+        show_reuse(report)
+
+
 def tune(
     file: File,
     target: Annotated[

@@ -12,7 +12,7 @@ from askonce.quality.report import rules_lines
 from askonce.quality.trial import Watch
 from askonce.quality.tune import Point, Tuned
 
-__all__ = ["show_pairs", "show_stream", "show_tuned", "watching"]
+__all__ = ["show_pairs", "show_reuse", "show_stream", "show_tuned", "watching"]
 
 MEASURES = {
     "served": "served",
@@ -42,10 +42,33 @@ def show_pairs(report: Mapping[str, Any]) -> None:
         console.print()
         columns = ("askonce, by category", ">pairs", *(f">{heading}" for heading in MEASURES.values()))
         console.print(table(columns, by_category))
+    console.print(f"\n{_held_back(report['reuse'])}", markup=False)
     if report["misses"]:
         listed = ", ".join(f"{name} {count}" for name, count in report["misses"].items())
         console.print(f"\nnot served because of: {listed}", markup=False)
     console.print(f"\n{LEGEND}", style="dim")
+
+
+def _held_back(reuse: Mapping[str, Any]) -> str:
+    """What was decided of single prompts, and how good the judge is on the rest."""
+    held = [
+        f"{kind} {both['same'] + both['other']} ({both['same']} that one answer serves)"
+        for kind, both in reuse["held_back"].items()
+    ]
+    judged = reuse["judged"]
+    recall, false = _percent(judged["recall"]), _percent(judged["false_reuse"])
+    told = f"not to be given again: {', '.join(held) or 'none'}"
+    return f"{told}; {judged['pairs']:,} pairs judged: recall {recall}, false {false}"
+
+
+def show_reuse(report: Mapping[str, Any]) -> None:
+    console = results()
+    console.print(f"{report['prompts']:,} prompts\n", markup=False)
+    called = report["called"]
+    rows = [(kind, *(f"{count:,}" for count in row.values())) for kind, row in called.items()]
+    console.print(table(("is, called", *(f">{kind}" for kind in called)), rows))
+    otherwise, lasting = _percent(report["lasting_otherwise"]), _percent(report["others_lasting"])
+    console.print(f"\nlasting called otherwise: {otherwise}; others called lasting: {lasting}")
 
 
 def _measures(one: Mapping[str, Any]) -> Iterator[str]:

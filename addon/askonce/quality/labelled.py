@@ -9,10 +9,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-__all__ = ["LabelError", "Pair", "Query", "groups", "read_pairs", "read_stream"]
+from askonce.cache.judge.reuse import ReuseKind
 
+__all__ = ["LabelError", "Pair", "Prompt", "Query", "groups", "read_pairs", "read_prompts", "read_stream"]
+
+KINDS: tuple[ReuseKind, ...] = get_args(ReuseKind)
 GZIP = b"\x1f\x8b"
 
 
@@ -29,6 +32,14 @@ class Pair:
     label: int
     """0 or 1."""
     category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt by itself, and its kind: whether its answer may be given again."""
+
+    text: str
+    kind: ReuseKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,17 @@ def read_stream(path: Path) -> list[Query]:
     """Lines of {"text": text, "cls": text}: one class is one answer. Raises LabelError, OSError."""
     found = [Query(_text(row, "text", place), _text(row, "cls", place)) for place, row in _rows(path)]
     return _some(found, path, "questions")
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Lines of {"text": text, "kind": "lasting", "volatile", …}. Raises LabelError, OSError."""
+    found = []
+    for place, row in _rows(path):
+        text, kind = _text(row, "text", place), row.get("kind")
+        if kind not in KINDS:
+            raise LabelError(f'{place}: expected "kind" to be one of {", ".join(KINDS)}; {_got(row, "kind")}')
+        found.append(Prompt(text, kind))
+    return _some(found, path, "prompts")
 
 
 def groups(pairs: Sequence[Pair]) -> list[str]:

@@ -16,6 +16,7 @@ from askonce.cache import Embedder, Judge, Policy
 from askonce.quality.labelled import Pair, Query
 from askonce.quality.metrics import Decisions, labels_of, measure
 from askonce.quality.pairs import THRESHOLDS, cosines, decide_pairs, known, plain
+from askonce.quality.reuse import apart
 from askonce.quality.static import Static, best_static
 from askonce.quality.stream import Counts, run_stream, shuffled
 from askonce.quality.trial import Known, Watch, unwatched
@@ -64,12 +65,14 @@ def described(decisions: Decisions, pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def pairs_report(pairs: Sequence[Pair], found: Contest, embedder: str, max_error: float) -> dict[str, Any]:
-    """The measures of a contest; `misses` counts why ours did not serve."""
+    """The measures of a contest; `reuse` has what was decided of single prompts, apart from the pairs, and `misses`
+    counts why ours did not serve."""
     ours, *others = found
     return {
         "embedder": embedder,
         "max_error": max_error,
         **described(found[ours], pairs),
+        "reuse": apart(pairs, found[ours]),
         "misses": dict(Counter(map(_kind, filter(None, found[ours].reasons))).most_common()),
         "baselines": {name: described(found[name], pairs) for name in others},
     }

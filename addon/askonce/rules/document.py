@@ -17,6 +17,7 @@ from askonce.credentials import names_caller
 from askonce.rules.access import AccessSpec
 from askonce.rules.limits import LimitsSpec
 from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path, parse_text
+from askonce.rules.reuse import ReuseSpec
 from askonce.rules.sections import AT_START, Duration, Section, Size
 from askonce.rules.upstream_proxy import UpstreamProxySection, UpstreamProxySpec
 from askonce.wire import WIRE_FORMATS
@@ -99,6 +100,8 @@ class Behaviour(Section):
     """How long after its `ttl` an answer may be served once more while a fresh one is fetched."""
     ignore_headers: tuple[Annotated[HeaderName, AfterValidator(_names_nobody)], ...] = ()
     """Request headers that change no answer, such as an app's own trace id."""
+    reuse: ReuseSpec = ReuseSpec()
+    """What may be done with answers that do not last."""
 
 
 class NormaliseSpec(Section):
@@ -148,10 +151,13 @@ class RuleSpec(Section):
     usage: Literal["original", "zero"] | None = None
     stale_while_revalidate: Duration | None = None
     ignore_headers: tuple[Annotated[HeaderName, AfterValidator(_names_nobody)], ...] | None = None
+    reuse: ReuseSpec | None = None
 
     def behaviour(self, defaults: Behaviour) -> Behaviour:
         """The defaults, with what this rule says laid over them."""
         own = {name: value for name in Behaviour.model_fields if (value := getattr(self, name)) is not None}
+        if self.reuse:
+            own["reuse"] = self.reuse.over(defaults.reuse)
         return defaults.model_copy(update=own)
 
 

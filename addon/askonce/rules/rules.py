@@ -6,9 +6,10 @@ One rule: a `Rules` is made whole from a checked `Document` and never changes; a
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from askonce.cache.uses import USES, Uses
 from askonce.rules.document import Behaviour, Document, Price, RuleSpec
 from askonce.rules.patterns import Find, HostPattern, parse_host, parse_jsonpath, parse_path, parse_text, parse_value
 from askonce.rules.prices import Prices
@@ -49,6 +50,8 @@ class Rule:
     refuses_websocket: bool = False
     when: tuple[tuple[bytes, re.Pattern[str]], ...] = ()
     """Headers, names in lower case, that a request must have, and what their values must look like."""
+    uses: Uses = field(default_factory=lambda: USES, hash=False)
+    """What may be done with answers that do not last: the behaviour's `reuse`."""
 
     def is_for(self, headers: Mapping[bytes, bytes]) -> bool:
         """`headers`: names in lower case."""
@@ -156,6 +159,7 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
         paths=tuple(parse_path(path) for path in spec.paths),
         target=_target(spec.upstream) if spec.upstream else None,
         headers=HeaderRule(frozenset(spec.headers), frozenset(ignored)),
+        uses=behaviour.reuse.uses,
         refuses_websocket=spec.websocket == "refuse",
         when=tuple((name.encode(), parse_value(value)) for name, value in spec.when.items()),
     )

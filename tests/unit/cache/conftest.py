@@ -9,6 +9,7 @@ import pytest
 
 from askonce.cache import Cache, CacheLimits, Candidate, Entry, Judgement, Lookup, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
+from askonce.cache.uses import USES, Uses
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.faults import Faults
 
@@ -91,6 +92,7 @@ class Bench:
         scope: str = "sk-1",
         namespace: str = "",
         found: Lookup | None = None,
+        uses: Uses = USES,
         **parts: Any,
     ) -> Entry:
         call = self.call(prompt, **parts)
@@ -102,6 +104,7 @@ class Bench:
             host="api.openai.com",
             ttl=ttl,
             stale=stale,
+            uses=uses,
             namespace=namespace,
             upstream_seconds=0.8,
             found=found,

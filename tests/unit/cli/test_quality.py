@@ -75,7 +75,8 @@ def test_pairs_as_a_table(askonce: Askonce, pairs: Path) -> None:
     assert lines[3].startswith("askonce, max_error 0.05   33.3%  100.0%")
     assert [line.split()[:2] for line in lines[4:7]] == [["cosine", threshold] for threshold in ("0.7", "0.8", "0.92")]
     assert [line.split()[0] for line in lines[9:13]] == ["numbers", "opposites", "other", "same"]
-    assert lines[14].startswith("not served because of: ")
+    assert lines[14].startswith("not to be given again: none; 6 pairs judged: recall 100.0%")
+    assert lines[16].startswith("not served because of: ")
 
 
 def test_progress_is_for_terminals_and_never_on_stdout(
@@ -135,6 +136,15 @@ def test_a_stream_as_a_table(askonce: Askonce, stream: Path) -> None:
     assert lines[0] == "6 questions, 3 answers, embedder wordllama"
     assert [line.split()[:3] for line in lines[3::2]] == [["0", bound, "askonce"] for bound in ("0.01", "0.02", "0.05")]
     assert [line.split()[2:4] for line in lines[4::2]] == [["best", "cosine:"]] * 3
+
+
+def test_kinds_of_prompts_as_a_table_and_as_json(askonce: Askonce, tmp_path: Path) -> None:
+    rows = [{"text": PAIRS[0][0], "kind": "lasting"}, {"text": "Where is my parcel?", "kind": "state"}]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    lines = askonce("eval", "reuse", "prompts.jsonl").out.splitlines()
+    assert lines[0] == "2 prompts"
+    assert lines[-1] == "lasting called otherwise: 0.0%; others called lasting: 0.0%"
+    assert json.loads(askonce("eval", "reuse", "prompts.jsonl", "--json").out)["called"]["state"]["state"] == 1
 
 
 def test_tune_prints_lines_for_the_rules(askonce: Askonce, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from askonce.cache import Candidate, Judgement, Vector
+from askonce.cache import Candidate, Judgement, Vector, uses
+from askonce.cache.judge.reuse import LASTING
 from askonce.quality.labelled import Pair
 
 
@@ -38,6 +39,12 @@ class Cosine:
             else Judgement(round(candidate.cosine, 6))
             for candidate in candidates
         ]
+
+
+@pytest.fixture(autouse=True)
+def _all_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words of these tests are no prompts that anybody would write."""
+    monkeypatch.setattr(uses, "reuse", lambda _prompt: LASTING)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.quality.labelled import LabelError, Pair, Query, groups, read_pairs, read_stream
+from askonce.quality.labelled import LabelError, Pair, Prompt, Query, groups, read_pairs, read_prompts, read_stream
 
 PAIR = '{"a": "x", "b": "y", "label": 1}'
 text = st.text(min_size=1).filter(str.strip)
@@ -32,6 +32,13 @@ def test_pairs_are_read_in_order(tmp_path: Path) -> None:
 def test_a_stream_is_read_in_order(tmp_path: Path) -> None:
     path = written(tmp_path, b'{"text": "x", "cls": "one", "split": "train"}\r\n{"cls": "two", "text": "y"}\r\n')
     assert read_stream(path) == [Query("x", "one"), Query("y", "two")]
+
+
+def test_prompts_are_read_with_their_kinds(tmp_path: Path) -> None:
+    path = written(tmp_path, b'{"text": "Cancel it.", "kind": "act"}\n{"text": "Why is it blue?", "kind": "lasting"}')
+    assert read_prompts(path) == [Prompt("Cancel it.", "act"), Prompt("Why is it blue?", "lasting")]
+    with pytest.raises(LabelError, match=r'expected "kind" to be one of lasting, volatile, act, .*; got "new"'):
+        read_prompts(written(tmp_path, b'{"text": "Cancel it.", "kind": "new"}'))
 
 
 def test_gzip_is_told_by_its_content(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Whether one answer serves two prompts: how prompts are read and compared, and the judges.
 
 From text to verdict: `reading` (with `lexicon`, whose words are in text files), `difference`, `guards`, `rewording`,
-`features` (with `words`), `trees`; put together in `trained`, and looked at more closely in `deep`.
+`features` (with `words`), `trees`; put together in `trained`, and looked at more closely in `deep`. Before all of them,
+`reuse` (with `reuse_features`) says of one prompt whether its answer may be given again.
 """
 
 from askonce.cache.judge.base import Candidate, Closer, Judge, Judgement, Vector

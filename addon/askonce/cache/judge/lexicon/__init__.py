@@ -35,6 +35,9 @@ __all__ = [
     "ORDINARY",
     "PREPOSITIONS",
     "PRONOUNS",
+    "REUSE_CLASSES",
+    "REUSE_CUES",
+    "REUSE_NOW",
     "SCALES",
     "SCOPES",
     "SIZES",
@@ -139,6 +142,26 @@ ACTIONS = {stem(word): first for word, first in leaders(_HERE / "actions.txt").i
 DEMONYMS = _by_group(groups(_HERE / "demonyms.txt", least=2))
 """Countries with the words for what is theirs, by group: the same name, though not the same thing."""
 _SYNONYMS = _by_group(groups(_HERE / "aliases.txt", least=2) + groups(_HERE / "synonyms.txt", least=2))
+
+REUSE_CUES = {phrase.replace("_", " "): kind for phrase, kind in meanings(_HERE / "reuse_cues.txt", str).items()}
+"""Phrases of other languages than English by the kind of prompt that they tell."""
+REUSE_NOW = {
+    name: frozenset(word.replace("_", " ") for word in members)
+    for name, members in named(_HERE / "reuse_now.txt").items()
+}
+"""What tells that an English question is about now, by name."""
+
+
+def _classes() -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, members in named(_HERE / "reuse_classes.txt").items():
+        for word in members:
+            found[word] = (*found.get(word, ()), name)
+    return found
+
+
+REUSE_CLASSES = _classes()
+"""Words by the classes that tell whether an answer lasts, the one that counts most first."""
 
 
 def are_synonyms(left: str, right: str) -> bool:

@@ -1,0 +1,176 @@
+"""Whether an answer may be given again at all: the decision before the judge's, over one prompt alone.
+
+Two prompts may ask the same and yet want two answers: what holds only now, what is to be done, how things stand with
+whoever asks. Phrases tell in many languages (`lexicon/reuse_cues.txt`, `reuse_now.txt`); in English, weights learned
+from our own corpus tell the rest. One rule: nothing in but the prompt's text, no vector, so that it takes microseconds
+and means the same behind every embedder.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from askonce.cache.judge.lexicon import FOREIGN, FUNCTION_WORDS, GRAMMAR, REUSE_CUES, REUSE_NOW
+from askonce.cache.judge.reuse_features import NAME, START, asked, features, tokens, words
+
+__all__ = ["LASTING", "PARAMETERS", "Reuse", "ReuseKind", "Reuses", "reuse"]
+
+ReuseKind = Literal["lasting", "volatile", "act", "state", "conversation", "variety"]
+"""Why an answer must not be given to another wording; `lasting` where nothing speaks against it."""
+
+PARAMETERS = Path(__file__).parent / "params" / "reuse.json"
+"""The weights that ship; docs/judge.md is their card."""
+_PHRASE = 4
+"""Words of the longest phrase."""
+_NOW, _BEGIN, _WAY, _RULE = (REUSE_NOW[name] for name in ("now", "begin", "way", "rule"))
+_GOING_ON = REUSE_NOW["going-on"]
+_OPENING = GRAMMAR["opening"]
+_MARKS = frozenset(".,:;?!\n")
+_UNSPACED = re.compile(r"[\u0600-\u06ff\u0900-\u097f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+"""Scripts whose words stand without blanks between them, or grow with what is put to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """What one prompt is, and what told it."""
+
+    kind: ReuseKind
+    cue: str = ""
+    """Words of the prompt that told most, from the lists or the learned vocabulary; may be empty."""
+
+    @property
+    def reason(self) -> str:
+        """ "volatile: right now"; empty for what lasts."""
+        if self.kind == "lasting":
+            return ""
+        return f"{self.kind}: {self.cue}" if self.cue else self.kind
+
+
+LASTING: Final = Reuse("lasting")
+
+
+@lru_cache(maxsize=2_048)
+def reuse(prompt: str) -> Reuse:
+    """What a prompt is, by everything that is known. One without words asks nothing."""
+    if not any(map(str.isalpha, prompt)):
+        return LASTING
+    told = tokens(prompt)
+    lower = words(told)
+    if spotted := _spotted(prompt, lower):
+        return spotted
+    if not _is_english(lower):
+        return LASTING
+    found = _learned().read(told)
+    return LASTING if found.kind == "conversation" and _is_title(lower) else found
+
+
+def _spotted(prompt: str, told: list[str]) -> Reuse | None:
+    """What a phrase of the lists tells; `told` are the prompt's words."""
+    if not prompt.isascii() and _UNSPACED.search(prompt):
+        found = _anywhere().search(asked(prompt))
+        return Reuse(_kind(found[0]), found[0]) if found else None
+    is_dated = _may_be_dated(told)
+    line = [START, *told]
+    for at in range(len(line)):
+        phrase = ""
+        for word in line[at : at + _PHRASE]:
+            phrase = f"{phrase} {word}" if phrase else word
+            if phrase in REUSE_CUES:
+                return Reuse(_kind(phrase), phrase.removeprefix(f"{START} "))
+            if is_dated and phrase in _NOW:
+                return Reuse("volatile", phrase)
+            if phrase not in _BEGUN:
+                break
+    return Reuse("conversation") if _is_elliptic(told) else None
+
+
+def _is_title(told: list[str]) -> bool:
+    """Whether an English prompt is content words alone, as one types into a search box: no part of a conversation."""
+    return FUNCTION_WORDS.isdisjoint(told) and _GOING_ON.isdisjoint(told)
+
+
+def _is_elliptic(told: list[str]) -> bool:
+    """Whether an English prompt names nothing that it could be about: "why not?", "and for them?"."""
+    own = [word for word in told if word not in _MARKS]
+    return bool(own) and FUNCTION_WORDS.issuperset(own) and "you" not in own
+
+
+def _may_be_dated(told: list[str]) -> bool:
+    """Whether an English question may be about now: it asks how things are, not how to do them or what they mean."""
+    asks = [word for word in told if word not in _OPENING][:2]
+    return bool(asks) and asks[0] in _BEGIN and not (asks[0] == "how" and asks[-1] in _WAY) and _RULE.isdisjoint(told)
+
+
+@cache
+def _anywhere() -> re.Pattern[str]:
+    phrases = sorted((phrase for phrase in REUSE_CUES if _UNSPACED.search(phrase)), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, phrases)))
+
+
+def _kind(phrase: str) -> ReuseKind:
+    return cast(ReuseKind, REUSE_CUES[phrase])
+
+
+def _is_english(told: list[str]) -> bool:
+    """Whether the learned weights can read it: not where another language's grammar outweighs the English."""
+    foreign = sum(word in FOREIGN or not word.isascii() for word in told)
+    return not foreign or foreign < sum(word in FUNCTION_WORDS for word in told)
+
+
+def _beginnings(names: Iterable[str]) -> frozenset[str]:
+    """All names, and what each of them begins with, word by word."""
+    found = set[str]()
+    for name in names:
+        while name:
+            found.add(name)
+            name = name.rpartition(" ")[0]
+    return frozenset(found)
+
+
+_BEGUN = _beginnings([*REUSE_CUES, *_NOW])
+
+
+class Reuses:
+    """Weights of features, summed: of the prompt lasting, and where it does not, of each other kind."""
+
+    def __init__(self, known: Iterable[str], weights: Mapping[ReuseKind, Mapping[str, float]]) -> None:
+        """`known` are the words that are not rare. `weights` are by kind and feature; that of no name is what the sum
+        begins with. What is not lasting has a sum below 0, and is of the kind whose own is the largest."""
+        self._known = frozenset(known)
+        self._lasting = dict(weights["lasting"])
+        self._others = {kind: dict(own) for kind, own in weights.items() if kind != "lasting"}
+        self._begun = _beginnings(name for own in weights.values() for name in own)
+
+    @classmethod
+    def load(cls, path: Path = PARAMETERS) -> "Reuses":
+        """Raises OSError, ValueError or KeyError where there are none, or they are no such weights."""
+        found = json.loads(path.read_text("utf-8"))
+        return cls(found["words"], found["weights"])
+
+    def read(self, told: Sequence[str]) -> Reuse:
+        """What a prompt of these tokens is."""
+        seen = features(told, self._known, self._begun)
+        if _sum(self._lasting, seen) >= 0:
+            return LASTING
+        kind = max(self._others, key=lambda kind: _sum(self._others[kind], seen))
+        return Reuse(kind, _loudest(self._others[kind], seen))
+
+
+def _sum(weights: Mapping[str, float], seen: Iterable[str]) -> float:
+    return weights[""] + sum([weights[name] for name in seen if name in weights])
+
+
+def _loudest(weights: Mapping[str, float], seen: Iterable[str]) -> str:
+    """The words that spoke loudest."""
+    words = [name for name in seen if weights.get(name, 0.0) > 0 and name == name.lower()]
+    loudest = max(words, key=lambda name: (weights[name], name), default="")
+    return " ".join(word for word in loudest.split() if word[0].isalpha() and word != NAME)
+
+
+@cache
+def _learned() -> Reuses:
+    return Reuses.load()

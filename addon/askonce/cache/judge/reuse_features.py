@@ -1,0 +1,134 @@
+"""What of a prompt tells whether its answer may be given again: the words that ask, in the order in which they stand.
+
+One rule: what is quoted, and a document that the question is about, says nothing of the question, so both are left out.
+Words that are rare stand as "*": how something is asked is learned in one domain and holds in every other.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from askonce.cache.judge.lexicon import FUNCTION_WORDS, GRAMMAR, REUSE_CLASSES
+
+__all__ = ["NAME", "START", "asked", "features", "tokens", "words"]
+
+_SHORT = 200
+"""Characters of a paragraph that may be the question beside a document."""
+_EDGE = 100
+"""Characters at both ends of a prompt without such a paragraph."""
+_MOST = 30
+"""Words at each end of a longer question."""
+_NGRAM = 4
+_QUOTED = re.compile(r'"[^"\n]{3,}"|“[^”\n]{3,}”|«[^»\n]{3,}»|„[^“”\n]{3,}[“”]|`[^`]+`|(?<!\w)\'[^\'\n]{3,}\'(?!\w)')
+_TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|[?!.,:;\n\"]")
+_POINTING, _SELF = GRAMMAR["pointing"], GRAMMAR["self"]
+_SPECIFIC, _OPENING = GRAMMAR["specific"], GRAMMAR["opening"]
+START, END, NAME, NUMBER, RARE = "^", "$", "n_", "#", "*"
+_ALWAYS = frozenset({START, END, NAME, NUMBER})
+
+
+def asked(prompt: str) -> str:
+    """The part of a prompt that asks, each quotation in it as a mark."""
+    text = prompt
+    if len(prompt) > _SHORT or "\n" in prompt:
+        paragraphs = [paragraph for paragraph in prompt.split("\n") if paragraph.strip()] or [prompt]
+        ends = [text for text in dict.fromkeys((paragraphs[0], paragraphs[-1])) if len(text) <= _SHORT]
+        questions = [text for text in ends if text.rstrip().endswith("?")]
+        if len(ends) == 2 and len(questions) == 1:
+            ends = questions
+        text = " \n ".join(ends) if ends else f"{prompt[:_EDGE]} \n {prompt[-_EDGE:]}"
+    unquoted = _QUOTED.sub(' " ', text)
+    return unquoted if len(unquoted.strip(' ".\n')) > 3 else prompt[: 2 * _SHORT]
+
+
+def tokens(prompt: str) -> list[str]:
+    """The words, numbers and marks of what asks, as they are written."""
+    return _TOKEN.findall(asked(prompt))
+
+
+def words(told: Iterable[str]) -> list[str]:
+    """Tokens in lower case; numbers as "#"."""
+    return [NUMBER if token.isdigit() else token.lower().replace("’", "'") for token in told]
+
+
+def features(told: Sequence[str], known: Collection[str], begun: Collection[str] | None = None) -> set[str]:
+    """What is seen in a prompt's tokens, by name, where the words in `known` are those that are not rare.
+
+    `begun` are all features that matter and whatever they begin with: no other neighbours are put together.
+    """
+    named = _named(told, known)
+    seen = [token if token in known or token in _ALWAYS else RARE for token in named]
+    classes = [() if token in FUNCTION_WORDS else REUSE_CLASSES.get(token, ()) for token in named]
+    found = set(_ngrams(seen, begun))
+    present = {name for some in classes for name in some}
+    if present:
+        tagged = [some[0].upper() if some else token for some, token in zip(classes, seen, strict=True)]
+        found.update(_tagged(tagged, classes, begun))
+    found.update(_frame(named, seen, classes, present))
+    return found
+
+
+def _named(told: Sequence[str], known: Collection[str]) -> list[str]:
+    """The words between a start and an end; a capitalised one that is neither known nor in a class is a name."""
+    if len(told) > 2 * _MOST:
+        told = [*told[:_MOST], *told[-_MOST:]]
+    found = [START]
+    for token, word in zip(told, words(told), strict=True):
+        is_name = token[0].isupper() and len(found) > 1 and word not in known and word not in REUSE_CLASSES
+        found.append(NAME if is_name else word)
+    return [*found, END]
+
+
+def _ngrams(seen: Sequence[str], begun: Collection[str] | None) -> Iterator[str]:
+    """Up to four neighbours, not all of them rare."""
+    for at, first in enumerate(seen):
+        gram, told = first, first != RARE
+        if told:
+            yield gram
+        for token in seen[at + 1 : at + _NGRAM]:
+            if begun is not None and gram not in begun:
+                break
+            gram = f"{gram} {token}"
+            told = told or token != RARE
+            if told:
+                yield gram
+
+
+def _tagged(tagged: Sequence[str], classes: Sequence[Sequence[str]], begun: Collection[str] | None) -> Iterator[str]:
+    """The same with each word as its class, where one has a class."""
+    for at, token in enumerate(tagged):
+        gram, told = f"C {token}", bool(classes[at])
+        if told:
+            yield gram
+        for place in range(at + 1, min(at + _NGRAM, len(tagged))):
+            if begun is not None and gram not in begun:
+                break
+            gram = f"{gram} {tagged[place]}"
+            told = told or bool(classes[place])
+            if told:
+                yield gram
+
+
+def _frame(
+    named: Sequence[str], seen: Sequence[str], classes: Sequence[Sequence[str]], present: Collection[str]
+) -> Iterator[str]:
+    """How it opens, who asks, what it points to, beside the classes in it, wherever they stand."""
+    at = 0
+    while at < len(named) - 2 and named[at] in _OPENING:
+        at += 1
+    first, two = seen[at], f"{seen[at]} {seen[at + 1]}"
+    kind = classes[at][0] if classes[at] else "-"
+    held = set(named)
+    own = not _SELF.isdisjoint(held)
+    one = not _SPECIFIC.isdisjoint(held)
+    yield from (f"F {first}", f"F {two}", f"F {kind}", f"L {kind} {one:d}", f"L {first} {own:d}", f"L {two} {own:d}")
+    yield f"L {kind} {own:d} {'?' in held:d}"
+    yield f"LL {kind} {one:d} {NUMBER in held:d} {NAME in held:d}"
+    for name in present:
+        yield from (f"P {name}", f"X {own:d} {name}", f"X {first} {name}", f"X {two} {name}", f"X {kind} {name}")
+    content = min(
+        5, sum(token in (NAME, RARE) or (token[0].isalpha() and token not in FUNCTION_WORDS) for token in named)
+    )
+    points = _POINTING & held
+    yield from (f"A {content} {bool(points):d}", f"A {content} {first}", f"N {min(len(named) // 3, 8)}")
+    for word in points:
+        yield f"A {content} {word}"

@@ -1,0 +1,49 @@
+"""What of a prompt asks, and what is seen in it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from askonce.cache.judge.reuse_features import asked, features, tokens, words
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Where is it?", "Where is it?"),
+        ('What does "on the house" mean?', 'What does  "  mean?'),
+        ("A text of one line.\n\nWho wrote it?", "Who wrote it?"),
+        ("Who wrote it?\n\nA text of one line.", "Who wrote it?"),
+        ("Two lines\nwithout a question", "Two lines \n without a question"),
+        ('"all of it is quoted"', '"all of it is quoted"'),
+    ],
+)
+def test_the_part_that_asks(prompt: str, expected: str) -> None:
+    assert asked(prompt) == expected
+
+
+def test_a_document_is_left_out() -> None:
+    document = "The tenant keeps the flat clean and pays on the first of the month. " * 9
+    assert asked(f"{document}\n\nWho pays?") == "Who pays?"
+    assert len(asked(document)) < 210
+
+
+def test_words_are_in_lower_case_and_numbers_are_one() -> None:
+    assert words(tokens("How Many of the 12 I’ve got?")) == ["how", "many", "of", "the", "#", "i've", "got", "?"]
+
+
+def test_rare_words_and_names_stand_for_all_of_them() -> None:
+    found = features(tokens("how busy is the Quiberon road"), {"how", "is", "the", "busy"})
+    assert {"how busy is", "^ how", "the n_ *", "n_ * $"} <= found
+    assert not any("quiberon" in name for name in found)
+
+
+def test_classes_are_seen_wherever_they_stand() -> None:
+    found = features(tokens("tell me a joke about cats"), {"tell", "me", "a"})
+    assert {"P work", "C WORK", "X 1 work"} <= found
+
+
+@given(st.text(max_size=400))
+def test_any_text_has_features(prompt: str) -> None:
+    every = features(tokens(prompt), {"a"})
+    assert features(tokens(prompt), {"a"}, {"a"}) <= every
