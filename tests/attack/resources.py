@@ -88,6 +88,16 @@ def many_mistakes(target: Target) -> int:
     return 0
 
 
+def large_import(target: Target) -> int:
+    """1 where 6 MiB of entries are not taken in."""
+    target.ask(target.key())
+    with httpx.Client(base_url=target.proxy.url, trust_env=False, timeout=PATIENCE) as client:
+        first, line, *_ = client.get("/v1/cache/export").content.split(b"\n")
+        lines = [first, *[line] * (6 * MIB // len(line))]
+        answer = client.post("/v1/cache/import", content=b"\n".join(lines))
+    return int(answer.json().get("skipped") != len(lines) - 1)
+
+
 def deep_nesting(target: Target) -> int:
     content = b'{"model":"m","messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     with target.client() as client, contextlib.suppress(httpx.HTTPError):
@@ -268,6 +278,7 @@ ATTACKS = (
     Attack("inflated answers", "the same from a provider", inflated_answers),
     Attack("a million keys", "a JSON object of a million keys", million_keys),
     Attack("many mistakes", "79,000 unknown fields in bodies for the management API", many_mistakes),
+    Attack("a large import", "6 MiB of entries", large_import),
     Attack("deep nesting", "lists 100,000 deep", deep_nesting),
     Attack("a long header", "one of 1 MiB", long_header),
     Attack("long prompts", "4 MiB of words; 20,000 times what the judge looks for", long_prompts),

@@ -5,6 +5,7 @@ under another one no call would ever find it.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import orjson
@@ -15,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from askonce.api.errors import RESPONSES
 from askonce.api.request_models import RequestModel
-from askonce.cache import Cache, Record, StoreError, TransferError, read_record, write_record
+from askonce.cache import Cache, Entry, Record, StoreError, TransferError, read_record, write_record
 
 __all__ = ["IMPORT_PATH", "MAX_IMPORT", "router"]
 
@@ -26,7 +27,10 @@ MAX_IMPORT = 48 << 20
 _VERSION = 1
 _PAGE_BYTES = 16 << 20
 """A page of an export ends with the entry that takes it past this."""
-_PAGE_ENTRIES = 100
+_PAGE_ENTRIES = 16
+"""Entries that are read at once, of which each may have some MiB."""
+_LINES = 256
+"""Lines that are read at once, in a thread: some ten milliseconds."""
 _TYPE = "application/jsonl"
 
 
@@ -49,9 +53,10 @@ def router(cache: Cache, *, protected: Sequence[Depends]) -> APIRouter:
         lines, size, last, more = list[bytes](), 0, page.after, True
         while more and size < _PAGE_BYTES:
             entries = await cache.after(last, _PAGE_ENTRIES)
-            for entry in entries:
-                lines.append(write_record(Record(entry, entry.vector is not None)))
-                size, last = size + len(lines[-1]), entry.id
+            written = await cache.run_apart(partial(_written, entries))
+            for entry, line in zip(entries, written, strict=True):
+                lines.append(line)
+                size, last = size + len(line), entry.id
                 if size >= _PAGE_BYTES:
                     break
             else:
@@ -66,18 +71,31 @@ def router(cache: Cache, *, protected: Sequence[Depends]) -> APIRouter:
     )
     async def import_entries(request: Request) -> Imported:
         """Keep what an export of this cache holds; `application/jsonl`."""
-        first, *lines = (await request.body()).split(b"\n")
-        _check_first(first, cache.fingerprint)
-        records = [_record(line, number) for number, line in enumerate(lines, 2) if line.strip()]
+        body = await request.body()
+        lines = await cache.run_apart(lambda: body.split(b"\n"))
+        _check_first(lines[0], cache.fingerprint)
+        starts, entries, imported = range(1, len(lines), _LINES), 0, 0
         try:
-            imported = await cache.restore(records)
+            for start in starts:
+                entries += await cache.check(await cache.run_apart(partial(_read, lines, start)), entries + 1)
+            for start in starts:  # read twice: as entries, the lines would take several times as much memory
+                imported += await cache.restore(await cache.run_apart(partial(_read, lines, start)))
         except StoreError:
             raise
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
-        return Imported(imported=imported, skipped=len(records) - imported)
+        return Imported(imported=imported, skipped=entries - imported)
 
     return routes
+
+
+def _written(entries: Sequence[Entry]) -> list[bytes]:
+    return [write_record(Record(entry, entry.vector is not None)) for entry in entries]
+
+
+def _read(lines: Sequence[bytes], start: int) -> list[Record]:
+    part = enumerate(lines[start : start + _LINES], start + 1)
+    return [_record(line, number) for number, line in part if line.strip()]
 
 
 def _check_first(line: bytes, fingerprint: str) -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ __all__ = ["Cache", "CacheLimits", "Lookup", "Policy"]
 EVERYTHING = Filter()
 LOADING_SECONDS = 2.0
 """How long a lookup waits, at most, for the embedder of a cache that has just been opened."""
+RESTORED_AT_ONCE = 256
+"""Entries from elsewhere that are kept together: look-ups wait for the same threads."""
 CANDIDATES = 100
 """Entries of each kind that are compared to tell why a call was not answered."""
 TEXTS = 100
@@ -391,16 +394,24 @@ class Cache:
         Those that are over are left out, and those that this cache has a newer answer for. Raises ValueError, having
         kept none, where an entry's key is not that of its prompt under this cache's secret.
         """
-        records = list(records)
-        for number, record in enumerate(records, 1):
-            entry = record.entry
+        batches = list(batched(records, RESTORED_AT_ONCE))
+        for number, batch in enumerate(batches):
+            await self.check(batch, number * RESTORED_AT_ONCE + 1)
+        embedder = await asyncio.wrap_future(self._loading_shielded())
+        return sum([await self._run(self._restore, batch, embedder) for batch in batches])
+
+    async def check(self, records: Sequence[Record], first: int = 1) -> int:
+        """How many there are. Raises ValueError where `restore` would; `first` is the number of the first one."""
+        await self._run(self._check_keys, records, first)
+        return len(records)
+
+    def _check_keys(self, records: Sequence[Record], first: int) -> None:
+        for number, (entry, _) in enumerate(records, first):
             if self.key(entry.partition, entry.prompt) != entry.key:
                 raise ValueError(
                     f"entry {number}: the key is not that of the prompt {entry.prompt[:60]!r} in this cache: "
                     "the prompt was edited, or the entry comes from another cache"
                 )
-        embedder = await asyncio.wrap_future(self._loading_shielded())
-        return await self._run(self._restore, records, embedder)
 
     def _restore(self, records: Sequence[Record], embedder: Embedder | None) -> int:
         now, kept = self._clock(), []
@@ -547,6 +558,10 @@ class Cache:
 
         self._loading.add_done_callback(hand_on)
         return own
+
+    async def run_apart[T](self, work: Callable[[], T]) -> T:
+        """Do what takes long in the cache's own threads; a part at a time, as look-ups wait for the same ones."""
+        return await self._run(work)
 
     async def _run[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closing is not None:

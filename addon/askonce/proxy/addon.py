@@ -231,7 +231,7 @@ class Askonce:
             flow.response = messages.make_response(refusal)
             return
         is_read_by_line = flow.request.path.partition("?")[0] == IMPORT_PATH
-        if len(body) > SMALL and not is_read_by_line and await self.runtime.compute(lambda: is_intricate(body)):
+        if len(body) > SMALL and await self.runtime.compute(lambda: _is_intricate(body, is_read_by_line)):
             flow.response = messages.make_response(too_large("limits.max_values", Limits.in_force.max_values))
             return
         client = flow.client_conn.peername
@@ -324,3 +324,7 @@ class Askonce:
         """The call that a flow carries; None where it is no call of a rule's."""
         visit = self._visits.get(flow)
         return visit.exchange if visit else None
+
+
+def _is_intricate(body: bytes, is_read_by_line: bool) -> bool:
+    return any(map(is_intricate, body.split(b"\n"))) if is_read_by_line else is_intricate(body)

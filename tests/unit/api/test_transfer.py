@@ -1,5 +1,7 @@
 """Export and import through the management API."""
 
+import threading
+
 import orjson
 import pytest
 
@@ -84,3 +86,84 @@ async def test_what_cannot_be_imported_changes_nothing(client, remember, cache):
     assert "entry 2: the key is not that of the prompt" in (
         await refused(first, france, peru.replace(b"Peru", b"Iran"))
     )
+
+
+@pytest.fixture
+def apart(cache, monkeypatch):
+    """The jobs that the cache's threads did: how many lines were read, written, checked and kept in each."""
+    jobs, done, run = [], [], cache._workers.run
+    loop = threading.current_thread()
+
+    def note(owner, name):
+        step = getattr(owner, name)
+
+        def noted(*arguments, **more):
+            assert threading.current_thread() is not loop, f"{name} on the event loop"
+            done.append(name)
+            return step(*arguments, **more)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    async def count(work):
+        def counted():
+            before = len(done)
+            try:
+                return work()
+            finally:
+                jobs.append(len(done) - before)
+
+        return await run(counted)
+
+    for owner, name in ((transfer, "read_record"), (transfer, "write_record"), (cache, "key"), (cache._store, "get")):
+        note(owner, name)
+    monkeypatch.setattr(cache._workers, "run", count)
+    return jobs, done
+
+
+async def test_many_entries_are_read_and_kept_beside_the_event_loop_a_part_at_a_time(client, remember, apart):
+    await remember("What is the capital of France?")
+    first, line, _ = await exported(client)
+    jobs, done = apart
+    jobs.clear(), done.clear()
+    body = b"\n".join([first, *[line] * 1000])
+    assert (await client.post("/v1/cache/import", content=body)).json() == {"imported": 0, "skipped": 1000}
+    assert {name: done.count(name) for name in done} == {"read_record": 2000, "key": 2000, "get": 1000}
+    assert max(jobs) <= 256
+    wrong = b"\n".join([first, *[line] * 700, line.replace(b"capital", b"Capital")])
+    refused = await client.post("/v1/cache/import", content=wrong)
+    assert refused.json()["error"].startswith("entry 701: the key is not that of the prompt")
+
+
+async def test_more_entries_are_kept_than_may_wait_for_the_disk(client, remember, cache, monkeypatch):
+    monkeypatch.setattr("askonce.cache.cache.RESTORED_AT_ONCE", 8)
+    entries = [await remember(f"What is {number} and {number}?") for number in range(40)]
+    body = b"\n".join(await exported(client))
+    await client.delete("/v1/cache")
+    waiting, most, put = 0, 0, cache._store.put
+
+    def counted(entry):
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        future = put(entry)
+        future.add_done_callback(over)
+        return future
+
+    def over(_):
+        nonlocal waiting
+        waiting -= 1
+
+    monkeypatch.setattr(cache._store, "put", counted)
+    assert (await client.post("/v1/cache/import", content=body)).json() == {"imported": 40, "skipped": 0}
+    assert most <= 8
+    assert await cache.count() == len(entries)
+
+
+async def test_an_export_is_written_beside_the_event_loop(client, remember, apart):
+    for number in range(40):
+        await remember(f"What is {number} and {number}?")
+    jobs, done = apart
+    jobs.clear(), done.clear()
+    assert len(await exported(client)) == 42
+    assert done.count("write_record") == 40
+    assert max(jobs) <= 16
