@@ -81,8 +81,9 @@ def meant(sent: Sent) -> Any:
     value = {key: plain(item) for key, item in body.items() if key not in how | IGNORED}
     if sent.wire != "generic":
         value |= {name: _by_value(value[name]) for name in REALS & value.keys()}
-    if isinstance(options := value.get(OPTIONS.get(sent.wire, "")), dict):
-        value[OPTIONS[sent.wire]] = {name: _by_value(item) for name, item in options.items()}
+    place = OPTIONS.get(sent.wire)
+    if place and isinstance(options := value.get(place), dict):
+        value[place] = {name: _by_value(item) for name, item in options.items()}
     query = sorted(parse_qsl(sent.query, keep_blank_values=True))
     path = sent.path
     if sent.wire == "gemini":

@@ -21,11 +21,19 @@ RulesFile = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Where answers are kept; ./data by default.", envvar="ASKONCE_DATA"),
+    typer.Option(
+        metavar="DIR",
+        help="Where answers are kept; by default in data of a checkout, else where the platform keeps your data.",
+        envvar="ASKONCE_DATA",
+    ),
 ]
 Certs = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Where the certificates are; ./certs by default.", envvar="ASKONCE_CERTS"),
+    typer.Option(
+        metavar="DIR",
+        help="Where the certificates are; by default in certs beside the answers.",
+        envvar="ASKONCE_CERTS",
+    ),
 ]
 Mode = Annotated[
     str | None,
