@@ -13,6 +13,7 @@ import pytest
 import yaml
 from tests import processes
 from tests.e2e.conftest import Provider
+from tests.e2e.test_docs import blocks
 from tests.e2e.test_exec import free_port
 from tests.waiting import PATIENCE
 
@@ -27,7 +28,7 @@ import openai
 
 for question in sys.argv[2:]:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        now = datetime.datetime.now().astimezone().isoformat()
+        now = datetime.datetime.now(datetime.UTC).isoformat()
         system = f"You are a careful assistant.\\nNow: {now}\\nDirectory: {folder}\\nBe brief."
         answer = openai.OpenAI(base_url=sys.argv[1], api_key="sk-house").chat.completions.create(
             model="gpt-4o",
@@ -93,8 +94,8 @@ def test_the_lines_make_a_client_hit_whose_noise_no_rule_knows(run: Run, provide
     assert (code, provider.calls()) == (0, 2), err
     assert err.count("The capital of France is Paris.") == 2
     lines = yaml.safe_load(out)
-    assert lines["ignore"] == ["$.metadata.request_id"]
-    assert {line["path"] for line in lines["normalise"]} == {"$.messages[?@.role == 'system'].content"}
+    [documented] = [text for language, text in blocks("rules.md") if language == "yaml" and "request_id" in text]
+    assert lines == yaml.safe_load(documented)
     assert "these would hit: 0 as they are, 1 with these lines" in out and "never" not in out
     assert (tmp_path / "rules.yaml").read_text() == RULES.format(port=provider.port)
 

@@ -199,7 +199,7 @@ def _overlooks(found: "Suggestion", line: Any) -> str:
 
 def _comment(content: "Content") -> Iterator[str]:
     yield f"# call {content.call} differs at {_quoted(content.path)[1:-1]}: {_WHY[content.why]}"
-    if content.one or content.other:
+    if content.why != "answer" and (content.one or content.other):
         from askonce.json_differences import excerpts
 
         one, other = excerpts(content.one, content.other, _SHOWN)

@@ -3,12 +3,13 @@
 One rule: a line says as much as there is of where the noise stands, so that it overlooks no more.
 """
 
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from askonce.json_differences import Path, shorthand
-from askonce.rules.patterns import parse_text
+from askonce.rules.patterns import parse_jsonpath, parse_text
 from askonce.suggest.noise import Noise
 
 __all__ = ["Ignore", "Line", "Normalise", "normalise_lines", "paths_to"]
@@ -19,6 +20,7 @@ _APART = 30
 """Characters between two pieces that are written as one pattern, on one line."""
 _LONGEST = 200
 """Characters of a pattern."""
+_KIND = re.compile(r"[\w.-]+")
 _HOLE = re.compile(r"\{(?:number|hex|word)\}")
 
 
@@ -98,38 +100,28 @@ def _is_accepted(pattern: str) -> bool:
     return True
 
 
-def paths_to(body: Any, path: Path, alike: Sequence[Path], *, whole: bool) -> Iterator[str]:
-    """JSONPaths to a place, the one that says most about it last.
+def paths_to(body: Any, path: Path, alike: Iterable[Path], *, whole: bool) -> Iterator[str]:
+    """JSONPaths to a place, from the widest to the one that leads nowhere else.
 
     `alike` are all places of the body that differ so; `whole`: what is found is to be overlooked as a whole, so that a
     path must lead to none besides.
     """
-    at = next((at for at in reversed(range(len(path))) if isinstance(path[at], int)), None)
-    if at is not None:
-        holder, rest = _at(body, path[:at]), path[at + 1 :]
-        same = {other[at] for other in alike if len(other) > at and other[:at] == path[:at] and other[at + 1 :] == rest}
-        having = {index for index, item in enumerate(holder) if _has(item, rest)}
-        if len(same) > 1 and same == having:
-            yield f"{shorthand(path[:at])}[*]{shorthand(rest)[1:]}"
-        for name in ("type", "role"):
-            item = holder[path[at]]
-            if not isinstance(item, dict) or not isinstance(value := item.get(name), str) or not value.isidentifier():
-                continue
-            chosen = {index for index in having if isinstance(holder[index], dict) and holder[index].get(name) == value}
-            if chosen <= same or not whole:
-                yield f"{shorthand(path[:at])}[?@.{name} == '{value}']{shorthand(rest)[1:]}"
-    yield shorthand(path)
+    alike = {path, *alike}
+    for steps in itertools.product(*_selectors(body, path, whole=whole)):
+        one = "$" + "".join(steps)
+        found = {place for place, _ in parse_jsonpath(one)(body)}
+        if not whole or (found <= alike and ("[*]" not in steps or len(found) > 1)):
+            yield one
 
 
-def _at(body: Any, path: Path) -> Any:
+def _selectors(body: Any, path: Path, *, whole: bool) -> Iterator[list[str]]:
+    """For each step the ways to write it: an item by what kind it is, which says the same of longer lists, or by its
+    index."""
     for step in path:
+        ways = ["[*]"] if whole and isinstance(step, int) else []
+        for name in ("type", "role"):
+            item = body[step]
+            if isinstance(step, int) and isinstance(item, dict) and _KIND.fullmatch(kind := str(item.get(name, ""))):
+                ways.append(f"[?@.{name} == '{kind}']")
+        yield [*ways, shorthand((step,))[1:]]
         body = body[step]
-    return body
-
-
-def _has(item: Any, rest: Path) -> bool:
-    try:
-        _at(item, rest)
-    except (LookupError, TypeError):
-        return False
-    return True

@@ -39,11 +39,14 @@ _WORD = re.compile(r"\w{1,64}")
 _TEMPORARY = re.compile(r"(?:/tmp|/var/folders|/dev/shm|\\Temp)[/\\][\w./\\-]*$", re.IGNORECASE)
 _PORT = re.compile(r"(?:\b(?:localhost|127\.0\.0\.1|0\.0\.0\.0)|\[::1?\]):$|\bport\W{0,3}$", re.IGNORECASE)
 _COUNTED = re.compile(
-    r"\b(?:id|pid|process|thread|seq|sequence|request|req|run|attempt|session|trace|span|nonce|counter|build|job)"
-    r"[\s#:=_-]{0,3}$",
+    r"(?:\b|_)(?:id|pid|process|thread|seq|sequence|request|req|run|attempt|session|trace|span|nonce|counter|build|job)"
+    r"[\s#:='\"_-]{0,4}$",
     re.IGNORECASE,
 )
-_TOOK = re.compile(r"\b(?:took|elapsed|duration|wall time|uptime|latency)\W{0,3}(?:in |of |for )?$", re.IGNORECASE)
+_TOOK = re.compile(
+    r"(?:\b|_)(?:took|elapsed|duration|wall[ _]time|uptime|latency)(?:_\w{1,12})?\W{0,4}(?:in |of |for )?$",
+    re.IGNORECASE,
+)
 _UNIT = re.compile(r"\s?(?:ms|µs|us|ns|s|secs?|seconds?|milliseconds?)\b")
 _NAMES = {
     "id": frozenset(

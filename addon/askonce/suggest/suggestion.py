@@ -24,6 +24,8 @@ __all__ = ["Content", "Overlooked", "Pair", "Recorded", "Suggestion", "overlooke
 
 _MAY_BE_NOISE = frozenset({"system", "history", "tools", "other"})
 """Parts of a call. A model, a parameter or a medium that differs asks for another answer."""
+_TRIED = 20
+"""Calls of a run with which each line is tried."""
 _NORMALISED = 16
 """Lines under `normalise` of one rule."""
 
@@ -154,8 +156,10 @@ class _Suggesting:
                 self._tell(one, place, "content")
 
     def _places(self, one: Pair) -> Sequence[Place]:
+        """Where they differ in what the lines so far do not overlook."""
+        rule = _ready(self._config, _with(self._spec, self._found.lines))
         try:
-            return places(self._rule.wire, self._rule.read, one.other.host, one.one.kept, one.other.kept)
+            return places(rule.wire, rule.read, one.other.host, one.one.kept, one.other.kept)
         except Unreadable:
             return []
 
@@ -185,11 +189,11 @@ class _Suggesting:
         return any(line[0] == other[0] and line[2:] == other[2:] for other in self._found.lines)
 
     def _is_harmless(self, lines: Sequence[Line], one: Pair) -> bool:
-        """Whether both calls ask the same with these lines, and would whatever stood where they lead to."""
+        """Whether the calls ask the same with these lines, and would whatever stood where they lead to."""
         rules = [_ready(self._config, _with(self._spec, lines)), *(_probe(self._rule, line.path) for line in lines)]
-        sides = one.one, one.other
+        sides = [one.one, *(other.other for other in (one, *self._found.pairs[:_TRIED]))]
         try:
-            return all(_read(rule, side).prompt == _read(self._rule, side).prompt for rule in rules for side in sides)
+            return all(_read(rule, side).prompt == _read(self._rule, side).prompt for side in sides for rule in rules)
         except Unreadable:
             return False
 

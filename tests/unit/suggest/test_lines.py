@@ -74,6 +74,8 @@ BODY: Any = {
         {"role": "tool", "content": "t", "id": 1},
         {"role": "tool", "content": "t", "id": 2},
     ],
+    "blocks": [{"type": "out", "output": [{"type": "text", "text": "t"}]}],
+    "metadata": {"id": 1},
     "input": [{"type": "message", "id": 1}, {"type": "item_reference", "id": 2}],
 }
 
@@ -96,9 +98,20 @@ BODY: Any = {
             True,
             ["$.input[?@.type == 'message'].id", "$.input[0].id"],
         ),
+        (
+            ("blocks", 0, "output", 0, "text"),
+            [],
+            False,
+            [
+                "$.blocks[?@.type == 'out'].output[?@.type == 'text'].text",
+                "$.blocks[?@.type == 'out'].output[0].text",
+                "$.blocks[0].output[?@.type == 'text'].text",
+                "$.blocks[0].output[0].text",
+            ],
+        ),
     ],
 )
 def test_paths_to_a_place(path: Any, alike: Any, whole: bool, expected: list[str]) -> None:
     found = list(paths_to(BODY, path, [*alike, path], whole=whole))
     assert found == expected
-    assert all(path in [place for place, _ in parse_jsonpath(one)(BODY)] for one in found if path[0] != "metadata")
+    assert all(path in [place for place, _ in parse_jsonpath(one)(BODY)] for one in found)

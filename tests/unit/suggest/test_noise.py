@@ -32,6 +32,8 @@ UUIDS = "6f1c0c5e-8a52-4b3e-9d7a-0f6a1f2b3c4d", "aa2c0c5e-1152-4b3e-9d7a-0f6a1f2
         ("Chunk ID: 8f3a2c1d", "Chunk ID: 00a9b7e2", "id", "{hex}"),
         ("sha d41d8cd98f00b204e9800998ecf8427e", "sha 0cc175b9c0f1b6a831c399e269772661", "hash", "{hex}"),
         ("id call_Ab12Cd34", "id call_Zz98Yy76", "id", "call_{word}"),
+        ('"chunk_id":"7b6d85"', '"chunk_id":"c02867"', "id", "{word}"),
+        ('"wall_time_seconds":0.0052,', '"wall_time_seconds":0.013,', "wall time", "{number}"),
         ("v; cch=0f3a2;", "v; cch=9bc01;", "id", "{hex}"),
     ],
 )
