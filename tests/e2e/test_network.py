@@ -36,6 +36,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, 0), _Handler)
         self.seen: list[dict[str, str]] = []
+        self.says = b"in"
 
     @property
     def port(self) -> int:
@@ -50,9 +51,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("content-length", 0)))
         self.server.seen.append({name.lower(): value for name, value in self.headers.items()})
         self.send_response(200)
-        self.send_header("content-length", "2")
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(self.server.says)))
         self.end_headers()
-        self.wfile.write(b"in")
+        self.wfile.write(self.server.says)
 
     do_POST = do_GET
 
@@ -95,6 +97,7 @@ def named() -> Iterator[Server]:
 def _forget(inside: Server, inside6: Server, named: Server) -> None:
     for server in (inside, inside6, named):
         server.seen.clear()
+        server.says = b"in"
 
 
 def rules_for(named: Server, access: str = "{}") -> str:
@@ -417,6 +420,28 @@ def test_a_key_is_asked_for(shared: Proxy, named: Server, set_access: Callable[[
         assert not any("proxy-authorization" in seen for seen in named.seen)
         keys(shared, "revoke", made["id"])
         assert client.post(f"http://{place}{PATH}", content=BODY).status_code == 407
+
+
+def test_users_of_the_proxy_with_one_credential_share_answers(
+    shared: Proxy, named: Server, set_access: Callable[[str], None]
+) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Paris."}, "finish_reason": "stop"}
+    whole = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    named.says = json.dumps(whole).encode()
+    users = [(name, keys(shared, "create", name)) for name in ("carol", "dave")]
+    set_access("{authenticate: true}")
+
+    def ask(user: tuple[str, str], credential: str) -> str:
+        asked = [basic(*user), f"Authorization: Bearer {credential}", "Content-Type: application/json"]
+        url = f"http://{HERE}:{named.port}{PATH}"
+        status, headers, _ = say(shared, f"POST {url} HTTP/1.1", f"Host: {HERE}:{named.port}", *asked, body=BODY)
+        assert status == 200
+        return headers["cache-status"]
+
+    assert ask(users[0], "sk-of-both").startswith("askonce; fwd=miss")
+    until(lambda: ask(users[0], "sk-of-both").startswith("askonce; hit"))
+    assert ask(users[1], "sk-of-both").startswith("askonce; hit")
+    assert ask(users[0], "sk-another").startswith("askonce; fwd=miss")
 
 
 def test_exec_hands_a_key_on(shared: Proxy, set_access: Callable[[str], None]) -> None:
