@@ -98,6 +98,13 @@ def large_import(target: Target) -> int:
     return int(answer.json().get("skipped") != len(lines) - 1)
 
 
+def many_texts(target: Target) -> int:
+    """1 where a batch of 90,000 texts is not answered as its provider answers it: that it takes 2,048 at most."""
+    asked = {"model": "text-embedding-3-small", "input": [f"text {number}" for number in range(90_000)]}
+    with target.client() as client:
+        return int(client.post("https://api.openai.com/v1/embeddings", json=asked).status_code != 400)
+
+
 def deep_nesting(target: Target) -> int:
     content = b'{"model":"m","messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     with target.client() as client, contextlib.suppress(httpx.HTTPError):
@@ -279,6 +286,7 @@ ATTACKS = (
     Attack("a million keys", "a JSON object of a million keys", million_keys),
     Attack("many mistakes", "79,000 unknown fields in bodies for the management API", many_mistakes),
     Attack("a large import", "6 MiB of entries", large_import),
+    Attack("many texts", "90,000 texts to embed in one call", many_texts),
     Attack("deep nesting", "lists 100,000 deep", deep_nesting),
     Attack("a long header", "one of 1 MiB", long_header),
     Attack("long prompts", "4 MiB of words; 20,000 times what the judge looks for", long_prompts),

@@ -16,6 +16,8 @@ from askonce.sample.formats import Ask, Format, JsonObject, dumps
 __all__ = ["FORMAT"]
 
 _DIMENSIONS = 1536
+_MOST = 2048
+"""Inputs of one call, as the reference has it; each takes a millisecond or two."""
 
 
 def answer(ask: Ask) -> JsonObject:
@@ -38,6 +40,8 @@ def answer(ask: Ask) -> JsonObject:
 def _inputs(value: Any) -> list[Any]:
     """A text, texts, the tokens of a text, or the tokens of several: as a list of texts or token lists."""
     if isinstance(value, list) and value and isinstance(value[0], str | list):
+        if len(value) > _MOST:
+            raise LookupError(f"more than {_MOST} inputs")
         return value
     return [value]
 

@@ -13,7 +13,8 @@ import brotli
 import orjson
 import zstandard
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
@@ -63,7 +64,10 @@ def application(control: Control, cut: Callable[[Address], None]) -> Starlette:
     async def endpoint(request: Request) -> ASGIApp:
         if request.url.path.startswith(controls.PREFIX):
             return await control.respond(request)
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return Response()  # to nobody
         control.called(request, body)
         script = control.scripts.popleft() if control.scripts else _answer(request, body, control)
         return Perform(script, cut, control.caller_left, control.gate.acquire)

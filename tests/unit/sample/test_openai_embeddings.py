@@ -40,3 +40,9 @@ def test_token_inputs(client: openai.OpenAI) -> None:
     answer = client.embeddings.create(model="m", input=[[1, 2, 3], [4]])
     assert len(answer.data) == 2
     assert answer.usage.prompt_tokens == 4
+
+
+def test_more_inputs_than_openai_takes_are_refused(http: httpx.Client) -> None:
+    answer = http.post("/v1/embeddings", json={"model": "m", "input": ["a"] * 90_000})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert http.post("/v1/embeddings", json={"model": "m", "input": ["a"] * 2048, "dimensions": 2}).is_success
