@@ -37,6 +37,7 @@ from askonce.network.admission import Admission
 from askonce.network.api_keys import ApiKeys
 from askonce.network.peers import Peers
 from askonce.network.rate_limits import Rates
+from askonce.network.strays import Strays
 from askonce.network.upstream_proxies import UpstreamProxies
 from askonce.products.cachecore.calls import Cachecore
 from askonce.products.cachecore.dependencies import Dependencies
@@ -113,6 +114,7 @@ class Runtime:
         self._verifier = Verifier(self.faults, self.upstream_proxies.client_options)
         self._keys, self._users = ApiKeys(settings.data), Users()
         self.admission = Admission(lambda: self.rules.config.access, self._keys, self.faults)
+        self.strays = Strays()
         self.peers = Peers(lambda: self.rules, everywhere=settings.is_loopback)
         self._gateway = Gateway(
             self._keys,
@@ -208,6 +210,7 @@ class Runtime:
             ttl=lambda: self.rules.config.defaults.ttl,
             warm=LikeWarmer(self.cache, lambda: self.rules),
             compare=Compare(self.cache, lambda: self.rules, self.compute),
+            strays=self.strays,
             products=[
                 partial(
                     promptcache_routes.routes,

@@ -169,7 +169,7 @@ def test_what_exec_does_and_misses_is_told(askonce: Askonce) -> None:
     _, err = askonce(port, "exec", "--", "true").communicate(timeout=PATIENCE)
     first, second = err.splitlines()
     assert first == f"askonce: starting a proxy at 127.0.0.1:{port}"
-    assert second.startswith("askonce: no call came through: the command made none, or no rule")
+    assert second.startswith("askonce: no call came through: nothing of the command came to the proxy; if it asks")
 
 
 def test_port_0_is_a_proxy_of_one_s_own(askonce: Askonce, tmp_path: Path) -> None:

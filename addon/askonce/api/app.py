@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from askonce.accounting import Accounting
 from askonce.api import entries, feedback, probes, transfer, why
+from askonce.api import strays as stray_routes
 from askonce.api import warm as warming
 from askonce.api.errors import RESPONSES, install
 from askonce.api.guard import MAX_BODY, Guard, bearer, bearer_or_key
@@ -28,6 +29,7 @@ from askonce.api.product_views import Dispatch, Views
 from askonce.api.warm import Warm
 from askonce.cache import Cache, CacheLimits
 from askonce.faults import Faults
+from askonce.network.strays import Strays
 
 __all__ = ["create_app"]
 
@@ -50,6 +52,7 @@ def create_app(
     ttl: Callable[[], float] | None = None,
     warm: Warm | None = None,
     compare: why.Compare | None = None,
+    strays: Strays | None = None,
     products: Sequence[Callable[[Shared], ProductRoutes]] = (),
     host: str = "askonce.internal",
     is_key: Callable[[str], bool] = lambda _: False,
@@ -60,9 +63,10 @@ def create_app(
     proxy cannot do its work, or None. `reload` reads rules.yaml again and raises ValueError where it cannot be used;
     None leaves that route out. `limits` are the cache's, and `ttl` gives the seconds that an answer is kept where its
     rule does not say; both are only shown, as unknown where they are None. `warm` keeps answers that nobody asked
-    for; None leaves that route out. `compare` tells where two requests differ. `products` are those that are served;
-    their views are below `host` and at paths of their own. `is_key` tells a good key of the gateway, which opens the
-    metrics of all products, as its document has it.
+    for; None leaves that route out. `compare` tells where two requests differ. `strays` is what came to a proxy and
+    became no call; without one that route is left out. `products` are those that are served; their views are below
+    `host` and at paths of their own. `is_key` tells a good key of the gateway, which opens the metrics of all products,
+    as its document has it.
 
     Raises ValueError for an empty token, which would protect nothing.
     """
@@ -102,6 +106,8 @@ def create_app(
     app.include_router(transfer.router(cache, protected=protected))
     app.include_router(feedback.router(cache, protected=protected))
     app.include_router(why.router(cache, accounting, compare=compare, protected=protected))
+    if strays:
+        app.include_router(stray_routes.router(strays, protected=protected))
     if warm:
         app.include_router(warming.router(warm, protected=protected))
     app.include_router(entries.router(cache, limits=limits, ttl=ttl, protected=protected))

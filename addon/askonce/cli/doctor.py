@@ -7,14 +7,16 @@ one what to do.
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 
 import certifi
 import typer
 
+from askonce.cli.diagnosis import Finding, diagnose, settled, snapshot
 from askonce.cli.options import AsJson, Certs, Data, Listen, RulesFile
 from askonce.settings import Settings
 
@@ -22,16 +24,6 @@ __all__ = ["doctor"]
 
 _PATIENCE = 120.0
 """Seconds that a program gets to fetch a page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found."""
-
-    name: str
-    fault: str = ""
-    """What is wrong; empty where all is well."""
-    cure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +55,29 @@ CLIENTS = (
 
 
 def doctor(
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND [ARGS]...", show_default=False)] = None,
     listen: Listen = None,
     rules: RulesFile = None,
     data: Data = None,
     certs: Certs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find what keeps calls from being answered, and say what to do. Exit code 0 where all is well."""
+    """Find what keeps calls from being answered, and say what to do: for all programs, or for a command, which is run
+    behind the proxy. Exit code 0 where all is well."""
     from askonce.cli.output import print_json, printable, results
+    from askonce.exec import child
 
+    if command:
+        child.find_command(command[0], os.environ)
     settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs)
     found = [finding for check in CHECKS for finding in check(settings)]
     if not any(finding.fault for finding in found):
-        found += list(_clients(settings))
+        found += list(_behind_proxy(settings, command))
     if as_json:
         print_json([asdict(finding) for finding in found])
     else:
         for one in found:
-            text = f"{one.name}: {one.fault}; {one.cure}" if one.fault else f"{one.name}: well"
-            results().print(printable(text), soft_wrap=True, markup=False)
+            results().print(printable(str(one)), soft_wrap=True, markup=False)
     raise typer.Exit(int(any(finding.fault for finding in found)))
 
 
@@ -175,13 +171,10 @@ def _upstream_proxy(settings: Settings) -> Iterator[Finding]:
             return
 
 
-def _clients(settings: Settings) -> Iterator[Finding]:
+def _behind_proxy(settings: Settings, command: Sequence[str] | None) -> Iterator[Finding]:
     from askonce.cli.programs import variables_for
     from askonce.exec.proxy_process import ProxyError, borrowed
-    from askonce.products.document import Config
 
-    # Of the proxy alone: no name server knows its host, and no root but ours vouches for it.
-    url = f"https://{Config.load(settings.rules).manage.host}/health/live"
     with ExitStack() as stack:
         try:
             proxy = stack.enter_context(borrowed(settings))
@@ -189,8 +182,29 @@ def _clients(settings: Settings) -> Iterator[Finding]:
         except ProxyError as error:
             yield Finding("proxy", str(error), "start it with `askonce serve`, which says more")
             return
-        yield Finding("proxy")
-        yield from (_try(one, url, environ) for one in CLIENTS if shutil.which(one.program))
+        yield from _command(proxy, command, environ) if command else _clients(settings, environ)
+
+
+def _command(settings: Settings, command: Sequence[str], environ: Mapping[str, str]) -> Iterator[Finding]:
+    from askonce.exec import child
+
+    before = snapshot(settings)
+    code = child.run(command, environ)
+    yield Finding("command", note=f"ended with {code}")
+    after = settled(settings)
+    if before and after:
+        yield from diagnose(before, after)
+    else:
+        yield Finding("proxy", "it does not tell what it saw", "set ASKONCE_TOKEN to the token it was started with")
+
+
+def _clients(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    from askonce.products.document import Config
+
+    yield Finding("proxy")
+    # Of the proxy alone: no name server knows its host, and no root but ours vouches for it.
+    url = f"https://{Config.load(settings.rules).manage.host}/health/live"
+    yield from (_try(one, url, environ) for one in CLIENTS if shutil.which(one.program))
 
 
 def _try(client: Client, url: str, environ: Mapping[str, str]) -> Finding:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from askonce.cli.diagnosis import Snapshot, diagnose, settled, snapshot
 from askonce.cli.options import Cassette, Certs, Data, Listen, Mode, RulesFile
 from askonce.settings import OUTER_PROXIES, Settings, without_user
 
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["env", "exec_", "variables_for"]
-
-
-_NO_CALL = (
-    "no call came through: the command made none, or no rule of rules.yaml names its host and path, "
-    "or it does not go by HTTPS_PROXY, or does not trust its certificates"
-)
 
 
 class Shell(enum.StrEnum):
@@ -62,10 +57,10 @@ def exec_(
             variables = variables_for(proxy)
             if settings.mode == "strict" and settings.cassette:
                 variables |= child.placeholder_keys(os.environ)
-        seen = _calls(proxy)
+        seen = snapshot(proxy)
         code = child.run(command, {**os.environ, **variables})
-        if seen is not None and seen == _calls(proxy):
-            console.print(f"askonce: {_NO_CALL}", soft_wrap=True, markup=False)
+        if why := seen and _no_call(proxy, seen):
+            console.print(f"askonce: no call came through: {why}", soft_wrap=True, markup=False)
     if new := len(_recorded(settings) - before):
         console.print(f"askonce: {new} recorded in {settings.cassette}", soft_wrap=True, markup=False)
     raise typer.Exit(code)
@@ -97,17 +92,15 @@ def _say_started(console: "Console", settings: Settings) -> None:
     console.print(f"askonce: starting a proxy at {settings.listen}", soft_wrap=True, markup=False)
 
 
-def _calls(settings: Settings) -> int | None:
-    """Calls that have come to the proxy, those to a product's own store among them; None where it does not tell us."""
-    from askonce.cli.client import RequestError, running_proxy
-    from askonce.exec.proxy_process import ProxyError
-
-    try:
-        stats = running_proxy(settings)("GET", "/v1/stats", {})
-    except (ProxyError, RequestError):  # it wants a token that we do not have, or is gone
-        return None
-    kept = [count for operations in stats["stores"].values() for one in operations.values() for count in one.values()]
-    return int(stats["calls"] + stats["in_flight"] + sum(kept))
+def _no_call(settings: Settings, before: Snapshot) -> str:
+    """Why no call came through since, and what to do; empty where one did, or nobody tells us."""
+    after = snapshot(settings)
+    if after is None or after.calls != before.calls:
+        return ""
+    after = settled(settings)
+    if after is None or after.calls != before.calls:
+        return ""
+    return next((f"{one.fault}; {one.cure}" for one in diagnose(before, after) if one.fault), "")
 
 
 def _recorded(settings: Settings) -> set[bytes]:

@@ -29,6 +29,7 @@ from askonce.proxy.gate import Gate
 from askonce.proxy.huge_pages import use_huge_pages
 from askonce.proxy.large_blocks import give_back_large_blocks
 from askonce.proxy.patience import Patience
+from askonce.proxy.watch import Watch
 from askonce.rules import ConfigError, Rule
 from askonce.runtime import Runtime
 from askonce.settings import Settings
@@ -59,6 +60,7 @@ class Askonce:
         self._work = Work()
         self._manage: AsgiBridge
         self._gate: Gate
+        self._watch: Watch
         self._responses: responses.Responses
         self.addons: list[object] = [
             relay_stream.Collapse(),
@@ -77,9 +79,9 @@ class Askonce:
         except ValueError as error:
             raise exceptions.OptionsError(str(error)) from error
         self._manage = AsgiBridge(self.runtime.management(self.reload))
-        self._gate = Gate(self.runtime)
+        self._gate, self._watch = Gate(self.runtime), Watch(self.runtime)
         self._responses = responses.Responses(self.runtime, self._work)
-        self.addons.append(self._gate)
+        self.addons += [self._gate, self._watch]
 
     def configure(self, updated: set[str]) -> None:
         error_stream.note(ctx.options)
@@ -190,6 +192,8 @@ class Askonce:
         if visit.rule:
             request = messages.read_request(flow.request, visit.origin.host, b"")
             visit.exchange = self.runtime.life.pass_by(visit.rule, request, why)
+        else:
+            self._watch.unnamed(flow, visit)
         if visit.origin.direct:
             self._gate.send_on(flow, visit)
         visit.rule = None
