@@ -33,6 +33,7 @@ from askonce.cache.judge.lexicon import (
     VERBS,
     stem,
 )
+from askonce.cache.judge.plain_form import plain
 
 __all__ = ["Number", "Reading", "Word", "is_about_text", "read"]
 
@@ -153,7 +154,8 @@ def read(prompt: str, *, literal: bool = False) -> Reading:
     """
     if not prompt.isascii():
         prompt = composed(prompt)
-    return _Reader(_THANKS.sub("", _GREETING.sub("", prompt)) or prompt).reading(literal=literal)
+    bare = _THANKS.sub("", _GREETING.sub("", prompt)) or prompt
+    return _Reader(bare if literal else plain(bare)).reading(literal=literal)
 
 
 def is_about_text(prompt: str) -> bool:

@@ -12,6 +12,7 @@ from askonce.cache.judge.lexicon.files import LexiconError, groups, leaders, mea
 from askonce.cache.judge.lexicon.stemming import BASES, COMPARATIVES, stem
 
 __all__ = [
+    "ABBREVIATIONS",
     "ABOUT_TEXT",
     "ACTIONS",
     "ANTONYMS",
@@ -33,6 +34,7 @@ __all__ = [
     "NUMBER_WORDS",
     "OPPOSITE_FUNCTION_WORDS",
     "ORDINARY",
+    "PLAIN_FORMS",
     "PREPOSITIONS",
     "PRONOUNS",
     "REUSE_CLASSES",
@@ -41,6 +43,7 @@ __all__ = [
     "SCALES",
     "SCOPES",
     "SIZES",
+    "SPOKEN",
     "TENSES",
     "UNITS",
     "VERBS",
@@ -145,10 +148,23 @@ _SYNONYMS = _by_group(groups(_HERE / "aliases.txt", least=2) + groups(_HERE / "s
 
 REUSE_CUES = {phrase.replace("_", " "): kind for phrase, kind in meanings(_HERE / "reuse_cues.txt", str).items()}
 """Phrases of other languages than English by the kind of prompt that they tell."""
-REUSE_NOW = {
-    name: frozenset(word.replace("_", " ") for word in members)
-    for name, members in named(_HERE / "reuse_now.txt").items()
-}
+
+
+def _phrases(file: str) -> dict[str, frozenset[str]]:
+    """Words and phrases by name."""
+    return {
+        name.replace("_", " "): frozenset(word.replace("_", " ") for word in members)
+        for name, members in named(_HERE / file).items()
+    }
+
+
+SPOKEN = _phrases("spoken.txt")
+"""What people say before they ask, by class."""
+PLAIN_FORMS = _phrases("plain_forms.txt")
+"""Longer or spoken ways to ask, by what is read in their place."""
+ABBREVIATIONS = _phrases("abbreviations.txt")
+"""The words that abbreviations stand for, by abbreviation."""
+REUSE_NOW = _phrases("reuse_now.txt")
 """What tells that an English question is about now, by name."""
 
 

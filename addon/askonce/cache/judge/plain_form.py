@@ -1,0 +1,125 @@
+"""The plain form of a question: what people say before they ask is left out, equal forms are one.
+
+Every rule is a line in a text file (`lexicon/spoken.txt`, `plain_forms.txt`, `abbreviations.txt`) or below. One rule:
+what is not understood stays. Nothing is left out but what the files list, where it stands apart; and nothing at all of
+a prompt that speaks of words, of one in several lines, or of what is quoted.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from askonce.cache.judge.lexicon import ABBREVIATIONS, ABOUT_TEXT, FOREIGN, GRAMMAR, NUMBER_WORDS, PLAIN_FORMS, SPOKEN
+
+__all__ = ["plain"]
+
+_LONGEST = 400
+"""Characters of a question; what is longer is a text, too."""
+_SAID = ABOUT_TEXT | SPOKEN["said"]
+"""Who uses one of these words may ask about what is said."""
+_OTHERS = FOREIGN - SPOKEN["sound"]
+"""Grammar of other languages, in which "um" is a word."""
+_SHORTENED = GRAMMAR["mention"] | SPOKEN["shortened"]
+"""Who uses one of these may ask about the abbreviation."""
+_WORD = re.compile(r"[\w'’]+")
+_HOURS = {word: number for word, number in NUMBER_WORDS.items() if 1 <= number <= 12}
+
+
+def _either(phrases: Iterable[str]) -> str:
+    """A pattern for any of these, the longest first; a blank is one or several."""
+    ordered = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
+    return "|".join(re.escape(phrase).replace(r"\ ", " +").replace("'", "['’]?") for phrase in ordered)
+
+
+def _named(table: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """What is read for each phrase, by its `_key`."""
+    return {_key(phrase): name for name, phrases in table.items() for phrase in phrases}
+
+
+def _key(found: str) -> str:
+    return re.sub(r"\s+", " ", found.lower().replace("’", "").replace("'", ""))
+
+
+_ASKING, _STARTING = _either(SPOKEN["asking"]), _either(SPOKEN["asking"] | SPOKEN["starting"])
+_SOUNDS = _either(SPOKEN["sound"] | {sound.capitalize() for sound in SPOKEN["sound"]})
+_SOUND = re.compile(rf"(?:^\s*(?:{_SOUNDS})\b|,\s*(?:{_SOUNDS})(?=\s*,))(?:\s*(?:\.\.\.|…|[,.-](?!\w)))*\s*")
+"""At the beginning or between commas, and not in capitals: the ER is a place."""
+_SOFTENERS = _either(SPOKEN["softener"])
+_OPENING = re.compile(
+    rf"^\s*(?:{_either(SPOKEN['opening'])})(?:\s*(?:[,:]|\.\.\.|…|\s-)+\s*"
+    rf"|\s+(?=(?:{_STARTING})\b(?:\W+\w+){{2}}|(?:{_SOFTENERS})\b))",
+    re.IGNORECASE,
+)
+_SOFTENER = re.compile(rf"^\s*(?:{_SOFTENERS})\s*[,:]?\s+(?=(?:{_ASKING})\b)", re.IGNORECASE)
+_FRONTED = re.compile(
+    rf"^\s*((?:{_either(SPOKEN['fronted'])})\s+[^,.;:?!]{{2,60}}?),\s+((?:{_STARTING})\b[^,;:?!]*?)\s*([?.]*)\s*$",
+    re.IGNORECASE,
+)
+_FORMS = _named(PLAIN_FORMS)
+_FORM_WORDS = frozenset(phrase.split()[0] for phrases in PLAIN_FORMS.values() for phrase in phrases)
+_FORM = re.compile(rf"\b(?:{_either(frozenset().union(*PLAIN_FORMS.values()))})\b", re.IGNORECASE)
+_LONG = _named(ABBREVIATIONS)
+_LONG_WORDS = frozenset(word for phrase in _LONG for word in _WORD.findall(phrase)[:1])
+_ABBREVIATED = re.compile(
+    rf"\b(?:{_either(frozenset().union(*ABBREVIATIONS.values()))})\b(?:\s+\((?:{_either(ABBREVIATIONS)})\))?",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(
+    rf"\b({_either(_HOURS)}|1[0-2]|[1-9])(?:\s+o['’]?clock)?\s+(?:in\s+the\s+(morning|afternoon|evening)|at\s+(night))\b",
+    re.IGNORECASE,
+)
+_PM = re.compile(r"\b(1[0-2]|0?[1-9])(?:[:.]([0-5]\d))?\s*([ap])\.?\s?m\b\.?", re.IGNORECASE)
+_EARLIEST = {"morning": (1, 12), "afternoon": (12, 7), "evening": (4, 12), "night": (8, 12)}
+
+
+def plain(prompt: str) -> str:
+    """The plain form of a prompt; the prompt itself where no rule fits it."""
+    if len(prompt) > _LONGEST or "\n" in prompt or '"' in prompt or "`" in prompt:
+        return prompt
+    words = set(_WORD.findall(prompt.lower()))
+    if not _SAID.isdisjoint(words) or not _OTHERS.isdisjoint(words):
+        return prompt
+    text = _FRONTED.sub(_moved, _bare(prompt))
+    if not _FORM_WORDS.isdisjoint(words):
+        text = _FORM.sub(lambda found: _FORMS[_key(found[0])], text)
+    if not _LONG_WORDS.isdisjoint(words) and _SHORTENED.isdisjoint(words):
+        text = _ABBREVIATED.sub(_abbreviation, text)
+    text = _PM.sub(_time, _CLOCK.sub(_hour, text))
+    return text if any(map(str.isalnum, text)) else prompt
+
+
+def _moved(found: re.Match[str]) -> str:
+    """ "In the old town, where …?" -> "where … in the old town?"."""
+    phrase = found[1]
+    return f"{found[2]} {phrase[0].lower()}{phrase[1:]}{found[3]}"
+
+
+def _bare(prompt: str) -> str:
+    """What is left once all is taken off that only leads to the question."""
+    text = _SOUND.sub(lambda found: ", " if found[0].startswith(",") else "", prompt)
+    while True:
+        shorter = _SOFTENER.sub("", _OPENING.sub("", text))
+        if shorter == text:
+            return text
+        text = shorter
+
+
+def _abbreviation(found: re.Match[str]) -> str:
+    words = _key(found[0]).partition(" (")[0]
+    return _LONG[words].upper()
+
+
+def _hour(found: re.Match[str]) -> str:
+    """ "nine in the evening" -> "9pm"; as it is where no clock says so ("two in the evening")."""
+    hour = _HOURS.get(found[1].lower()) or int(found[1])
+    part = (found[2] or found[3]).lower()
+    first, last = _EARLIEST[part]
+    fits = hour >= first or (part == "afternoon" and hour <= last)
+    if not fits:
+        return found[0]
+    return f"{hour}{'am' if part == 'morning' and hour != 12 else 'pm'}"
+
+
+def _time(found: re.Match[str]) -> str:
+    """ "9 p.m." -> "9pm", "9.30 pm" -> "9:30pm"."""
+    minutes = f":{found[2]}" if found[2] and found[2] != "00" else ""
+    return f"{int(found[1])}{minutes}{found[3].lower()}m"

@@ -1,0 +1,77 @@
+"""The plain form of a question: what is left out, what is read instead, and what must stay."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from askonce.cache.judge.lexicon import ABBREVIATIONS, PLAIN_FORMS
+from askonce.cache.judge.plain_form import plain
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("er, so where can i get a coffee", "where can i get a coffee"),
+        ("Um so, like, is it safe to eat?", "is it safe to eat?"),
+        ("so where do I, uh, park", "where do I, park"),
+        ("Just curious: how do bees make honey?", "how do bees make honey?"),
+        ("Could you please tell me what a monad is?", "what a monad is?"),
+        ("I was wondering, how do I sort a list?", "how do I sort a list?"),
+        ("Do you know when the shop opens?", "when the shop opens?"),
+        ("In the old town, where do the buses stop?", "where do the buses stop in the old town?"),
+        ("For what reason is the sky blue?", "why is the sky blue?"),
+        ("In which year was it invented?", "when was it invented?"),
+        ("Does it open at nine in the evening?", "Does it open at 9pm?"),
+        ("open at 9 p.m. or 9.30 am", "open at 9pm or 9:30am"),
+        ("Can I pay in EUR?", "Can I pay in euros?"),
+        ("What is the value added tax (VAT) on books?", "What is the VAT on books?"),
+    ],
+)
+def test_what_is_read_instead(prompt: str, expected: str) -> None:
+    assert plain(prompt) == expected
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "What is the capital of France?",
+        "so what",
+        "So far so good",
+        "Well water is safe",
+        "hello world in python",
+        "can you tell me a joke",
+        "What does value added tax stand for?",
+        "How do you say um in French?",
+        'What does "er, so where" mean?',
+        "In short, sentences",
+        "In the old town, there are buses.",
+        "er, so\nwhere",
+        "two in the evening",
+        "like father like son",
+        "The ER is closed",
+        "ER opening hours",
+        "Um wie viel Uhr schließt der Laden?",
+        "to err is human",
+        "",
+        "um",
+    ],
+)
+def test_what_must_stay(prompt: str) -> None:
+    assert plain(prompt) == prompt
+
+
+def test_every_form_is_read_as_its_name() -> None:
+    for name, phrases in [*PLAIN_FORMS.items(), *((key.upper(), words) for key, words in ABBREVIATIONS.items())]:
+        for phrase in phrases:
+            assert plain(f"a {phrase} b") == f"a {name} b", phrase
+
+
+@given(st.text(max_size=200))
+def test_any_text_has_a_plain_form_with_no_new_signs(prompt: str) -> None:
+    found = plain(prompt)
+    assert bool(found.strip()) == bool(prompt.strip())
+
+
+@given(st.sampled_from(["er, ", "um so ", "uh... ", "okay, so, "]), st.sampled_from(["do you know ", "tell me, ", ""]))
+def test_what_leads_to_a_question_changes_nothing_of_it(sound: str, softener: str) -> None:
+    assert plain(f"{sound}{softener}how do bees make honey?") == "how do bees make honey?"
