@@ -110,4 +110,6 @@ def test_the_lines_make_a_client_hit_whose_noise_no_rule_knows(run: Run, provide
     code, out, _ = run("rules", "suggest", "--last", "--json")
     [found] = json.loads(out)["rules"]
     assert (code, found["ignore"], found["normalise"]) == (0, [], [])
+    code, out, _ = run("cache", "why", "--prompt", asked[-1])
+    assert code == 0 and "differs  prompt at $['messages'][1]['content']" in out
     assert [(one["path"], one["why"]) for one in found["content"]] == [("$['messages'][1]['content']", "prompt")]

@@ -127,9 +127,8 @@ def _last_two(settings: Settings, rule: str | None) -> tuple[list["Recorded"], l
             rule = entries[0]["upstream"] if entries else None
         found = _recorded(ask, {"upstream": rule, "limit": 2})
     if len(found) < 2:
-        raise SuggestError(
-            f"expected two recorded calls{f' of the rule {rule}' if rule else ''}; there are {len(found)}"
-        )
+        whose = f" of the rule {rule}" if rule else ""
+        raise SuggestError(f"expected two recorded calls{whose} with their requests; there are {len(found)}")
     return found[:1], found[1:]
 
 
