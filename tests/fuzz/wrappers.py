@@ -23,6 +23,7 @@ __all__ = ["Kept", "Wrapped", "WrongWrapper", "case"]
 MIN_COSINE = 0.3
 """Far below what any client asks for, so that a wrapper that was embedded would be found."""
 SYSTEMS = ("Be brief.", "Be brief!", "Réponds en français.", "Use 3 words.", "Use 4 words.")
+_ROLE = re.compile(r"^\w+:", re.MULTILINE)
 NUMBERS = ("0.1", "0.10000000000000000555", "123456789012345678901", "123456789012345678902", "1", "1.0", "1e0")
 
 
@@ -110,7 +111,7 @@ def _apart(text: str) -> Any:
     """What stands around the question; the text itself where there is no telling."""
     if text[:1] != "{":
         before, human, question = text.rpartition("\nHuman: ")
-        return (before, human) if human and "\n" not in question else text
+        return (before, human) if human and not _ROLE.search(question) else text
     try:
         value = json.loads(text, parse_int=lambda digits: f"n{digits}", parse_float=lambda digits: f"n{digits}")
     except ValueError:
