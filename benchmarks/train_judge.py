@@ -15,14 +15,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from benchmarks.judge.data import Row, banking_pairs, held_out, pairs, rows
+from benchmarks.corpus import domains
+from benchmarks.judge.data import Row, banking_pairs, held_out, rows
 from benchmarks.judge.generate import changed, generate
+from benchmarks.judge.own import neighbours, own_pairs
 from numpy.typing import NDArray
 from scipy.stats import beta
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 
 from askonce.cache.embed import load_embedder
+from askonce.cache.judge.difference import difference
 from askonce.cache.judge.features import NAMES, features, sketch
 from askonce.cache.judge.guards import Pair, objection
 from askonce.cache.judge.reading import read
@@ -31,13 +34,15 @@ from askonce.cache.judge.trained import PARAMETERS
 from askonce.cache.judge.trees import LEAVES
 from askonce.cache.judge.words import word_vectors
 
-WEIGHTS = {"qqp": 1.0, "banking77": 0.15, "made": 0.1, "changed": 0.03}
-"""Of one pair in training: what people labelled counts more than what was made."""
-SHARES = {"qqp": 0.6, "banking77": 0.15, "made": 0.2, "changed": 0.05}
-"""Of each source among all pairs that the calibration is fitted to."""
+WEIGHTS = {"own": 1.0, "banking77": 0.15, "made": 0.1, "changed": 0.1}
+"""Of one pair in training: what people wrote counts more than what was made."""
+CALIBRATES = ("own",)
+"""The sources whose pairs are like those that a cache meets."""
 HIGHEST = 0.99
 """No score is worth more than this: what the pairs at hand can show."""
-FOLDS = 4
+SHOWN = 0.9
+"""From here on a probability is what was shown of all pairs above."""
+FOLDS = 3
 BOOSTING = {
     "max_iter": 250,
     "learning_rate": 0.06,
@@ -51,15 +56,17 @@ BOOSTING = {
 def collect(seed: int = 0) -> dict[str, list[Row]]:
     """The pairs to train on, by source."""
     embedder, dice = load_embedder("wordllama"), random.Random(seed)
-    qqp = [row for row in pairs("qqp_pairs") if not held_out(row.group)]
+    fitted = [domain for domain in domains("en") if not domain.is_held_out]
+    written = own_pairs(fitted)
+    own = [*dice.sample(written, min(len(written), 60_000)), *neighbours(fitted, embedder.embed, nearest=1)]
     banking = banking_pairs(embedder.embed, test=False)
-    made = [Row(m.a, m.b, m.label, m.kind, m.kind) for m in generate(seed, 30_000)]
-    groups = {row.a: row.group for row in qqp} | {row["text"]: row["cls"] for row in rows("banking77_stream")}
-    asked = [row.a for row in qqp[::2]]
+    made = [Row(m.a, m.b, m.label, m.kind, m.kind) for m in generate(seed, 15_000)]
+    asked = {intent.first: domain.name for domain in fitted for intent in domain.intents}
     intents = [row["text"] for row in rows("banking77_stream") if not held_out(row["cls"])]
-    altered = [*changed(asked, dice, 12_000, "qqp"), *changed(intents, dice, 5_000, "banking77")]
+    groups = {row["text"]: row["cls"] for row in rows("banking77_stream")} | asked
+    altered = [*changed(list(asked), dice, 6_000, "own"), *changed(intents, dice, 2_000, "banking77")]
     return {
-        "qqp": qqp,
+        "own": own,
         "banking77": banking,
         "made": made,
         "changed": [Row(m.a, m.b, m.label, m.kind, groups[m.group]) for m in altered],
@@ -84,8 +91,9 @@ def measured(found: Sequence[Row]) -> Table:
     words = word_vectors()
     table, verdicts = [], []
     for row in found:
-        pair = Pair(read(row.a), read(row.b))
-        if objection(pair):
+        compared = difference(row.a, row.b)
+        pair = Pair(*map(read, compared or (row.a, row.b)))
+        if compared is None or objection(pair):
             verdicts.append(GUARDED)
         elif pair.alike:
             verdicts.append(SAME)
@@ -95,15 +103,9 @@ def measured(found: Sequence[Row]) -> Table:
     return Table(
         np.array(table, np.float32),
         np.array([row.label for row in found], np.int8),
-        np.array([sum(row.group.encode()) % FOLDS for row in found]),
+        np.array([sum(row.group.partition(":")[0].encode()) % FOLDS for row in found]),
         np.array(verdicts),
     )
-
-
-def noise(same: Sequence[int]) -> float:
-    """The share of labels that call one question two, at least (95 % confidence), seen in those of `same` questions."""
-    wrong = sum(1 for label in same if not label)
-    return float(beta.ppf(0.05, wrong, len(same) - wrong + 1)) if wrong else 0.0
 
 
 def flattened(model: HistGradientBoostingClassifier) -> dict[str, NDArray[np.generic]]:
@@ -144,16 +146,24 @@ def tests_of(nodes: NDArray[np.void], index: int, first: int) -> Iterator[tuple[
 
 
 def calibrated(
-    scores: NDArray[np.float64], labels: NDArray[np.float64], weights: NDArray[np.float64]
+    scores: NDArray[np.float64], labels: NDArray[np.int8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Knots of a rising curve from score to probability: isotonic over the scores' quantiles."""
-    order = np.argsort(scores)
-    bins = [chunk for chunk in np.array_split(order, 120) if len(chunk)]
-    middle = np.array([np.average(scores[chunk], weights=weights[chunk]) for chunk in bins])
-    share = np.array([np.average(labels[chunk], weights=weights[chunk]) for chunk in bins])
-    mass = np.array([weights[chunk].sum() for chunk in bins])
-    curve = IsotonicRegression(y_min=0, y_max=HIGHEST).fit(middle, share, sample_weight=mass)
-    return middle, curve.predict(middle)
+    """Knots of a rising curve from score to probability.
+
+    Isotonic up to `SHOWN`; from there on what is shown of all pairs of this score and above: the exact lower bound
+    (Clopper and Pearson, 95 %) of the share that is alike. So of what is served at `max_error`, a share of at most
+    `max_error` is wrong.
+    """
+    order = np.argsort(-scores, kind="stable")
+    found, right = scores[order], np.cumsum(labels[order])
+    count = np.arange(1, len(order) + 1)
+    least = beta.ppf(0.05, right, count - right + 1)
+    ends = np.unique(np.minimum(len(order), np.geomspace(50, len(order), 200).astype(int))) - 1
+    local = IsotonicRegression(y_min=0, y_max=HIGHEST, out_of_bounds="clip").fit(scores, labels)
+    knots = found[ends][::-1]
+    tail = np.minimum(least[ends][::-1], HIGHEST)
+    curve = np.where(tail >= SHOWN, tail, np.minimum(local.predict(knots), SHOWN))
+    return knots, np.maximum.accumulate(curve)
 
 
 def alike(labels: dict[str, NDArray[np.int8]]) -> str:
@@ -174,8 +184,6 @@ def main() -> None:
     say(f"{sum(len(t.y) for t in tables.values()):,} pairs read")
     for verdict, name in ((SAME, "the same words"), (REWORDED, "plain rewording"), (GUARDED, "a guard objects")):
         say(f"{name}: {alike({source: t.y[t.verdicts == verdict] for source, t in tables.items()})}")
-    missed = noise(tables["qqp"].y[tables["qqp"].verdicts == SAME].tolist())
-    say(f"labels of qqp that call one question two: at least {missed:.1%}")
 
     kept = {name: t.verdicts != GUARDED for name, t in tables.items()}
     x = np.vstack([t.x[kept[name]] for name, t in tables.items()])
@@ -190,10 +198,10 @@ def main() -> None:
         model = HistGradientBoostingClassifier(**BOOSTING).fit(x[train], y[train], sample_weight=weights[train])
         scores[~train] = model.decision_function(x[~train])
         say(f"fold {fold + 1} of {FOLDS}")
-    counts = {name: int((sources == name).sum()) for name in tables}
-    masses = np.array([SHARES[name] / counts[name] for name in sources])
-    truth = np.where(sources == "qqp", y / (1 - missed), y)
-    knots, probabilities = calibrated(scores, truth, masses)
+    measuring = np.isin(sources, CALIBRATES) & (
+        np.concatenate([t.verdicts[kept[n]] for n, t in tables.items()]) == UNDECIDED
+    )
+    knots, probabilities = calibrated(scores[measuring], y[measuring])
     found = np.interp(scores, knots, probabilities)
     for low, high in pairwise((0.5, 0.8, 0.9, 0.95, 0.98, 1.0)):
         shown = (found >= low) & (found < high)

@@ -3,7 +3,8 @@
 One rule: a domain is on one side only, so no pair spans a held-out domain and another.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,10 @@ from benchmarks.corpus import Domain, Intent
 from benchmarks.judge.data import Row
 from numpy.typing import NDArray
 
-__all__ = ["NEIGHBOUR", "REWORDING", "neighbours", "own_pairs"]
+from askonce.cache.decision import CANDIDATES, FLOOR
+from askonce.cache.judge import Candidate, Judge
+
+__all__ = ["NEIGHBOUR", "REWORDING", "met", "neighbours", "own_pairs"]
 
 REWORDING = "rewording"
 """The category of pairs that one answer serves; that of a near miss is what it differs in."""
@@ -59,6 +63,49 @@ def neighbours(found: Sequence[Domain], vectors: Vectors, *, nearest: int = 2) -
             cosines[(groups == group) | (cosines >= _TOO_NEAR)] = -1
             rows += [Row(text, worded[at][0], 0, NEIGHBOUR, group) for at in np.argsort(-cosines)[:nearest]]
     return rows
+
+
+def met(found: Iterable[Domain], vectors: Vectors, judge: Judge, seed: int = 0) -> list[Row]:
+    """The pairs that a cache decides about that is asked everything in a domain once, in a random order: each prompt
+    beside the most probable of the nearest that came before. Domains apart, since two of them may ask the same.
+
+    Of those who ask a near miss only so many are kept that they are `NEAR` of all: in the corpus they are half, for it
+    is written to test, and a cache's callers do not set traps.
+    """
+    rows = [row for domain in found for row in _met(domain, vectors, judge, seed)]
+    worded = [row for row in rows if row.category == REWORDING]
+    near = [row for row in rows if row.category != REWORDING]
+    kept = min(len(near), int(NEAR / (1 - NEAR) * len(worded)))
+    return worded + random.Random(seed).sample(near, kept)
+
+
+NEAR = 0.1
+"""The share of near misses among what a cache is asked."""
+_NEAR_MISS = "near miss"
+
+
+def _met(domain: Domain, vectors: Vectors, judge: Judge, seed: int) -> Iterator[Row]:
+    asked = [(text, group) for intent in domain.intents for text, group in _asked(domain, intent)]
+    random.Random(seed).shuffle(asked)
+    base, blank = vectors([text for text, _ in asked]), np.zeros(0, np.float32)
+    for at in range(1, len(asked)):
+        cosines = base[:at] @ base[at]
+        near = [int(place) for place in np.argsort(-cosines)[:CANDIDATES] if cosines[place] >= FLOOR]
+        if near:
+            judged = judge.judge(asked[at][0], blank, [Candidate(asked[place][0], blank, 1.0) for place in near])
+            best = near[max(range(len(near)), key=lambda n: judged[n].probability)]
+            group = asked[at][1]
+            kind = _NEAR_MISS if group.count(":") > 1 else REWORDING
+            yield Row(asked[best][0], asked[at][0], int(asked[best][1] == group), kind, group)
+
+
+def _asked(domain: Domain, intent: Intent) -> Iterator[tuple[str, str]]:
+    """Each text of an intent, with what its answer is called."""
+    group = _group(domain, intent)
+    for text in (intent.first, *intent.rewordings):
+        yield text, group
+    for number, (_, prompt) in enumerate(intent.near):
+        yield prompt, f"{group}:{number}"
 
 
 _AT_ONCE = 512

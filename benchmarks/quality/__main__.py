@@ -16,6 +16,8 @@ from benchmarks.judge.data import SHARED, banking_pairs, present
 from benchmarks.judge.data import pairs as labelled
 from benchmarks.quality.claims import (
     Claim,
+    corpus_claims,
+    corpus_pairs,
     coverage_claim,
     held_out_pairs,
     is_held_out,
@@ -43,12 +45,14 @@ IMAGES = Path("docs/img")
 JUDGES = ("trees", "deep")
 PAIRS = ("checklist_pairs", "gsmplus_pairs", "qqp_pairs")
 STREAM = "banking77_stream"
+CORPUS = "corpus"
+"""Our own, which is always here."""
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--max-error", type=float, default=Policy().max_error, help="for the traps; %(default)s")
-    options.add_argument("--only", nargs="*", choices=(*PAIRS, STREAM), default=(*PAIRS, STREAM))
+    options.add_argument("--only", nargs="*", choices=(CORPUS, *PAIRS, STREAM), default=(CORPUS, *PAIRS, STREAM))
     options.add_argument("--plots", action="store_true", help=f"draw {IMAGES}/reliability.png and coverage.png")
     options.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     options.add_argument("--judge", nargs="*", choices=JUDGES, default=JUDGES)
@@ -58,12 +62,12 @@ def main() -> int:
     claims: list[Claim] = []
     benches: list[Bench] = []
     for name in chosen.only:
-        if not present(name):
+        if not _is_here(name):
             console.print(f"{name}: left out, there is no {SHARED / name}.jsonl.gz\n", markup=False)
     with watching() as watch:
         for judge in chosen.judge:
             benches.append(bench := Bench(embedder, judge, chosen.max_error, watch))
-            for name in filter(present, chosen.only):
+            for name in filter(_is_here, chosen.only):
                 console.print(f"--- {name}, judge: {judge} ---", style="bold")
                 claims += bench.measure(name)
                 console.print()
@@ -74,6 +78,10 @@ def main() -> int:
         reports = {bench.name: bench.reports for bench in benches}
         chosen.json.write_text(json.dumps(reports, indent=2) + "\n", "utf-8")
     return int(not all(claim.passed for claim in claims))
+
+
+def _is_here(name: str) -> bool:
+    return name == CORPUS or present(name)
 
 
 class Bench:
@@ -107,12 +115,15 @@ class Bench:
             show_stream(report)
             self.reports[name] = report
             return stream_claims(f"banking77 ({self.name})", report)
-        pairs, policy = held_out_pairs(name), Policy(max_error=self._max_error)
+        pairs = corpus_pairs() if name == CORPUS else held_out_pairs(name)
+        policy = Policy(max_error=self._max_error)
         found = asyncio.run(contest(pairs, self._embedder, self.judge, policy, watch=self._watch))
         report = pairs_report(pairs, found, self._embedder.name, self._max_error)
         show_pairs(report)
         self.reports[name], self.ranked[name] = report, (pairs, found)
         subject = f"{name.removesuffix('_pairs')} ({self.name})"
+        if name == CORPUS:
+            return corpus_claims(subject, report)
         if name == "qqp_pairs":
             known = [Pair(row.a, row.b, row.label) for row in labelled(name)]
             self.notes.append(noise_note(subject, found, pairs, known))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.corpus import Intent, domains
 from benchmarks.judge.data import calibrates, held_out, pairs, rows, same_words
 
 from askonce.quality.labelled import Pair, Query
@@ -15,6 +16,8 @@ from askonce.quality.report import Contest
 
 __all__ = [
     "Claim",
+    "corpus_claims",
+    "corpus_pairs",
     "coverage_claim",
     "held_out_pairs",
     "is_held_out",
@@ -25,6 +28,7 @@ __all__ = [
 ]
 
 WRONG_REUSE = 0.01
+RECALL = 0.6
 QQP_COVERAGE = {"trees": 0.15, "deep": 0.22}
 COSINE = "cosine 0.92"
 """Any of the cosine's thresholds: its ranking is the same at all of them."""
@@ -45,6 +49,33 @@ def held_out_pairs(name: str) -> list[Pair]:
     the others all."""
     found = [row for row in pairs(name) if name != "qqp_pairs" or (held_out(row.group) and not calibrates(row.group))]
     return [Pair(row.a, row.b, row.label, row.category.replace(name, "")) for row in found]
+
+
+def corpus_pairs() -> list[Pair]:
+    """Of the corpus's held-out domains: each intent's first wording and its last beside every other wording and every
+    near miss, by what that differs in."""
+    return [
+        pair
+        for domain in domains("en")
+        if domain.is_held_out
+        for intent in domain.intents
+        for text in (intent.first, intent.rewordings[-1])
+        for pair in _beside(text, intent)
+    ]
+
+
+def _beside(text: str, intent: Intent) -> Iterable[Pair]:
+    for other in intent.rewordings[: None if text == intent.first else -1]:
+        yield Pair(text, other, 1, "rewording")
+    for kind, prompt in intent.near:
+        yield Pair(text, prompt, 0, kind)
+
+
+def corpus_claims(subject: str, report: Mapping[str, Any]) -> Iterable[Claim]:
+    """What a cache is for, and what it must not do, on questions as people word them."""
+    recall, wrong = report["recall"], report["false_reuse"]
+    yield Claim(subject, f"recall of rewordings at least {RECALL:.0%}", f"{recall:.1%}", recall >= RECALL)
+    yield Claim(subject, f"wrong reuse at most {WRONG_REUSE:.0%}", f"{wrong:.2%}", wrong <= WRONG_REUSE)
 
 
 def stream() -> list[Query]:

@@ -6,6 +6,7 @@ traps. Needs onnxruntime (`pip install "askonce[deep]"`). docs/judge.md has its 
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import numpy as np
 from askonce.cache.judge.base import Candidate, Judge, Judgement, Vector
 from askonce.cache.judge.difference import difference
 from askonce.cache.judge.trained import TrainedJudge
-from askonce.cache.learning.recalibration import logit, probability
+from askonce.cache.learning.recalibration import logit
 from askonce.jsontext import encodable
 
-__all__ = ["PARAMETERS", "DeepJudge", "Transformer"]
+__all__ = ["PARAMETERS", "Curve", "DeepJudge", "Transformer"]
 
 PARAMETERS = Path(__file__).parent / "params" / "deep"
 """model.onnx, tokenizer.json and calibration.json, as `python -m benchmarks.train_deep` writes them."""
@@ -53,25 +54,43 @@ class Transformer:
         return float(score[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """From the log odds of the two judges to the probability that they come to together."""
+
+    weights: tuple[float, float]
+    """Of the trees' log odds and of the transformer's."""
+    knots: tuple[float, ...]
+    """Weighed sums, rising; the curve is linear between them."""
+    probabilities: tuple[float, ...]
+
+    @classmethod
+    def read(cls, text: str) -> "Curve":
+        """From JSON. Raises ValueError or KeyError where that holds no curve."""
+        found = json.loads(text)
+        return cls(tuple(found["weights"]), tuple(found["knots"]), tuple(found["probabilities"]))
+
+    def __call__(self, quick: float, deep: float) -> float:
+        """The probability, from the trees' and the transformer's log odds."""
+        total = self.weights[0] * quick + self.weights[1] * deep
+        return float(np.interp(total, self.knots, self.probabilities))
+
+
 class DeepJudge:
     """The trees, and a closer look at what they leave in doubt."""
 
-    DOUBT = (0.3, TrainedJudge.REWORDED)
+    DOUBT = (0.02, TrainedJudge.REWORDED)
     """The trees' probabilities from and up to which a closer look is taken: below, it could not bring one up to where
     it is served; above, there is nothing to find out."""
-    HIGHEST = 0.97
-    """No two scores are worth more than this: what the pairs that it was calibrated with can show."""
 
-    def __init__(self, quick: Judge, look: Transformer, slope: float, start: float) -> None:
-        """`slope` and `start`: of the log odds over the sum of both judges' log odds."""
-        self._quick, self._look = quick, look
-        self._slope, self._start = slope, start
+    def __init__(self, quick: Judge, look: Transformer, curve: Curve) -> None:
+        self._quick, self._look, self._curve = quick, look, curve
 
     @classmethod
     def load(cls, quick: Judge, folder: Path = PARAMETERS) -> "DeepJudge":
         """Raises ImportError without onnxruntime."""
-        fitted = json.loads((folder / "calibration.json").read_text("utf-8"))
-        return cls(quick, Transformer(folder), float(fitted["slope"]), float(fitted["start"]))
+        curve = Curve.read((folder / "calibration.json").read_text("utf-8"))
+        return cls(quick, Transformer(folder), curve)
 
     def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
         """As the trees do; at once."""
@@ -90,5 +109,4 @@ class DeepJudge:
         score = self._look(*compared) if compared else None
         if score is None:
             return judgement
-        odds = self._slope * (logit(judgement.probability) + score) + self._start
-        return Judgement(min(self.HIGHEST, probability(odds)))
+        return Judgement(self._curve(logit(judgement.probability), score))

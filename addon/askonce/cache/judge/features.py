@@ -13,7 +13,7 @@ from operator import mul
 import numpy as np
 from numpy.typing import NDArray
 
-from askonce.cache.judge.guards import Pair
+from askonce.cache.judge.guards import DOUBTS, Pair
 from askonce.cache.judge.lexicon import FILLERS, are_synonyms, stem
 from askonce.cache.judge.reading import Reading
 from askonce.cache.judge.words import WordVectors
@@ -172,6 +172,8 @@ NAMES: tuple[str, ...] = (
     "numbers",
     "scope_differs",
     "lead_differs",
+    *(f"{name}_{side}" for name in ("strangers", "distant") for side in ("low", "high")),
+    *(f"doubt:{guard}" for guard in DOUBTS),
     *(f"only:{group}" for group in _GROUPS),
 )
 
@@ -276,11 +278,25 @@ def features(one: Sketch, other: Sketch, pair: Pair) -> list[float]:
     roles = {w.stem: w.role for w in a.words}
     row.append(sum(roles.get(w.stem, w.role) != w.role for w in b.words))
     row += (len(a.negated) + len(b.negated), len(a.numbers), a.scopes != b.scopes, a.lead != b.lead)
+    for bound in _STRANGERS:
+        x, y = _strangers(best_a, one, bound), _strangers(best_b, other, bound)
+        row += (x, y) if x < y else (y, x)
+    row += [float(guard in pair.doubts) for guard in DOUBTS]
     flags = [0.0] * len(_GROUPS)
     for group in one.groups ^ other.groups:
         flags[group] = 1.0
     row += flags
     return row
+
+
+_STRANGERS = (0.4, 0.6)
+"""Similarities below which a word has no like on the other side, and below which it has a distant one."""
+
+
+def _strangers(best: NDArray[np.float32], side: Sketch, bound: float) -> float:
+    """The share of a side's content, by weight, without a partner of this similarity on the other."""
+    total = sum(weight for _, weight in side.heavy)
+    return sum(weight for at, weight in side.heavy if best[at] < bound) / (total or 1.0)
 
 
 def _meet_synonyms(partners: NDArray[np.float32], one: Sketch, other: Sketch, pair: Pair) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from askonce.cache import Candidate, Judgement, Policy
 from askonce.cache.judge import Closer, load_judge
-from askonce.cache.judge.deep import PARAMETERS, DeepJudge
+from askonce.cache.judge.deep import PARAMETERS, Curve, DeepJudge
 
 NOTHING = np.zeros(0, np.float32)
 GUITAR = ("How do I learn to play the guitar?", "What is the best way to learn guitar?")
@@ -33,9 +33,9 @@ def looked(judge: DeepJudge, one: str, other: str) -> tuple[float, float]:
 
 
 def test_it_knows_paraphrases_that_the_trees_doubt(judge: DeepJudge) -> None:
-    for pair in (GUITAR, PANCAKES):
+    for pair, more in ((GUITAR, 0.1), (PANCAKES, 0.05)):
         quick, both = looked(judge, *pair)
-        assert both > quick + 0.1, pair
+        assert both > quick + more, pair
     assert looked(judge, *HAMLET)[1] < 0.7, "two questions about one play"
 
 
@@ -44,7 +44,7 @@ def test_it_knows_paraphrases_that_the_trees_doubt(judge: DeepJudge) -> None:
     [
         Judgement(0.0, "number: 5 / 7"),
         Judgement(0.8, "number: 5 / 7"),
-        Judgement(0.1),
+        Judgement(0.01),
         Judgement(0.99),
         Judgement(0.995),
     ],
@@ -74,12 +74,21 @@ def test_it_is_the_difference_of_long_prompts_that_is_looked_at(judge: DeepJudge
 @pytest.mark.parametrize("text", ["", "?", "\ud800 alone", "日本の首都はどこですか", "a\x00b", "🎸🎸🎸"])
 def test_any_text_is_a_text(judge: DeepJudge, text: str) -> None:
     found = judge.look_closer(text, GUITAR[0], DOUBTED)
-    assert 0 < found.probability <= DeepJudge.HIGHEST
+    assert 0 <= found.probability <= 0.99
 
 
 def test_no_score_says_more_than_could_be_shown(judge: DeepJudge) -> None:
-    sure = DeepJudge(judge, lambda one, other: 50.0, 1.0, 0.0)  # type: ignore[arg-type]
-    assert sure.look_closer(*GUITAR, DOUBTED).probability == DeepJudge.HIGHEST
+    curve = Curve((1.0, 1.0), (-2.0, 2.0), (0.1, 0.97))
+    sure = DeepJudge(judge, lambda one, other: 50.0, curve)  # type: ignore[arg-type]
+    assert sure.look_closer(*GUITAR, DOUBTED).probability == 0.97
+
+
+def test_the_curve_rises_and_says_nothing_for_certain() -> None:
+    curve = Curve.read((PARAMETERS / "calibration.json").read_text("utf-8"))
+    assert list(curve.knots) == sorted(curve.knots)
+    assert list(curve.probabilities) == sorted(curve.probabilities)
+    assert curve.probabilities[0] >= 0 and curve.probabilities[-1] <= 0.99
+    assert min(curve.weights) > 0
 
 
 def test_threads_share_it(judge: DeepJudge) -> None:

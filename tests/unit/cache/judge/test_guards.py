@@ -49,6 +49,8 @@ CONTRADICTIONS = [
     ("number", "Is 7 days enough to learn it?", "Is 1 day enough to learn it?"),
     ("order", "How loud is 60 dB compared with 50 dB?", "How loud is 50 dB compared with 60 dB?"),
     ("order", "How do I get from 20 cm to 26 cm?", "How do I get from 26 cm to 20 cm?"),
+    ("order", "Mean of 1.0 (weight 3) and 2.5 (weight 1)?", "Mean of 1.0 (weight 1) and 2.5 (weight 3)?"),
+    ("words", "Is it its?", "Is it it's?"),
     ("scope", "Give me several names for a dog", "Give me a name for a dog"),
     ("scope", "Is a helmet compulsory in Spain?", "Is a helmet recommended in Spain?"),
     ("scope", "Do both sides of the account have to be filled?", "Does the side of the account have to be filled?"),

@@ -10,7 +10,7 @@ from askonce.cache.judge.guards.amounts import numbers, renumbered, units
 from askonce.cache.judge.guards.pair import Guard, Objection, Pair
 from askonce.cache.judge.guards.roles import order, person, question, tense
 from askonce.cache.judge.guards.signs import WRITTEN, ids, language, spans
-from askonce.cache.judge.guards.words import actions, kinds, names, polarity, scope
+from askonce.cache.judge.guards.words import actions, bare, kinds, names, polarity, scope
 from askonce.cache.judge.reading import read
 
 __all__ = ["DOUBTS", "GUARDS", "Objection", "Pair", "objection", "objections", "renumbered", "written"]
@@ -45,7 +45,7 @@ DOUBTS = (*sorted(DOUBTED), "date", "id", "number", "quote", "symbol", "spelling
 """The guards whose objection may be no contradiction: what `Pair.doubts` may hold."""
 _SUM = 2
 """Numbers from which on a prompt is about them: one more or less is another sum."""
-_ALONE = frozenset(("hidden character", "language", "sign"))
+_ALONE = frozenset(("hidden character", "language", "sign", "words"))
 """What is not understood is different, whatever the other side says."""
 
 
@@ -72,6 +72,7 @@ def objections(left: str, right: str) -> list[Objection]:
 
 GUARDS: tuple[Guard, ...] = (
     language,
+    bare,
     numbers,
     ids,
     spans,

@@ -67,12 +67,13 @@ def numbers(pair: Pair) -> Objection | None:
     return None
 
 
+_PAIR = 2
 _COMMUTES = frozenset(["and", "or", "plus", "times", "between", "vs", "versus", "multiplied", "sum", "product"])
 
 
 def _commutes(a: Reading, b: Reading) -> bool:
-    """Whether the numbers of both may stand in any order."""
-    return not (_COMMUTES.isdisjoint(a.token_set) or _COMMUTES.isdisjoint(b.token_set))
+    """Whether the numbers of both may stand in any order: two that are joined by such a word."""
+    return len(a.numbers) == _PAIR and not (_COMMUTES.isdisjoint(a.token_set) or _COMMUTES.isdisjoint(b.token_set))
 
 
 def _of_other_size(

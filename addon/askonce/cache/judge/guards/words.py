@@ -15,7 +15,15 @@ from askonce.cache.judge.lexicon import (
 )
 from askonce.cache.judge.reading import Reading
 
-__all__ = ["actions", "kinds", "names", "polarity", "scope"]
+__all__ = ["actions", "bare", "kinds", "names", "polarity", "scope"]
+
+
+def bare(pair: Pair) -> Objection | None:
+    """Prompts of grammar alone ("is it its?") say what they say by each word."""
+    a, b = pair.a, pair.b
+    if (a.order and b.order) or a.core == b.core:
+        return None
+    return Objection("words", " ".join(a.core)[:40] or "-", " ".join(b.core)[:40] or "-")
 
 
 def polarity(pair: Pair) -> Objection | None:
