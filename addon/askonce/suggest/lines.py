@@ -43,9 +43,9 @@ class Normalise(NamedTuple):
 type Line = Ignore | Normalise
 
 
-def normalise_lines(path: str, text: str, noise: Sequence[Noise]) -> list[Normalise] | None:
-    """What makes one text of all that differ in `noise` alone; None where that cannot be said: nothing stands before
-    the noise, or it is too long."""
+def normalise_lines(path: str, text: str, other: str, noise: Sequence[Noise]) -> list[Normalise] | None:
+    """What makes one text of two that differ in `noise` alone; None where that cannot be said: nothing stands before
+    the noise, or it is too long, or one line would take what another needs."""
     lines = list[Normalise]()
     groups = list(_groups(text, noise))
     for number, group in enumerate(groups):
@@ -62,7 +62,13 @@ def normalise_lines(path: str, text: str, noise: Sequence[Noise]) -> list[Normal
             return None
         kind = " and ".join(dict.fromkeys(one.kind for one in group))
         lines.append(Normalise(path, kind, pattern, f"{before}({kind}){after}"))
-    return lines
+    return lines if _rewritten(text, lines) == _rewritten(other, lines) else None
+
+
+def _rewritten(text: str, lines: Sequence[Normalise]) -> str:
+    for line in lines:
+        text = parse_text(line.pattern).sub(lambda _, to=line.to: to, text)  # type: ignore[misc]
+    return text
 
 
 def _groups(text: str, noise: Sequence[Noise]) -> Iterator[list[Noise]]:

@@ -231,7 +231,7 @@ def _texts(path: str, place: Place) -> list[Normalise] | None:
     if not isinstance(place.one, str) or not isinstance(place.other, str):
         return None
     noise = text_noise(place.one, place.other)
-    return normalise_lines(path, place.one, noise) if noise else None
+    return normalise_lines(path, place.one, place.other, noise) if noise else None
 
 
 def _is_of_an_answer(place: Place, answers: tuple[str, str]) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from askonce.rules.patterns import parse_jsonpath, parse_text
@@ -14,7 +14,7 @@ from askonce.suggest.noise import text_noise
 def lines(one: str, other: str) -> list[Normalise] | None:
     noise = text_noise(one, other)
     assert noise
-    return normalise_lines("$.x", one, noise)
+    return normalise_lines("$.x", one, other, noise)
 
 
 def read(text: str, found: list[Normalise]) -> str:
@@ -51,18 +51,20 @@ def test_noise_on_two_lines_is_two_patterns() -> None:
 )
 def test_what_cannot_be_said(one: str, other: str) -> None:
     noise = text_noise(one, other)
-    assert noise is None or normalise_lines("$.x", one, noise) is None
+    assert noise is None or normalise_lines("$.x", one, other, noise) is None
 
 
 WORDS = st.sampled_from(["Now:", "the end", "pid", "\n", " ", "in /tmp/", "(", "{number}", "port 80"])
-NOISE = st.sampled_from([("10:05:13", "11:06:14"), ("pid 3", "pid 44"), ("0a1b2c3d", "ffee0011"), ("tmpa1", "tmpb2")])
+TIME = ("10:05:13", "11:06:14")
+NOISE = st.sampled_from([TIME, ("pid 3", "pid 44"), ("0a1b2c3d", "ffee0011"), ("tmpa1", "tmpb2")])
 
 
 @given(st.lists(st.tuples(WORDS, NOISE), min_size=1, max_size=4), WORDS)
+@example([("Now:", TIME), ("\n", TIME), ("Now:", TIME)], "Now:")
 def test_the_lines_make_one_text_of_both(pieces: Any, end: str) -> None:
-    texts = ["".join(f" {word} {noise[side]}" for word, noise in pieces) + f" {end}" for side in (0, 1)]
+    texts = tuple("".join(f" {word} {noise[side]}" for word, noise in pieces) + f" {end}" for side in (0, 1))
     noise = text_noise(*texts)
-    found = noise and normalise_lines("$.x", texts[0], noise)
+    found = noise and normalise_lines("$.x", *texts, noise)
     if found:
         assert read(texts[0], found) == read(texts[1], found)
 
