@@ -64,6 +64,15 @@ async def test_a_refused_neighbour_and_what_refused_it(client, remember, account
     ]
 
 
+async def test_a_prompt_whose_answer_does_not_last(client, remember, accounting):
+    entry = await remember("Is the shop open right now?")
+    accounting.record(asked(entry, detail="volatile: right now", reuse="volatile"))
+    found = (await client.get("/v1/why")).json()
+    assert found["why"].startswith("not answered: its answer is given to no other wording, being volatile: right now; ")
+    metrics = (await client.get("/metrics")).text
+    assert 'askonce_reuse_total{kind="volatile"} 1.0' in metrics
+
+
 async def test_hits(client, remember, accounting):
     entry = await remember("What is the capital of France?")
     accounting.record(asked(entry, outcome="exact", detail=""))

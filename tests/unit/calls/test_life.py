@@ -161,6 +161,15 @@ async def test_the_provider_is_asked_once(bench: Bench) -> None:
     assert bench.asked == 1
 
 
+async def test_what_does_not_last_is_told_and_given_to_the_same_call_alone(bench: Bench) -> None:
+    asked = "Is the museum open right now?"
+    assert (await bench.call(asked))["cache-status"] == "askonce; fwd=miss; stored; detail=volatile"
+    assert (await bench.call("is the museum open right now"))["cache-status"].endswith("detail=volatile")
+    assert "; hit; ttl=300; detail=exact" in (await bench.call(asked))["cache-status"]
+    exchange, _ = await bench.enter("Is the museum open right now, please?")
+    assert (exchange.why, exchange.record(None, None, False, 0.0).reuse) == ("volatile: right now", "volatile")
+
+
 async def test_another_wording_is_answered_and_a_look_alike_is_not(bench: Bench) -> None:
     await bench.call()
     assert (await bench.call(FRANCE_REWORDED))["cache-status"].endswith("detail=semantic")
