@@ -249,7 +249,7 @@ async def test_a_store_of_the_first_schema_is_carried_over(
     put = await named_stores.put("a", CAPITAL, b"Paris")
     await named_stores.close()
     with sqlite3.connect(tmp_path / "named-stores" / "askonce.db") as connection:
-        for column in ("labels", "kin", "shown"):
+        for column in ("labels", "kin", "shown", "request"):
             connection.execute(f"ALTER TABLE entry DROP COLUMN {column}")
         for table in ("label", "observation", "refused"):
             connection.execute(f"DROP TABLE {table}")
