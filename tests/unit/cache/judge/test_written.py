@@ -249,7 +249,10 @@ def test_no_character_may_stand_for_another_of_its_category(data: st.DataObject,
     category = unicodedata.category(prompt[at])
     other = prompt[:at] + data.draw(st.characters(categories=[category])) + prompt[at + 1 :]
     assert same(prompt, prompt)
-    assert same(prompt, other) == says_why(prompt, other)
+    if other.rstrip(WHITE).endswith("!"):  # behind a question it is somebody's tone, or not: it may count
+        assert same(prompt, other) <= says_why(prompt, other)
+    else:
+        assert same(prompt, other) == says_why(prompt, other)
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
