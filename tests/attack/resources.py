@@ -199,6 +199,22 @@ def open_door(target: Target) -> int:
         return canary.reached
 
 
+_INSIDE = ("[64:ff9b::7f00:1]", "[::127.0.0.1]", "[64:ff9b::a00:1]", "[2002:7f00:1::]", "169.254.169.254", "10.0.0.1", "168.63.129.16")  # fmt: skip  # noqa: E501
+"""Private places in forms that look public, and those of clouds."""
+
+
+def forms_of_addresses(target: Target) -> int:
+    """How many private places a proxy that listens for others does not refuse."""
+    proxy = target.start("forms", listen="0.0.0.0", environment={"ASKONCE_TOKEN": "t" * 32}, rules=rules())
+    refused = 0
+    for host in _INSIDE:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", proxy.port)) as connection:
+            connection.settimeout(_MOMENT)
+            connection.sendall(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            refused += connection.recv(65536).startswith(b"HTTP/1.1 403 ")
+    return len(_INSIDE) - refused
+
+
 def _own_address() -> str:
     """An address of this machine that is not loopback; loopback where it has no other."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -293,6 +309,7 @@ ATTACKS = (
     Attack("own addresses", f"{len(_SPELLINGS)} spellings of its own address, to itself", own_addresses),
     Attack("own tunnels", "a tunnel to itself, to be taken for this machine", own_tunnels),
     Attack("an open door", "a service of this machine, asked for from outside it", open_door),
+    Attack("forms of addresses", "private places in NAT64 and other forms", forms_of_addresses),
     Attack("unended requests", "300 heads and bodies that never end", unended_requests),
     Attack("many bodies", "64 requests of 8 MiB that never end", many_bodies),
     Attack("unread answers", "500 answers that nobody reads", unread_answers),

@@ -6,6 +6,7 @@ One rule: each attack has a proxy of its own and counts how often that did not e
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import ssl
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import httpx
 import trustme
 from tests.attack.attack import Attack
 from tests.attack.target import CHAT, FRANCE, Target, body, is_hit
+from tests.e2e.conftest import REPOSITORY, free_port
 
 _NOISE = bytes(range(256)) * 64
 
@@ -95,6 +97,54 @@ def foreign_names(target: Target) -> int:
     return opened
 
 
+_CLOCK = """
+import pathlib, time
+
+_offset, _time = pathlib.Path(os.environ["ASKONCE_TEST_CLOCK"]), time.time
+time.time = lambda: _time() + float(_offset.read_text())
+"""
+"""Makes a proxy's clock one that is set from outside; added to what leads names to the sample provider."""
+_GUESS = "x" * 22
+_YEAR = 365 * 86400
+
+
+def clock_jumps(target: Target) -> int:
+    """How often a clock that jumps, a year back and a year ahead, fails a call, serves what is over, or loses what
+    is not."""
+    folder = target.folder / "clock"
+    folder.mkdir()
+    route = REPOSITORY / "tests/e2e/route/sitecustomize.py"
+    (folder / "sitecustomize.py").write_text(route.read_text() + _CLOCK)
+    offset = folder / "offset"
+    offset.write_text("0")
+    proxy = target.start("jumps", environment={"PYTHONPATH": str(folder), "ASKONCE_TEST_CLOCK": str(offset)})
+    at, key, wrong = replace(target, proxy=proxy), target.key(), 0
+    at.ask(key)
+    for jump, expected in ((0, True), (-_YEAR, False), (0, True), (_YEAR, False)):
+        set_to = offset.with_suffix(".new")
+        set_to.write_text(str(jump))
+        set_to.replace(offset)
+        with at.client(key) as client:
+            # What is asked is not kept: an answer of the time that never was would be a wrong one later.
+            for control in ("only-if-cached", "no-store"):
+                answer = client.post(CHAT, json=body(FRANCE), headers={"cache-control": control})
+                wrong += answer.status_code >= 500 if control == "no-store" else is_hit(answer) != expected
+            wrong += not proxy.get("/health/live")
+    return wrong
+
+
+def web_password(target: Target) -> int:
+    """How many doors of mitmweb stand open to one who does not know its password."""
+    port = free_port()
+    proxy = target.start("web", command="web", arguments=["--web-port", str(port)])
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        tries = [client.get(path) for path in ("/", "/flows", "/flows.json", "/state", "/options.json")]
+        tries += [client.get("/flows", headers={"authorization": f"Bearer {word}"}) for word in ("password", _GUESS)]
+        tries += [client.get("/flows", params={"token": _GUESS}), client.post("/clear"), client.delete("/flows/1")]
+    password = re.search(r"mitmweb: \S+\?token=(\w+)", proxy.log())
+    return sum(answer.is_success for answer in tries) + (not password or len(password[1]) < len(_GUESS))
+
+
 def full_disk(target: Target) -> int:
     """How many of ten calls fail where nothing more can be written."""
     proxy = target.start("full")
@@ -112,5 +162,7 @@ ATTACKS = (
     Attack("IPv6", "listening on [::1]", ipv6),
     Attack("bad certificates", "a provider that nobody vouches for", bad_certificates),
     Attack("foreign names", "TLS names that no rule names", foreign_names),
+    Attack("clock jumps", "a year back, right again, and a year ahead", clock_jumps),
+    Attack("mitmweb's password", "its pages and API without, and with guesses", web_password),
     Attack("a full disk", "nothing more can be written", full_disk),
 )
