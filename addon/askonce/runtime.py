@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.api import create_app
-from askonce.cache import Cache, CacheLimits, Entry, NamedStores, StoreError
+from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
 from askonce.calls.comparison import Compare
@@ -339,7 +339,7 @@ class Runtime:
             entries, last = list[Entry](), 0
             while page := await self.cache.after(last, 500):
                 entries, last = entries + page, page[-1].id
-            self._cassette.save(entries)
+            self._cassette.save(Record(entry, entry.vector is not None) for entry in entries)
         except (OSError, StoreError) as error:
             logger.error("nothing was recorded in %s: %s", self._cassette.path, error)
 

@@ -1,27 +1,30 @@
 """A cassette: recorded answers in one file that a repository can hold, for tests that ask no provider.
 
-One rule: a file that nothing new was recorded in is written back byte for byte. Its keys are made under a secret that
-follows from the id in its first line, so that they are the same on every machine, and no credential is in them.
+One rule: a file that nothing new was recorded in stays as it is. Its keys are made under a secret that follows from
+the id in its first line, so that they are the same on every machine, and no credential is in them.
 """
 
+import fcntl
 import logging
 import os
-import secrets
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
 import orjson
 
-from askonce.cache import Entry, Identifier, Record, StoreError, TransferError, read_record, write_record
+from askonce.cache import Identifier, Record, StoreError, TransferError, read_record, write_record
 
 __all__ = ["Cassette", "CassetteError"]
 
 logger = logging.getLogger("askonce")
 
 VERSION = 1
+_ID = "askonce"
+"""Of a new file: two that are recorded side by side have the same keys, so that lines of both may stand in one."""
 
 
 class CassetteError(StoreError):
@@ -48,14 +51,15 @@ class Cassette:
         if not must_exist and not os.access(path if self._text else path.parent, os.W_OK):
             raise CassetteError(f"{path}: cannot be written")
         first, *lines = self._text.splitlines() or [b""]
-        self._id = self._read_first(first) if self._text.strip() else secrets.token_hex(16)
+        self._id = self._read_first(first) if self._text.strip() else _ID
         self.secret = blake2b(self._id.encode(), digest_size=32, person=b"askonce-cassette").digest()
         """Of the cache that plays it; 32 bytes."""
         identifier = Identifier(self.secret)
         for number, line in enumerate(lines, 2):
             if line.strip():
                 self.records.append(self._read(line, number, identifier))
-        self._semantic = {record.entry.key for record in self.records if record.semantic}
+        self.fingerprint = identifier.fingerprint
+        """As of the cache that plays it; see `Cache.fingerprint`."""
 
     def _read_first(self, line: bytes) -> str:
         expected = f'{self.path}:1: expected {{"askonce":"cassette","version":{VERSION},"id":"…"}}'
@@ -89,23 +93,60 @@ class Cassette:
             file.write(self.secret)
         return folder
 
-    def save(self, entries: Iterable[Entry]) -> None:
-        """Write `entries` in place of what the file holds, where that changes it. Raises OSError."""
-        ordered = sorted(entries, key=lambda entry: (entry.upstream, entry.model, entry.prompt, entry.key))
-        first = {"askonce": "cassette", "version": VERSION, "id": self._id}
-        lines = [orjson.dumps(first) + b"\n"]
-        for entry in ordered:
-            # An embedder that failed to load this time is no reason to change the file.
-            record = Record(replace(entry, labels={}), entry.vector is not None or entry.key in self._semantic)
-            lines.append(write_record(record, lasting=True))
-        text = b"".join(lines)
-        if text == self._text or (not ordered and not self._text):
-            return
+    @staticmethod
+    def write_blank(path: Path) -> None:
+        """A new file without answers."""
+        path.write_bytes(_first_line(_ID))
+
+    def save(self, records: Iterable[Record]) -> None:
+        """Take over into the file what `records`, all that the cache holds now, change of what it held. What others
+        recorded there meanwhile stays. Raises OSError or `CassetteError`."""
+        before = {record.entry.key: record for record in self.records}
+        now = {record.entry.key: _lasting(record, before.get(record.entry.key)) for record in records}
+        new = {key: record for key, record in now.items() if key not in before or _line(record) != _line(before[key])}
+        gone = before.keys() - now.keys()
+        if new or gone:
+            with _alone_in(self.path.parent):
+                there = Cassette(self.path, must_exist=False)
+                held = {one.entry.key: one for one in there.records if one.entry.key not in gone} | new
+                self._write(held.values())
+            logger.info("%d answers in %s", len(held), self.path)
+        self.records = list(now.values())
+
+    def _write(self, records: Iterable[Record]) -> None:
+        lines = [_line(record) for record in sorted(records, key=_place)]
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            fresh.write_bytes(text)
+            fresh.write_bytes(_first_line(self._id) + b"".join(lines))
             fresh.replace(self.path)
         finally:
             fresh.unlink(missing_ok=True)
-        self._text = text
-        logger.info("%d answers in %s", len(ordered), self.path)
+
+
+def _first_line(id: str) -> bytes:
+    return orjson.dumps({"askonce": "cassette", "version": VERSION, "id": id}) + b"\n"
+
+
+def _place(record: Record) -> tuple[str, str, str, str]:
+    entry = record.entry
+    return entry.upstream, entry.model, entry.prompt, entry.key
+
+
+def _line(record: Record) -> bytes:
+    return write_record(record, lasting=True)
+
+
+def _lasting(record: Record, before: Record | None) -> Record:
+    """An embedder that failed to load this time is no reason to change the file."""
+    return Record(replace(record.entry, labels={}), record.semantic or (before is not None and before.semantic))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time writes to a folder, such as the workers of pytest-xdist."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -14,6 +14,13 @@ from askonce.calls.limits import Limits
 
 __all__ = ["failure", "no_room", "no_websocket", "refusal", "strict_message", "too_large"]
 
+_TO_RECORD = (
+    "To record it: askonce exec --mode record (or replay) with the same --cassette or --data,"
+    " or pytest --askonce-mode=record."
+)
+_SHOWN = 200
+"""Characters of a prompt."""
+
 
 def refusal(message: str, kind: str) -> Reply:
     """A 504 (RFC 9111 section 5.2.1.7) whose body every provider's SDK takes for an error of the provider's.
@@ -61,11 +68,15 @@ def strict_message(upstream: str, call: Call | None, why: str, nearest: Nearest 
     what = f"{upstream}, {call.model}" if call and call.model else upstream
     lines = [f"Askonce is strict, and no answer to this call is recorded ({what}): {why}"]
     if call and nearest is None:
-        lines.append("Nothing at all is recorded.")
+        lines.append(f"Nothing at all is recorded. It asked: {_shortened(call.prompt)!r}")
     elif nearest:
         lines += _compared(nearest)
-    lines.append("To record it: askonce exec --mode record (or replay) with the same --cassette or --data.")
+    lines.append(_TO_RECORD)
     return "\n".join(lines)
+
+
+def _shortened(prompt: str) -> str:
+    return prompt if len(prompt) <= _SHOWN else prompt[: _SHOWN - 1] + "…"
 
 
 def _compared(nearest: Nearest) -> Iterator[str]:

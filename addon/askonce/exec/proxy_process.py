@@ -158,13 +158,16 @@ def borrowed(settings: Settings, on_start: Callable[[Settings], object] = lambda
     # Shared by all that use a proxy. Whoever gets it for himself alone is the last, and nobody can come in meanwhile.
     with _opened(files.users) as users:
         fcntl.flock(users, fcntl.LOCK_SH)
+        process = None
         try:
-            _ensure(settings, files, on_start)
+            process = _ensure(settings, files, on_start)
             yield settings
         finally:
             if _try_lock(users, fcntl.LOCK_EX):
                 _stop_started(files)
                 if is_private:
+                    if process:  # else it stays in the system's list for as long as we live
+                        process.wait()
                     for file in (files.log, files.started, files.users):
                         file.unlink(missing_ok=True)
 
@@ -188,8 +191,11 @@ class _Files:
         return self.folder / f"{self.name}.log"
 
 
-def _ensure(settings: Settings, files: _Files, on_start: Callable[[Settings], object]) -> None:
-    """Wait for a proxy that is ready; start one where nothing listens and nobody else is starting one."""
+def _ensure(
+    settings: Settings, files: _Files, on_start: Callable[[Settings], object]
+) -> subprocess.Popen[bytes] | None:
+    """Wait for a proxy that is ready; start one where nothing listens and nobody else is starting one. The one that was
+    started here."""
     begin = time.monotonic()
     process = None
     is_told = False
@@ -213,6 +219,7 @@ def _ensure(settings: Settings, files: _Files, on_start: Callable[[Settings], ob
                     on_start(settings)
                 is_told, process = True, _start(settings, files, started)
             time.sleep(0.05)
+    return process
 
 
 def _start(settings: Settings, files: _Files, started: BinaryIO) -> subprocess.Popen[bytes]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from askonce.cache import Cache, load_embedder
+from askonce.cache import Cache, Record, load_embedder
 from askonce.cache.cassette import Cassette, CassetteError
 from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn
@@ -32,7 +32,7 @@ async def play(cassette: Cassette, *prompts: str) -> None:
                 ttl=1e9,
                 upstream_seconds=0.5,
             )
-        cassette.save(await cache.list())
+        cassette.save(Record(entry, entry.vector is not None) for entry in await cache.list())
         await cache.close()
 
 
@@ -59,8 +59,24 @@ async def test_an_embedder_that_fails_changes_nothing(tmp_path: Path) -> None:
     before = path.read_bytes()
     assert b'"semantic":true' in before
     cassette = Cassette(path, must_exist=False)
-    cassette.save(record.entry for record in cassette.records)  # without their vectors
+    cassette.save(Record(record.entry, False) for record in cassette.records)  # without their vectors
     assert path.read_bytes() == before
+
+
+async def test_two_that_record_side_by_side_keep_the_answers_of_both(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    one, other = Cassette(path, must_exist=False), Cassette(path, must_exist=False)
+    await play(one, "a", "b")
+    await play(other, "b", "c")
+    assert [record.entry.prompt for record in Cassette(path, must_exist=True).records] == ["a", "b", "c"]
+
+
+async def test_what_the_cache_forgot_leaves_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    await play(Cassette(path, must_exist=False), "a", "b")
+    cassette = Cassette(path, must_exist=False)
+    cassette.save([record for record in cassette.records if record.entry.prompt == "b"])
+    assert [record.entry.prompt for record in Cassette(path, must_exist=True).records] == ["b"]
 
 
 async def test_nothing_recorded_makes_no_file(tmp_path: Path) -> None:

@@ -424,7 +424,7 @@ async def test_strict_lets_pass_what_a_rule_leaves_out(bench: Bench) -> None:
 async def test_strict_with_nothing_recorded(bench: Bench) -> None:
     bench.open(mode="strict")
     _, reply = await bench.ask(request(FRANCE))
-    assert reply and "Nothing at all is recorded." in orjson.loads(reply.body)["message"]
+    assert reply and f"Nothing at all is recorded. It asked: {FRANCE!r}" in orjson.loads(reply.body)["message"]
 
 
 async def test_what_a_cassette_holds_is_for_everybody_and_does_not_end(bench: Bench) -> None:

@@ -1,0 +1,155 @@
+"""The pytest plugin: real pytest over a suite with the openai SDK, as docs/testing.md has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.conftest import NO_PROXY_VARIABLES, PROXY_VARIABLES, TRUST_VARIABLES, free_port
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Provider
+
+pytest_plugins = ["pytester"]
+
+PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text("utf-8")
+(SUITE,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+"""The page's example: three calls, one of them streamed and one asynchronous."""
+COMMANDS = [said.split() for said in re.findall(r"^pytest ([^#\n]*)#", PAGE, re.MULTILINE)]
+"""The arguments of its first two commands: to record, and to run everywhere else."""
+PLAIN = "def test_plain():\n    import os\n    assert 'askonce' not in os.environ.get('SSL_CERT_FILE', '')\n"
+
+
+@pytest.fixture
+def suite(
+    pytester: pytest.Pytester,
+    provider: Provider,
+    routes: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> pytest.Pytester:
+    """The suite in a folder of its own, on a machine with a key."""
+    home = tmp_path_factory.mktemp("home")
+    for name in (*PROXY_VARIABLES, *TRUST_VARIABLES, *NO_PROXY_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ASKONCE_DATA", str(home / "data"))
+    monkeypatch.setenv("ASKONCE_CERTS", str(home / "certs"))
+    monkeypatch.setenv("ASKONCE_UPSTREAM_CA", str(provider.ca_file))
+    monkeypatch.setenv("ASKONCE_TEST_ROUTES", json.dumps(routes))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "route"))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
+    pytester.makeini(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error"
+    )
+    pytester.makepyfile(test_capitals=SUITE, test_plain=PLAIN)
+    return pytester
+
+
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a key, on which no provider is to be reached."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setenv("ASKONCE_TEST_ROUTES", json.dumps({"api.openai.com:443": free_port()}))
+
+
+def run(suite: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return suite.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+
+
+def prompts(cassette: Path) -> list[str]:
+    return [json.loads(line)["prompt"] for line in cassette.read_text("utf-8").splitlines()[1:]]
+
+
+def capitals(*countries: str) -> list[str]:
+    return [f"What is the capital of {country}?" for country in countries]
+
+
+def test_the_example_of_the_docs_is_recorded_and_runs_strictly_elsewhere(
+    suite: pytest.Pytester, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, strict = COMMANDS
+    run(suite, *record).assert_outcomes(passed=4)
+    cassette = suite.path / "cassettes" / "test_capitals.jsonl"
+    assert prompts(cassette) == capitals("France", "Germany", "Japan")
+    assert b"sk-mine" not in cassette.read_bytes()
+    assert provider.calls() == 3
+
+    elsewhere(monkeypatch)
+    before = cassette.read_bytes()
+    told = run(suite, *strict, "--askonce-unused")
+    told.assert_outcomes(passed=4)
+    told.stdout.fnmatch_lines(["*every recorded answer was asked for*"])
+
+    suite.makepyfile(test_capitals=SUITE.replace("Germany", "Spain"))
+    told = run(suite, "--askonce-unused")
+    told.assert_outcomes(passed=3, failed=1)
+    text = told.stdout.str()
+    assert "no answer to this call is recorded (openai-chat, gpt-4o-mini): no entry" in text
+    assert "What is the capital of Spain?" in text and "it differs in: prompt" in text
+    told.stdout.fnmatch_lines(
+        ["cassettes/test_capitals.jsonl:3: no test asked for gpt-4o-mini: 'What is the capital of Germany?'"]
+    )
+    assert (provider.calls(), cassette.read_bytes()) == (3, before)
+
+
+def test_a_cassette_for_each_test_from_two_workers(
+    suite: pytest.Pytester, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = ("-n", "2", "-o", "askonce_cassettes=test")
+    run(suite, *each, "--askonce-mode=record").assert_outcomes(passed=4)
+    folder = suite.path / "cassettes" / "test_capitals"
+    assert {file.stem: prompts(file) for file in folder.iterdir()} == {
+        "test_france": capitals("France"),
+        "test_stream": capitals("Germany"),
+        "test_async": capitals("Japan"),
+    }
+    elsewhere(monkeypatch)
+    told = run(suite, *each, "--askonce-unused", "--deselect", "test_capitals.py::test_france")
+    told.assert_outcomes(passed=3)
+    told.stdout.fnmatch_lines(["cassettes/test_capitals/test_france.jsonl:2: no test asked for *France*"])
+    assert provider.calls() == 3
+
+
+def test_two_workers_record_in_one_cassette(suite: pytest.Pytester, provider: Provider) -> None:
+    run(suite, "-n", "2", "--dist", "load", "--askonce-mode=replay").assert_outcomes(passed=4)
+    assert prompts(suite.path / "cassettes" / "test_capitals.jsonl") == capitals("France", "Germany", "Japan")
+    run(suite, "-n", "2", "--dist", "load", "--askonce-mode=replay").assert_outcomes(passed=4)
+    assert provider.calls() == 3
+
+
+def test_where_nothing_is_recorded_the_call_is_named(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere(monkeypatch)
+    told = run(suite, "-k", "france")
+    told.assert_outcomes(failed=1, deselected=3)
+    assert "Nothing at all is recorded. It asked: 'What is the capital of France?'" in told.stdout.str()
+    assert not (suite.path / "cassettes").exists()
+
+
+def test_a_cassette_that_cannot_be_played_is_an_error_of_its_tests(suite: pytest.Pytester) -> None:
+    (suite.path / "cassettes").mkdir()
+    (suite.path / "cassettes" / "test_capitals.jsonl").write_text("{}\n")
+    told = run(suite)
+    told.assert_outcomes(passed=1, errors=3)
+    told.stdout.fnmatch_lines(["*askonce: *test_capitals.jsonl:1: expected {*"])
+
+
+def test_a_mistyped_setting_is_told(suite: pytest.Pytester) -> None:
+    told = run(suite, "-o", "askonce_cassettes=each")
+    told.stderr.fnmatch_lines(["ERROR: askonce_cassettes: expected one of module, test; got 'each'"])
+
+
+def test_without_a_marked_test_nothing_is_started_or_read(suite: pytest.Pytester) -> None:
+    run(suite, "test_plain.py").assert_outcomes(passed=1)
+    assert not Path(os.environ["ASKONCE_DATA"]).exists()
+    code = "import sys, pytest; before = {*sys.modules}; import askonce.testing.plugin; print({*sys.modules} - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {name.strip("' ") for name in done.stdout.strip("{}\n").split(",")} <= {
+        "askonce",
+        "askonce.testing",
+        "askonce.testing.plugin",
+    }
