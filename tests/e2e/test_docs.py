@@ -159,8 +159,9 @@ def test_examples_of_the_judge(tmp_path: Path) -> None:
     told = [output for output, _ in results]
     assert told[0].lstrip().startswith("5 pairs, embedder wordllama")
     assert [json.loads(told[1])[name] for name in ("pairs", "recall", "false_reuse")] == [5, 1.0, 0.0]
-    assert [run["hits"] for run in json.loads(told[2])["runs"]] == [1, 1]
-    rules = told[3].partition("for rules.yaml:")[2]
+    assert told[2].split()[:2] == ["2", "prompts"]
+    assert [run["hits"] for run in json.loads(told[3])["runs"]] == [1, 1]
+    rules = told[4].partition("for rules.yaml:")[2]
     assert yaml.safe_load(rules)["defaults"]["max_error"] > 0
 
 

@@ -23,6 +23,9 @@ ENGLISH = {
     "variety": ["Tell me a joke.", "write a haiku about moving boxes", "suggest a name for our boat", "pick a colour"],
     "lasting": [
         "What is the capital of France?",
+        "what's the capital of france",
+        "photosynthesis",
+        "Tell me about the Roman Empire",
         "In which year was the printing press invented?",
         "How do I cancel a subscription?",
         "can I cancel an order after it was shipped",
