@@ -113,7 +113,7 @@ async def test_a_look_up_waits_for_a_loading_embedder_no_longer_than_it_may(benc
         return real
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("askonce.cache.cache.find_embedder", lambda name: load)
+        patch.setattr("askonce.cache.cache.find_embedder", lambda name, options: load)
         bench.open()
         found = await bench.ask(REWORDED)
         assert (found.reason, bench.counted) == ("embedder loading", {})
