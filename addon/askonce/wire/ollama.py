@@ -138,10 +138,10 @@ def _read_chat(body: JsonObject, found: str | None) -> _Reading:
             raise Unreadable(f"messages[{index}]: expected an object with a role")
         if not isinstance(message.setdefault("content", ""), str):
             raise Unreadable(f"messages[{index}].content: expected a string")
-        if message.get("images"):
-            message["images"] = _hashed(message["images"], f"messages[{index}].images")
-        else:
+        if message.get("images") in (None, []):
             message.pop("images", None)
+        else:
+            message["images"] = _hashed(message["images"], f"messages[{index}].images")
     last = messages[-1]
     role, reason = last["role"], ""
     if role != "user":
