@@ -281,7 +281,7 @@ def gray(http: httpx.Client, **more: Any) -> None:
 def test_the_verifier_decides_in_the_gray_zone(http: httpx.Client, provider: Provider) -> None:
     gray(http)
     city = town()
-    asked, reworded = f"What is the weather like in {city}?", f"What's the weather like in {city}?"
+    asked, reworded = f"What is the town of {city} known for?", f"What's the town of {city} known for?"
     first = text(ask(http, asked))
     verdict(provider, " yes\n")
     hit = ask(http, reworded)
@@ -299,9 +299,9 @@ def test_the_verifier_decides_in_the_gray_zone(http: httpx.Client, provider: Pro
 def test_whatever_is_not_yes_is_a_miss(http: httpx.Client, provider: Provider, said: str) -> None:
     gray(http)
     city = town()
-    ask(http, f"What is the weather like in {city}?")
+    ask(http, f"What is the town of {city} known for?")
     verdict(provider, said)
-    miss = ask(http, f"What's the weather like in {city}?")
+    miss = ask(http, f"What's the town of {city} known for?")
     assert (miss.headers["x-cache"], provider.calls()) == ("MISS", 3)
     assert 0 < float(miss.headers["x-similarity-score"]) < 1
 
@@ -312,7 +312,7 @@ def test_a_verifier_that_fails_is_a_miss_and_is_asked_again(
 ) -> None:
     gray(http)
     city = town()
-    asked, reworded = f"What is the weather like in {city}?", f"What's the weather like in {city}?"
+    asked, reworded = f"What is the town of {city} known for?", f"What's the town of {city} known for?"
     ask(http, asked)
     if trouble == "refused":
         provider.script('{"error": {"message": "Incorrect API key provided: ' + OPERATOR + '"}}', status=401)
@@ -326,7 +326,7 @@ def test_a_verifier_that_fails_is_a_miss_and_is_asked_again(
     assert ask(http, reworded, max_tokens=99).headers["x-cache"] == "HIT"
     log = keyed.log()
     assert log.count("gray zone verifier") == 1
-    for secret in (OPERATOR, TOKEN, FRANCE, city, "weather"):
+    for secret in (OPERATOR, TOKEN, FRANCE, city, "known for"):
         assert secret not in log
 
 

@@ -71,7 +71,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
         runtime = await start(settings_in(folder))
         for number in range(begin, begin + 20):
             await remember(runtime, f"What is question number {number}?")
-            await knows(runtime, "Something else?")
+            await knows(runtime, "Who wrote the book?")
         await runtime.named_stores.put("store", "a text", b"a value")
         ApiKeys(folder / "data").create("someone")
         if begin:
