@@ -197,9 +197,11 @@ def test_while_a_batch_is_put_together(leaving: Proxy, provider: Provider, calle
     def batch(*texts: str) -> bytes:
         return json.dumps({"model": "e", "input": texts}).encode()
 
+    stored = leaving.get("/v1/stats")["stored"]
     with Caller(leaving, caller._key, is_http2=False) as before:
         before.ask(VECTORS, batch("a"))
         assert before._socket.recv(65536).startswith(b"HTTP/1.1 200 ")
+    until(lambda: leaving.get("/v1/stats")["stored"] > stored)
     until(gates.is_over)
     with gates.closed("complete") as reached:
         caller.ask(VECTORS, batch("a", "b"))
