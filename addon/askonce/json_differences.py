@@ -8,9 +8,20 @@ from collections.abc import Hashable, Iterable, Iterator
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
-from askonce.jsontext import ExactNumber
+from askonce.jsontext import ExactNumber, canonical
 
-__all__ = ["ABSENT", "JsonDifference", "Path", "apply", "differences", "excerpts", "normalised", "shorthand"]
+__all__ = [
+    "ABSENT",
+    "JsonDifference",
+    "Path",
+    "apply",
+    "common_start",
+    "differences",
+    "excerpts",
+    "normalised",
+    "shorthand",
+    "written",
+]
 
 type Path = tuple[str | int, ...]
 """Names of members and indexes of items, from the root on."""
@@ -108,8 +119,8 @@ class _Comparison:
 
     def _items(self, one: list[Any], other: list[Any]) -> Iterator[tuple[str | int, Any, Any]]:
         left, right = [self._number(item) for item in one], [self._number(item) for item in other]
-        start = _same(left, right)
-        end = _same(reversed(left[start:]), reversed(right[start:]))
+        start = common_start(left, right)
+        end = common_start(reversed(left[start:]), reversed(right[start:]))
         for at in range(start, max(len(left), len(right)) - end):
             yield (
                 at,
@@ -132,7 +143,7 @@ class _Comparison:
         return frozenset((name, self._number(member)) for name, member in value.items())
 
 
-def _same(one: Iterable[int], other: Iterable[int]) -> int:
+def common_start(one: Iterable[Any], other: Iterable[Any]) -> int:
     """How many at the beginning are equal."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
@@ -158,14 +169,19 @@ def _escaped(name: str) -> str:
     return _ESCAPED.sub(lambda sign: _ESCAPES.get(sign[0], f"\\u{ord(sign[0]):04x}"), name)
 
 
+def written(value: Any) -> str:
+    """A JSON value for people: a text as it is, nothing for `ABSENT`."""
+    if isinstance(value, str):
+        return value
+    return "" if value is ABSENT else canonical(value).decode()
+
+
 def excerpts(one: str, other: str, width: int) -> tuple[str, str]:
     """Both texts from a little before the first sign that differs, `width` characters at most; empty where they are
     alike. Texts that are short are shown whole: an excerpt is harder to read."""
     if one == other:
         return "", ""
-    length = min(len(one), len(other))
-    first = next((at for at in range(length) if one[at] != other[at]), length)
-    start = 0 if max(len(one), len(other)) <= width else max(0, first - width // 4)
+    start = 0 if max(len(one), len(other)) <= width else max(0, common_start(one, other) - width // 4)
     return _cut(one, start, width), _cut(other, start, width)
 
 

@@ -14,7 +14,18 @@ from typing import Any, Literal, Never
 
 import orjson
 
-__all__ = ["ExactNumber", "NotJson", "canonical", "dumps", "encodable", "is_number", "line_safe", "loads", "rfc3339"]
+__all__ = [
+    "ExactNumber",
+    "NotJson",
+    "canonical",
+    "dumps",
+    "encodable",
+    "is_number",
+    "line_safe",
+    "loads",
+    "rfc3339",
+    "shortened",
+]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _SPACE = b" \t\r\n"
@@ -95,6 +106,11 @@ def canonical(value: Any) -> bytes:
 
 dumps: Callable[[Any], bytes] = functools.partial(orjson.dumps, default=_text)
 """A value as compact JSON. Raises TypeError where it is none, or nests deeper than 254 levels."""
+
+
+def shortened(text: str, most: int) -> str:
+    """A caller's text, as it is repeated to him: `most` characters of it, the last a mark that there were more."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def encodable(text: str) -> str:

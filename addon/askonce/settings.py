@@ -16,10 +16,12 @@ from urllib.parse import quote, urlsplit
 import platformdirs
 
 __all__ = [
+    "DEFAULT_PORTS",
     "OUTER_PROXIES",
     "Mode",
     "Settings",
     "SettingsError",
+    "authority",
     "default_rules",
     "is_checkout",
     "outer_proxies",
@@ -31,6 +33,7 @@ Mode = Literal["normal", "record", "replay", "strict"]
 """`record`: ask always, keep every answer. `replay`: as normal, with answers that do not end where there is a cassette.
 `strict`: identical calls are answered, and nothing is asked."""
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_WEB_PORT = 8081
 OUTER_PROXIES = "ASKONCE_OUTER_PROXIES"
@@ -83,7 +86,7 @@ class Settings:
     @property
     def listen(self) -> str:
         """`HOST:PORT`, as `--listen` takes it."""
-        return _address(self.listen_host, self.listen_port)
+        return authority(self.listen_host, self.listen_port)
 
     @property
     def is_loopback(self) -> bool:
@@ -111,7 +114,7 @@ class Settings:
     @property
     def place(self) -> str:
         """`HOST:PORT` for programs on this machine."""
-        return _address(self.client_host, self.listen_port)
+        return authority(self.client_host, self.listen_port)
 
     def leads_here(self, url: str) -> bool:
         """Whether a proxy's URL is this proxy's, as programs on this machine may write it."""
@@ -208,7 +211,8 @@ def _web_port(environ: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _address(host: str, port: int) -> str:
+def authority(host: str, port: int) -> str:
+    """`HOST:PORT` (RFC 3986, section 3.2), IPv6 in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

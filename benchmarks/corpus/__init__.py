@@ -35,6 +35,11 @@ class Intent:
     near: list[tuple[str, str]] = field(default_factory=list)
     """Kind and prompt."""
 
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """The plain one and the rewordings."""
+        return self.first, *self.rewordings
+
 
 @dataclass(frozen=True, slots=True)
 class Unusable:

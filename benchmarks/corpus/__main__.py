@@ -32,7 +32,7 @@ def _repeated(found: list[Domain]) -> int:
     first, wrong = dict[str, str](), 0
     for domain in found:
         for intent in domain.intents:
-            for text in (intent.first, *intent.rewordings):
+            for text in intent.wordings:
                 where = f"{domain.name}:{intent.line}"
                 if (before := first.setdefault(text.casefold(), where)) != where:
                     print(f"{domain.language}: {text!r} is in two intents, {before} and {where}")
@@ -42,7 +42,7 @@ def _repeated(found: list[Domain]) -> int:
 
 def _row(language: str, found: list[Domain]) -> str:
     intents = [intent for domain in found for intent in domain.intents]
-    worded = [text for intent in intents for text in (intent.first, *intent.rewordings)]
+    worded = [text for intent in intents for text in intent.wordings]
     near = sum(len(intent.near) for intent in intents)
     unusable = sum(len(domain.unusable) for domain in found)
     counts = f"{len(found):8}{len(intents):8}{len(worded) - len(intents):11}{near:7}{unusable:9}"

@@ -32,7 +32,7 @@ def own_pairs(found: Iterable[Domain]) -> list[Row]:
 
 def _of_intent(domain: Domain, intent: Intent) -> list[Row]:
     group = _group(domain, intent)
-    worded = [intent.first, *intent.rewordings]
+    worded = intent.wordings
     same = [Row(a, b, 1, REWORDING, group) for a, b in combinations(worded, 2)]
     near = [Row(text, prompt, 0, kind, group) for text in worded for kind, prompt in intent.near]
     return same + near
@@ -49,10 +49,7 @@ def neighbours(found: Sequence[Domain], vectors: Vectors, *, nearest: int = 2) -
     is what is so near that it may be the same question in two domains.
     """
     worded = [
-        (text, _group(domain, intent))
-        for domain in found
-        for intent in domain.intents
-        for text in (intent.first, *intent.rewordings)
+        (text, _group(domain, intent)) for domain in found for intent in domain.intents for text in intent.wordings
     ]
     base = vectors([text for text, _ in worded])
     groups = np.array([group for _, group in worded])
@@ -102,7 +99,7 @@ def _met(domain: Domain, vectors: Vectors, judge: Judge, seed: int) -> Iterator[
 def _asked(domain: Domain, intent: Intent) -> Iterator[tuple[str, str]]:
     """Each text of an intent, with what its answer is called."""
     group = _group(domain, intent)
-    for text in (intent.first, *intent.rewordings):
+    for text in intent.wordings:
         yield text, group
     for number, (_, prompt) in enumerate(intent.near):
         yield prompt, f"{group}:{number}"

@@ -33,7 +33,7 @@ def labelled(domains: Iterable[Domain]) -> Iterator[Labelled]:
     """All their prompts."""
     for domain in domains:
         for intent in domain.intents:
-            for text in (intent.first, *intent.rewordings):
+            for text in intent.wordings:
                 yield Labelled(text, "lasting", domain.name)
             for kind, text in intent.near:
                 if kind != DOUBTFUL:

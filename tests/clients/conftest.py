@@ -21,6 +21,7 @@ from tests.e2e.conftest import (  # noqa: F401  # fixtures
     _provider,
     _proxy,
     api_key,
+    local_provider,
     provider,
     proxy,
     pytest_runtest_makereport,

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from tests.clients.conftest import CLAUDE_CODE, CODEX
 from tests.e2e.test_suggest import add
-from tests.e2e.test_suggest import provider as plain_provider  # noqa: F401  # a fixture
 from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
@@ -36,14 +35,14 @@ def test_with_the_lines_a_tool_loop_is_asked_once(
     path: str,
     wire: str,
     programs: Path,
-    plain_provider: Provider,  # noqa: F811
+    local_provider: Provider,
     tmp_path: Path,
 ) -> None:
     rules, home, work = tmp_path / "rules.yaml", tmp_path / "home", tmp_path / "work"
-    rules.write_text(RULE.format(port=plain_provider.port, path=path, wire=wire))
+    rules.write_text(RULE.format(port=local_provider.port, path=path, wire=wire))
     for place in (home / ".codex", work):
         place.mkdir(parents=True)
-    url = plain_provider.url
+    url = local_provider.url
     house = f'model_providers.house={{name="house",base_url="{url}/v1",env_key="OPENAI_API_KEY",wire_api="responses"}}'
     named = ["-c", house, "-c", 'model_provider="house"'] if agent is CODEX else []
     command = [str(programs / agent.name), *agent.command, *named, agent.tool_prompt]
@@ -75,8 +74,8 @@ def test_with_the_lines_a_tool_loop_is_asked_once(
 
     lines: dict[str, Any] = yaml.safe_load(askonce("rules", "suggest"))
     add(rules, lines)
-    asked = [plain_provider.calls()]
+    asked = [local_provider.calls()]
     for _ in range(2):
         assert "hello" in askonce("exec")
-        asked.append(plain_provider.calls())
+        asked.append(local_provider.calls())
     assert (asked[1] - asked[0], asked[2] - asked[1]) == (2, 0)

@@ -302,6 +302,17 @@ def provider(_provider: Provider) -> Provider:
 
 
 @pytest.fixture
+def local_provider(tmp_path: Path) -> Iterator[Provider]:
+    """The sample provider as Ollama is: without TLS, on this machine."""
+    provider = Provider(tmp_path, None)
+    try:
+        provider.wait_until_ready()
+        yield provider
+    finally:
+        provider.stop()
+
+
+@pytest.fixture
 def proxy(_proxy: Proxy, provider: Provider) -> Iterator[Proxy]:
     """The session's proxy; the test fails if its log shows a crash."""
     seen = len(_proxy.log())

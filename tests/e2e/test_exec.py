@@ -188,17 +188,6 @@ fetch(url, { method: "POST", body }).then((r) => r.json()).then((answer) => cons
 """
 
 
-@pytest.fixture
-def local_provider(tmp_path: Path) -> Iterator[Provider]:
-    """The sample provider as Ollama is: without TLS, on this machine."""
-    provider = Provider(tmp_path, None)
-    try:
-        provider.wait_until_ready()
-        yield provider
-    finally:
-        provider.stop()
-
-
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 @pytest.mark.parametrize("program", [[sys.executable, "-c", OLLAMA], ["node", "-e", FETCH]], ids=["python", "node"])
 def test_with_the_shipped_rules_ollama_on_this_machine_is_asked_once(

@@ -43,19 +43,9 @@ type Run = Callable[..., "tuple[int, str, str]"]
 
 
 @pytest.fixture
-def provider(tmp_path: Path) -> Iterator[Provider]:
-    provider = Provider(tmp_path, None)
-    try:
-        provider.wait_until_ready()
-        yield provider
-    finally:
-        provider.stop()
-
-
-@pytest.fixture
-def run(tmp_path: Path, provider: Provider) -> Iterator[Run]:
+def run(tmp_path: Path, local_provider: Provider) -> Iterator[Run]:
     """run("rules", "suggest", ...) with rules for the provider: exit code, output, remarks."""
-    (tmp_path / "rules.yaml").write_text(RULES.format(port=provider.port))
+    (tmp_path / "rules.yaml").write_text(RULES.format(port=local_provider.port))
     environ = {
         **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
         "ASKONCE_RULES": str(tmp_path / "rules.yaml"),
@@ -88,24 +78,26 @@ def add(rules: Path, lines: dict[str, Any]) -> None:
     rules.write_text(yaml.safe_dump(document))
 
 
-def test_the_lines_make_a_client_hit_whose_noise_no_rule_knows(run: Run, provider: Provider, tmp_path: Path) -> None:
-    client = (sys.executable, "-c", CLIENT, f"{provider.url}/v1", "What is the capital of France?")
+def test_the_lines_make_a_client_hit_whose_noise_no_rule_knows(
+    run: Run, local_provider: Provider, tmp_path: Path
+) -> None:
+    client = (sys.executable, "-c", CLIENT, f"{local_provider.url}/v1", "What is the capital of France?")
     code, out, err = run("rules", "suggest", "--", *client)
-    assert (code, provider.calls()) == (0, 2), err
+    assert (code, local_provider.calls()) == (0, 2), err
     assert err.count("The capital of France is Paris.") == 2
     lines = yaml.safe_load(out)
     [documented] = [text for language, text in blocks("rules.md") if language == "yaml" and "request_id" in text]
     assert lines == yaml.safe_load(documented)
     assert "these would hit: 0 as they are, 1 with these lines" in out and "never" not in out
-    assert (tmp_path / "rules.yaml").read_text() == RULES.format(port=provider.port)
+    assert (tmp_path / "rules.yaml").read_text() == RULES.format(port=local_provider.port)
 
     add(tmp_path / "rules.yaml", lines)
     # The third run, what it asked asked again, and another question: what the lines overlook is noise.
     asked = ("What is the capital of France?",) * 2 + ("What is the capital of Germany?",)
-    client = (sys.executable, "-c", CLIENT, f"{provider.url}/v1", *asked)
+    client = (sys.executable, "-c", CLIENT, f"{local_provider.url}/v1", *asked)
     code, out, _ = run("exec", "--", *client)
     assert (code, out) == (0, "The capital of France is Paris.\n" * 2 + "The capital of Germany is Berlin.\n")
-    assert provider.calls() == 4
+    assert local_provider.calls() == 4
 
     code, out, _ = run("rules", "suggest", "--last", "--json")
     [found] = json.loads(out)["rules"]

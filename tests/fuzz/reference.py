@@ -24,6 +24,10 @@ OPTIONS = {"gemini": "generationConfig", "ollama": "options"}
 WHO = {"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"}
 
 
+class Wrong(AssertionError):
+    """A case that shows what must not be."""
+
+
 class Unreadable(Exception):
     """No JSON object, or one that says something twice."""
 

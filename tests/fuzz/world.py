@@ -40,6 +40,7 @@ with warnings.catch_warnings():
 
 from tests.fuzz import corpus, mutate, reference, wrappers
 from tests.fuzz.corpus import Sent
+from tests.fuzz.reference import Wrong
 
 from askonce.settings import Settings
 
@@ -73,10 +74,6 @@ CODINGS = {
 _OWN = ("id", "user", "metadata", "created", "created_at", "completed_at", "responseId", "createTime")
 
 
-class Wrong(AssertionError):
-    """A case that shows what must not be."""
-
-
 @dataclass
 class World:
     askonce: Askonce
@@ -84,7 +81,7 @@ class World:
     kept: dict[str, tuple[Sent, Any]] = field(default_factory=dict)
     """By key: what was asked, and the whole answer where that came undamaged."""
     seen: list[Sent] = field(default_factory=list)
-    wrapped: wrappers.Kept = field(default_factory=wrappers.Kept)
+    wrapped: dict[str, wrappers.Wrapped] = field(default_factory=dict)
 
     async def case(self, rng: random.Random) -> None:
         """One call, or one text of a client's own cache. Raises Wrong, or whatever a hook raised."""

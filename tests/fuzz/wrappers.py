@@ -10,15 +10,16 @@ import json
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tests.fuzz import corpus, mutate
+from tests.fuzz.reference import Wrong
 
 from askonce.cache import NamedStores
 from askonce.cache.named_store import TextError
 
-__all__ = ["Kept", "Wrapped", "WrongWrapper", "case"]
+__all__ = ["Wrapped", "case"]
 
 MIN_COSINE = 0.3
 """Far below what any client asks for, so that a wrapper that was embedded would be found."""
@@ -27,23 +28,12 @@ _ROLE = re.compile(r"^\w+:", re.MULTILINE)
 NUMBERS = ("0.1", "0.10000000000000000555", "123456789012345678901", "123456789012345678902", "1", "1.0", "1e0")
 
 
-class WrongWrapper(AssertionError):
-    """A text was found that says something else around its question, or one was not found by itself."""
-
-
 @dataclass(frozen=True)
 class Wrapped:
     """A text, and what stands around its question."""
 
     text: str
     around: tuple[str, ...]
-
-
-@dataclass
-class Kept:
-    """What a named store was given, by its text."""
-
-    texts: dict[str, Wrapped] = field(default_factory=dict)
 
 
 def _langchain(kind: str, content: Any) -> Any:
@@ -82,12 +72,12 @@ def _made(rng: random.Random) -> Wrapped:
     return Wrapped(FORMS[form](rng.choice(corpus.QUESTIONS), system, number), (form, system, number))
 
 
-async def case(stores: NamedStores, kept: Kept, rng: random.Random) -> str:
-    """One text kept or asked for; what came of it. Raises `WrongWrapper`."""
-    asked = rng.choice(list(kept.texts.values())) if kept.texts and rng.random() < 0.3 else _made(rng)
+async def case(stores: NamedStores, kept: dict[str, Wrapped], rng: random.Random) -> str:
+    """One text kept or asked for; what came of it. `kept` is what the store was given, by its text. Raises Wrong."""
+    asked = rng.choice(list(kept.values())) if kept and rng.random() < 0.3 else _made(rng)
     if rng.random() < 0.4:
         await stores.put("fuzz", asked.text, b"answer")
-        kept.texts[asked.text] = asked
+        kept[asked.text] = asked
         return "wrapper: kept"
     if bent := rng.random() < 0.3:
         asked = Wrapped(mutate.bent(asked.text.encode(), rng).decode("utf-8", "replace"), ())
@@ -98,12 +88,12 @@ async def case(stores: NamedStores, kept: Kept, rng: random.Random) -> str:
     except TextError:
         return "wrapper: no text"
     for match in found:
-        other = kept.texts[match.item.text]
+        other = kept[match.item.text]
         is_around = _apart(other.text) == _apart(asked.text) if bent else other.around == asked.around
         if other.text != asked.text and not is_around:
-            raise WrongWrapper(f"{other.text!r} was found for {asked.text!r}")
-    if not found and asked.text in kept.texts:
-        raise WrongWrapper(f"{asked.text!r} was not found by itself")
+            raise Wrong(f"{other.text!r} was found for {asked.text!r}")
+    if not found and asked.text in kept:
+        raise Wrong(f"{asked.text!r} was not found by itself")
     return "wrapper: found" if found else "wrapper: not found"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from askonce.accounting import Accounting
 from askonce.api import create_app
-from askonce.api.why import Compare
+from askonce.api.why import CompareEntries
 from askonce.cache import Cache, CacheLimits, Candidate, Embedder, Entry, Judgement, NamedStores, Vector, load_embedder
 from askonce.call import Answer, Call, Turn, Usage
 
@@ -98,7 +98,7 @@ async def connect(cache: Cache, accounting: Accounting) -> AsyncIterator[Connect
         ready: Callable[[], str | None] = lambda: None,
         reload: Callable[[], Awaitable[None]] | None = None,
         headers: dict[str, str] | None = None,
-        compare: Compare | None = None,
+        compare: CompareEntries | None = None,
     ) -> httpx.AsyncClient:
         app = create_app(
             cache,

@@ -51,7 +51,7 @@ def create_app(
     limits: CacheLimits | None = None,
     ttl: Callable[[], float] | None = None,
     warm: Warm | None = None,
-    compare: why.Compare | None = None,
+    compare: why.CompareEntries | None = None,
     strays: Strays | None = None,
     products: Sequence[Callable[[Shared], ProductRoutes]] = (),
     host: str = "askonce.internal",

@@ -12,9 +12,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from askonce.api.product_routes import Mistakes, Render
-from askonce.api.request_models import SHOWN, shortened
+from askonce.api.request_models import LONGEST, SHOWN
 from askonce.cache import StoreError
 from askonce.faults import Faults
+from askonce.jsontext import shortened
 
 __all__ = ["RESPONSES", "Problem", "install"]
 
@@ -96,11 +97,11 @@ def _mistake(mistake: Mapping[str, Any]) -> str:
     if mistake["type"] == "unknown_fields":
         return f"{where}: {mistake['msg']}"
     message = mistake["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {shortened(repr(mistake['input']))}"
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {shortened(repr(mistake['input']), LONGEST)}"
 
 
 def _dotted(steps: Sequence[str | int]) -> str:
     text = ""
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return shortened(text)
+    return shortened(text, LONGEST)

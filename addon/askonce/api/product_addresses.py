@@ -6,6 +6,8 @@ One rule: a view is named by the address alone, `/gateway/…` or `gateway.askon
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from askonce.settings import DEFAULT_PORTS
+
 __all__ = ["PREFIXES", "View", "ViewName", "find_view", "is_own_site"]
 
 ViewName = Literal["promptcache", "semcache", "gateway", "cachecore", "langcache"]
@@ -21,7 +23,6 @@ _LABELS: dict[str, ViewName] = {
     **{prefix.removeprefix("/"): name for prefix, name in PREFIXES.items()},
     "semcache": "semcache",
 }
-_PORTS = {"http": 80, "https": 443}
 
 
 class View(NamedTuple):
@@ -61,7 +62,7 @@ def _site(url: str) -> str:
     """`host:port` of an origin, the scheme's own port filled in; empty for "null" and what is no origin."""
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
     except (ValueError, KeyError):
         return ""
     return f"{parts.hostname}:{port}" if parts.hostname else ""

@@ -10,11 +10,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["SHOWN", "RequestModel", "shortened"]
+from askonce.jsontext import shortened
+
+__all__ = ["LONGEST", "SHOWN", "RequestModel"]
 
 SHOWN = 8
 """Mistakes of one request that are told one by one; the others are counted."""
-_LONGEST = 80
+LONGEST = 80
 """Characters of a caller's own text that are repeated to him."""
 
 
@@ -28,12 +30,7 @@ class RequestModel(BaseModel):
     def _has_few_others(cls, given: Any) -> Any:
         # One mistake for each would be made on the event loop: 79,000 took half a second.
         if isinstance(given, Mapping) and len(given) > len(cls.model_fields) + SHOWN:
-            unknown = (shortened(name) for name in given if name not in cls.model_fields)
+            unknown = (shortened(name, LONGEST) for name in given if name not in cls.model_fields)
             told = ", ".join(islice(unknown, SHOWN))
             raise PydanticCustomError("unknown_fields", f"{told} and {sum(1 for _ in unknown)} more are not known here")
         return given
-
-
-def shortened(text: str) -> str:
-    """A caller's text, as it is repeated to him."""
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -18,7 +18,7 @@ from askonce.cache import Cache, ComparedCall, Difference, Entry, Nearest
 from askonce.cache.why import differences
 from askonce.jsontext import encodable, rfc3339
 
-__all__ = ["Compare", "router"]
+__all__ = ["CompareEntries", "router"]
 
 _BYPASSES = {
     "rule": "its rule says match: off",
@@ -82,11 +82,13 @@ class Why(BaseModel):
     differs: list[Differs] = Field(description="From the nearest entry to the call; empty where it is the same call.")
 
 
-type Compare = Callable[[Entry, Entry], Awaitable[Sequence[Difference]]]
+type CompareEntries = Callable[[Entry, Entry], Awaitable[Sequence[Difference]]]
 """Where the requests of two entries differ, stored and asked; nothing where they were not kept."""
 
 
-def router(cache: Cache, accounting: Accounting, *, compare: Compare | None, protected: Sequence[Depends]) -> APIRouter:
+def router(
+    cache: Cache, accounting: Accounting, *, compare: CompareEntries | None, protected: Sequence[Depends]
+) -> APIRouter:
     """The route /v1/why; without `compare`, parts are named and no places in the request."""
     routes = APIRouter(tags=["cache"], dependencies=protected, responses=RESPONSES)
 

@@ -12,13 +12,13 @@ from askonce import jsontext
 from askonce.cache import Cache, Difference, Entry
 from askonce.call import Call, Request, Unreadable
 from askonce.calls.kept_request import KeptRequest, unpack
-from askonce.json_differences import ABSENT, JsonDifference, Path, apply, differences, excerpts, normalised
+from askonce.json_differences import ABSENT, JsonDifference, Path, apply, differences, excerpts, normalised, written
 from askonce.rules import Rules
 from askonce.wire import WIRE_FORMATS
 from askonce.wire.base import ReadOptions, WireFormat
 from askonce.workers import Compute
 
-__all__ = ["PROMPT", "Compare", "Place", "headers_that_differ", "places", "read"]
+__all__ = ["PROMPT", "BodyDifference", "Compare", "headers_that_differ", "places", "read"]
 
 PROMPT = "prompt"
 _MOST = 40
@@ -27,7 +27,7 @@ _SHOWN = 160
 """Characters of a value around what differs."""
 
 
-class Place(NamedTuple):
+class BodyDifference(NamedTuple):
     """A place of two bodies that makes them two calls."""
 
     path: Path
@@ -43,14 +43,16 @@ def read(wire: WireFormat, options: ReadOptions, host: str, kept: KeptRequest) -
     return wire.read(Request("POST", host, kept.path, "", {}, jsontext.dumps(kept.body)), options)
 
 
-def places(wire: WireFormat, options: ReadOptions, host: str, one: KeptRequest, other: KeptRequest) -> Sequence[Place]:
+def places(
+    wire: WireFormat, options: ReadOptions, host: str, one: KeptRequest, other: KeptRequest
+) -> Sequence[BodyDifference]:
     """Where two requests differ in what counts, in the order of the second."""
-    found = list[Place]()
+    found = list[BodyDifference]()
     before = read(wire, options, host, one)
     for difference in differences(one.body, other.body, _MOST):
         parts = _changed(wire, options, host, one, before, difference)
         if parts is not None:
-            found.append(Place(*difference, parts))
+            found.append(BodyDifference(*difference, parts))
     return found
 
 
@@ -101,12 +103,6 @@ def headers_that_differ(one: KeptRequest, other: KeptRequest) -> Sequence[str]:
     return sorted(name for name in names if one.headers.get(name) != other.headers.get(name))
 
 
-def _described(place: Place) -> Difference:
-    stored, asked = excerpts(_written(place.one), _written(place.other), _SHOWN)
+def _described(place: BodyDifference) -> Difference:
+    stored, asked = excerpts(written(place.one), written(place.other), _SHOWN)
     return Difference(", ".join(place.parts), stored, asked, normalised(place.path))
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is ABSENT else jsontext.canonical(value).decode()

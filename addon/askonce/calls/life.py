@@ -367,10 +367,7 @@ class Life:
             keep = [(*one, answer) for one, answer in zip(asked, answers, strict=True)]
             for start in range(0, len(keep), _AT_ONCE):
                 await asyncio.gather(
-                    *[
-                        self._keep(exchange, *one, b"" if batch else packed, took)
-                        for one in keep[start : start + _AT_ONCE]
-                    ]
+                    *[self._keep(exchange, *one, packed, took) for one in keep[start : start + _AT_ONCE]]
                 )
             stored = True
         except Unstorable as error:
@@ -495,6 +492,9 @@ class Life:
 
 
 def _pack(exchange: Exchange) -> bytes:
+    """What is kept of a request; nothing of a batch, to whose parts the answers belong."""
+    if exchange.batch:
+        return b""
     request = exchange.request
     return pack(request, exchange.rule.headers.choices(request.headers))
 

@@ -11,6 +11,7 @@ from askonce.cache import Nearest
 from askonce.call import Call, Reply
 from askonce.calls.directives import cache_status, detail
 from askonce.calls.limits import Limits
+from askonce.jsontext import shortened
 
 __all__ = ["failure", "no_room", "no_websocket", "refusal", "strict_message", "too_large"]
 
@@ -68,15 +69,11 @@ def strict_message(upstream: str, call: Call | None, why: str, nearest: Nearest 
     what = f"{upstream}, {call.model}" if call and call.model else upstream
     lines = [f"Askonce is strict, and no answer to this call is recorded ({what}): {why}"]
     if call and nearest is None:
-        lines.append(f"Nothing at all is recorded. It asked: {_shortened(call.prompt)!r}")
+        lines.append(f"Nothing at all is recorded. It asked: {shortened(call.prompt, _SHOWN)!r}")
     elif nearest:
         lines += _compared(nearest)
     lines.append(_TO_RECORD)
     return "\n".join(lines)
-
-
-def _shortened(prompt: str) -> str:
-    return prompt if len(prompt) <= _SHOWN else prompt[: _SHOWN - 1] + "…"
 
 
 def _compared(nearest: Nearest) -> Iterator[str]:

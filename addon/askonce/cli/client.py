@@ -6,6 +6,7 @@ One rule: both ways answer with the same values, because both are the same appli
 import asyncio
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -15,7 +16,9 @@ from askonce import __version__
 from askonce.exec.proxy_process import ProxyError, State, probe
 from askonce.settings import Settings
 
-__all__ = ["AskProxy", "management", "running_proxy"]
+__all__ = ["AskProxy", "management", "running_proxy", "wait_until_idle"]
+
+_PAUSE = 0.01
 
 
 class AskProxy(Protocol):
@@ -46,6 +49,14 @@ def management(settings: Settings) -> Iterator[AskProxy]:
 def running_proxy(settings: Settings) -> AskProxy:
     """The running proxy's API. Raises `ProxyError` where none runs."""
     return _over_http(settings, probe(settings))
+
+
+def wait_until_idle(ask: AskProxy, patience: float) -> Any:
+    """Wait for the calls that are under way, `patience` seconds at most; the statistics afterwards."""
+    deadline = time.monotonic() + patience
+    while (stats := ask("GET", "/v1/stats", {}))["in_flight"] and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+    return stats
 
 
 def _over_http(settings: Settings, state: State) -> AskProxy:

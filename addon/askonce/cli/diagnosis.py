@@ -19,7 +19,7 @@ _SHOWN = 3
 _EXPIRED = "certificate expired"
 """The alert for one that is not valid at the client's time (RFC 8446 6.2)."""
 
-type Seen = tuple[str, str, str]
+type StraySeen = tuple[str, str, str]
 """Kind, place and detail of a stray."""
 
 
@@ -44,7 +44,7 @@ class Snapshot:
 
     calls: Counter[str]
     """By outcome, those to a product's own store among them."""
-    strays: Counter[Seen]
+    strays: Counter[StraySeen]
     is_quiet: bool
     """Nobody but who asks has a connection, and no call is under way."""
 
@@ -65,7 +65,7 @@ def snapshot(settings: Settings) -> Snapshot | None:
             calls.update(outcomes)
     if stats["in_flight"]:
         calls["under way"] = stats["in_flight"]
-    seen = Counter[Seen]({(one["kind"], one["place"], one["detail"]): one["count"] for one in strays["strays"]})
+    seen = Counter[StraySeen]({(one["kind"], one["place"], one["detail"]): one["count"] for one in strays["strays"]})
     return Snapshot(calls, seen, strays["connections"] <= 1 and not stats["in_flight"])
 
 
@@ -103,7 +103,7 @@ def diagnose(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
         yield Finding("calls", note=", ".join(f"{count} {name}" for name, count in sorted(calls.items())))
 
 
-def _trust(new: Counter[Seen]) -> Finding:
+def _trust(new: Counter[StraySeen]) -> Finding:
     untrusted = _of("untrusted", new)
     if not untrusted:
         return Finding("trust")
@@ -115,7 +115,7 @@ def _trust(new: Counter[Seen]) -> Finding:
     return Finding("trust", fault, "have it trust `askonce certs path --bundle`")
 
 
-def _rule(new: Counter[Seen]) -> Finding:
+def _rule(new: Counter[StraySeen]) -> Finding:
     if unmatched := _of("unmatched", new):
         place, asked = unmatched[0]
         return Finding("rules", f"no rule takes {asked} of {place}", "if it is a call, add the path to the host's rule")
@@ -130,5 +130,5 @@ def _rule(new: Counter[Seen]) -> Finding:
     return Finding("rules", "the command asked Askonce alone", "have it ask a provider")
 
 
-def _of(kind: str, new: Counter[Seen]) -> list[tuple[str, str]]:
+def _of(kind: str, new: Counter[StraySeen]) -> list[tuple[str, str]]:
     return [(place, detail) for what, place, detail in new if what == kind]

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +85,7 @@ def _two_runs(settings: Settings, command: list[str], rule: str | None) -> tuple
 
 def _run(settings: Settings, command: list[str], rule: str | None, which: str) -> list["Recorded"]:
     """The calls of one run whose answers were kept, in the order of these."""
-    from askonce.cli.client import running_proxy
+    from askonce.cli.client import running_proxy, wait_until_idle
     from askonce.cli.output import notes
     from askonce.cli.programs import variables_for
     from askonce.exec import child, proxy_process
@@ -101,21 +100,13 @@ def _run(settings: Settings, command: list[str], rule: str | None, which: str) -
             if code:
                 console.print(f"askonce: the command ended with {code}", soft_wrap=True, markup=False)
             ask = running_proxy(proxy)
-            stats = _settled(ask)
+            stats = wait_until_idle(ask, _WAITING)
             found = _recorded(ask, {"upstream": rule, "limit": 1000})
     if lost := stats["calls"] - stats["stored"]:
         console.print(f"askonce: {lost} calls had no answer to keep", soft_wrap=True, markup=False)
     if not found:
         raise SuggestError(f"nothing to compare: no answer was kept in the {which} run; `askonce doctor` says why")
     return found
-
-
-def _settled(ask: "AskProxy") -> Any:
-    """The statistics, once the last answer is kept."""
-    deadline = time.monotonic() + _WAITING
-    while (stats := ask("GET", "/v1/stats", {}))["in_flight"] and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return stats
 
 
 def _last_two(settings: Settings, rule: str | None) -> tuple[list["Recorded"], list["Recorded"]]:

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from askonce.network.addresses import Address, is_of_this_machine, is_public, parse_address
 from askonce.rules import Rules
+from askonce.settings import authority
 
 __all__ = ["Peers", "Refused", "watch"]
 
@@ -37,7 +38,7 @@ class Refused(OSError):
 
     def __init__(self, place: Place, why: str) -> None:
         host, port = place
-        super().__init__(f"{_SAID}{f'[{host}]' if ':' in host else host}:{port}: {why}")
+        super().__init__(f"{_SAID}{authority(host, port)}: {why}")
 
     @staticmethod
     def said_in(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from askonce.cache.lru import LRU
 from askonce.jsontext import encodable
+from askonce.settings import authority
 
 __all__ = ["Stray", "StrayKind", "Strays"]
 
@@ -48,7 +49,7 @@ class Strays:
 
     def note(self, kind: StrayKind, host: str, port: int, detail: str = "") -> None:
         """Count one."""
-        place = encodable(f"{f'[{host}]' if ':' in host else host}:{port}"[:_LONGEST])
+        place = encodable(authority(host, port)[:_LONGEST])
         detail, held = encodable(detail[:_LONGEST]), self._held[kind]
         before = held.get((place, detail))
         held.put((place, detail), Stray(kind, place, detail, before.count + 1 if before else 1, self._now()))

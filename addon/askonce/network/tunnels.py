@@ -15,7 +15,7 @@ from typing import Any
 from askonce.network.peers import Place, Refused
 from askonce.rules import UpstreamProxy
 
-__all__ = ["Tunnel", "UpstreamProxyError", "install", "open_by", "refusal", "through"]
+__all__ = ["Tunnel", "UpstreamProxyError", "install", "open_by", "refusal", "through", "written_host"]
 
 type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -60,7 +60,7 @@ class Tunnel:
     def opening(self) -> bytes:
         """CONNECT, as RFC 9110 9.3.6 has it. Raises ValueError where no head may hold the place's name."""
         host, port = self.place
-        name = f"[{host}]" if ":" in host else host.encode("idna").decode()
+        name = written_host(host)
         if not all("!" <= letter <= "~" for letter in name):
             raise ValueError(f"{host!r} is no host's name")
         authority = f"{name}:{port}".encode()
@@ -71,6 +71,11 @@ class Tunnel:
         via = b"Via: %s\r\n" % self.via if self.via else b""
         credentials = self.proxy.credentials
         return via + (b"Proxy-Authorization: %s\r\n" % credentials if credentials else b"")
+
+
+def written_host(host: str) -> str:
+    """A host as a head has it: IPv6 in brackets, a name in ASCII. Raises ValueError where it has no such form."""
+    return f"[{host}]" if ":" in host else host.encode("idna").decode()
 
 
 def through(tunnel: Tunnel | None) -> None:

@@ -16,6 +16,7 @@ from askonce.network.addresses import Network, parse_address
 from askonce.network.peers import Place
 from askonce.rules import UpstreamProxy, UpstreamProxySpec
 from askonce.rules.upstream_proxy import OFF
+from askonce.settings import DEFAULT_PORTS
 
 __all__ = ["UpstreamProxies"]
 
@@ -24,7 +25,6 @@ logger = logging.getLogger("askonce")
 type Scheme = Literal["http", "https"]
 
 _IN_RULES = "upstream_proxy of rules.yaml"
-_PORTS = {"http": 80, "https": 443}
 
 
 class UpstreamProxies:
@@ -62,7 +62,7 @@ class UpstreamProxies:
         parts = urlsplit(url)
         scheme: Scheme = "http" if parts.scheme == "http" else "https"
         options: dict[str, Any] = {"verify": self.verify()}
-        if proxy := self.of(scheme, ((parts.hostname or "").lower(), parts.port or _PORTS[scheme])):
+        if proxy := self.of(scheme, ((parts.hostname or "").lower(), parts.port or DEFAULT_PORTS[scheme])):
             user = (proxy.user, proxy.password) if proxy.credentials else None
             context = self.verify() if proxy.scheme == "https" else None
             options["proxy"] = httpx.Proxy(str(proxy), auth=user, ssl_context=context)

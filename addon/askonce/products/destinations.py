@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from askonce.network.addresses import Network, is_public, parse_address
 from askonce.rules import Rule, Rules
+from askonce.settings import DEFAULT_PORTS
 
 __all__ = ["Destination", "DestinationError", "ForbiddenDestination", "find_destination"]
 
@@ -20,7 +21,6 @@ _URL = re.compile(
 )
 """No user, no fragment, nothing that a parser might drop or turn round: backslashes, spaces, control characters."""
 _DOTS = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
-_PORTS = {"https": 443, "http": 80}
 
 
 class DestinationError(ValueError):
@@ -67,7 +67,7 @@ def find_destination(url: str, rules: Rules) -> Destination:
         raise DestinationError("expected a URL such as https://api.openai.com/v1/chat/completions")
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
     except ValueError:
         raise DestinationError("expected a URL with a host and a port that there can be") from None
     host, path = parts.hostname or "", parts.path or "/"

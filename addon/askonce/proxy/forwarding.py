@@ -14,7 +14,7 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseHeaders, ResponseProtocolError
 
 from askonce.network.peers import Place
-from askonce.network.tunnels import Tunnel, UpstreamProxyError, refusal
+from askonce.network.tunnels import Tunnel, UpstreamProxyError, refusal, written_host
 
 __all__ = ["HttpClient", "forward_by", "is_plain", "refused", "tunnel_of", "written"]
 
@@ -64,8 +64,7 @@ def _absolute(head: bytes, tunnel: Tunnel) -> bytes:
 
 def _origin(place: Place) -> bytes:
     host, port = place
-    name = f"[{host}]" if ":" in host else host.encode("idna").decode()
-    return f"http://{name}{'' if port == 80 else f':{port}'}".encode()
+    return f"http://{written_host(host)}{'' if port == 80 else f':{port}'}".encode()
 
 
 def refused(

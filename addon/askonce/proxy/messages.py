@@ -19,6 +19,7 @@ from askonce.products.base import Passage, Translator
 from askonce.proxy import error_stream
 from askonce.proxy.asgi import Fields
 from askonce.rules.request_headers import OURS
+from askonce.settings import authority
 
 __all__ = [
     "decoded",
@@ -79,8 +80,7 @@ def read_request(request: http.Request, host: str, body: bytes, client: str = ""
 
 def place(request: http.Request, host: str) -> str:
     """The URL of a request to `host`, an IPv6 address in brackets, which mitmproxy's own leaves out."""
-    host = f"[{host}]" if ":" in host else host
-    return f"{request.scheme}://{host}:{request.port}{request.path if request.path.startswith('/') else '/'}"
+    return f"{request.scheme}://{authority(host, request.port)}{request.path if request.path.startswith('/') else '/'}"
 
 
 def redirect(request: http.Request, passage: Passage) -> None:

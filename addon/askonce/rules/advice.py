@@ -11,6 +11,7 @@ import yaml
 from askonce.rules.document import Document, variable_in
 from askonce.rules.patterns import parse_host
 from askonce.rules.rules import Rule, Rules
+from askonce.settings import DEFAULT_PORTS
 
 __all__ = ["explain", "never_reached", "unset_variables"]
 
@@ -53,7 +54,7 @@ def explain(config: Document, url: str, headers: Mapping[str, str]) -> tuple[boo
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise ValueError(f"expected a URL such as https://api.openai.com/v1/chat/completions; got {url!r}")
-    rules, host, port = Rules(config), parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    rules, host, port = Rules(config), parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
     sent = {name.lower().encode(): value.encode() for name, value in headers.items()}
     found = rules.find(parts.scheme, host, port, parts.path, sent)
     passed_by = [rule for rule in rules.takers(parts.scheme, host, port, parts.path) if not rule.is_for(sent)]

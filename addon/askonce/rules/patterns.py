@@ -13,6 +13,8 @@ from typing import Any
 import jsonpath_rfc9535
 from jsonpath_rfc9535 import JSONPathError
 
+from askonce.settings import DEFAULT_PORTS
+
 __all__ = ["Find", "HostPattern", "parse_host", "parse_jsonpath", "parse_path", "parse_text", "parse_value"]
 
 Find = Callable[[Any], list[tuple[tuple[str | int, ...], Any]]]
@@ -21,7 +23,6 @@ Find = Callable[[Any], list[tuple[tuple[str | int, ...], Any]]]
 _STEP = re.compile(r"""\.[^\W\d]\w*|\[-?[0-9]+\]|\['[^'\\]*'\]|\["[^"\\]*"\]""")
 _PLAIN = re.compile(rf"\$(?:{_STEP.pattern})*")
 """Names and indexes alone, no escapes, no spaces: at most one value is there."""
-_PORTS = {"https": 443, "http": 80}
 _HOST = re.compile(r"(?:(https?)://)?((?:\*\.)?[a-z0-9](?:[a-z0-9_-]*\.?)*|\[[0-9a-f:]+\])(?::([0-9]{1,5}))?")
 _HOLE = re.compile(r"\{(number|hex|word)\}")
 _HOLES = {
@@ -64,7 +65,7 @@ def parse_host(text: str) -> HostPattern:
             f"expected a host such as api.example.com, *.example.com or http://localhost:8000; got {text!r}"
         )
     scheme = found[1] or "https"
-    port = int(found[3] or _PORTS[scheme])
+    port = int(found[3] or DEFAULT_PORTS[scheme])
     if not 0 < port < 65536:
         raise ValueError(f"expected a port from 1 to 65535; got {text!r}")
     if name.startswith("*.") and name.count(".") < 2:

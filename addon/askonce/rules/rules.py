@@ -14,6 +14,7 @@ from askonce.rules.document import Behaviour, Document, Price, RuleSpec
 from askonce.rules.patterns import Find, HostPattern, parse_host, parse_jsonpath, parse_path, parse_text, parse_value
 from askonce.rules.prices import Prices
 from askonce.rules.request_headers import HeaderRule
+from askonce.settings import DEFAULT_PORTS
 from askonce.wire import WIRE_FORMATS
 from askonce.wire.base import ReadOptions, WireFormat
 
@@ -179,7 +180,7 @@ def _rewriter(pattern: str, to: str) -> Callable[[str], str]:
 
 def _target(url: str) -> Target:
     parts = urlsplit(url)
-    return Target(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    return Target(parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme])
 
 
 def _host_regex(name: str, port: int) -> str:

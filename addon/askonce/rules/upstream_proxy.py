@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from askonce.rules.sections import Section
+from askonce.settings import DEFAULT_PORTS, authority
 
 __all__ = ["OFF", "UpstreamProxy", "UpstreamProxySection", "UpstreamProxySpec"]
 
 OFF = "off"
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class UpstreamProxy:
     """Who names it, such as `HTTPS_PROXY`."""
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return f"{self.scheme}://{authority(self.host, self.port)}"
 
     @property
     def credentials(self) -> bytes:
@@ -48,7 +48,7 @@ class UpstreamProxy:
         password in it."""
         parts = urlsplit(url if "://" in url else f"http://{url}")
         try:
-            default = _PORTS[parts.scheme]
+            default = DEFAULT_PORTS[parts.scheme]
             host, port = parts.hostname or "", parts.port or default
         except (ValueError, LookupError):
             host = ""

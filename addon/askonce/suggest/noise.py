@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from askonce.json_differences import Path
+from askonce.json_differences import Path, common_start
 from askonce.jsontext import is_number
 
 __all__ = ["Noise", "field_noise", "header_noise", "text_noise"]
@@ -135,8 +135,8 @@ def _unequal(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[int, i
     if len(left) == len(right):  # noise is mostly one piece for one
         yield 0, len(left), 0, len(right)
         return
-    start = _common(left, right)
-    end = _common(left[: start - 1 : -1] if start else left[::-1], right[: start - 1 : -1] if start else right[::-1])
+    start = common_start(left, right)
+    end = common_start(reversed(left[start:]), reversed(right[start:]))
     left, right = left[start : len(left) - end], right[start : len(right) - end]
     if max(len(left), len(right)) > _MOST:
         yield start, start + len(left), start, start + len(right)
@@ -177,7 +177,7 @@ def _number_kind(one: str, other: str, before: str, after: str) -> str:
 
 
 def _id(one: str, other: str, before: str) -> tuple[str, str] | None:
-    length = _common(one, other)
+    length = common_start(one, other)
     stem = one[: one.rfind("_", 0, length) + 1]  # `call_`, `req_`
     left, right = one[len(stem) :], other[len(stem) :]
     if _are(_HEX, left, right):
@@ -193,10 +193,6 @@ def _id(one: str, other: str, before: str) -> tuple[str, str] | None:
 def _is_random(text: str) -> bool:
     """Digits among letters, as no word has them."""
     return bool(re.search(r"[A-Za-z]\d|\d[A-Za-z]", text))
-
-
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _are(pattern: re.Pattern[str], one: str, other: str) -> bool:

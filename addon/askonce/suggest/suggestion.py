@@ -9,18 +9,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from askonce import jsontext
 from askonce.call import Call, Unreadable
-from askonce.calls.comparison import PROMPT, Place, headers_that_differ, places, read
+from askonce.calls.comparison import PROMPT, BodyDifference, headers_that_differ, places, read
 from askonce.calls.kept_request import KeptRequest
-from askonce.json_differences import ABSENT, differences, normalised
+from askonce.json_differences import differences, normalised, written
 from askonce.rules import Document, Rule, Rules, RuleSpec
 from askonce.rules.document import NormaliseSpec
 from askonce.rules.patterns import parse_jsonpath, parse_text
 from askonce.suggest.lines import Ignore, Line, Normalise, normalise_lines, paths_to
 from askonce.suggest.noise import field_noise, header_noise, text_noise
 
-__all__ = ["Content", "Overlooked", "Pair", "Recorded", "Suggestion", "overlooked", "pair", "suggest"]
+__all__ = ["CallPair", "Content", "Overlooked", "Recorded", "Suggestion", "overlooked", "pair", "suggest"]
 
 _MAY_BE_NOISE = frozenset({"system", "history", "tools", "other"})
 """Parts of a call. A model, a parameter or a medium that differs asks for another answer."""
@@ -29,7 +28,7 @@ _TRIED = 20
 _NORMALISED = 16
 """Lines under `normalise` of one rule."""
 
-type Why = Literal["content", "prompt", "answer"]
+type WhyNot = Literal["content", "prompt", "answer"]
 """`answer`: it is what the provider answered before, and will be the same once that call is a hit."""
 
 
@@ -46,7 +45,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class CallPair:
     """The same call of both runs."""
 
     number: int
@@ -64,7 +63,7 @@ class Content:
     """A normalized JSONPath, or the name of a header."""
     one: str
     other: str
-    why: Why
+    why: WhyNot
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class Suggestion:
     """For one rule."""
 
     rule: str
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[CallPair] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
     """Names for `ignore_headers`."""
@@ -93,14 +92,14 @@ class Overlooked:
     examples: tuple[str, ...]
 
 
-def pair(first: Sequence[Recorded], second: Sequence[Recorded]) -> tuple[list[Pair], int]:
+def pair(first: Sequence[Recorded], second: Sequence[Recorded]) -> tuple[list[CallPair], int]:
     """The calls of two runs that belong together, and how many are left alone."""
-    left, pairs = dict(enumerate(first)), list[Pair]()
+    left, pairs = dict(enumerate(first)), list[CallPair]()
     for number, other in enumerate(second):
         alike = [at for at, one in left.items() if _kind(one) == _kind(other)]
         if alike:
             at = min(alike, key=lambda at: (left[at].kept.body != other.kept.body, abs(at - number)))
-            pairs.append(Pair(number + 1, left.pop(at), other))
+            pairs.append(CallPair(number + 1, left.pop(at), other))
     return pairs, len(left) + len(second) - len(pairs)
 
 
@@ -109,9 +108,9 @@ def _kind(one: Recorded) -> tuple[Any, ...]:
     return one.upstream, one.host, one.kept.path, body.get("model") if isinstance(body, dict) else None
 
 
-def suggest(config: Document, pairs: Iterable[Pair]) -> list[Suggestion]:
+def suggest(config: Document, pairs: Iterable[CallPair]) -> list[Suggestion]:
     """What to add to each rule of the calls; pairs of rules that are not in `config` are left out."""
-    by_rule = dict[str, list[Pair]]()
+    by_rule = dict[str, list[CallPair]]()
     for one in pairs:
         by_rule.setdefault(one.other.upstream, []).append(one)
     specs = {spec.name: spec for spec in config.upstreams}
@@ -121,7 +120,7 @@ def suggest(config: Document, pairs: Iterable[Pair]) -> list[Suggestion]:
 class _Suggesting:
     """The work on one rule."""
 
-    def __init__(self, config: Document, spec: RuleSpec, pairs: list[Pair]) -> None:
+    def __init__(self, config: Document, spec: RuleSpec, pairs: list[CallPair]) -> None:
         self._config, self._spec = config, spec
         self._rule = _ready(config, spec)
         self._found = Suggestion(spec.name, pairs)
@@ -139,7 +138,7 @@ class _Suggesting:
         self._try()
         return found
 
-    def _look_at(self, one: Pair, answers: tuple[str, str]) -> None:
+    def _look_at(self, one: CallPair, answers: tuple[str, str]) -> None:
         for name in headers_that_differ(one.one.kept, one.other.kept):
             if header_noise(name) and name not in self._spec.headers:
                 self._found.headers += [name] if name not in self._found.headers else []
@@ -155,7 +154,7 @@ class _Suggesting:
             elif not self._add(one, place, found):
                 self._tell(one, place, "content")
 
-    def _places(self, one: Pair) -> Sequence[Place]:
+    def _places(self, one: CallPair) -> Sequence[BodyDifference]:
         """Where they differ in what the lines so far do not overlook."""
         rule = _ready(self._config, _with(self._spec, self._found.lines))
         try:
@@ -163,11 +162,11 @@ class _Suggesting:
         except Unreadable:
             return []
 
-    def _tell(self, one: Pair, place: Place, why: Why) -> None:
-        written = _written(place.one), _written(place.other)
-        self._found.content.append(Content(one.number, normalised(place.path), *written, why))
+    def _tell(self, one: CallPair, place: BodyDifference, why: WhyNot) -> None:
+        said = written(place.one), written(place.other)
+        self._found.content.append(Content(one.number, normalised(place.path), *said, why))
 
-    def _add(self, one: Pair, place: Place, all_places: Sequence[Place]) -> bool:
+    def _add(self, one: CallPair, place: BodyDifference, all_places: Sequence[BodyDifference]) -> bool:
         """Propose to overlook what differs at a place; false where that is content, or cannot be said."""
         if not _MAY_BE_NOISE.issuperset(place.parts) or not place.parts:
             return False
@@ -188,7 +187,7 @@ class _Suggesting:
     def _is_known(self, line: Line) -> bool:
         return any(line[0] == other[0] and line[2:] == other[2:] for other in self._found.lines)
 
-    def _is_harmless(self, lines: Sequence[Line], one: Pair) -> bool:
+    def _is_harmless(self, lines: Sequence[Line], one: CallPair) -> bool:
         """Whether the calls ask the same with these lines, and would whatever stood where they lead to."""
         rules = [_ready(self._config, _with(self._spec, lines)), *(_probe(self._rule, line.path) for line in lines)]
         sides = [one.one, *(other.other for other in (one, *self._found.pairs[:_TRIED]))]
@@ -211,13 +210,13 @@ class _Suggesting:
                 found.after.append(one.number)
 
 
-def overlooked(line: Line, pairs: Iterable[Pair]) -> Overlooked:
+def overlooked(line: Line, pairs: Iterable[CallPair]) -> Overlooked:
     """What a line would overlook in the calls of both runs."""
     found, count = dict[str, None](), 0
     for one in pairs:
         for side in (one.one, one.other):
             for _, value in parse_jsonpath(line.path)(side.kept.body):
-                texts = _matches(line, value) if isinstance(line, Normalise) else [_written(value)]
+                texts = _matches(line, value) if isinstance(line, Normalise) else [written(value)]
                 count += len(texts)
                 found |= dict.fromkeys(texts)
     return Overlooked(count, tuple(found))
@@ -227,14 +226,14 @@ def _matches(line: Normalise, value: Any) -> list[str]:
     return [match[0] for match in parse_text(line.pattern).finditer(value)] if isinstance(value, str) else []
 
 
-def _texts(path: str, place: Place) -> list[Normalise] | None:
+def _texts(path: str, place: BodyDifference) -> list[Normalise] | None:
     if not isinstance(place.one, str) or not isinstance(place.other, str):
         return None
     noise = text_noise(place.one, place.other)
     return normalise_lines(path, place.one, place.other, noise) if noise else None
 
 
-def _is_of_an_answer(place: Place, answers: tuple[str, str]) -> bool:
+def _is_of_an_answer(place: BodyDifference, answers: tuple[str, str]) -> bool:
     """Whether both sides are what the provider answered before in their run."""
     return all(
         isinstance(value, str) and len(value) >= 4 and json.dumps(value, ensure_ascii=False)[1:-1] in answer
@@ -268,7 +267,7 @@ def _read(rule: Rule, side: Recorded) -> Call:
     return read(rule.wire, rule.read, side.host, side.kept)
 
 
-def _is_one(rule: Rule, one: Pair, headers: Sequence[str] = ()) -> bool:
+def _is_one(rule: Rule, one: CallPair, headers: Sequence[str] = ()) -> bool:
     """Whether both requests are the same call; what cannot be read is none."""
     if set(headers_that_differ(one.one.kept, one.other.kept)) - set(headers):
         return False
@@ -277,9 +276,3 @@ def _is_one(rule: Rule, one: Pair, headers: Sequence[str] = ()) -> bool:
     except Unreadable:
         return False
     return calls[0].prompt == calls[1].prompt and not differences(calls[0].parts, calls[1].parts)
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is ABSENT else jsontext.canonical(value).decode()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from askonce.cache import Record, read_record, write_record
 from askonce.cache.cassette import Cassette, CassetteError
-from askonce.cli.client import AskProxy, running_proxy
+from askonce.cli.client import AskProxy, running_proxy, wait_until_idle
 from askonce.cli.programs import variables_for
 from askonce.cli.transfer import batches, pages
 from askonce.exec.child import placeholder_keys
@@ -25,7 +25,6 @@ __all__ = ["Player", "unused"]
 
 _PATIENCE = 60.0
 """Seconds that a call which a test left behind may take to end before its answer is given up."""
-_PAUSE = 0.01
 _PAGE = 1000
 _SHOWN = 80
 """Characters of a prompt."""
@@ -96,7 +95,7 @@ class Player:
         self._path = self._cassette = None
         if path is None or cassette is None:
             return
-        _settle(ask)
+        wait_until_idle(ask, _PATIENCE)
         used = self.used.setdefault(str(path), [])
         used += [key for key, hits, created in _listed(ask) if hits or created >= self._since]
         if self._mode != "strict":
@@ -116,12 +115,6 @@ def unused(used: Mapping[str, Collection[str]], folder: Path) -> list[str]:
                 asked = record.entry.prompt[:_SHOWN]
                 lines.append(f"{name}:{number}: no test asked for {record.entry.model}: {asked!r}")
     return lines
-
-
-def _settle(ask: AskProxy) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while ask("GET", "/v1/stats", {})["in_flight"] and time.monotonic() < deadline:
-        time.sleep(_PAUSE)
 
 
 def _listed(ask: AskProxy) -> Iterator[tuple[str, int, float]]:

@@ -28,7 +28,7 @@ from askonce.wire.prompt import (
     NO_PROMPT,
     NOT_THE_USER,
     TOOL_RESULT,
-    before_the_prompt,
+    around_the_prompt,
     cut_prompt,
     cut_text,
     overlook,
@@ -95,13 +95,10 @@ class AnthropicMessages:
         if system:
             parts["system"] = system
         content = last["content"] = _plain(last["content"])
-        history, media = (
-            (messages + instructions, None) if instructions else before_the_prompt(messages, "content", reason)
-        )
-        if media:
-            parts["media"] = media
-        if history:
-            parts["history"] = history
+        if instructions:
+            parts["history"] = messages + instructions
+        else:
+            parts |= around_the_prompt(messages, "content", reason)
         turns = [Turn("system", plain_text(system))] if system else []
         turns += turns_of(messages[:-1] + instructions)
         turns.append(Turn(last["role"], text or plain_text(content)))

@@ -30,7 +30,7 @@ from askonce.wire.prompt import (
     NO_PROMPT,
     NOT_THE_USER,
     TOOL_RESULT,
-    before_the_prompt,
+    around_the_prompt,
     cut_prompt,
     cut_text,
     overlook,
@@ -87,13 +87,7 @@ class CohereChat:
 
         parts = by_part(body, _PARTS)
         parts["model"] = model
-        history, media = before_the_prompt(messages, "content", reason)
-        if media:
-            parts["media"] = media
-        if history and history[0]["role"] == "system":
-            parts["system"], history = history[0], history[1:]
-        if history:
-            parts["history"] = history
+        parts |= around_the_prompt(messages, "content", reason, system_first=True)
         return Call(
             wire=self.name,
             prompt=text,

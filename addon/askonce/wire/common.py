@@ -17,7 +17,6 @@ from askonce.wire.tokens import count, pieces
 __all__ = [
     "Growing",
     "JsonObject",
-    "Path",
     "by_part",
     "count_of",
     "digest",
@@ -33,8 +32,6 @@ __all__ = [
 ]
 
 type JsonObject = dict[str, Any]
-type Path = tuple[str | int, ...]
-"""From the top of a JSON value to a place in it."""
 
 _MOST = 2**53
 """More is no count of tokens, and no integer that JSON and SQLite can be trusted with."""

@@ -31,7 +31,7 @@ from askonce.wire.prompt import (
     NO_PROMPT,
     NOT_THE_USER,
     TOOL_RESULT,
-    before_the_prompt,
+    around_the_prompt,
     cut_prompt,
     cut_text,
     overlook,
@@ -106,11 +106,7 @@ class Gemini:
             parts["sampling"] = config
         if system is not None:
             parts["system"] = system
-        history, media = before_the_prompt(contents, "parts", reason, empty=[{"text": ""}])
-        if media:
-            parts["media"] = media
-        if history:
-            parts["history"] = history
+        parts |= around_the_prompt(contents, "parts", reason, empty=[{"text": ""}])
 
         turns = turns_of(contents[:-1], "parts")
         if system:

@@ -28,7 +28,7 @@ from askonce.wire.prompt import (
     NO_PROMPT,
     NOT_THE_USER,
     TOOL_RESULT,
-    before_the_prompt,
+    around_the_prompt,
     cut_prompt,
     cut_text,
     overlook,
@@ -151,13 +151,7 @@ def _read_chat(body: JsonObject, found: str | None) -> _Reading:
     if found is None and role == "user":
         found = cut_text(last, "content")
     parts = by_part(body, _CHAT_PARTS)
-    history, media = before_the_prompt(messages, "content", reason)
-    if media:
-        parts["media"] = media
-    if history and history[0]["role"] == "system":
-        parts["system"], history = history[0], history[1:]
-    if history:
-        parts["history"] = history
+    parts |= around_the_prompt(messages, "content", reason, system_first=True)
     return found or "", reason, parts, [*turns_of(messages[:-1]), Turn(role, found or last["content"])]
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from askonce.call import Part, Turn, Unreadable
+from askonce.json_differences import Path
 from askonce.jsontext import is_number
 from askonce.wire import common
-from askonce.wire.common import JsonObject, Path
+from askonce.wire.common import JsonObject
 
 __all__ = [
     "Conversation",

@@ -6,16 +6,17 @@ One rule: text is cut out, never copied, so that each word of a request counts e
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from askonce.call import Turn
+from askonce.call import Part, Turn
+from askonce.json_differences import Path
 from askonce.wire.base import Find, ReadOptions
-from askonce.wire.common import JsonObject, Path
+from askonce.wire.common import JsonObject
 
 __all__ = [
     "MEDIA",
     "NOT_THE_USER",
     "NO_PROMPT",
     "TOOL_RESULT",
-    "before_the_prompt",
+    "around_the_prompt",
     "cut_prompt",
     "cut_text",
     "find_prompt",
@@ -103,20 +104,26 @@ def cut_prompt(body: JsonObject, options: ReadOptions, own: Collection[Path] = (
     return cut_text(_holder(body, path), path[-1]) if path and path not in own else None
 
 
-def before_the_prompt(
-    messages: list[JsonObject], field: str, reason: str, empty: Any = ""
-) -> tuple[list[JsonObject], JsonObject | None]:
+def around_the_prompt(
+    messages: list[JsonObject], field: str, reason: str, *, empty: Any = "", system_first: bool = False
+) -> dict[Part, Any]:
     """What must be equal of a conversation whose prompt is cut out: the history, and the last message's media.
 
     `messages`: at least one, their content under `field`. The user's last message leaves the history where its content
-    is `empty`, and nothing else is in it, or where `reason` says that it holds media.
+    is `empty`, and nothing else is in it, or where `reason` says that it holds media. `system_first`: a system message
+    that comes first is a part of its own.
     """
-    last = messages[-1]
-    if last["role"] != "user":
-        return messages, None
-    if last[field] == empty and len(last) == 2:
-        return messages[:-1], None
-    return (messages[:-1], last) if reason == MEDIA else (messages, None)
+    last, history, parts = messages[-1], messages, dict[Part, Any]()
+    if last["role"] == "user":
+        if last[field] == empty and len(last) == 2:
+            history = messages[:-1]
+        elif reason == MEDIA:
+            history, parts["media"] = messages[:-1], last
+    if system_first and history and history[0]["role"] == "system":
+        parts["system"], history = history[0], history[1:]
+    if history:
+        parts["history"] = history
+    return parts
 
 
 def turns_of(messages: Sequence[JsonObject], field: str = "content") -> list[Turn]:

@@ -4,13 +4,13 @@ from collections import Counter
 
 import pytest
 
-from askonce.cli.diagnosis import Seen, Snapshot, diagnose
+from askonce.cli.diagnosis import Snapshot, StraySeen, diagnose
 
 BEFORE = Snapshot(Counter({"miss": 5}), Counter({("foreign", "old.example:443", "tunnel"): 3}), is_quiet=True)
 HOST = "api.openai.com:443"
 
 
-def told(strays: list[Seen], **calls: int) -> list[str]:
+def told(strays: list[StraySeen], **calls: int) -> list[str]:
     after = Snapshot(BEFORE.calls + Counter(calls), BEFORE.strays + Counter(strays), is_quiet=True)
     return [str(finding) for finding in diagnose(BEFORE, after)]
 
@@ -79,5 +79,5 @@ def test_a_command_whose_calls_are_answered() -> None:
         ),
     ],
 )
-def test_a_command_none_of_whose_calls_came_through(strays: list[Seen], lines: list[str]) -> None:
+def test_a_command_none_of_whose_calls_came_through(strays: list[StraySeen], lines: list[str]) -> None:
     assert told(strays) == lines

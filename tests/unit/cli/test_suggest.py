@@ -9,7 +9,7 @@ import yaml
 from askonce.calls.kept_request import KeptRequest
 from askonce.cli.suggest import _as_json, _yaml
 from askonce.rules import Document
-from askonce.suggest.suggestion import Pair, Recorded, suggest
+from askonce.suggest.suggestion import CallPair, Recorded, suggest
 
 type Askonce = Callable[..., Any]
 CONFIG = Document.parse("""
@@ -33,7 +33,7 @@ def call(number: int) -> Recorded:
 
 
 def test_all_but_the_lines_is_a_comment() -> None:
-    [found] = suggest(CONFIG, [Pair(1, call(1), call(2))])
+    [found] = suggest(CONFIG, [CallPair(1, call(1), call(2))])
     printed = "\n".join(_yaml(CONFIG, found))
     assert yaml.safe_load(printed) == {
         "ignore": ["$.id"],

@@ -5,7 +5,7 @@ from typing import Any
 from askonce.calls.kept_request import KeptRequest
 from askonce.rules import Document
 from askonce.suggest.lines import Ignore, Normalise
-from askonce.suggest.suggestion import Pair, Recorded, Suggestion, overlooked, pair, suggest
+from askonce.suggest.suggestion import CallPair, Recorded, Suggestion, overlooked, pair, suggest
 
 RULES = """
 version: 1
@@ -112,7 +112,7 @@ def test_calls_are_paired_by_what_they_ask() -> None:
 
 def test_rules_that_are_not_there_are_left_out() -> None:
     other = Recorded("theirs", "h", KeptRequest("/", {}, {}))
-    assert suggest(Document.parse(RULES), [Pair(1, other, other)]) == []
+    assert suggest(Document.parse(RULES), [CallPair(1, other, other)]) == []
 
 
 def test_no_more_texts_than_a_rule_may_have() -> None:

@@ -73,15 +73,20 @@ SAID = {"role": "assistant", "content": "yes"}
 
 
 @pytest.mark.parametrize(
-    ("messages", "reason", "history", "media"),
+    ("messages", "reason", "parts"),
     [
-        ([SAID, USER], "", [SAID], None),
-        ([SAID, USER | {"name": "x"}], "", [SAID, USER | {"name": "x"}], None),
-        ([SAID, USER | {"images": ["x"]}], prompt.MEDIA, [SAID], USER | {"images": ["x"]}),
-        ([USER, SAID], prompt.NOT_THE_USER, [USER, SAID], None),
+        ([SAID, USER], "", {"history": [SAID]}),
+        ([USER], "", {}),
+        ([SAID, USER | {"name": "x"}], "", {"history": [SAID, USER | {"name": "x"}]}),
+        ([SAID, USER | {"images": ["x"]}], prompt.MEDIA, {"history": [SAID], "media": USER | {"images": ["x"]}}),
+        ([USER, SAID], prompt.NOT_THE_USER, {"history": [USER, SAID]}),
     ],
 )
 def test_the_users_last_message_leaves_the_history_where_only_the_prompt_was_in_it(
-    messages: list[Any], reason: str, history: list[Any], media: Any
+    messages: list[Any], reason: str, parts: dict[str, Any]
 ) -> None:
-    assert prompt.before_the_prompt(messages, "content", reason) == (history, media)
+    assert prompt.around_the_prompt(messages, "content", reason) == parts
+    first = {"role": "system", "content": "x"}
+    assert prompt.around_the_prompt([first, *messages], "content", reason, system_first=True) == parts | {
+        "system": first
+    }

@@ -24,6 +24,8 @@ ReuseKind = Literal["lasting", "volatile", "act", "state", "conversation", "vari
 
 PARAMETERS = Path(__file__).parent / "params" / "reuse.json"
 """The weights that ship; docs/judge.md is their card."""
+_SHORT = 1_000
+"""Characters of prompts that are remembered with their kind; longer ones would take the memory that answers need."""
 _PHRASE = 4
 """Words of the longest phrase."""
 _NOW, _BEGIN, _WAY, _RULE = (REUSE_NOW[name] for name in ("now", "begin", "way", "rule"))
@@ -53,9 +55,12 @@ class Reuse:
 LASTING: Final = Reuse("lasting")
 
 
-@lru_cache(maxsize=2_048)
 def reuse(prompt: str) -> Reuse:
     """What a prompt is, by everything that is known. One without words asks nothing."""
+    return _remembered(prompt) if len(prompt) <= _SHORT else _read(prompt)
+
+
+def _read(prompt: str) -> Reuse:
     if not any(map(str.isalpha, prompt)):
         return LASTING
     told = tokens(prompt)
@@ -66,6 +71,9 @@ def reuse(prompt: str) -> Reuse:
         return LASTING
     found = _learned().read(told)
     return LASTING if found.kind == "conversation" and _is_title(lower) else found
+
+
+_remembered = lru_cache(maxsize=2_048)(_read)
 
 
 def _spotted(prompt: str, told: list[str]) -> Reuse | None:

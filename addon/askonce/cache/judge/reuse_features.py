@@ -23,6 +23,8 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|[?!.,:;\n\"]")
 _POINTING, _SELF = GRAMMAR["pointing"], GRAMMAR["self"]
 _SPECIFIC, _OPENING = GRAMMAR["specific"], GRAMMAR["opening"]
 START, END, NAME, NUMBER, RARE = "^", "$", "n_", "#", "*"
+_TAGGED = "C "
+"""Before neighbours of which each stands as its class, where it has one."""
 _ALWAYS = frozenset({START, END, NAME, NUMBER})
 
 
@@ -30,14 +32,25 @@ def asked(prompt: str) -> str:
     """The part of a prompt that asks, each quotation in it as a mark."""
     text = prompt
     if len(prompt) > _SHORT or "\n" in prompt:
-        paragraphs = [paragraph for paragraph in prompt.split("\n") if paragraph.strip()] or [prompt]
-        ends = [text for text in dict.fromkeys((paragraphs[0], paragraphs[-1])) if len(text) <= _SHORT]
+        ends = [text for text in dict.fromkeys(_ends(prompt)) if len(text) <= _SHORT]
         questions = [text for text in ends if text.rstrip().endswith("?")]
         if len(ends) == 2 and len(questions) == 1:
             ends = questions
         text = " \n ".join(ends) if ends else f"{prompt[:_EDGE]} \n {prompt[-_EDGE:]}"
     unquoted = _QUOTED.sub(' " ', text)
     return unquoted if len(unquoted.strip(' ".\n')) > 3 else prompt[: 2 * _SHORT]
+
+
+def _ends(prompt: str) -> tuple[str, str]:
+    """The first and the last paragraph that is not blank, without a look at those between: a document may be long."""
+    blank, worded = len(prompt) - len(prompt.lstrip()), len(prompt.rstrip())
+    return (_paragraph(prompt, blank), _paragraph(prompt, worded - 1)) if worded else (prompt, prompt)
+
+
+def _paragraph(prompt: str, at: int) -> str:
+    """The one in which a character stands."""
+    start, end = prompt.rfind("\n", 0, at) + 1, prompt.find("\n", at)
+    return prompt[start:] if end < 0 else prompt[start:end]
 
 
 def tokens(prompt: str) -> list[str]:
@@ -58,11 +71,11 @@ def features(told: Sequence[str], known: Collection[str], begun: Collection[str]
     named = _named(told, known)
     seen = [token if token in known or token in _ALWAYS else RARE for token in named]
     classes = [() if token in FUNCTION_WORDS else REUSE_CLASSES.get(token, ()) for token in named]
-    found = set(_ngrams(seen, begun))
+    found = set(_ngrams(seen, [token != RARE for token in seen], begun))
     present = {name for some in classes for name in some}
     if present:
         tagged = [some[0].upper() if some else token for some, token in zip(classes, seen, strict=True)]
-        found.update(_tagged(tagged, classes, begun))
+        found.update(_ngrams(tagged, [bool(some) for some in classes], begun, _TAGGED))
     found.update(_frame(named, seen, classes, present))
     return found
 
@@ -78,32 +91,19 @@ def _named(told: Sequence[str], known: Collection[str]) -> list[str]:
     return [*found, END]
 
 
-def _ngrams(seen: Sequence[str], begun: Collection[str] | None) -> Iterator[str]:
-    """Up to four neighbours, not all of them rare."""
-    for at, first in enumerate(seen):
-        gram, told = first, first != RARE
+def _ngrams(
+    line: Sequence[str], says: Sequence[bool], begun: Collection[str] | None, prefix: str = ""
+) -> Iterator[str]:
+    """Up to four neighbours, of which one at least says something."""
+    for at, first in enumerate(line):
+        gram, told = prefix + first, says[at]
         if told:
             yield gram
-        for token in seen[at + 1 : at + _NGRAM]:
+        for place in range(at + 1, min(at + _NGRAM, len(line))):
             if begun is not None and gram not in begun:
                 break
-            gram = f"{gram} {token}"
-            told = told or token != RARE
-            if told:
-                yield gram
-
-
-def _tagged(tagged: Sequence[str], classes: Sequence[Sequence[str]], begun: Collection[str] | None) -> Iterator[str]:
-    """The same with each word as its class, where one has a class."""
-    for at, token in enumerate(tagged):
-        gram, told = f"C {token}", bool(classes[at])
-        if told:
-            yield gram
-        for place in range(at + 1, min(at + _NGRAM, len(tagged))):
-            if begun is not None and gram not in begun:
-                break
-            gram = f"{gram} {tagged[place]}"
-            told = told or bool(classes[place])
+            gram = f"{gram} {line[place]}"
+            told = told or says[place]
             if told:
                 yield gram
 

@@ -18,6 +18,7 @@ from askonce.call import Answer, Call, Reply, Request
 from askonce.calls.product_terms import Terms
 from askonce.calls.state import Exchange
 from askonce.credentials import bears_key
+from askonce.jsontext import shortened
 from askonce.products.base import Headers, Passage
 from askonce.products.destinations import Destination, DestinationError, ForbiddenDestination, find_destination
 from askonce.products.keys import KeyOf, Provider, anonymously, with_key
@@ -214,8 +215,7 @@ def _find(path: str) -> Find:
 
 
 def _shown(value: Any) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return shortened(orjson.dumps(value).decode(), _SHOWN)
 
 
 def _dress(exchange: Exchange) -> Headers:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from askonce.cache.judge.lexicon import REUSE_CUES
-from askonce.cache.judge.reuse import LASTING, Reuse, ReuseKind, Reuses, reuse
+from askonce.cache.judge.reuse import LASTING, Reuse, ReuseKind, Reuses, _remembered, reuse
 from askonce.cache.judge.reuse_features import tokens
 
 ENGLISH = {
@@ -95,11 +95,17 @@ def test_a_prompt_without_words_lasts(prompt: str) -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_is_called_something(prompt: str) -> None:
-    reuse.cache_clear()
+    _remembered.cache_clear()
     found = reuse(prompt)
     assert found.kind in get_args(ReuseKind)
-    reuse.cache_clear()
+    _remembered.cache_clear()
     assert reuse(prompt) == found
+
+
+def test_a_long_prompt_is_read_and_not_remembered() -> None:
+    held = _remembered.cache_info().currsize
+    assert reuse("Is the shop open right now? " + "Please. " * 200).kind == "volatile"
+    assert _remembered.cache_info().currsize == held
 
 
 def test_the_weights_decide_and_name_the_loudest_words() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.cache.judge.reuse_features import asked, features, tokens, words
+from askonce.cache.judge.reuse_features import _ends, asked, features, tokens, words
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ def test_a_document_is_left_out() -> None:
     document = "The tenant keeps the flat clean and pays on the first of the month. " * 9
     assert asked(f"{document}\n\nWho pays?") == "Who pays?"
     assert len(asked(document)) < 210
+
+
+@given(st.text("ab \n\r\t\x0b\u2028?", max_size=30))
+def test_the_ends_are_the_first_and_the_last_paragraph_with_a_word(prompt: str) -> None:
+    paragraphs = [paragraph for paragraph in prompt.split("\n") if paragraph.strip()] or [prompt]
+    assert _ends(prompt) == (paragraphs[0], paragraphs[-1])
 
 
 def test_words_are_in_lower_case_and_numbers_are_one() -> None:
