@@ -14,7 +14,7 @@ from askonce import jsontext
 from askonce.cache.identity import Identity
 from askonce.cache.store.entry import Entry
 from askonce.call import Call, Turn
-from askonce.json_differences import excerpts
+from askonce.jsontext.differences import excerpts
 
 __all__ = ["ComparedCall", "Difference", "Nearest", "differences", "nearest", "values_of"]
 

@@ -12,7 +12,7 @@ from askonce import jsontext
 from askonce.cache import Cache, Difference, Entry
 from askonce.call import Call, Request, Unreadable
 from askonce.calls.kept_request import KeptRequest, unpack
-from askonce.json_differences import ABSENT, JsonDifference, Path, apply, differences, excerpts, normalised, written
+from askonce.jsontext.differences import ABSENT, JsonDifference, Path, apply, differences, excerpts, normalised, written
 from askonce.rules import Rules
 from askonce.wire import WIRE_FORMATS
 from askonce.wire.base import ReadOptions, WireFormat

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from askonce.cli.suggest import suggest
+from askonce.cli.suggest.command import suggest
 from askonce.settings import Settings
 
 __all__ = ["app"]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from askonce.call import Part, Turn, Unreadable
-from askonce.json_differences import Path
 from askonce.jsontext import is_number
+from askonce.jsontext.differences import Path
 from askonce.wire import common
 from askonce.wire.common import JsonObject
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from askonce.call import Part, Turn
-from askonce.json_differences import Path
+from askonce.jsontext.differences import Path
 from askonce.wire.base import Find, ReadOptions
 from askonce.wire.common import JsonObject
 

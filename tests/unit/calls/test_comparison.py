@@ -7,7 +7,7 @@ import pytest
 from askonce import jsontext
 from askonce.calls.comparison import places
 from askonce.calls.kept_request import KeptRequest
-from askonce.json_differences import ABSENT
+from askonce.jsontext.differences import ABSENT
 from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import WIRE_FORMATS
 from askonce.wire.base import ReadOptions

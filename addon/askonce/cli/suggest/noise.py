@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from askonce.json_differences import Path, common_start
 from askonce.jsontext import is_number
+from askonce.jsontext.differences import Path, common_start
 
 __all__ = ["Noise", "field_noise", "header_noise", "text_noise"]
 

@@ -12,12 +12,12 @@ from typing import Any, Literal
 from askonce.call import Call, Unreadable
 from askonce.calls.comparison import PROMPT, BodyDifference, headers_that_differ, places, read
 from askonce.calls.kept_request import KeptRequest
-from askonce.json_differences import differences, normalised, written
+from askonce.cli.suggest.lines import Ignore, Line, Normalise, normalise_lines, paths_to
+from askonce.cli.suggest.noise import field_noise, header_noise, text_noise
+from askonce.jsontext.differences import differences, normalised, written
 from askonce.rules import Document, Rule, Rules, RuleSpec
 from askonce.rules.document import NormaliseSpec
 from askonce.rules.patterns import parse_jsonpath, parse_text
-from askonce.suggest.lines import Ignore, Line, Normalise, normalise_lines, paths_to
-from askonce.suggest.noise import field_noise, header_noise, text_noise
 
 __all__ = ["CallPair", "Content", "Overlooked", "Recorded", "Suggestion", "overlooked", "pair", "suggest"]
 

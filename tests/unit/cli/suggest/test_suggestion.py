@@ -3,9 +3,9 @@
 from typing import Any
 
 from askonce.calls.kept_request import KeptRequest
+from askonce.cli.suggest.lines import Ignore, Normalise
+from askonce.cli.suggest.suggestion import CallPair, Recorded, Suggestion, overlooked, pair, suggest
 from askonce.rules import Document
-from askonce.suggest.lines import Ignore, Normalise
-from askonce.suggest.suggestion import CallPair, Recorded, Suggestion, overlooked, pair, suggest
 
 RULES = """
 version: 1

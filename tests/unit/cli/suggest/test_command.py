@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 from askonce.calls.kept_request import KeptRequest
-from askonce.cli.suggest import _as_json, _yaml
+from askonce.cli.suggest.command import _as_json, _yaml
+from askonce.cli.suggest.suggestion import CallPair, Recorded, suggest
 from askonce.rules import Document
-from askonce.suggest.suggestion import CallPair, Recorded, suggest
 
 type Askonce = Callable[..., Any]
 CONFIG = Document.parse("""

@@ -19,8 +19,8 @@ from askonce.settings import Settings
 
 if TYPE_CHECKING:
     from askonce.cli.client import AskProxy
+    from askonce.cli.suggest.suggestion import Content, Recorded, Suggestion
     from askonce.rules import Document
-    from askonce.suggest.suggestion import Content, Recorded, Suggestion
 
 __all__ = ["suggest"]
 
@@ -54,9 +54,9 @@ def suggest(
     Each run has a proxy and an empty cache of its own, so the provider is asked twice.
     """
     from askonce.cli.output import print_json
+    from askonce.cli.suggest.suggestion import pair
+    from askonce.cli.suggest.suggestion import suggest as suggest_lines
     from askonce.products.document import Config
-    from askonce.suggest.suggestion import pair
-    from askonce.suggest.suggestion import suggest as suggest_lines
 
     if bool(command) is last:
         raise typer.BadParameter("expected a command after --, or --last")
@@ -126,7 +126,7 @@ def _last_two(settings: Settings, rule: str | None) -> tuple[list["Recorded"], l
 def _recorded(ask: "AskProxy", which: dict[str, Any]) -> list["Recorded"]:
     """The calls of the entries whose requests were kept, the oldest first."""
     from askonce.calls.kept_request import KeptRequest
-    from askonce.suggest.suggestion import Recorded
+    from askonce.cli.suggest.suggestion import Recorded
 
     keys = [entry["key"] for entry in ask("GET", "/v1/cache", which)["entries"]]
     entries = [ask("GET", f"/v1/cache/{key}", {}) for key in reversed(keys)]
@@ -144,7 +144,7 @@ def _recorded(ask: "AskProxy", which: dict[str, Any]) -> list["Recorded"]:
 
 def _yaml(config: "Document", found: "Suggestion") -> Iterator[str]:
     """What to add to a rule, as it is written there; and in comments what that does."""
-    from askonce.suggest.lines import Ignore, Normalise
+    from askonce.cli.suggest.lines import Ignore, Normalise
 
     yield f"# {found.rule}: {_summary(found)}"
     ignore = [line for line in found.lines if isinstance(line, Ignore)]
@@ -179,7 +179,7 @@ def _summary(found: "Suggestion") -> str:
 
 def _overlooks(found: "Suggestion", line: Any) -> str:
     """`id, in 4 places: "a1", "b2"`."""
-    from askonce.suggest.suggestion import overlooked
+    from askonce.cli.suggest.suggestion import overlooked
 
     what = overlooked(line, found.pairs)
     examples = ", ".join(_quoted(_short(text)) for text in what.examples[:2])
@@ -190,7 +190,7 @@ def _overlooks(found: "Suggestion", line: Any) -> str:
 def _comment(content: "Content") -> Iterator[str]:
     yield f"# call {content.call} differs at {_quoted(content.path)[1:-1]}: {_WHY[content.why]}"
     if content.why != "answer" and (content.one or content.other):
-        from askonce.json_differences import excerpts
+        from askonce.jsontext.differences import excerpts
 
         one, other = excerpts(content.one, content.other, _SHOWN)
         yield f"#   - {_quoted(one)}"
@@ -198,8 +198,8 @@ def _comment(content: "Content") -> Iterator[str]:
 
 
 def _as_json(config: "Document", found: "Suggestion") -> dict[str, Any]:
-    from askonce.suggest.lines import Ignore, Normalise
-    from askonce.suggest.suggestion import overlooked
+    from askonce.cli.suggest.lines import Ignore, Normalise
+    from askonce.cli.suggest.suggestion import overlooked
 
     overlooks = [(line, overlooked(line, found.pairs)) for line in found.lines]
     return {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.suggest.noise import field_noise, header_noise, text_noise
+from askonce.cli.suggest.noise import field_noise, header_noise, text_noise
 
 UUIDS = "6f1c0c5e-8a52-4b3e-9d7a-0f6a1f2b3c4d", "aa2c0c5e-1152-4b3e-9d7a-0f6a1f2b3c99"
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from askonce import jsontext
-from askonce.json_differences import ABSENT, JsonDifference, apply, differences, excerpts, normalised, shorthand
+from askonce.jsontext.differences import ABSENT, JsonDifference, apply, differences, excerpts, normalised, shorthand
 from askonce.rules.patterns import parse_jsonpath
 
 SCALARS = (

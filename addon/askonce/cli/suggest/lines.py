@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from askonce.json_differences import Path, shorthand
+from askonce.cli.suggest.noise import Noise
+from askonce.jsontext.differences import Path, shorthand
 from askonce.rules.patterns import parse_jsonpath, parse_text
-from askonce.suggest.noise import Noise
 
 __all__ = ["Ignore", "Line", "Normalise", "normalise_lines", "paths_to"]
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from askonce.cli.suggest.lines import Normalise, normalise_lines, paths_to
+from askonce.cli.suggest.noise import text_noise
 from askonce.rules.patterns import parse_jsonpath, parse_text
-from askonce.suggest.lines import Normalise, normalise_lines, paths_to
-from askonce.suggest.noise import text_noise
 
 
 def lines(one: str, other: str) -> list[Normalise] | None:
