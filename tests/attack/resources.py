@@ -136,6 +136,17 @@ def long_prompts(target: Target) -> int:
     return 0
 
 
+def long_answers(target: Target) -> int:
+    """How many of three streams of a kept answer of almost 4 MiB are no hits."""
+    words = "word " * (4 * MIB // 5 - 100)
+    choice = {"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}
+    answer = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    key, question = target.key(), "Say it at length."
+    target.provider.script(json.dumps(answer))
+    target.ask(key, question=question)
+    return sum(not target.ask(key, question=question, stream=True) for _ in range(3))
+
+
 def own_addresses(target: Target) -> int:
     """Requests through the proxy to the proxy, under other names of its address."""
     for name in _SPELLINGS:
@@ -306,6 +317,7 @@ ATTACKS = (
     Attack("deep nesting", "lists 100,000 deep", deep_nesting),
     Attack("a long header", "one of 1 MiB", long_header),
     Attack("long prompts", "4 MiB of words; 20,000 times what the judge looks for", long_prompts),
+    Attack("long answers", "one of 4 MiB, streamed three times", long_answers),
     Attack("own addresses", f"{len(_SPELLINGS)} spellings of its own address, to itself", own_addresses),
     Attack("own tunnels", "a tunnel to itself, to be taken for this machine", own_tunnels),
     Attack("an open door", "a service of this machine, asked for from outside it", open_door),

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,10 +83,26 @@ def test_without_a_table_text_is_cut_like_tokens() -> None:
 
 
 @pytest.mark.usefixtures("small_table")
-def test_a_huge_text_is_not_given_to_tiktoken() -> None:
-    text = "a" * 200_000
-    assert "".join(tokens.pieces(text)) == text
-    assert len(tokens.pieces(text)) < 20_000
+@pytest.mark.parametrize("text", ["a" * 200_000, "the cat " * 25_000, "the é🙂 " * 30_000])
+def test_a_huge_text_is_not_given_to_tiktoken(text: str) -> None:
+    cut = tokens.pieces(text)
+    assert "".join(cut) == text
+    assert len(cut) <= len(text) // 1000 + 1
+
+
+@pytest.mark.usefixtures("small_table")
+def test_a_huge_text_is_counted_in_slices() -> None:
+    """It takes neither the interpreter nor memory for as long, or as much, as the text has words."""
+    text = "the cat " * 200_000 + "the é🙂 " * 100_000
+    tracemalloc.start()
+    try:
+        counted = tokens.count(text)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < len(text)
+    exact = 200_000 * tokens.count("the cat ") + 100_000 * tokens.count("the é🙂 ")
+    assert counted == pytest.approx(exact, rel=0.1)
 
 
 def test_offline_says_so_once_and_waits_for_nothing(offline: Path, caplog: pytest.LogCaptureFixture) -> None:
