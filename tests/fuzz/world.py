@@ -26,8 +26,7 @@ import orjson
 import zstandard
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # mitmproxy and wordllama find fault with their libraries
-    import wordllama  # noqa: F401
+    warnings.simplefilter("ignore")  # mitmproxy and ldap3 find fault with their libraries
     from mitmproxy import flow as flows
     from mitmproxy import http
     from mitmproxy.addons import proxyserver

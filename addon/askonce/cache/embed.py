@@ -1,17 +1,16 @@
 """Texts to unit vectors. The one rule: vectors carry their embedder's name, and two names never mix."""
 
-import logging
 import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from askonce.cache.vocabulary import vocabulary
 from askonce.jsontext import encodable
 
 __all__ = [
@@ -88,9 +87,7 @@ class WordLlamaEmbedder:
     400 by 0.012, of 1,500 by 0.002, which is less than a rewording does. Beyond 400, near says nothing about same."""
 
     def __init__(self) -> None:
-        model = _load_wordllama()
-        self._tokenizer = model.tokenizer
-        self._table: NDArray[np.float32] = model.embedding
+        self._vocabulary = vocabulary()
         self._words: dict[str, list[int]] = {}
         """The tokens of words, and of pieces of such with digits, that were seen before."""
 
@@ -99,7 +96,7 @@ class WordLlamaEmbedder:
         sums = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
             if tokens := self._tokens(text):
-                np.add.reduce(self._table.take(tokens, axis=0), axis=0, out=sums[row])
+                np.add.reduce(self._vocabulary.rows(tokens), axis=0, out=sums[row])
         return unit(sums)
 
     def _tokens(self, text: str) -> list[int]:
@@ -135,20 +132,7 @@ class WordLlamaEmbedder:
         return known
 
     def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(encodable(text), add_special_tokens=False).ids
-        return ids
-
-
-def _load_wordllama() -> Any:
-    # Importing wordllama calls logging.basicConfig, which does nothing where the root logger has a handler.
-    root, guard = logging.getLogger(), logging.NullHandler()
-    root.addHandler(guard)
-    try:
-        import wordllama
-    finally:
-        root.removeHandler(guard)
-    # The folder of its weights also holds the tokenizer, which its own look-up misses.
-    return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+        return self._vocabulary.tokens(encodable(text))
 
 
 class OpenAIEmbedder:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.waiting import PATIENCE
 
-from askonce.cache import Cache, CacheLimits, Candidate, Entry, Filter, Judgement, Policy, StoreError, Vector
+from askonce.cache import Cache, CacheLimits, Candidate, Entry, Filter, Judgement, Policy, StoreError, Vector, embed
 from askonce.cache.index import indexes as indexes_module
 from askonce.cache.index import partition as index_module
 from askonce.cache.judge import load_judge
@@ -471,13 +471,18 @@ async def test_vectors_of_embedders_never_mix(bench: Any) -> None:
 
 
 async def test_the_embedder_loads_in_the_background_and_the_first_lookup_waits_for_it(
-    bench: Any, tmp_path: Path
+    bench: Any, wordllama: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = threading.Event()
+    monkeypatch.setattr(embed, "WordLlamaEmbedder", lambda: asked.wait() and wordllama)
     entry = await bench.remember(ASKED)
     bench.embedder = None
     cache = await bench.restart()
     assert cache.stats()["embedder"] == ""
-    assert (await bench.ask(REWORDED)).entry == entry
+    lookup = asyncio.ensure_future(bench.ask(REWORDED))
+    await asyncio.sleep(0)
+    asked.set()
+    assert (await lookup).entry == entry
     assert await cache.ready() is True
     assert cache.stats()["embedder"] == "wordllama"
 

@@ -1,8 +1,6 @@
-"""Unit rows, no NaN, no traces on the logging of the process, and no embedder that does not exist."""
+"""Unit rows, no NaN, and no embedder that does not exist."""
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,19 +62,6 @@ def test_words_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> 
     for number in range(10):
         embedder.embed([f"is {number} prime {'x' * 100}"])
         assert 0 < len(embedder._words) <= 3
-
-
-def test_loading_leaves_the_root_logger_alone() -> None:
-    code = """
-import logging
-from askonce.cache.embed import load_embedder
-root = logging.getLogger()
-before = root.level, list(root.handlers)
-load_embedder("wordllama")
-assert (root.level, root.handlers) == before, (root.level, root.handlers)
-"""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ import pytest_asyncio
 from tests.waiting import until_so
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # mitmproxy, ldap3 and wordllama's requests find fault with their libraries
-    import wordllama  # noqa: F401
+    warnings.simplefilter("ignore")  # mitmproxy and ldap3 find fault with their libraries
     from mitmproxy import http
     from mitmproxy.addons import proxyserver
     from mitmproxy.test import taddons, tflow, tutils

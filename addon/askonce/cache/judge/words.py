@@ -5,13 +5,13 @@ is the same everywhere; the most recent ones are kept.
 """
 
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from askonce.cache.embed import _load_wordllama
 from askonce.cache.judge.lexicon import FUNCTION_WORDS, stem
+from askonce.cache.vocabulary import Vocabulary, vocabulary
 
 __all__ = ["WordVector", "WordVectors", "word_vectors"]
 
@@ -31,14 +31,13 @@ class WordVector(NamedTuple):
 class WordVectors:
     """Words by their vectors. Thread-safe."""
 
-    def __init__(self, tokenizer: Any, table: NDArray[np.float32]) -> None:
-        """`table` is (tokens, dimension); `tokenizer` is of the `tokenizers` package."""
-        self._tokenizer, self._table = tokenizer, table
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
         self.of = lru_cache(maxsize=20_000)(self._of)
 
     def _of(self, word: str) -> WordVector:
-        tokens = self._tokenizer.encode(word, add_special_tokens=False).ids
-        vector = self._table[tokens].sum(axis=0) if tokens else np.zeros(self._table.shape[1], dtype=np.float32)
+        tokens = self._vocabulary.tokens(word)
+        vector = self._vocabulary.rows(tokens).sum(axis=0)
         length = float(np.sqrt(vector @ vector))
         unit = vector / length if length else vector
         return WordVector(unit, length or 1e-6, hash(stem(word)), word not in FUNCTION_WORDS, len(tokens) == 1)
@@ -47,5 +46,4 @@ class WordVectors:
 @cache
 def word_vectors() -> WordVectors:
     """The vectors of wordllama's vocabulary, loaded once for the process."""
-    model = _load_wordllama()
-    return WordVectors(model.tokenizer, model.embedding)
+    return WordVectors(vocabulary())
