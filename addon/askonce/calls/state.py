@@ -1,6 +1,6 @@
 """The state of one call on its way through Askonce, and what is counted of it in the end.
 
-One rule: only `Life` changes it.
+One rule: only `Life` changes it, and `LookUps` for it.
 """
 
 from dataclasses import dataclass, field
@@ -135,6 +135,11 @@ class Exchange:
     def is_to_be_kept(self) -> bool:
         """An answer is to be kept if it is good."""
         return self.call is not None and not self.bypass and self.directives.write
+
+    @property
+    def may_be_asked_again(self) -> bool:
+        """The provider can be asked the same once more, in the background."""
+        return self.directives.write and (self.terms is PLAIN or self.terms.again is not None)
 
     def record(self, usage: Usage | None, price: Price | None, stored: bool, seconds: float) -> CallRecord:
         """What is counted of the call, now that it is over; `price` is its model's."""

@@ -499,7 +499,7 @@ async def test_a_hit_that_cannot_be_sent_is_a_call_to_the_provider(
 
     await bench.call()
     with monkeypatch.context() as patch:
-        patch.setattr("askonce.calls.life.response_headers.of_hit", broken)
+        patch.setattr("askonce.calls.lookup.response_headers.of_hit", broken)
         exchange, reply = await bench.enter()
     assert (reply, exchange.is_answered, exchange.outcome) == (None, False, "miss")
     await bench.answer(exchange)

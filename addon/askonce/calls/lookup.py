@@ -1,0 +1,157 @@
+"""The reply to a call out of the cache: looked up, waited for where an identical call brings it, and replayed.
+
+One rule: an entry is served only where the call's terms admit it, each time that it is found.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from askonce.cache import Cache, Identity, Lookup, Policy
+from askonce.call import Call, Reply
+from askonce.calls import response_headers
+from askonce.calls.audits import Audits
+from askonce.calls.broadcast import Broadcast, Follower
+from askonce.calls.refresh import Refreshes
+from askonce.calls.response_headers import fresh_id
+from askonce.calls.single_flight import Flights
+from askonce.calls.state import Exchange, Following, Hit, Leading
+from askonce.wire.base import Replay
+from askonce.workers import Compute
+
+__all__ = ["LookUps", "Reconsider", "admitted"]
+
+type Reconsider = Callable[[Call, Identity, Lookup], Awaitable[Lookup]]
+"""The last word on a lookup that did not find the same call."""
+
+_DEFAULT_TEMPERATURE = 1.0
+"""What providers use where a request names none."""
+
+
+class LookUps:
+    """Looks calls up. Belongs to one event loop; what it raises is a fault, and the call one for the provider."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        flights: Flights,
+        refreshes: Refreshes,
+        audits: Audits,
+        *,
+        compute: Compute,
+        strict: bool,
+        gray_zone: Reconsider | None,
+        clock: Callable[[], float],
+    ) -> None:
+        """`strict`: only identical calls are answered, and only with fresh answers. `gray_zone` has the last word on
+        misses."""
+        self._cache, self._flights, self._refreshes, self._audits = cache, flights, refreshes, audits
+        self._compute, self._strict, self._gray_zone, self._clock = compute, strict, gray_zone, clock
+
+    async def look_up(self, exchange: Exchange, call: Call, identity: Identity) -> Reply | None:
+        """The reply from the cache; None where the provider is to be asked, with `exchange.state` saying how."""
+        fresh = self.policy(exchange)
+        max_stale = self._max_stale(exchange)
+        policy = replace(fresh, max_stale=max_stale) if max_stale else fresh
+        while True:
+            found = await self._look_up_once(exchange, call, identity, policy)
+            if found.outcome != "exact":
+                found = await self._reconsider(exchange, call, identity, found)
+            exchange.lookup = admitted(exchange, found)
+            request = exchange.terms.again or exchange.request
+            if exchange.lookup.stale and not self._refreshes.begin(exchange.rule, request, exchange.lookup, identity):
+                policy = fresh
+                continue
+            if reply := self.reply(exchange):
+                if not self._strict:
+                    self._audits.consider(exchange, request, identity)
+                return reply
+            if exchange.directives.only_if_cached or not exchange.directives.write:
+                return None
+            if self._flights.lead(identity.exact):
+                exchange.state = Leading()
+                return await self._overtaken(exchange, call, identity, fresh)
+            flown = await self._flights.follow(identity.exact, lambda broadcast: _join(exchange, call, broadcast))
+            if isinstance(flown, Follower):
+                exchange.state = Following(flown)
+                return None
+            if flown == "unstorable":
+                return None
+
+    def policy(self, exchange: Exchange) -> Policy:
+        """What the call accepts, of what its rule and its terms allow."""
+        if exchange.policy:
+            return exchange.policy
+        behaviour, call = exchange.rule.behaviour, exchange.call
+        temperature = call.temperature if call and call.temperature is not None else _DEFAULT_TEMPERATURE
+        allowed = Policy(
+            semantic=behaviour.match == "semantic" and temperature <= behaviour.max_temperature and not self._strict,
+            max_error=behaviour.max_error,
+            max_age=exchange.directives.max_age,
+            min_fresh=exchange.directives.min_fresh,
+            uses=exchange.rule.uses,
+        )
+        exchange.policy = exchange.terms.policy(allowed)
+        return exchange.policy
+
+    def reply(self, exchange: Exchange) -> Reply | None:
+        """The entry that `exchange.lookup` found, replayed for this caller; None where it found none."""
+        lookup, call = exchange.lookup, exchange.call
+        if lookup is None or lookup.outcome == "miss" or lookup.entry is None or call is None:
+            return None
+        entry, now = lookup.entry, self._clock()
+        reply = exchange.rule.wire.replay(
+            entry.answer, call, Replay(now, fresh_id, exchange.rule.behaviour.usage == "zero")
+        )
+        exchange.decided = time.perf_counter() - exchange.started
+        reply = response_headers.of_hit(reply, lookup, entry, now)
+        exchange.state, exchange.status = Hit(), reply.status
+        return reply
+
+    async def _look_up_once(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Lookup:
+        batch, admits = exchange.batch, exchange.terms.admits
+        if batch is None:
+            return await self._cache.look_up(call, identity, policy)
+        found = await self._cache.look_up_each(batch.identities, replace(policy, max_stale=0.0))
+        batch.known = [None if entry is None or admits(entry) else entry for entry in found]
+        entry = await self._compute(batch.entry)
+        return Lookup("exact", entry, 1.0, 1.0, "", entry) if entry else Lookup("miss", reason=batch.missing)
+
+    async def _reconsider(self, exchange: Exchange, call: Call, identity: Identity, found: Lookup) -> Lookup:
+        """The last word on a lookup that did not find the same call."""
+        found = await exchange.terms.reconsider(call, identity, found)
+        if found.outcome == "miss" and self._gray_zone and not exchange.terms.verifies:
+            return await self._gray_zone(call, identity, found)
+        return found
+
+    async def _overtaken(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Reply | None:
+        """The reply to a call whose answer was kept while it was being looked for: there was nobody to wait for any
+        more when that ended."""
+        if exchange.batch is None:
+            found = self._cache.look_up_in_memory(identity, policy)
+        else:
+            held = self._cache.holds(exchange.batch.identities)
+            found = await self._look_up_once(exchange, call, identity, policy) if held else None
+        found = found and admitted(exchange, found)
+        if not found or not found.entry:
+            return None
+        exchange.lookup = found
+        reply = self.reply(exchange)
+        self._flights.end(identity.exact, "stored")
+        return reply
+
+    def _max_stale(self, exchange: Exchange) -> float:
+        may = exchange.may_be_asked_again and not self._strict and exchange.rule.behaviour.stale_while_revalidate
+        return exchange.directives.max_stale if may else 0.0
+
+
+def admitted(exchange: Exchange, found: Lookup) -> Lookup:
+    """`found`, or a miss where the call's terms do not admit what was found."""
+    why = found.entry and exchange.terms.admits(found.entry)
+    return replace(found, outcome="miss", entry=None, stale=False, reason=why) if why else found
+
+
+def _join(exchange: Exchange, call: Call, broadcast: Broadcast) -> Follower | None:
+    if not exchange.may_follow or exchange.directives.max_age == 0 or exchange.rule.behaviour.usage == "zero":
+        return None
+    return broadcast.follow(call, exchange.request.headers)

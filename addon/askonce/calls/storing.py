@@ -1,0 +1,97 @@
+"""A provider's answer on its way into the cache: assembled from its bytes, checked, and kept.
+
+One rule: what is not whole, or larger than allowed, is not kept (`Unstorable`), and the app has its answer all the
+same.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import batched
+
+from askonce.cache import FOREVER, Cache, Identity
+from askonce.call import Answer, Call, Unstorable
+from askonce.calls import response_headers
+from askonce.calls.audits import Audits
+from askonce.calls.kept_request import pack
+from askonce.calls.limits import is_intricate
+from askonce.calls.response_headers import Headers
+from askonce.calls.state import Exchange
+
+__all__ = ["Storing", "assemble", "pack_request"]
+
+_AT_ONCE = 256
+"""Items of a batch that are handed to the store together."""
+
+
+class Storing:
+    """Keeps answers. Belongs to one event loop."""
+
+    def __init__(self, cache: Cache, audits: Audits, *, lasting: bool, clock: Callable[[], float]) -> None:
+        """`lasting`: answers have no end."""
+        self._cache, self._audits, self._lasting, self._clock = cache, audits, lasting, clock
+
+    async def store(self, exchange: Exchange, answers: Sequence[Answer], packed: bytes, took: float) -> None:
+        """Keep the answers to a call, or to the items of a batch that were asked; returns once they are on disk.
+
+        `packed` is the request as it is kept with them, `took` the seconds from it to the answer's end. Raises
+        Unstorable, and StoreError where the store fails, which has been reported.
+        """
+        kept = [(*asked, answer) for asked, answer in zip(_asked(exchange), answers, strict=True)]
+        for some in batched(kept, _AT_ONCE):
+            await asyncio.gather(*[self._keep(exchange, *one, packed, took) for one in some])
+
+    async def _keep(
+        self, exchange: Exchange, call: Call, identity: Identity, answer: Answer, packed: bytes, took: float
+    ) -> None:
+        kept = await self._cache.remember(
+            call,
+            identity,
+            answer,
+            upstream=exchange.rule.name,
+            host=exchange.request.host,
+            ttl=FOREVER - self._clock() if self._lasting else exchange.rule.behaviour.ttl,
+            stale=0.0 if self._lasting else exchange.rule.behaviour.stale_while_revalidate,
+            uses={} if self._lasting else exchange.rule.uses,
+            namespace=exchange.directives.namespace,
+            upstream_seconds=took,
+            found=exchange.lookup or self._audits.checked_by(identity),
+            labels=exchange.terms.labels,
+            request=packed,
+            still=exchange.terms.keeps,
+        )
+        exchange.terms.kept(kept)
+
+
+def assemble(exchange: Exchange, headers: Headers, body: bytes) -> list[Answer]:
+    """The provider's answer; those to the items that were asked, where the call is a batch. Raises Unstorable."""
+    assert exchange.call
+    content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+    if not content_type.isascii():
+        raise Unstorable("a content type that is no text")
+    if content_type.startswith("application/json") and is_intricate(body, items=False):
+        raise Unstorable("more values than limits.max_values")
+    batch = exchange.batch
+    asked = batch.asked if batch else exchange.call
+    whole = exchange.rule.wire.assemble(body, content_type, asked)
+    answers = batch.wire.divide(whole, asked) if batch else [whole]
+    if any(len(answer.body) > exchange.rule.behaviour.max_answer for answer in answers):
+        raise Unstorable("larger than max_answer")
+    repeatable = response_headers.repeatable(headers)
+    return [replace(answer, headers=repeatable) for answer in answers]
+
+
+def pack_request(exchange: Exchange) -> bytes:
+    """What is kept of a request; nothing of a batch, to whose parts the answers belong."""
+    if exchange.batch:
+        return b""
+    request = exchange.request
+    return pack(request, exchange.rule.headers.choices(request.headers))
+
+
+def _asked(exchange: Exchange) -> list[tuple[Call, Identity]]:
+    """The calls that the provider's answer is to."""
+    if batch := exchange.batch:
+        return [(batch.call.items[at], batch.identities[at]) for at in batch.wanted]
+    assert exchange.call and exchange.identity
+    return [(exchange.call, exchange.identity)]
