@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from askonce.cache import Cache, Candidate, Identity, Judgement, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
-from askonce.cache.index.partition import Index
 from askonce.cache.judge import load_judge
+from askonce.cache.store.embedded.index.partition import Index
 from askonce.call import Answer, Call, Turn
 
 POLICY = Policy()
@@ -109,15 +109,14 @@ async def calls(directory: Path, embedder: WordLlamaEmbedder) -> None:
     print(f"    outcomes: {outcomes}")
     cache._finder._judge = Nobody()
     await measure_async("lookup, the same without a judge", lookup)
-    index = cache._indexes.get(identities[0].partition, embedder)
+    index = cache._store._indexes.get(identities[0].partition, embedder)
     vectors = embedder.embed([one.prompt for one in reworded])
     measure("    of which: embed", lambda n: embedder.embed([reworded[n].prompt]), 500)
     measure("    of which: nearest 5 of 1,000", lambda n: index.nearest(vectors[n], 5), 500)
-    measure(
-        "    of which: entries from memory", lambda n: cache._finder._entries([(i, 0.9) for i in range(n, n + 5)]), 500
-    )
-    cache._memory.remove(range(10**4))
-    measure("    or: entries from disk", lambda n: cache._store.get_many(range(5 * n, 5 * n + 5)), 190)
+    partition = identities[0].partition
+    measure("    of which: entries from memory", lambda n: cache._store.take(partition, range(n, n + 5)), 500)
+    cache._store._memory.remove(range(10**4))
+    measure("    or: entries from disk", lambda n: cache._store.take(partition, range(5 * n, 5 * n + 5)), 190)
     await cache.close()
 
     start = time.perf_counter()

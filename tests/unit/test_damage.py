@@ -79,7 +79,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
         await runtime.close()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("askonce.cache.index.indexes.SNAPSHOT_FROM", 4)
+        patch.setattr("askonce.cache.store.embedded.index.indexes.SNAPSHOT_FROM", 4)
         for begin in (0, 20):
             asyncio.run(use(begin))
     assert (killed / "data" / "askonce.db-wal").stat().st_size > 4096

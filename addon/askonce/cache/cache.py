@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,11 @@ from typing import Any
 from askonce.cache.embed import ClientOptions, Embedder, find_embedder, waiting_time
 from askonce.cache.finder import EMBEDDER_FAILED, LOADING, Finder, Found, Lookup, Policy, exact_only
 from askonce.cache.identity import Identifier, Identity, load_secret
-from askonce.cache.index.indexes import Indexes
 from askonce.cache.judge import Judge, Vector
 from askonce.cache.labelling import Learner, load_learning
 from askonce.cache.learning.answer_comparison import kin_of
 from askonce.cache.learning.pools import pair
-from askonce.cache.memory import Memory
-from askonce.cache.store import Change, Entry, Filter, Store, StoreError
+from askonce.cache.store import EVERYTHING, AnswerStore, CacheLimits, Entry, Filter, StoreError, open_answers
 from askonce.cache.transfer import Record
 from askonce.cache.uses import USES, Use, Uses, reuse_of
 from askonce.cache.why import ComparedCall, Nearest, nearest, values_of
@@ -34,7 +32,6 @@ from askonce.workers import Workers
 
 __all__ = ["Cache", "CacheLimits", "Lookup", "Policy"]
 
-EVERYTHING = Filter()
 LOADING_SECONDS = 2.0
 """How long a lookup waits, at most, for the embedder of a cache that has just been opened."""
 RESTORED_AT_ONCE = 256
@@ -47,20 +44,6 @@ TEXTS = 100
 Entries = list[Entry]
 _ANY = Use(semantic=True)
 """Of what lasts."""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheLimits:
-    """How much is kept; of whoever holds most, the least recently used goes first."""
-
-    max_entries: int = 100_000
-    max_bytes: int = 2 << 30
-    max_share: float = 1.0
-    """The part of both that one caller may hold."""
-    memory_bytes: int = 64 << 20
-    """Entries held in memory for the hot path."""
-    index_bytes: int = 256 << 20
-    """Vectors held in memory."""
 
 
 class Cache:
@@ -81,15 +64,7 @@ class Cache:
         self._clock = clock
         self._deadline, self._faults = lookup_deadline, faults
         self._counts: Counter[str] = Counter()
-        self._memory = Memory(limits.memory_bytes)
-        self._store = Store(
-            directory,
-            max_entries=limits.max_entries,
-            max_bytes=limits.max_bytes,
-            max_share=limits.max_share,
-            clock=clock,
-            faults=faults,
-        )
+        self._store: AnswerStore = open_answers(directory, limits, clock, faults)
         try:
             self._identifier = Identifier(load_secret(directory / "secret"))
         except (OSError, ValueError) as error:
@@ -97,19 +72,15 @@ class Cache:
             raise StoreError(f"the cache's secret cannot be used: {error}") from error
         self._workers = Workers(min(8, (os.cpu_count() or 1) + 2), "askonce-cache")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-background")
-        self._indexes = Indexes(directory / "index", self._store, self._background, limits.index_bytes, faults)
         self._learning = load_learning(self._store, faults)
         self._learner = Learner(self._store, self._learning, clock=clock, faults=faults)
-        self._finder = Finder(
-            self._store, self._memory, self._indexes, judge, self._learning, clock=clock, faults=faults
-        )
-        self._store.observe(self._follow)
+        self._finder = Finder(self._store, judge, self._learning, clock=clock, faults=faults)
+        self._store.follow(self._learning)
         self._loading: Future[Embedder | None] = Future()
         if isinstance(embedder, str):
             self._background.submit(self._load, load)
         else:
             self._load(load)
-        self._indexes.sweep()
         self._closing: asyncio.Future[None] | None = None
 
     @classmethod
@@ -119,7 +90,7 @@ class Cache:
         *,
         embedder: Embedder | str | None = None,
         judge: Judge,
-        limits: CacheLimits = CacheLimits(),
+        limits: CacheLimits | None = None,
         lookup_deadline: float | None = None,
         clock: Callable[[], float] = time.time,
         faults: Faults | None = None,
@@ -137,7 +108,7 @@ class Cache:
             directory,
             embedder or "wordllama",
             judge,
-            limits,
+            limits or CacheLimits(),
             lookup_deadline,
             clock,
             faults or Faults(),
@@ -212,7 +183,7 @@ class Cache:
         except Exception as error:
             self._faults.report("look-up", error, "the call goes to the provider")
             found = Lookup("miss", reason="lookup failed")
-        if found.entry and not self._is_there(found.entry):
+        if found.entry and not self._store.is_there(found.entry):
             found = Lookup("miss", reason="deleted meanwhile", vector=found.vector, embedder=found.embedder)
         if found.entry:
             if found.outcome == "semantic":
@@ -232,7 +203,7 @@ class Cache:
             else:
                 self._faults.report("look-up", error, "the call goes to the provider")
             found = [None] * len(identities)
-        entries = [entry if entry and self._is_there(entry) else None for entry in found]
+        entries = [entry if entry and self._store.is_there(entry) else None for entry in found]
         self._counts["exact" if all(entries) else "miss"] += 1
         for entry in entries:
             if entry:
@@ -241,11 +212,7 @@ class Cache:
 
     def holds(self, identities: Iterable[Identity]) -> bool:
         """Whether there is an entry for each of these calls, fresh or not; in microseconds."""
-        return all(one.exact in self._store.keys for one in identities)
-
-    def _is_there(self, entry: Entry) -> bool:
-        """Whether it was not deleted or replaced meanwhile."""
-        return self._store.keys.get(bytes.fromhex(entry.key)) == entry.id
+        return all(self._store.has(one.exact) for one in identities)
 
     def record_hit(self, found: Lookup, call: Call, identity: Identity) -> Lookup:
         """Count a semantic hit that somebody else made of a miss; `found` with the name for feedback."""
@@ -460,20 +427,12 @@ class Cache:
         """Sizes now, and counts since the start."""
         embedder = self._embedder()
         return {
-            "entries": len(self._store),
-            "bytes": self._store.size,
-            "partitions": self._store.partitions,
-            "memory_entries": len(self._memory),
-            "memory_bytes": self._memory.size,
-            "indexes": len(self._indexes),
-            "index_bytes": self._indexes.size,
+            **asdict(self._store.stats()),
             "embedder": embedder.name if embedder else "",
             "exact_hits": self._counts["exact"],
             "semantic_hits": self._counts["semantic"],
             "misses": self._counts["miss"],
             "stored": self._counts["stored"],
-            "evicted": self._store.evicted,
-            "evicted_over_share": self._store.evicted_over_share,
         }
 
     async def close(self) -> None:
@@ -485,13 +444,11 @@ class Cache:
         await self._closing
 
     def _close(self) -> None:
-        self._indexes.stop()
         self._background.shutdown(cancel_futures=True)
         self._workers.close()
         if not self._loading.done():  # cancelled before it began
             self._loading.set_result(None)
         self._store.close()
-        self._indexes.close()
 
     # Inside
 
@@ -527,15 +484,6 @@ class Cache:
     def _look_up_in_thread(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
         loading = not self._loading.done()  # asked first: it may end between the two
         return self._finder.look_up(call, identity, policy, self._embedder(), loading=loading)
-
-    def _follow(self, changes: Sequence[Change]) -> None:
-        """What the store committed reaches memory. On the writer's thread, before anyone is told that it is done."""
-        for change in changes:
-            self._memory.remove(change.removed)
-            self._learning.forget(change.removed)
-            if change.added:
-                self._memory.add(change.added)
-        self._indexes.follow(changes)
 
     def _load(self, load: Callable[[], Embedder]) -> None:
         embedder = None

@@ -13,15 +13,13 @@ import numpy as np
 from askonce.cache.decision import CANDIDATES, Policy, decide
 from askonce.cache.embed import Embedder, is_local
 from askonce.cache.identity import Identity
-from askonce.cache.index.indexes import Indexes
-from askonce.cache.index.partition import Busy, Index
 from askonce.cache.judge import Closer, Judge, Judgement, Vector
 from askonce.cache.judge.characters import hidden
 from askonce.cache.judge.difference import LONG, LONGEST
 from askonce.cache.judge.reuse import Reuse
 from askonce.cache.learning.pools import Learning, Weighed
-from askonce.cache.memory import Memory
-from askonce.cache.store import Entry, Store
+from askonce.cache.store import AnswerStore, Entry, NotAtOnceError
+from askonce.cache.store.protocol import Near
 from askonce.cache.transfer import FOREVER
 from askonce.cache.uses import reuse_of
 from askonce.call import Call
@@ -33,8 +31,6 @@ AROUND = 12
 """Nearest entries whose answers are asked whether they agree."""
 SKEW = 60.0
 """Seconds that a clock may be put back by. After more, nobody knows how long an answer of later has been there."""
-PATIENCE = 1.0
-"""Seconds that a thread waits for an index in use; whoever waits for the thread gives up long before."""
 LOADING = "embedder loading"
 EMBEDDER_FAILED = "embedder failed"
 
@@ -70,34 +66,26 @@ class Lookup:
     """Whether an answer may be given again at all; None where that was not asked."""
 
 
-class _NotAtOnce(Exception):
-    """What is needed is not in memory, or takes long."""
-
-
 class Finder:
     """Looks in memory, on disk and in the index. Thread-safe; all but `look_up_in_memory` and `look_up_at_once`
     belong off the event loop."""
 
     def __init__(
         self,
-        store: Store,
-        memory: Memory,
-        indexes: Indexes,
+        store: AnswerStore,
         judge: Judge,
         learning: Learning,
         *,
         clock: Callable[[], float],
         faults: Faults,
     ) -> None:
-        self._store, self._memory, self._indexes, self._judge = store, memory, indexes, judge
-        self._learning = learning
+        self._store, self._judge, self._learning = store, judge, learning
         self._closer = judge if isinstance(judge, Closer) else None
         self._clock, self._faults = clock, faults
 
     def look_up_in_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit on the same call if that is in memory; None says nothing."""
-        id = self._store.keys.get(identity.exact)
-        entry = None if id is None else self._memory.get(id)
+        entry = self._store.held(identity.exact)
         if entry is None:
             return None
         now = self._clock()
@@ -105,14 +93,12 @@ class Finder:
 
     def look_up_same(self, identity: Identity, policy: Policy) -> Lookup:
         """A hit on the same call, from memory or disk, or why what is there cannot serve. Raises StoreError."""
-        id = self._store.keys.get(identity.exact)
-        entry = None if id is None else self._memory.get(id) or self._store.get(identity.key)
+        entry = self._store.same(identity.partition, identity.exact)
         if entry is None:
             return Lookup("miss")
         now = self._clock()
         if reason := _unfit(entry, policy, now):
             return Lookup("miss", reason=reason)
-        self._memory.add(entry)
         return _exact(entry, now)
 
     def look_up(
@@ -133,14 +119,13 @@ class Finder:
         if withheld := _withheld(kind, policy):
             return replace(withheld, reason=reason or withheld.reason)
         if embedder is None:
-            if call.exact_only or not self._store.change(identity.partition):
+            if call.exact_only or self._store.is_empty(identity.partition):
                 return Lookup("miss", reason=reason or call.exact_only or "no entry")
             return Lookup("miss", reason=LOADING if loading else reason or "no embedder")
         unlike = exact_only(call)
         if unlike:
             return Lookup("miss", reason=reason or unlike)
-        index = self._indexes.get(identity.partition, embedder)
-        found = self._look_up_reworded(call.prompt, identity, index, policy, embedder, now)
+        found = self._look_up_reworded(call.prompt, identity, policy, embedder, now)
         return replace(found, reuse=kind, reason=reason if reason and not found.entry else found.reason)
 
     def look_up_at_once(
@@ -151,7 +136,7 @@ class Finder:
         On the event loop: a thread would hold the interpreter's lock for as long, and handing over and back costs a
         miss half a millisecond.
         """
-        if self._store.keys.get(identity.exact) is not None:  # `look_up_in_memory` did not find it, or it does not fit
+        if not self._store.lacks(identity.exact):  # `look_up_in_memory` did not find it, or it does not fit
             return None
         if not policy.semantic:
             return Lookup("miss", reason="no entry")
@@ -164,28 +149,24 @@ class Finder:
             return Lookup("miss", reason=unlike, reuse=kind)
         if len(call.prompt) > LONG or not is_local(embedder):
             return None
-        index = self._indexes.loaded(identity.partition, embedder)
-        if index is None:
-            return None
         now = self._clock()
         try:
-            found = self._look_up_reworded(call.prompt, identity, index, policy, embedder, now, at_once=True)
+            found = self._look_up_reworded(call.prompt, identity, policy, embedder, now, at_once=True)
             return replace(found, reuse=kind)
-        except _NotAtOnce:
+        except NotAtOnceError:
             return None
 
     def _look_up_reworded(
         self,
         prompt: str,
         identity: Identity,
-        index: Index,
         policy: Policy,
         embedder: Embedder,
         now: float,
         *,
         at_once: bool = False,
     ) -> Lookup:
-        if not len(index):
+        if not self._store.may_have_near(identity.partition, embedder, at_once=at_once):
             return Lookup("miss", reason="no entry")
         vector, fault = self.embed(prompt, embedder)
         if vector is None:
@@ -195,17 +176,11 @@ class Finder:
             entry, cosine = nearest
             return Lookup("miss", None, cosine, reason=reason, nearest=entry, vector=vector, embedder=embedder.name)
 
-        try:
-            nearest = index.nearest(vector, AROUND, patience=0.0 if at_once else PATIENCE)
-        except Busy:
-            if at_once:
-                raise _NotAtOnce from None
-            raise
-        kins = self._store.kins
-        around = [(kins.get(id, 0), cosine) for id, cosine in nearest]
+        nearest = self._store.nearest(identity.partition, embedder, vector, AROUND, at_once=at_once)
+        around = [(one.kin, one.cosine) for one in nearest]
         near = [
             (entry, cosine)
-            for entry, cosine in self._entries(nearest[:CANDIDATES], at_once=at_once)
+            for entry, cosine in self._entries(identity.partition, nearest[:CANDIDATES], at_once=at_once)
             if not _unfit(entry, policy, now) and entry.vector is not None
         ]
         kept = [pair for pair in near if not self._learning.refuses(identity.partition, prompt, pair[0].key)]
@@ -227,7 +202,7 @@ class Finder:
                 around=around,
                 look_closer=self._look_closer(at_once=at_once),
             )
-        except _NotAtOnce:
+        except NotAtOnceError:
             raise
         except Exception as error:
             self._faults.report("judge", error, "answers to reworded questions are not reused")
@@ -249,7 +224,7 @@ class Finder:
         )
 
     def _look_closer(self, *, at_once: bool) -> Callable[[str, str, Judgement], Judgement] | None:
-        """The judge's closer look; `at_once`, one that raises _NotAtOnce where there is something to look at."""
+        """The judge's closer look; `at_once`, one that raises NotAtOnceError where there is something to look at."""
         closer = self._closer
         if closer is None:
             return None
@@ -258,23 +233,15 @@ class Finder:
 
         def no_time(_prompt: str, _candidate: str, judgement: Judgement) -> Judgement:
             if closer.doubts(judgement):
-                raise _NotAtOnce
+                raise NotAtOnceError
             return judgement
 
         return no_time
 
-    def _entries(self, near: Sequence[tuple[int, float]], *, at_once: bool) -> Found:
-        """The entries of (id, cosine) pairs that are still there, in their order. Raises _NotAtOnce where it may not
-        read those that memory does not hold."""
-        found = self._memory.get_many([id for id, _ in near])
-        missing = [id for id, _ in near if id not in found]
-        if missing:
-            if at_once:
-                raise _NotAtOnce
-            for entry in self._store.get_many(missing):
-                found[entry.id] = entry
-                self._memory.add(entry)
-        return [(found[id], cosine) for id, cosine in near if id in found]
+    def _entries(self, partition: bytes, near: Sequence[Near], *, at_once: bool) -> Found:
+        """Those that are still there, in their order."""
+        found = self._store.take(partition, [one.id for one in near], at_once=at_once)
+        return [(found[one.id], one.cosine) for one in near if one.id in found]
 
     def embed(self, prompt: str, embedder: Embedder) -> tuple[Vector | None, str]:
         """The prompt's vector, or why there is none."""
@@ -293,15 +260,7 @@ class Finder:
     def search(self, text: str, limit: int, embedder: Embedder) -> Found:
         """The `limit` entries of all partitions nearest to `text`."""
         vector, _ = self.embed(text, embedder)
-        if vector is None or limit < 1:
-            return []
-        best: list[tuple[float, int]] = []
-        for ids, rows in self._store.all_vectors(embedder.name, embedder.dimension):
-            cosines = rows @ vector
-            near = np.argsort(-cosines, kind="stable")[:limit]
-            best = sorted([*best, *zip((-cosines[near]).tolist(), ids[near].tolist(), strict=True)])[:limit]
-        entries = {entry.id: entry for entry in self._store.get_many([id for _, id in best])}
-        return [(entries[id], -distance) for distance, id in best if id in entries]
+        return [] if vector is None else list(self._store.search(embedder, vector, limit))
 
 
 def _withheld(kind: Reuse, policy: Policy) -> Lookup | None:

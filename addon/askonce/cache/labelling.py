@@ -14,8 +14,7 @@ from askonce.cache.identity import Identity
 from askonce.cache.learning.answer_comparison import LARGEST, compare, kin, text_of
 from askonce.cache.learning.pools import Learning, Observation, Source, Weighed, pair
 from askonce.cache.lru import LRU
-from askonce.cache.store import Store
-from askonce.cache.store.entry import StoreError
+from askonce.cache.store import AnswerStore, StoreError
 from askonce.call import Answer
 from askonce.faults import Faults
 
@@ -51,7 +50,7 @@ class _Hit:
 class Learner:
     """Labels what was decided. Thread-safe."""
 
-    def __init__(self, store: Store, learning: Learning, *, clock: Callable[[], float], faults: Faults) -> None:
+    def __init__(self, store: AnswerStore, learning: Learning, *, clock: Callable[[], float], faults: Faults) -> None:
         self._store, self._learning = store, learning
         self._clock, self._faults = clock, faults
         self._served = LRU[bytes, _Hit](SERVED)
@@ -140,7 +139,7 @@ class Learner:
         return Observation(identity.partition, identity.tenant, entry, score, agreement, right, source, now)
 
 
-def load_learning(store: Store, faults: Faults) -> Learning:
+def load_learning(store: AnswerStore, faults: Faults) -> Learning:
     """What was learned before the last stop."""
     try:
         return Learning(store.observations(), store.refused())

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -18,12 +18,11 @@ from typing import Any, Literal
 import orjson
 
 from askonce.cache.embed import Embedder
-from askonce.cache.index.indexes import Indexes
 from askonce.cache.judge import Vector
 from askonce.cache.judge.guards import Pair, objection
 from askonce.cache.judge.reading import read
-from askonce.cache.store import Store
-from askonce.cache.store.entry import Entry, Filter, StoreError
+from askonce.cache.store import AnswerStore, CacheLimits, Entry, Filter, StoreError, open_answers
+from askonce.cache.store.protocol import Near
 from askonce.cache.transfer import FOREVER
 from askonce.cache.wrapped import Unwrapped, unwrap
 from askonce.call import Answer
@@ -70,6 +69,8 @@ class Match:
     similarity: float
     """Raw cosine; 1.0 for the same text."""
     strategy: Strategy
+    entry: int = field(default=0, repr=False, compare=False)
+    """The id of what holds it in the store of answers."""
 
 
 class NamedStores:
@@ -93,12 +94,9 @@ class NamedStores:
     ) -> None:
         """The limits hold for all stores together; what was used least recently goes first. Raises StoreError."""
         self._embed, self._clock, faults = embed, clock, faults or Faults()
-        self._store = Store(directory, max_entries=max_entries, max_bytes=max_bytes, clock=clock, faults=faults)
+        limits = CacheLimits(max_entries, max_bytes, memory_bytes=0, index_bytes=index_bytes)
+        self._store: AnswerStore = open_answers(directory, limits, clock, faults)
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="askonce-named-store")
-        self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-named-store-background")
-        self._indexes = Indexes(directory / "index", self._store, self._background, index_bytes, faults)
-        self._store.observe(self._indexes.follow)
-        self._indexes.sweep()
         self._closed = False
 
     async def put(
@@ -180,8 +178,7 @@ class NamedStores:
                 found = await self._run(self._near, name, text, asked, wanted, min_cosine, limit, guarded, embedded)
             if found:
                 for match in found:
-                    if id := self._store.keys.get(bytes.fromhex(match.item.id)):
-                        self._store.touch(id)
+                    self._store.touch(match.entry)
                 return found
         return []
 
@@ -209,7 +206,7 @@ class NamedStores:
     @property
     def size(self) -> int:
         """Bytes of all stores together."""
-        return self._store.size
+        return self._store.stats().bytes
 
     async def close(self) -> None:
         """Write what waits and let go of the folder. May be called twice."""
@@ -218,11 +215,8 @@ class NamedStores:
             await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        self._indexes.stop()
-        self._background.shutdown(cancel_futures=True)
         self._pool.shutdown()
         self._store.close()
-        self._indexes.close()
 
     async def _embedded(self, asked: Unwrapped) -> tuple[Embedder, Vector] | None:
         return await self._embed(asked.question) if asked.is_compared else None
@@ -232,7 +226,7 @@ class NamedStores:
     def _same(self, name: str, text: str, asked: Unwrapped, attributes: Mapping[str, str], limit: int) -> list[Match]:
         found = self._store.list(self._wanted(name, {**attributes, **_same_text(name, asked)}), limit=max(limit, 100))
         found.sort(key=lambda entry: entry.prompt != text)  # stable: the very same first, then the newest
-        return [Match(_item(entry), 1.0, "exact") for entry in found[:limit]]
+        return [Match(_item(entry), 1.0, "exact", entry.id) for entry in found[:limit]]
 
     def _near(
         self,
@@ -245,11 +239,12 @@ class NamedStores:
         guarded: bool,
         embedded: tuple[Embedder, Vector] | None,
     ) -> list[Match]:
-        equal = [match.item for match in self._same(name, text, asked, attributes, limit) if match.item.text == text]
-        found = [Match(item, 1.0, "semantic") for item in equal]
+        equal = [match for match in self._same(name, text, asked, attributes, limit) if match.item.text == text]
+        found = [replace(match, strategy="semantic") for match in equal]
         if embedded is None or len(found) >= limit:
             return found[:limit]
         embedder, vector = embedded
+        partition = _partition(name)
         now, passed = self._clock(), {match.item.id for match in found}
 
         def fits(prompt: str) -> bool:
@@ -258,25 +253,25 @@ class NamedStores:
                 return False
             return not guarded or objection(Pair(read(asked.question), read(other.question))) is None
 
-        def take(near: Sequence[tuple[int, float]]) -> None:
-            entries = {entry.id: entry for entry in self._store.get_many([id for id, _ in near])}
-            for id, cosine in near:
+        def take(near: Sequence[Near]) -> None:
+            entries = self._store.take(partition, [one.id for one in near])
+            for id, cosine, _ in near:
                 entry = entries.get(id)
                 if entry is None or entry.key in passed or now >= entry.expires or len(found) >= limit:
                     continue
                 passed.add(entry.key)
                 if attributes.items() <= entry.labels.items() and fits(entry.prompt):
-                    found.append(Match(_item(entry), cosine, "semantic"))
+                    found.append(Match(_item(entry), cosine, "semantic", entry.id))
 
-        index = self._indexes.get(_partition(name), embedder)
+        def near_enough(most: int | None, among: Filter | None = None) -> list[Near]:
+            near = self._store.nearest(partition, embedder, vector, most, among=among)
+            return [one for one in near if one.cosine >= min_cosine - _ROUNDING]
+
         first = max(_FIRST, 4 * limit)
-        all_near = index.nearest(vector, first)
-        near = [pair for pair in all_near if pair[1] >= min_cosine - _ROUNDING]
+        near = near_enough(first)
         take(near)
         if len(found) < limit and len(near) == first:
-            ids = self._store.ids(self._wanted(name, attributes))
-            near = index.nearest(vector, len(ids), among=ids)
-            near = [pair for pair in near if pair[1] >= min_cosine - _ROUNDING]
+            near = near_enough(None, self._wanted(name, attributes))
             for start in range(0, len(near), 256):
                 if len(found) < limit:
                     take(near[start : start + 256])

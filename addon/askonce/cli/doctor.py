@@ -119,13 +119,13 @@ def _port(settings: Settings) -> Iterator[Finding]:
 
 def _folder(settings: Settings) -> Iterator[Finding]:
     from askonce.cache import InUseError, StoreError
-    from askonce.cache.store import database
+    from askonce.cache.store import check_folder
     from askonce.exec.proxy_process import State, holder, probe
 
     if probe(settings) is not State.ABSENT or not settings.data.is_dir():
         return  # it is that proxy's, or is not there yet
     try:
-        database.lock(settings.data).close()
+        check_folder(settings.data)
     except InUseError as error:
         address = holder(settings.data) or "another address"
         yield Finding("data folder", f"{error} at {address}", f"give --listen {address}, or --data another folder")

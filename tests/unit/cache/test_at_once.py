@@ -68,7 +68,7 @@ async def test_what_only_an_identical_call_may_answer_is_missed_at_once(bench: A
 async def test_an_entry_on_disk_is_not_read_on_the_event_loop(bench: Any) -> None:
     entry = await bench.remember(ASKED)
     await look_up(bench, REWORDED)
-    bench.cache._memory.remove([entry.id])
+    bench.cache._store._memory.remove([entry.id])
     at_once, found = await look_up(bench, REWORDED)
     assert (at_once, found.entry) == (False, entry)
     assert (await look_up(bench, REWORDED))[0]

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from tests.waiting import PATIENCE
 
 from askonce.cache import Cache, CacheLimits, Candidate, Entry, Filter, Judgement, Policy, StoreError, Vector, embed
-from askonce.cache.index import indexes as indexes_module
-from askonce.cache.index import partition as index_module
 from askonce.cache.judge import load_judge
 from askonce.cache.judge.difference import LONGEST
+from askonce.cache.store.embedded.index import indexes as indexes_module
+from askonce.cache.store.embedded.index import partition as index_module
 from askonce.call import Answer
 
 ASKED = "How do I sort a list in Python?"
@@ -425,7 +425,7 @@ async def test_a_store_that_cannot_write_says_so_once_and_serves_on(
     bench: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     entry = await bench.remember(ASKED)
-    connection = bench.cache._store._connection
+    connection = bench.cache._store._rows._connection
     connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
     for number in range(3):
         with pytest.raises(StoreError, match="the disk is full"):
@@ -446,7 +446,7 @@ async def test_a_store_that_cannot_be_read_is_a_miss_that_is_logged_once(
 ) -> None:
     await bench.remember(ASKED)
     await bench.restart()
-    bench.cache._store._connection.execute("DROP TABLE vector")
+    bench.cache._store._rows._connection.execute("DROP TABLE vector")
     for _ in range(3):
         assert (await bench.ask(ASKED)).reason == "lookup failed"
     assert len(caplog.records) == 1
@@ -552,7 +552,7 @@ async def test_an_index_is_read_from_its_snapshot(bench: Any, monkeypatch: pytes
     before = await bench.ask("question number 7 please?")
     await bench.restart()
     assert [path.stat().st_mode & 0o777 for path in snapshots(bench)] == [0o600]
-    monkeypatch.setattr(bench.cache._store, "vectors", lambda *args: pytest.fail("read from the store"))
+    monkeypatch.setattr(bench.cache._store._rows, "vectors", lambda *args: pytest.fail("read from the store"))
     assert await bench.ask("question number 7 please?") == before
 
 

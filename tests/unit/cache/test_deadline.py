@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from askonce.cache import Candidate, Judgement, Policy, Vector
-from askonce.cache.index import partition as index_module
-from askonce.cache.index.partition import Busy, Index
+from askonce.cache.store.embedded.index import partition as index_module
+from askonce.cache.store.embedded.index.partition import Busy, Index
 
 ASKED = "How do I sort a list in Python?"
 REWORDED = "What is the way to sort a Python list?"

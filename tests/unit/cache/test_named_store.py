@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from askonce.cache import NamedStores, StoreError
-from askonce.cache.index.partition import Index
+from askonce.cache.store.embedded.index.partition import Index
 
 CAPITAL = "What is the capital of France?"
 REWORDED = "what's the capital city of France"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from askonce.cache.store import database
+from askonce.cache.store.embedded import database
 from askonce.exec.proxy_process import note_holder
 from askonce.trust import authority, ensure_ca
 

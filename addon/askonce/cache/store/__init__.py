@@ -1,6 +1,19 @@
-"""Entries on disk: SQLite is the truth."""
+"""The store of answers: `protocol` is what the rest knows of it, `embedded/` keeps it in a folder."""
 
-from askonce.cache.store.entry import InUseError
-from askonce.cache.store.store import Change, Entry, Filter, Store, StoreError
+from askonce.cache.store.entry import Entry, Filter, InUseError, StoreError
+from askonce.cache.store.opening import check_folder, open_answers
+from askonce.cache.store.protocol import EVERYTHING, AnswerStore, CacheLimits, NotAtOnceError, StoreStats
 
-__all__ = ["Change", "Entry", "Filter", "InUseError", "Store", "StoreError"]
+__all__ = [
+    "EVERYTHING",
+    "AnswerStore",
+    "CacheLimits",
+    "Entry",
+    "Filter",
+    "InUseError",
+    "NotAtOnceError",
+    "StoreError",
+    "StoreStats",
+    "check_folder",
+    "open_answers",
+]

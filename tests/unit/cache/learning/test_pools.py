@@ -92,7 +92,7 @@ async def test_answers_that_differ_at_every_call_cost_another_tenant_no_hit(benc
 
 
 def test_one_tenants_observations_push_out_none_of_anothers(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("askonce.cache.store.writer.OBSERVATIONS", 300)
+    monkeypatch.setattr("askonce.cache.store.embedded.writer.OBSERVATIONS", 300)
     store = bench.cache._store
     done = [store.observe_answer(seen(True, tenant=US)) for _ in range(100)]
     done += [store.observe_answer(replace(seen(True, tenant=THEM), score=float(n))) for n in range(924)]
@@ -109,7 +109,7 @@ async def test_observations_of_the_schema_before_are_given_their_tenant(bench: A
     store.observe_answer(seen(True, partition=entry.partition, tenant="")).result()
     store.observe_answer(seen(False, partition=THERE, tenant="")).result()
     await bench.cache.close()
-    with contextlib.closing(sqlite3.connect(store.path)) as connection:
+    with contextlib.closing(sqlite3.connect(store._rows.path)) as connection:
         connection.executescript(
             "DROP INDEX observation_tenant; ALTER TABLE observation DROP COLUMN tenant; PRAGMA user_version = 3;"
             "ALTER TABLE entry DROP COLUMN shown; ALTER TABLE entry DROP COLUMN request;"
@@ -257,14 +257,14 @@ async def test_what_was_learned_cannot_be_read(bench: Any, monkeypatch: pytest.M
     def broken(_store: Any) -> list[Observation]:
         raise StoreError("no")
 
-    monkeypatch.setattr("askonce.cache.store.store.Store.observations", broken)
+    monkeypatch.setattr("askonce.cache.store.embedded.store.Store.observations", broken)
     await bench.remember(ASKED)
     await bench.restart()
     assert isinstance(await bench.ask(ASKED), Lookup)
 
 
 def test_old_observations_make_room(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("askonce.cache.store.writer.OBSERVATIONS", 300)
+    monkeypatch.setattr("askonce.cache.store.embedded.writer.OBSERVATIONS", 300)
     store = bench.cache._store
     done = [store.observe_answer(replace(seen(True), score=float(n))) for n in range(512)]
     done[-1].result()

@@ -19,9 +19,9 @@ import orjson
 from numpy.typing import NDArray
 
 from askonce.cache.learning.pools import Observation
-from askonce.cache.store import database
+from askonce.cache.store.embedded import database
+from askonce.cache.store.embedded.writer import Change, Writer
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, from_row, payload
-from askonce.cache.store.writer import Change, Writer
 from askonce.faults import Faults
 from askonce.files import make_folder
 

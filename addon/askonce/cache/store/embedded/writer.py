@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from askonce.cache.learning.pools import Observation
-from askonce.cache.store import database
+from askonce.cache.store.embedded import database
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, payload, to_row
 from askonce.cache.store.shares import ENTRIES, SIZE, Measure, Shares, caller_of
 from askonce.faults import Faults

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from askonce.cache.store import Store
+from askonce.cache.store.embedded.store import Store
 
 WRITER = """
 import os, sys, threading
 from pathlib import Path
 import numpy as np
 from askonce.cache.store.entry import Entry
-from askonce.cache.store import Store
+from askonce.cache.store.embedded.store import Store
 from askonce.call import Answer, Turn
 
 def write(directory, start):

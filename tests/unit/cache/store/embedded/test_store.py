@@ -19,42 +19,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.entries import NOW, entry, with_vector
 from tests.waiting import PATIENCE
 
-from askonce.cache.store import Change, Entry, Filter, Store, StoreError, database, writer
+from askonce.cache.store import Entry, Filter, StoreError
+from askonce.cache.store.embedded import database, writer
+from askonce.cache.store.embedded.store import Store
+from askonce.cache.store.embedded.writer import Change
 from askonce.cache.store.shares import level
 from askonce.call import Answer, Turn, Usage
 from askonce.faults import Faults
-
-NOW = 1_800_000_000.0
-
-
-def entry(number: int = 0, **given: Any) -> Entry:
-    values: dict[str, Any] = {
-        "key": f"{number:032x}",
-        "partition": b"p" * 16,
-        "parts": {"model": "0123456789abcdef"},
-        "upstream": "openai-chat",
-        "host": "api.openai.com",
-        "wire": "openai-chat",
-        "model": "m",
-        "namespace": "",
-        "prompt": f"question {number}",
-        "turns": (Turn("user", f"question {number}"),),
-        "answer": Answer(b'{"a":1}', usage=Usage(3, 4), headers=(("x", "y"),)),
-        "created": NOW,
-        "expires": NOW + 60,
-        "stale_until": NOW + 60,
-        "upstream_seconds": 0.5,
-    }
-    return Entry(**values | given)
-
-
-def with_vector(number: int, partition: bytes = b"p" * 16, embedder: str = "e", dimension: int = 4) -> Entry:
-    vector = np.zeros(dimension, dtype=np.float32)
-    vector[number % dimension] = 1
-    return entry(number, partition=partition, embedder=embedder, vector=vector)
-
 
 Open = Callable[..., Store]
 
@@ -488,7 +462,7 @@ def test_many_threads(store: Store) -> None:
 
 
 def test_the_folder_belongs_to_one_process(store: Store) -> None:
-    code = f"from pathlib import Path; from askonce.cache.store import Store; Store(Path({str(store.path.parent)!r}))"
+    code = f"from askonce.cache.store.embedded.store import Path, Store; Store(Path({str(store.path.parent)!r}))"
     with pytest.raises(StoreError, match="in use by another Askonce"):
         Store(store.path.parent)  # in this process; which must not let go of the lock that keeps others out
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -588,7 +562,8 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_store import entry
-from askonce.cache.store import Store, StoreError
+from askonce.cache.store import StoreError
+from askonce.cache.store.embedded.store import Store
 from askonce.call import Answer
 
 store = Store(Path(sys.argv[1]))

@@ -12,8 +12,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from askonce.cache.embed import Embedder
-from askonce.cache.index.partition import Index
-from askonce.cache.store import Change, Store
+from askonce.cache.store.embedded.index.partition import Index
+from askonce.cache.store.embedded.store import Store
+from askonce.cache.store.embedded.writer import Change
 from askonce.faults import Faults
 
 __all__ = ["Indexes"]

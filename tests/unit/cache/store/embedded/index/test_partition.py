@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from askonce.cache.index import partition as index_module
-from askonce.cache.index.partition import Index
+from askonce.cache.store.embedded.index import partition as index_module
+from askonce.cache.store.embedded.index.partition import Index
 
 DIMENSION = 16
 KINDS = ["scan", "neighbours", "graph"]
