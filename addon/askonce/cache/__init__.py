@@ -6,6 +6,7 @@ from askonce.cache.finder import EMBEDDER_FAILED
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.named_store import Item, Match, NamedStores, Strategy, TextError
+from askonce.cache.pending import Pending
 from askonce.cache.store import Entry, Filter, InUseError, StoreError
 from askonce.cache.transfer import FOREVER, Record, TransferError, read_record, write_record
 from askonce.cache.why import ComparedCall, Difference, Nearest
@@ -32,6 +33,7 @@ __all__ = [
     "Match",
     "NamedStores",
     "Nearest",
+    "Pending",
     "Policy",
     "Record",
     "StoreError",

@@ -22,6 +22,7 @@ from askonce.cache.judge import Judge, Vector
 from askonce.cache.labelling import Learner, load_learning
 from askonce.cache.learning.answer_comparison import kin_of
 from askonce.cache.learning.pools import pair
+from askonce.cache.pending import Pending, PendingAnswers
 from askonce.cache.store import EVERYTHING, AnswerStore, CacheLimits, Entry, Filter, StoreError, open_answers
 from askonce.cache.transfer import Record
 from askonce.cache.uses import USES, Use, Uses, reuse_of
@@ -75,6 +76,7 @@ class Cache:
         self._learning = load_learning(self._store, faults)
         self._learner = Learner(self._store, self._learning, clock=clock, faults=faults)
         self._finder = Finder(self._store, judge, self._learning, clock=clock, faults=faults)
+        self._pending = PendingAnswers(self._finder, judge)
         self._store.follow(self._learning)
         self._loading: Future[Embedder | None] = Future()
         if isinstance(embedder, str):
@@ -171,13 +173,19 @@ class Cache:
 
     def look_up_in_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit from memory, in microseconds; None: not known, ask `look_up`."""
+        if self._pending.same(identity):
+            return None
         found = self._finder.look_up_in_memory(identity, policy)
         return self._hit(found) if found else None
 
     async def look_up(self, call: Call, identity: Identity, policy: Policy) -> Lookup:
         """The best that `policy` allows, from memory, disk and index. Never raises; a fault is a miss that says so."""
         try:
+            if same := self._pending.same(identity):
+                await self._pending.wait([same])
             found = await self._look_up(call, identity, policy)
+            if not found.entry and await self._has_come(call, identity, policy):
+                found = await self._look_up(call, identity, policy)
         except TimeoutError:
             found = self._too_late()
         except Exception as error:
@@ -194,6 +202,7 @@ class Cache:
 
     async def look_up_each(self, identities: Sequence[Identity], policy: Policy) -> list[Entry | None]:
         """The entry of each of these calls, and of no other wording; counted as one lookup. Never raises."""
+        await self._pending.wait(same for one in identities if (same := self._pending.same(one)))
         try:
             async with asyncio.timeout(self._patience(identities)):
                 found = await self._run(lambda: [self._finder.look_up_same(one, policy).entry for one in identities])
@@ -222,6 +231,17 @@ class Cache:
     def _semantic(self, found: Lookup, call: Call, identity: Identity) -> Lookup:
         decision = self._learner.record_hit(identity, call.prompt, found)
         return self._hit(replace(found, decision=decision.hex()))
+
+    def expect(self, call: Call, identity: Identity, found: Lookup | None) -> Pending:
+        """An answer to `call` is whole and about to be kept: from now on look-ups wait for it, until `expect_no_more`.
+
+        To be called before the caller has his last byte. `found` is what the call's look-up found.
+        """
+        return self._pending.add(call, identity, found)
+
+    def expect_no_more(self, pending: Pending) -> None:
+        """The answer is kept, or will not be. A second time does nothing."""
+        self._pending.end(pending)
 
     async def remember(
         self,
@@ -468,6 +488,16 @@ class Cache:
                 raise
             return waited
         return found
+
+    async def _has_come(self, call: Call, identity: Identity, policy: Policy) -> bool:
+        """Whether an answer is in the store by now that was on its way there, and would be served to this wording."""
+        pending, embedder = self._pending.near(identity), self._embedder()
+        if not pending or not embedder or not policy.semantic:
+            return False
+        if not await self._run(self._pending.would_serve, call, policy, embedder, pending):
+            return False
+        await self._pending.wait(pending)
+        return True
 
     def _patience(self, texts: Sequence[object] = ()) -> float | None:
         """Seconds that looking up one call, or these texts of a batch, may take."""

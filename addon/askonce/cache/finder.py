@@ -25,7 +25,7 @@ from askonce.cache.uses import reuse_of
 from askonce.call import Call
 from askonce.faults import Faults
 
-__all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "exact_only"]
+__all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "exact_only", "withheld"]
 
 AROUND = 12
 """Nearest entries whose answers are asked whether they agree."""
@@ -263,8 +263,12 @@ class Finder:
         return [] if vector is None else list(self._store.search(embedder, vector, limit))
 
 
+def withheld(call: Call, policy: Policy) -> Lookup | None:
+    """The miss of a call of which no other wording may be answered."""
+    return _withheld(reuse_of(call), policy)
+
+
 def _withheld(kind: Reuse, policy: Policy) -> Lookup | None:
-    """The miss of a prompt of which no other wording may be answered."""
     use = policy.uses.get(kind.kind)
     return None if use is None or use.semantic else Lookup("miss", reason=kind.reason, reuse=kind)
 

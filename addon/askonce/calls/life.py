@@ -236,6 +236,14 @@ class Life:
         """The head of the reply to a call that follows another's response."""
         return response_headers.of_collapsed(exchange, broadcast)
 
+    def expect(self, exchange: Exchange) -> None:
+        """The provider's answer is whole, and about to be kept: who asks for it from here on waits until it is.
+
+        To be called before the caller has the last byte of it.
+        """
+        if exchange.call and exchange.identity and exchange.is_recorded:
+            self._storing.expect(exchange)
+
     async def remember(
         self, exchange: Exchange, headers: Headers, body: Callable[[], bytes], otherwise: FlightEnd = "unstorable"
     ) -> None:
@@ -262,6 +270,7 @@ class Life:
             exchange.unkept = "fault"
             self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
         finally:
+            self._storing.expect_no_more(exchange)
             self.release(exchange, "stored" if stored else otherwise)
         used = [answer.usage for answer in answers]
         usage = Usage(sum(one.input_tokens for one in used), sum(one.output_tokens for one in used))

@@ -6,7 +6,7 @@ One rule: only `Life` changes it, and `LookUps` for it.
 from dataclasses import dataclass, field
 
 from askonce.accounting import CallRecord, Outcome
-from askonce.cache import Entry, Identity, Lookup, Policy
+from askonce.cache import Entry, Identity, Lookup, Pending, Policy
 from askonce.call import Call, Request, Usage
 from askonce.calls.batches import Batch
 from askonce.calls.broadcast import Follower
@@ -89,6 +89,8 @@ class Exchange:
     status: int = 0
     decided: float | None = None
     """Seconds that the decision took."""
+    pending: list[Pending] = field(default_factory=list)
+    """The provider's answers, while they are whole and not kept yet."""
     unkept: str = ""
     """Why the provider's answer was not kept; empty where it was, or none came."""
     is_over: bool = False

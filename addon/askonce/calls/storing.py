@@ -31,6 +31,15 @@ class Storing:
         """`lasting`: answers have no end."""
         self._cache, self._audits, self._lasting, self._clock = cache, audits, lasting, clock
 
+    def expect(self, exchange: Exchange) -> None:
+        """The answers are whole: look-ups wait for them from here on, until they are stored or `expect_no_more`."""
+        exchange.pending = [self._cache.expect(*asked, exchange.lookup) for asked in _asked(exchange)]
+
+    def expect_no_more(self, exchange: Exchange) -> None:
+        """The answers are stored, or will not be."""
+        for pending in exchange.pending:
+            self._cache.expect_no_more(pending)
+
     async def store(self, exchange: Exchange, answers: Sequence[Answer], packed: bytes, took: float) -> None:
         """Keep the answers to a call, or to the items of a batch that were asked; returns once they are on disk.
 

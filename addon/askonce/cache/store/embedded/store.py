@@ -36,7 +36,7 @@ _PART = 4096
 """Vectors that are read at a time."""
 _SELECT = (
     f"SELECT {', '.join('entry.' + name for name in COLUMNS.split(', '))}, "
-    "entry.id, usage.hits, usage.last_used, vector.vector "
+    "entry.id, usage.hits, usage.last_used, vector.vector, (SELECT value FROM meta WHERE name = 'uses') "
     "FROM entry JOIN usage ON usage.id = entry.id LEFT JOIN vector ON vector.id = entry.id"
 )
 
@@ -301,10 +301,10 @@ class Store:
             return connection.execute(query, values).fetchall()
 
     def _entries(self, query: str, values: Sequence[Any]) -> Entries:
-        entries = [from_row(row) for row in self._rows(query, values)]
-        writer = self._writer
-        with writer.using:
-            uses = {entry.id: writer.uses[entry.id] for entry in entries if entry.id in writer.uses}
+        missing = self._writer.unwritten()
+        rows = self._rows(query, values)
+        uses = missing(rows[0][-1] or 0) if rows else {}
+        entries = [from_row(row[:-1]) for row in rows]
         return [
             replace(entry, hits=entry.hits + uses[entry.id][0], last_used=uses[entry.id][1])
             if entry.id in uses

@@ -9,7 +9,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, replace
 from math import inf
@@ -45,6 +45,9 @@ DELETE FROM observation WHERE number IN (
 )
 """
 _AMONG = "IN (SELECT value FROM json_each(?))"
+
+Uses = dict[int, tuple[int, float]]
+"""Id -> hits and the last one's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +166,11 @@ class Transaction:
         for tenant, entries, size in reversed(self._moves):
             self._shares.add(tenant, -entries, -size)
 
-    def touch(self, uses: Iterable[tuple[int, tuple[int, float]]]) -> None:
+    def touch(self, uses: Uses, number: int) -> None:
+        """Count hits; `number` is that of the transactions that did so."""
         update = "UPDATE usage SET hits = hits + ?, last_used = max(last_used, ?) WHERE id = ?"
-        self._connection.executemany(update, [(hits, used, id) for id, (hits, used) in uses])
+        self._connection.executemany(update, [(hits, used, id) for id, (hits, used) in uses.items()])
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('uses', ?)", (number,))
 
     def observe(self, observation: Observation, refused: bytes | None) -> None:
         """Keep what came of comparing two answers, and the pair that is wrong; of too many go the oldest of whoever has
@@ -244,9 +249,13 @@ class Writer:
         self.size: int = read("SELECT ifnull(sum(bytes), 0) FROM usage").fetchone()[0]
         self.partitions: int = read("SELECT count(*) FROM partition").fetchone()[0]
         self.evicted = self.evicted_over_share = 0
-        self.uses: dict[int, tuple[int, float]] = {}
-        """Id -> hits and the last one's time, not yet on disk."""
-        self.using = threading.Lock()
+        self._uses: Uses = {}
+        """Not yet on their way to the disk."""
+        self._writing: Uses = {}
+        """In the transaction of the moment."""
+        self._written: int = next((number for (number,) in read("SELECT value FROM meta WHERE name = 'uses'")), 0)
+        """Transactions that wrote uses. The file has the number as well: whoever reads it can tell which it has."""
+        self._using = threading.Lock()
         self._queue: queue.Queue[tuple[Operation, Future[Any]] | None] = queue.Queue(WAITING)
         self._door = threading.Lock()
         self._closed = False
@@ -269,8 +278,22 @@ class Writer:
 
     def touch(self, id: int) -> None:
         """Count a hit."""
-        with self.using:
-            self.uses[id] = (self.uses.get(id, (0, 0.0))[0] + 1, self._clock())
+        with self._using:
+            _add(self._uses, {id: (1, self._clock())})
+
+    def unwritten(self) -> Callable[[int], Uses]:
+        """To be asked before the file is read: what tells which uses are missing in what was read, given the number of
+        transactions with uses that was in it."""
+        with self._using:
+            written, batches = self._written, [dict(uses) for uses in (self._writing, self._uses) if uses]
+
+        def missing(read: int) -> Uses:
+            found: Uses = {}
+            for uses in batches[read - written :]:
+                _add(found, uses)
+            return found
+
+        return missing
 
     def close(self) -> None:
         """Write everything that waits and end the thread; the connection stays open."""
@@ -303,7 +326,7 @@ class Writer:
 
     def _keep_house(self, now: bool) -> None:
         moment = time.monotonic()
-        if self.uses and (now or moment - self._tidied >= TIDY_SECONDS):
+        if self._uses and (now or moment - self._tidied >= TIDY_SECONDS):
             self._tidied = moment
             self._commit([(lambda _: None, Future())])
         if moment - self._purged >= PURGE_SECONDS:
@@ -327,13 +350,22 @@ class Writer:
             future.set_result(result)
 
     def _transact(self, operations: list[Operation]) -> list[Any]:
+        with self._using:
+            self._writing, self._uses = self._uses, {}
+        try:
+            return self._write(operations)
+        finally:
+            with self._using:
+                _add(self._uses, self._writing)  # none, where they were written
+                self._writing = {}
+
+    def _write(self, operations: list[Operation]) -> list[Any]:
         connection = self._connection
-        with self.using:
-            uses = dict(self.uses)
         connection.execute("BEGIN IMMEDIATE")
         transaction = Transaction(connection, self._number, len(self.keys), self.size, self._shares)
         try:
-            transaction.touch(uses.items())
+            if self._writing:
+                transaction.touch(self._writing, self._written + 1)
             results = [operation(transaction) for operation in operations]
             transaction.evict(self._max_entries, self._max_bytes, self._max_share)
             if transaction.changes:
@@ -344,10 +376,10 @@ class Writer:
             if connection.in_transaction:  # a full disk may have rolled back already
                 connection.execute("ROLLBACK")
             raise
-        self._learn(transaction, uses)
+        self._learn(transaction)
         return results
 
-    def _learn(self, transaction: Transaction, uses: dict[int, tuple[int, float]]) -> None:
+    def _learn(self, transaction: Transaction) -> None:
         self._number, self.size = transaction.number, transaction.size
         self.partitions += transaction.partitions
         self.evicted += transaction.evicted
@@ -359,13 +391,17 @@ class Writer:
             self.kins.pop(id, None)
             if self.keys.get(key) == id:
                 del self.keys[key]
-        with self.using:
-            for id, (hits, _) in uses.items():
-                total, used = self.uses.pop(id)
-                if total > hits:
-                    self.uses[id] = (total - hits, used)
+        if self._writing:
+            with self._using:
+                self._written, self._writing = self._written + 1, {}
         if transaction.changes:
             try:
                 self.observer(transaction.changes)
             except Exception as error:
                 self._faults.report("memory", error, "a committed change could not be followed in memory")
+
+
+def _add(uses: Uses, more: Uses) -> None:
+    for id, (hits, used) in more.items():
+        before, last = uses.get(id, (0, 0.0))
+        uses[id] = (before + hits, max(last, used))

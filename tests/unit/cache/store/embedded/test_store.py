@@ -389,6 +389,55 @@ def test_expired_entries_are_purged(store: Store) -> None:
     assert [int(e.key, 16) for e in store.list()] == [2]
 
 
+@pytest.mark.parametrize("moment", ["committed", "read"])
+def test_a_hit_counts_once_while_it_is_being_written(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Whoever reads between the commit and what memory learns of it, or whose reading is overtaken by both."""
+    store = open_store()
+    store.put(entry()).result(PATIENCE)
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.extend(found.hits for found in store.list())
+
+    if moment == "committed":
+        learn = writer.Writer._learn
+        monkeypatch.setattr(writer.Writer, "_learn", lambda *given: (look(), learn(*given)))
+    else:
+        rows = Store._rows
+
+        def overtaken(store: Store, query: str, values: Any) -> Any:
+            found = rows(store, query, values)
+            store.flush().result(PATIENCE)
+            return found
+
+        monkeypatch.setattr(Store, "_rows", overtaken)
+    store.touch(1)
+    if moment == "committed":
+        store.flush().result(PATIENCE)
+    look()
+    store.touch(1)
+    look()
+    assert seen == ([1, 1, 2] if moment == "committed" else [1, 2])
+
+
+def test_hits_that_could_not_be_written_are_written_later(open_store: Open) -> None:
+    store = open_store()
+    store.put(entry()).result(PATIENCE)
+    store.touch(1)
+
+    def broken(_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(StoreError):
+        store._writer.submit(broken).result(PATIENCE)
+    store.touch(1)
+    assert [found.hits for found in store.list()] == [2]
+    store.flush().result(PATIENCE)
+    assert [found.hits for found in store.list()] == [2]
+
+
 def test_hits_and_purging_need_nobody_to_ask(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "TIDY_SECONDS", 0.01)
     monkeypatch.setattr(writer, "PURGE_SECONDS", 0.02)
