@@ -31,10 +31,16 @@ __all__ = [
     "Summary",
     "Tally",
     "Totals",
+    "WatchedCalls",
 ]
 
 Outcome = Literal["exact", "semantic", "miss", "bypass", "error"]
 OUTCOMES: tuple[Outcome, ...] = ("exact", "semantic", "miss", "bypass", "error")
+
+Watched = Literal["", "exact", "semantic"]
+"""What a call would have been that was only watched; empty for all others."""
+Agreed = Literal["", "same", "different", "unknown"]
+"""What the provider said to it, beside what would have been served."""
 
 StoreOutcome = Literal["exact", "semantic", "miss", "done", "error"]
 
@@ -93,6 +99,10 @@ class CallRecord:
     """Whose key a product was asked with; empty for calls that need none of ours."""
     reuse: str = ""
     """The kind of its prompt: `lasting`, or why its answer must not be given again; empty where that was not asked."""
+    watched: Watched = ""
+    agreed: Agreed = ""
+    money_watched: float | None = 0.0
+    """US dollars that a hit would have saved; None where the model's price is not known."""
 
     @property
     def hit(self) -> bool:
@@ -114,6 +124,8 @@ class Labels(NamedTuple):
     forwarded: bool
     owner: str = ""
     reuse: str = ""
+    watched: Watched = ""
+    agreed: Agreed = ""
 
     @property
     def hit(self) -> bool:
@@ -166,6 +178,9 @@ class Tally:
     money_saved: float = 0.0
     unpriced_tokens: int = 0
     """Those that hits saved of models whose price is not known."""
+    money_watched: float = 0.0
+    unpriced_watched: int = 0
+    """The same two of what hits would have saved, where it was only watched."""
 
     def add(self, call: CallRecord) -> None:
         self.calls += 1
@@ -181,6 +196,10 @@ class Tally:
             self.unpriced_tokens += call.usage.input_tokens + call.usage.output_tokens
         else:
             self.money_saved += call.money_saved
+        if call.money_watched is None:
+            self.unpriced_watched += call.usage.input_tokens + call.usage.output_tokens
+        else:
+            self.money_watched += call.money_watched
         self.stored += call.stored
         if call.similarity is not None and call.outcome != "exact":
             self.judged += 1
@@ -199,7 +218,9 @@ class Tally:
         self.output_tokens += other.output_tokens
         self.seconds_saved += other.seconds_saved
         self.money_saved += other.money_saved
+        self.money_watched += other.money_watched
         self.unpriced_tokens += other.unpriced_tokens
+        self.unpriced_watched += other.unpriced_watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +274,22 @@ class Summary(TypedDict):
     avg_seconds: float
 
 
+class WatchedCalls(TypedDict):
+    """Calls under `match: watch` that would have been hits."""
+
+    calls: int
+    agreed: int
+    """The provider said the same as what would have been served."""
+    differed: int
+    unclear: int
+    """Its answer says the same in other words, or something else: that is not told from texts."""
+    tokens: Tokens
+    """What hits would have saved, like the next two."""
+    seconds: float
+    usd: float
+    tokens_unpriced: int
+
+
 class LastCall(TypedDict):
     """One of the last calls, without its text."""
 
@@ -279,6 +316,8 @@ class Stats(Summary):
     uptime_seconds: float
     upstreams: dict[str, Summary]
     models: dict[str, Summary]
+    watched: dict[str, dict[Watched, WatchedCalls]]
+    """What would have been served under `match: watch`, by rule, exact and semantic."""
     bypasses: dict[str, int]
     """Calls that may not be answered from the cache, by reason."""
     faults: dict[str, int]
@@ -356,6 +395,8 @@ class Accounting:
                 forwarded,
                 call.owner,
                 call.reuse,
+                call.watched,
+                call.agreed,
             )
             tally = self._table.get(labels)
             if tally is None:
@@ -467,6 +508,7 @@ class Accounting:
             "uptime_seconds": self.uptime,
             "upstreams": self._summaries(lambda labels: labels.upstream),
             "models": self._summaries(lambda labels: labels.model),
+            "watched": self.watched(),
             "bypasses": {
                 detail: tally.calls
                 for detail, tally in self.sums(lambda row: row.detail, lambda row: row.outcome == "bypass").items()
@@ -474,6 +516,17 @@ class Accounting:
             "faults": self.faults(),
             "stores": self._stores(),
             "latest": latest,
+        }
+
+    def watched(self) -> dict[str, dict[Watched, WatchedCalls]]:
+        """What would have been served where it was only watched, by rule."""
+        rows: dict[str, dict[Watched, dict[Agreed, Tally]]] = {}
+        sums = self.sums(lambda row: (row.upstream, row.watched, row.agreed), lambda row: bool(row.watched))
+        for (upstream, outcome, agreed), tally in sorted(sums.items()):
+            rows.setdefault(upstream, {}).setdefault(outcome, {})[agreed] = tally
+        return {
+            upstream: {outcome: _watched(by_agreement) for outcome, by_agreement in outcomes.items()}
+            for upstream, outcomes in rows.items()
         }
 
     def _stores(self) -> dict[str, dict[str, dict[StoreOutcome, int]]]:
@@ -507,6 +560,23 @@ def _summary(by_outcome: dict[Outcome, Tally]) -> Summary:
         "usd_saved": calls.money_saved,
         "tokens_unpriced": calls.unpriced_tokens,
         "avg_seconds": calls.seconds / calls.calls if calls.calls else 0.0,
+    }
+
+
+def _watched(by_agreement: dict[Agreed, Tally]) -> WatchedCalls:
+    whole = Tally()
+    for tally in by_agreement.values():
+        whole.merge(tally)
+    none = Tally()
+    return {
+        "calls": whole.calls,
+        "agreed": by_agreement.get("same", none).calls,
+        "differed": by_agreement.get("different", none).calls,
+        "unclear": by_agreement.get("unknown", none).calls,
+        "tokens": {"input": whole.input_tokens, "output": whole.output_tokens},
+        "seconds": whole.seconds,
+        "usd": whole.money_watched,
+        "tokens_unpriced": whole.unpriced_watched,
     }
 
 

@@ -54,6 +54,7 @@ def test_nothing_recorded_yet():
         "uptime_seconds": 0.0,
         "upstreams": {},
         "models": {},
+        "watched": {},
         "bypasses": {},
         "faults": {},
         "stores": {},

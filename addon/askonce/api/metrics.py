@@ -115,6 +115,7 @@ class Exposition(Collector):
             _calls(table.sums(lambda row: (row.detail,), lambda row: row.outcome == "bypass")),
             "detail",
         )
+        yield from self._watched()
         yield _counter(
             "askonce_reuse_total",
             "Calls for which another wording's answer was looked for, by whether their own may be given again",
@@ -158,6 +159,47 @@ class Exposition(Collector):
         yield _counter("askonce_cache_evicted_total", "Entries that had to make room", [((), stats["evicted"])])
         over = [((), stats["evicted_over_share"])]
         yield _counter("askonce_cache_evicted_over_share_total", "Those of a caller beyond max_share", over)
+
+    def _watched(self) -> Iterator[Metric]:
+        """What would have been served under `match: watch`."""
+        rows = [
+            ((upstream, outcome), calls)
+            for upstream, outcomes in self._accounting.watched().items()
+            for outcome, calls in outcomes.items()
+        ]
+        yield _counter(
+            "askonce_watched_total",
+            "Calls that would have been hits under match: watch, by what the provider said beside the stored answer",
+            [
+                ((*labels, answer), count)
+                for labels, calls in rows
+                for answer, count in (
+                    ("same", calls["agreed"]),
+                    ("different", calls["differed"]),
+                    ("unknown", calls["unclear"]),
+                )
+            ],
+            "upstream",
+            "outcome",
+            "answer",
+        )
+        yield _counter(
+            "askonce_watched_tokens_total",
+            "Tokens that these hits would have saved",
+            [
+                ((*labels, direction), count)
+                for labels, calls in rows
+                for direction, count in (("input", calls["tokens"]["input"]), ("output", calls["tokens"]["output"]))
+            ],
+            "upstream",
+            "outcome",
+            "direction",
+        )
+        names = ("upstream", "outcome")
+        seconds = [(labels, calls["seconds"]) for labels, calls in rows]
+        yield _counter("askonce_watched_seconds_total", "Providers' time that they would have saved", seconds, *names)
+        usd = [(labels, calls["usd"]) for labels, calls in rows]
+        yield _counter("askonce_watched_usd_total", "US dollars that they would have saved", usd, *names)
 
     def _promptcache(self) -> Iterator[Metric]:
         totals, stored = self._accounting.totals(), self._cache.stats()["entries"]

@@ -31,6 +31,13 @@ _BYPASSES = {
 }
 
 
+_AGREED = {
+    "same": "the provider said the same",
+    "different": "the provider said something else",
+    "unknown": "whether the provider said the same cannot be told",
+}
+
+
 class WhichCall(RequestModel):
     """Which call; without any of these the last one."""
 
@@ -181,6 +188,10 @@ def _sentence(record: CallRecord | None, compared: str) -> str:
         return f"not looked up: {_BYPASSES.get(record.detail, record.detail)}"
     if record.reuse not in ("", "lasting") and record.detail.startswith(record.reuse):
         return f"not answered: its answer is given to no other wording, being {record.detail}; {compared}"
+    if record.watched:
+        told = "the same call was asked before" if record.watched == "exact" else "taken for the same question"
+        said = _AGREED[record.agreed]
+        return f"only watched (match: watch): it would have been answered, {told}{_figures(record)}; {said}"
     if record.nearest:
         return f"not answered: the nearest question of its partition was refused: {record.detail}{_figures(record)}"
     return f"not answered: {record.detail or 'no entry'}; {compared}"

@@ -2,9 +2,10 @@
 
 from askonce.cache.cache import Cache, CacheLimits, Lookup, Policy
 from askonce.cache.embed import ClientOptions, Embedder, load_embedder
-from askonce.cache.finder import EMBEDDER_FAILED
+from askonce.cache.finder import EMBEDDER_FAILED, watched
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
+from askonce.cache.learning.answer_comparison import Verdict, compare_bodies
 from askonce.cache.named_store import Item, Match, NamedStores, Strategy, TextError
 from askonce.cache.pending import Pending
 from askonce.cache.store import Entry, Filter, InUseError, StoreError
@@ -41,7 +42,10 @@ __all__ = [
     "TextError",
     "TransferError",
     "Vector",
+    "Verdict",
+    "compare_bodies",
     "load_embedder",
     "read_record",
+    "watched",
     "write_record",
 ]

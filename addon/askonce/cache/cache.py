@@ -193,7 +193,7 @@ class Cache:
             found = Lookup("miss", reason="lookup failed")
         if found.entry and not self._store.is_there(found.entry):
             found = Lookup("miss", reason="deleted meanwhile", vector=found.vector, embedder=found.embedder)
-        if found.entry:
+        if found.entry and policy.serves:
             if found.outcome == "semantic":
                 return self._semantic(found, call, identity)
             return self._hit(found)

@@ -32,6 +32,8 @@ class Policy:
     """What one caller accepts."""
 
     semantic: bool = True
+    serves: bool = True
+    """False: only what would be served is asked. It counts for a miss, and as used by nobody."""
     max_error: float = 0.02
     """The share of served answers that may be wrong."""
     max_age: float | None = None

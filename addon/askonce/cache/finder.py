@@ -25,7 +25,7 @@ from askonce.cache.uses import reuse_of
 from askonce.call import Call
 from askonce.faults import Faults
 
-__all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "exact_only", "withheld"]
+__all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "exact_only", "watched", "withheld"]
 
 AROUND = 12
 """Nearest entries whose answers are asked whether they agree."""
@@ -64,6 +64,8 @@ class Lookup:
     """Whose vector that is."""
     reuse: Reuse | None = field(default=None, compare=False)
     """Whether an answer may be given again at all; None where that was not asked."""
+    watched: Literal["", "exact", "semantic"] = ""
+    """Of a miss: what it would have been, and `nearest` what would have been served, had anything been to be served."""
 
 
 class Finder:
@@ -261,6 +263,12 @@ class Finder:
         """The `limit` entries of all partitions nearest to `text`."""
         vector, _ = self.embed(text, embedder)
         return [] if vector is None else list(self._store.search(embedder, vector, limit))
+
+
+def watched(found: Lookup) -> Lookup:
+    """The miss that a hit is to whoever only watches."""
+    assert found.outcome != "miss"
+    return replace(found, outcome="miss", watched=found.outcome, entry=None, nearest=found.entry, reason="watched")
 
 
 def withheld(call: Call, policy: Policy) -> Lookup | None:

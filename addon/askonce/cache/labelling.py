@@ -65,7 +65,7 @@ class Learner:
                 return Lesson(0)
             text = text_of(answer.body)
             own = kin(text)
-            nearest = found.nearest if found and found.outcome != "exact" else None
+            nearest = found.nearest if found and "exact" not in (found.outcome, found.watched) else None
             if found is None or nearest is None:
                 return Lesson(own)
             if own != nearest.kin and len(nearest.answer.body) > LARGEST:
@@ -76,8 +76,9 @@ class Learner:
                 own = nearest.kin
             if verdict == "unknown" or not teaches or found.weighed is None:
                 return Lesson(own)
-            right, audited = verdict == "same", found.outcome == "semantic"
-            observation = self._observation(identity, nearest.id, found.weighed, right, "audit" if audited else "miss")
+            right, audited = verdict == "same", "semantic" in (found.outcome, found.watched)
+            source: Source = "watch" if found.watched else "audit" if audited else "miss"
+            observation = self._observation(identity, nearest.id, found.weighed, right, source)
             wrong = audited and not right
             return Lesson(own, observation, pair(identity.partition, prompt, nearest.key) if wrong else None)
         except Exception as error:

@@ -25,7 +25,7 @@ from askonce.calls.refusals import failure, refusal, strict_message
 from askonce.calls.response_headers import Headers, fresh_id
 from askonce.calls.single_flight import FlightEnd, Flights
 from askonce.calls.state import Declined, Dividing, Exchange, Following, Hit, Leading, Passing
-from askonce.calls.storing import Storing, assemble, pack_request
+from askonce.calls.storing import Storing, agreed, assemble, pack_request
 from askonce.faults import Faults
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
@@ -78,6 +78,7 @@ class Life:
             audits,
             compute=compute,
             strict=mode == "strict",
+            may_watch=mode == "normal",
             gray_zone=gray_zone,
             clock=clock,
         )
@@ -108,6 +109,8 @@ class Life:
     def look_up_in_memory(self, exchange: Exchange) -> Reply | None:
         """The reply to an identical call that is still in memory; microseconds, no waiting."""
         if exchange.identity is None or exchange.bypass or not exchange.directives.read:
+            return None
+        if self._look_ups.watches(exchange):
             return None
         try:
             found = self.cache.look_up_in_memory(exchange.identity, self._look_ups.policy(exchange))
@@ -260,6 +263,8 @@ class Life:
                 answers, packed = await self._compute(
                     lambda: (assemble(exchange, headers, body()), pack_request(exchange))
                 )
+            if exchange.watched:
+                exchange.agreed = await self._compute(lambda: agreed(exchange, answers))
             await self._storing.store(exchange, answers, packed, took)
             stored = True
         except Unstorable as error:
@@ -297,7 +302,8 @@ class Life:
         exchange.is_over = True
         self.release(exchange, "failed" if exchange.status == 0 else "unstorable")
         seconds = time.perf_counter() - exchange.started if seconds is None else seconds
-        price = self.rules.price(exchange.call.model) if exchange.served and exchange.call else None
+        is_priced = exchange.served or exchange.watched
+        price = self.rules.price(exchange.call.model) if exchange.call and is_priced else None
         record = exchange.record(usage, price, stored, seconds)
         self.accounting.record(record)
         try:

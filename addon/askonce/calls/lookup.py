@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from askonce.cache import Cache, Identity, Lookup, Policy
+from askonce.cache import Cache, Identity, Lookup, Policy, watched
 from askonce.call import Call, Reply
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
@@ -40,16 +40,21 @@ class LookUps:
         *,
         compute: Compute,
         strict: bool,
+        may_watch: bool,
         gray_zone: Reconsider | None,
         clock: Callable[[], float],
     ) -> None:
-        """`strict`: only identical calls are answered, and only with fresh answers. `gray_zone` has the last word on
-        misses."""
+        """`strict`: only identical calls are answered, and only with fresh answers. `may_watch`: a rule's
+        `match: watch` holds. `gray_zone` has the last word on misses."""
+        self._may_watch = may_watch
         self._cache, self._flights, self._refreshes, self._audits = cache, flights, refreshes, audits
         self._compute, self._strict, self._gray_zone, self._clock = compute, strict, gray_zone, clock
 
     async def look_up(self, exchange: Exchange, call: Call, identity: Identity) -> Reply | None:
         """The reply from the cache; None where the provider is to be asked, with `exchange.state` saying how."""
+        if self.watches(exchange):
+            await self._watch(exchange, call, identity)
+            return None
         fresh = self.policy(exchange)
         max_stale = self._max_stale(exchange)
         policy = replace(fresh, max_stale=max_stale) if max_stale else fresh
@@ -78,6 +83,17 @@ class LookUps:
             if flown == "unstorable":
                 return None
 
+    def watches(self, exchange: Exchange) -> bool:
+        """Whether it is only told what would have been served; what is recorded is played in any case."""
+        return self._may_watch and exchange.rule.behaviour.match == "watch"
+
+    async def _watch(self, exchange: Exchange, call: Call, identity: Identity) -> None:
+        """Look up, for the record alone. The call neither waits for another nor leads one."""
+        found = admitted(exchange, await self._look_up_once(exchange, call, identity, self.policy(exchange)))
+        exchange.lookup = watched(found) if found.entry else found
+        if exchange.batch:
+            exchange.batch.forget()
+
     def policy(self, exchange: Exchange) -> Policy:
         """What the call accepts, of what its rule and its terms allow."""
         if exchange.policy:
@@ -85,7 +101,10 @@ class LookUps:
         behaviour, call = exchange.rule.behaviour, exchange.call
         temperature = call.temperature if call and call.temperature is not None else _DEFAULT_TEMPERATURE
         allowed = Policy(
-            semantic=behaviour.match == "semantic" and temperature <= behaviour.max_temperature and not self._strict,
+            semantic=behaviour.match in ("semantic", "watch")
+            and temperature <= behaviour.max_temperature
+            and not self._strict,
+            serves=not self.watches(exchange),
             max_error=behaviour.max_error,
             max_age=exchange.directives.max_age,
             min_fresh=exchange.directives.min_fresh,

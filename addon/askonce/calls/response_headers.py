@@ -75,6 +75,9 @@ def of_miss(exchange: Exchange) -> Headers:
     near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()
     reuse = exchange.lookup.reuse if exchange.lookup else None
     kind = (detail(reuse.kind),) if reuse and reuse.kind != "lasting" else ()
+    watched = exchange.lookup if exchange.watched else None
+    if watched and watched.nearest:
+        kind, near = (detail(f"watched-{watched.watched}"),), (*near, ("x-cache-key", watched.nearest.key))
     return (("cache-status", cache_status(why, *stored, *kind)), ("x-cache", "MISS"), *near)
 
 

@@ -5,8 +5,8 @@ One rule: only `Life` changes it, and `LookUps` for it.
 
 from dataclasses import dataclass, field
 
-from askonce.accounting import CallRecord, Outcome
-from askonce.cache import Entry, Identity, Lookup, Pending, Policy
+from askonce.accounting import CallRecord, Outcome, Watched
+from askonce.cache import Entry, Identity, Lookup, Pending, Policy, Verdict
 from askonce.call import Call, Request, Usage
 from askonce.calls.batches import Batch
 from askonce.calls.broadcast import Follower
@@ -89,6 +89,8 @@ class Exchange:
     status: int = 0
     decided: float | None = None
     """Seconds that the decision took."""
+    agreed: Verdict = "unknown"
+    """Whether the provider's answer says what would have been served, where it is only watched."""
     pending: list[Pending] = field(default_factory=list)
     """The provider's answers, while they are whole and not kept yet."""
     unkept: str = ""
@@ -173,7 +175,15 @@ class Exchange:
             probability=lookup.probability if lookup else None,
             reuse=lookup.reuse.kind if lookup and lookup.reuse else "",
             owner=self.terms.owner,
+            watched=self.watched,
+            agreed=self.agreed if self.watched else "",
+            money_watched=_cost(usage, price) if self.watched else 0.0,
         )
+
+    @property
+    def watched(self) -> Watched:
+        """What the call would have been, where its rule only watches; empty where nothing would have been served."""
+        return self.lookup.watched if self.lookup and self.outcome == "miss" else ""
 
     @property
     def served(self) -> Entry | None:

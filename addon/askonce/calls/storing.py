@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import batched
 
-from askonce.cache import FOREVER, Cache, Identity
+from askonce.cache import FOREVER, Cache, Identity, Verdict, compare_bodies
 from askonce.call import Answer, Call, Unstorable
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
@@ -18,7 +18,7 @@ from askonce.calls.limits import is_intricate
 from askonce.calls.response_headers import Headers
 from askonce.calls.state import Exchange
 
-__all__ = ["Storing", "assemble", "pack_request"]
+__all__ = ["Storing", "agreed", "assemble", "pack_request"]
 
 _AT_ONCE = 256
 """Items of a batch that are handed to the store together."""
@@ -88,6 +88,14 @@ def assemble(exchange: Exchange, headers: Headers, body: bytes) -> list[Answer]:
         raise Unstorable("larger than max_answer")
     repeatable = response_headers.repeatable(headers)
     return [replace(answer, headers=repeatable) for answer in answers]
+
+
+def agreed(exchange: Exchange, answers: Sequence[Answer]) -> Verdict:
+    """Whether the provider's answer says what would have been served; "unknown" where nothing would have been."""
+    found = exchange.lookup
+    if not found or not found.watched or not found.nearest or exchange.batch:
+        return "unknown"
+    return compare_bodies(answers[0].body, found.nearest.answer.body)
 
 
 def pack_request(exchange: Exchange) -> bytes:

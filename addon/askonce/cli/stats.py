@@ -1,6 +1,6 @@
 """`stats`: what the running proxy has answered and saved."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from askonce.cli.options import AsJson, Listen
@@ -23,10 +23,23 @@ def stats(listen: Listen = None, as_json: AsJson = False) -> None:
     columns = ("", ">calls", ">exact", ">semantic", ">miss", ">bypass", ">tokens saved", ">time saved", ">USD saved")
     groups = {"all": found, **found["upstreams"]}
     console.print(table(columns, [_row(name, summary) for name, summary in groups.items()]))
+    if found["watched"]:
+        console.print("\nwould have been served (match: watch):")
+        columns = ("", "", ">calls", ">same answer", ">other", ">unclear", ">tokens", ">time", ">USD")
+        console.print(table(columns, [*_watched(found["watched"])]))
     for title, counts in (("not looked up", found["bypasses"]), ("failures inside Askonce", found["faults"])):
         if counts:
             listed = ", ".join(f"{name} {count}" for name, count in counts.items())
             console.print(f"\n{title}: {listed}", markup=False)
+
+
+def _watched(rules: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for name, outcomes in rules.items():
+        for outcome, calls in outcomes.items():
+            counts = [calls[one] for one in ("calls", "agreed", "differed", "unclear")]
+            saved = (str(sum(calls["tokens"].values())), f"{calls['seconds']:.1f} s")
+            usd = f"{calls['usd']:.4f}" + (" and more" if calls["tokens_unpriced"] else "")
+            yield name, outcome, *map(str, counts), *saved, usd
 
 
 def _row(name: str, summary: Mapping[str, Any]) -> tuple[str, ...]:

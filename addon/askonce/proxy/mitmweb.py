@@ -113,6 +113,8 @@ def summary(exchange: Exchange) -> str:
         words.append(f"{lookup.similarity:.3f}")
     if lookup and lookup.outcome != "miss" and lookup.entry:
         words.append(f"saved {lookup.entry.upstream_seconds * 1000:.0f} ms")
+    elif exchange.watched:
+        words.append(f"(would have been {exchange.watched})")
     elif exchange.why:
         words.append(f"({exchange.why})")
     return " ".join(words)

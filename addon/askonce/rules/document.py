@@ -61,7 +61,7 @@ def _names_nobody(header: str) -> str:
 
 # YAML 1.1 reads the bare words off, no and false as one and the same value.
 Match = Annotated[
-    Literal["exact", "semantic", "off"], BeforeValidator(lambda value: "off" if value is False else value)
+    Literal["exact", "semantic", "watch", "off"], BeforeValidator(lambda value: "off" if value is False else value)
 ]
 JsonPath = Annotated[str, _checked(parse_jsonpath)]
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"

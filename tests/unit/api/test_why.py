@@ -49,6 +49,22 @@ async def test_a_miss_names_the_part_that_differs(client, remember, accounting):
     assert (await client.get("/v1/why", params={"last": 1})).json() == found
 
 
+@pytest.mark.parametrize(
+    ("watched", "agreed", "told"),
+    [
+        ("exact", "same", "the same call was asked before; the provider said the same"),
+        ("semantic", "different", "taken for the same question (similarity 0.981); the provider said something else"),
+    ],
+)
+async def test_what_would_have_been_answered(client, remember, accounting, watched, agreed, told):
+    first, second = await remember("What is the capital of France?"), await remember("France's capital?")
+    figures = {"nearest": first.key, "similarity": 0.981 if watched == "semantic" else None}
+    accounting.record(asked(second, detail="watched", watched=watched, agreed=agreed, **figures))
+    assert (await client.get("/v1/why")).json()[
+        "why"
+    ] == f"only watched (match: watch): it would have been answered, {told}"
+
+
 async def test_a_refused_neighbour_and_what_refused_it(client, remember, accounting):
     first = await remember("How far is 5 miles in km?")
     second = await remember("How far is 7 miles in km?")

@@ -31,6 +31,7 @@ upstreams:
   - {name: shared, hosts: [shared.example.com], paths: [/v1/chat], wire: openai-chat, scope: shared}
   - {name: team, hosts: [team.example.com], paths: [/v1/chat], wire: openai-chat, scope: "header:X-Team"}
   - {name: small, hosts: [small.example.com], paths: [/v1/chat], wire: openai-chat, max_answer: 100}
+  - {name: watch, hosts: [watch.example.com], paths: [/v1/chat], wire: openai-chat, match: watch}
   - {name: cold, hosts: [cold.example.com], paths: [/v1/chat], wire: openai-chat, max_temperature: 0.5}
 prices: {gpt: {input: 1, output: 1000000}}
 """

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from askonce.cli.stats import _watched
 from askonce.settings import default_rules
 from askonce.trust import ca_info, ensure_ca
 
@@ -17,6 +18,14 @@ def test_stats_is_a_table(askonce: Askonce, running: Callable[..., str]) -> None
     assert lines[0].endswith(": 1 calls, 100.0% of lookups hit")
     figures = ["1", "1", "0", "0", "0", "12", "0.8", "s", "0.0125"]
     assert [line.split() for line in lines[3:5]] == [["all", *figures], ["openai-chat", *figures]]
+
+
+def test_what_would_have_been_served_is_told() -> None:
+    calls = {"calls": 3, "agreed": 2, "differed": 0, "unclear": 1, "tokens": {"input": 9, "output": 3}}
+    saved = {"seconds": 2.5, "usd": 0.0125, "tokens_unpriced": 4}
+    assert [*_watched({"chat": {"semantic": calls | saved}})] == [
+        ("chat", "semantic", "3", "2", "0", "1", "12", "2.5 s", "0.0125 and more")
+    ]
 
 
 def test_stats_as_json_is_the_api_s(askonce: Askonce, running: Callable[..., str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from askonce import jsontext
 
-__all__ = ["LARGEST", "Verdict", "compare", "kin", "kin_of", "text_of"]
+__all__ = ["LARGEST", "Verdict", "compare", "compare_bodies", "kin", "kin_of", "text_of"]
 
 Verdict = Literal["same", "different", "unknown"]
 
@@ -89,6 +89,13 @@ def compare(one: str, other: str) -> Verdict:
     if sorted(_NUMBER.findall(a)) != sorted(_NUMBER.findall(b)):
         return "different"
     return _compare_short(a, b)
+
+
+def compare_bodies(one: bytes, other: bytes) -> Verdict:
+    """Whether two answers say the same, in any provider's final form."""
+    if one == other:
+        return "same"
+    return "unknown" if max(len(one), len(other)) > LARGEST else compare(text_of(one), text_of(other))
 
 
 def _compare_short(a: str, b: str) -> Verdict:
