@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,10 @@ class Agent:
     command: Sequence[str]
     tool_prompt: str
     key_variables: Sequence[str]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """More of the environment: what model it asks, and that it asks nobody for news."""
+    looks_back: bool = False
+    """It asks its model about the conversation as well, in which other words are another question."""
 
     def __str__(self) -> str:
         return self.name
@@ -59,6 +63,29 @@ CODEX = Agent(
     'Use exec to run `text(await tools.exec_command({cmd: "echo hello"}))`.',
     ("OPENAI_API_KEY", "CODEX_API_KEY"),
 )
+GEMINI = Agent(
+    "gemini",
+    ("--yolo", "--skip-trust", "-p"),
+    "Use run_shell_command to run `echo hello`.",
+    ("GEMINI_API_KEY",),
+    {"GEMINI_MODEL": "gemini-2.5-flash"},
+)
+QWEN_CODE = Agent(
+    "qwen",
+    ("--yolo", "--auth-type", "openai", "-p"),
+    "Use run_shell_command to run `echo hello`.",
+    ("OPENAI_API_KEY",),
+    {"OPENAI_MODEL": "gpt-4o-mini", "OPENAI_BASE_URL": "https://api.openai.com/v1"},
+    looks_back=True,
+)
+OPENCODE = Agent(
+    "opencode",
+    ("run", "-m", "openai/gpt-4o-mini"),
+    "Use bash to run `echo hello`.",
+    ("OPENAI_API_KEY",),
+    {"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
+)
+AGENTS = (CLAUDE_CODE, CODEX, GEMINI, QWEN_CODE, OPENCODE)
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +126,7 @@ class Desk:
         return done.stdout
 
 
-@pytest.fixture(params=[CLAUDE_CODE, CODEX], ids=str)
+@pytest.fixture(params=AGENTS, ids=str)
 def desk(
     request: pytest.FixtureRequest,
     programs: Path,
@@ -115,4 +142,4 @@ def desk(
     environment = base | child.environment(proxy.url, proxy.bundle, proxy.certs / "mitmproxy-ca-cert.pem", base)
     own = {"HOME": str(home), "CODEX_HOME": str(home / ".codex")} | dict.fromkeys(agent.key_variables, api_key)
     quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
-    return Desk(agent, programs / agent.name, environment | own | quiet, folder)
+    return Desk(agent, programs / agent.name, environment | own | quiet | dict(agent.settings), folder)

@@ -27,7 +27,11 @@ def test_the_same_again_and_in_other_words_and_of_another_country(desk: Desk, pr
     assert "Paris" in desk.ask("What is the capital of France?")
     assert (asked(provider), outcomes(proxy, 1)) == (first, {"exact"})
     assert "Paris" in desk.ask("Tell me the capital city of France.")
-    assert (asked(provider), outcomes(proxy, 1)) == (first, {"semantic"})
+    if desk.agent.looks_back:
+        assert "semantic" in outcomes(proxy, first)
+    else:
+        assert (asked(provider), outcomes(proxy, 1)) == (first, {"semantic"})
+    first = asked(provider)
     assert "Paris" not in desk.ask("What is the capital of Spain?")
     assert asked(provider) > first
 

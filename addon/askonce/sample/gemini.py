@@ -112,6 +112,8 @@ def _question(body: JsonObject, settings: JsonObject, variant: int) -> Question:
     contents = body.get("contents") or [{}]
     contents = [contents] if isinstance(contents, dict) else contents
     parts = contents[-1].get("parts") or []
+    # What an agent says beside its user's words is no question.
+    parts = [part for part in parts if not str(part.get("text", "")).startswith("<session_context>")]
     calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
     tools = [function for tool in body.get("tools") or () for function in tool.get("functionDeclarations") or ()]
     as_json = settings.get("responseMimeType") == "application/json"

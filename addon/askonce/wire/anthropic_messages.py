@@ -31,6 +31,7 @@ from askonce.wire.prompt import (
     around_the_prompt,
     cut_prompt,
     cut_text,
+    is_reminder,
     overlook,
     plain_text,
     turns_of,
@@ -55,8 +56,6 @@ _STATE = ("container", "thread", "diagnostics", "fallback_credit_token")
 """Fields that refer to something the provider keeps, or remembers of an earlier call."""
 _MEDIA = frozenset({"image", "document", "search_result", "container_upload"})
 _ON_VERTEX = re.compile(r"^(.+/models/([^/:]+)):(rawPredict|streamRawPredict)$")
-_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
-"""What an agent puts beside the user's words, in blocks of its own: the date, its memory, its settings."""
 _DONE = frozenset({"end_turn", "stop_sequence", "tool_use"})
 
 
@@ -165,16 +164,12 @@ def _cut_question(message: JsonObject) -> str | None:
     """Cut out the last text that is the user's own; what stands before it, a document, say, is to be equal."""
     content = message["content"]
     if isinstance(content, str):
-        return None if _is_reminder(content) else cut_text(message, "content")
+        return cut_text(message, "content")
     for block in reversed(content):
-        if block["type"] == "text" and not _is_reminder(text := block["text"]):
+        if block["type"] == "text" and not is_reminder(text := block["text"]):
             block["text"] = ""
             return str(text)
     return None
-
-
-def _is_reminder(text: str) -> bool:
-    return text.lstrip().startswith("<system-reminder>") and not _REMINDER.sub("", text).strip()
 
 
 def _clean(content: Any, where: str, depth: int = 0) -> Any:

@@ -79,6 +79,7 @@ class Gemini:
         ]
         if not contents:
             raise Unreadable("contents: expected a list that is not empty")
+        _number_calls(contents)
         system = body.pop("systemInstruction", None)
         if isinstance(system, dict):
             system = _content(system, "systemInstruction")
@@ -210,6 +211,17 @@ def _content(value: Any, where: str) -> JsonObject:
                 blob["data"] = digest(blob["data"])
     content["parts"] = parts
     return content
+
+
+def _number_calls(contents: list[JsonObject]) -> None:
+    """Give each call of a function its number for an id: an id only says which response is whose, and a client that
+    was given none makes one up, of the time, say (gemini-cli 0.61)."""
+    numbers: dict[str, str] = {}
+    for part in (part for content in contents for part in content["parts"]):
+        for kind in ("functionCall", "functionResponse"):
+            told = part.get(kind)
+            if isinstance(told, dict) and isinstance(called := told.get("id"), str) and called:
+                part[kind] = told | {"id": numbers.setdefault(called, str(len(numbers)))}
 
 
 def _why_exact(contents: list[JsonObject]) -> str:

@@ -3,6 +3,7 @@
 One rule: text is cut out, never copied, so that each word of a request counts either as prompt or as part.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "cut_prompt",
     "cut_text",
     "find_prompt",
+    "is_reminder",
     "overlook",
     "plain_text",
     "turns_of",
@@ -30,6 +32,10 @@ MEDIA = "media in the last message"
 NOT_THE_USER = "last message is not from the user"
 NO_PROMPT = "no text in the last message"
 TOOL_RESULT = "tool result in the last turn"
+
+# What agents put beside the user's words, in texts of their own: the date, their memory, the folder they are in.
+# Claude Code writes the first, gemini-cli the second.
+_REMINDER = re.compile(r"<(system-reminder|session_context)>.*?</\1>", re.DOTALL)
 
 
 def overlook(body: JsonObject, options: ReadOptions) -> None:
@@ -58,10 +64,12 @@ def cut_text(holder: Any, key: str | int) -> str | None:
     """Cut the text out of `holder[key]` and leave it empty there; None where that holds no text.
 
     The text is a string, or the texts of a block or a list of blocks, joined by line breaks. A block's text is under
-    `text`; blocks of another `type` than "text", and thoughts, keep theirs.
+    `text`; blocks of another `type` than "text", thoughts and reminders keep theirs.
     """
     value = holder[key]
     if isinstance(value, str):
+        if is_reminder(value):
+            return None
         holder[key] = ""
         return value
     blocks = _text_blocks(value)
@@ -83,7 +91,13 @@ def _text_blocks(value: Any) -> list[JsonObject]:
         and isinstance(block.get("text"), str)
         and block.get("type", "text") == "text"
         and not block.get("thought")
+        and not is_reminder(block["text"])
     ]
+
+
+def is_reminder(text: str) -> bool:
+    """Whether an agent says all of a text, beside the words of its user."""
+    return text.lstrip()[:1] == "<" and not _REMINDER.sub("", text).strip()
 
 
 def find_prompt(body: JsonObject, find: Find) -> Path | None:

@@ -163,6 +163,34 @@ def test_what_matters_changes_the_identity(other: dict[str, Any]) -> None:
     assert identity(read(other)) != identity(read(BASE))
 
 
+def loop(*calls: str, responses: tuple[str, ...]) -> dict[str, Any]:
+    """A question, the model's calls of one function by their ids, and the responses by theirs."""
+    called = [{"functionCall": {"name": "f", "id": one}} for one in calls]
+    done = [{"functionResponse": {"name": "f", "id": one, "response": {"at": at}}} for at, one in enumerate(responses)]
+    turns = [{"role": "model", "parts": called}, {"role": "user", "parts": done}]
+    return {"contents": [*BASE["contents"], *turns]}
+
+
+def test_an_id_of_a_call_says_whose_a_response_is_and_nothing_else() -> None:
+    first, again, other = (
+        identity(read(loop(*calls, responses=responses)))
+        for calls, responses in (
+            (("a1", "a2"), ("a1", "a2")),
+            (("b1", "b2"), ("b1", "b2")),
+            (("a1", "a2"), ("a2", "a1")),
+        )
+    )
+    assert first == again != other
+
+
+def test_what_an_agent_says_beside_its_user_is_to_be_equal() -> None:
+    def asked(date: str) -> dict[str, Any]:
+        return say({"text": f"<session_context>\n{date}\n</session_context>"}, {"text": "Why?"})
+
+    assert read(asked("2026-11-28")).prompt == "Why?"
+    assert identity(read(asked("2026-11-28"))) != identity(read(asked("2026-11-29")))
+
+
 def test_the_model_is_the_whole_resource() -> None:
     vertex = "/v1/projects/p/locations/l/publishers/google/models/gemini-3-pro:generateContent"
     calls = [read(BASE, path) for path in (ONCE, vertex, vertex.replace("/p/", "/q/"), ONCE.replace("pro", "flash"))]

@@ -34,6 +34,12 @@ def test_what_is_normalised_is_rewritten_where_it_is_text_and_before_anything_is
         ({"text": "a"}, "a", {"text": ""}),
         ([{"type": "text", "text": "a"}], "a", [{"type": "text", "text": ""}]),
         ([{"type": "text", "text": "a\nb"}, {"text": "c"}], "a\nb\nc", [{"type": "text", "text": "\n"}, {"text": ""}]),
+        (
+            [{"text": "<session_context>a</session_context>"}, {"text": "b"}],
+            "b",
+            [{"text": "<session_context>a</session_context>"}, {"text": ""}],
+        ),
+        ("<system-reminder>a</system-reminder>\n", None, ...),
         ([{"type": "image", "text": "a"}, {"text": "b", "thought": True}, {"text": 1}, "c"], None, ...),
     ],
 )

@@ -71,8 +71,14 @@ _PM = re.compile(r"\b(1[0-2]|0?[1-9])(?:[:.]([0-5]\d))?\s*([ap])\.?\s?m\b\.?", r
 _EARLIEST = {"morning": (1, 12), "afternoon": (12, 7), "evening": (4, 12), "night": (8, 12)}
 
 
+_QUOTED = re.compile(r'\s*"([^"]*[.?])"\s*')
+"""A sentence that is quoted whole, as opencode passes on what it was given on its command line."""
+
+
 def plain(prompt: str) -> str:
     """The plain form of a prompt; the prompt itself where no rule fits it."""
+    if quoted := _QUOTED.fullmatch(prompt):
+        prompt = quoted[1]
     if len(prompt) > _LONGEST or "\n" in prompt or '"' in prompt or "`" in prompt:
         return prompt
     words = set(_WORD.findall(prompt.lower()))

@@ -13,6 +13,8 @@ from askonce.cache.judge.plain_form import plain
     [
         ("er, so where can i get a coffee", "where can i get a coffee"),
         ("Um so, like, is it safe to eat?", "is it safe to eat?"),
+        ('"What is the capital of France?"', "What is the capital of France?"),
+        ('"er, so where can i get a coffee?"', "where can i get a coffee?"),
         ("so where do I, uh, park", "where do I, park"),
         ("Just curious: how do bees make honey?", "how do bees make honey?"),
         ("Could you please tell me what a monad is?", "what a monad is?"),
@@ -43,6 +45,8 @@ def test_what_is_read_instead(prompt: str, expected: str) -> None:
         "What does value added tax stand for?",
         "How do you say um in French?",
         'What does "er, so where" mean?',
+        '"A" or "B"?',
+        '"Carpe diem"',
         "In short, sentences",
         "In the old town, there are buses.",
         "er, so\nwhere",
