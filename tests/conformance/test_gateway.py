@@ -137,6 +137,14 @@ def test_a_stream_flows(client: openai.OpenAI, provider: Provider, model: str) -
 
 
 @each_model
+def test_a_stream_that_is_not_to_be_kept(client: openai.OpenAI, provider: Provider, model: str) -> None:
+    for header in ({"cache-control": "no-store"}, {}):
+        chunks = [*client.chat.completions.create(**asking(model), stream=True, extra_headers=header)]
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == PARIS
+    assert provider.calls() == 2
+
+
+@each_model
 def test_tools_and_their_results(client: openai.OpenAI, provider: Provider, model: str) -> None:
     asked = asking(model, "What is the weather in Paris and Rome?", tools=[TOOL], tool_choice="auto")
     message = client.chat.completions.create(**asked).choices[0].message

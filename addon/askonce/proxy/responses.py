@@ -130,7 +130,7 @@ class Responses:
 
     def _settle(self, flow: http.HTTPFlow, exchange: Exchange | None, body: bytes | None, otherwise: FlightEnd) -> None:
         """Keep a body where there is one, and count the call; `otherwise` is for who waits for it."""
-        if exchange and body is not None and flow.response:
+        if exchange and exchange.is_recorded and body is not None and flow.response:
             self._life.expect(exchange)
             task = self._remember(flow.id, exchange, flow.response.headers, body, otherwise)
             asyncio_utils.create_task(task, name="remember", keep_ref=True, client=flow.client_conn.peername)
