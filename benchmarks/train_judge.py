@@ -15,10 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from benchmarks.corpus import domains
+from benchmarks.corpus import Domain, domains
 from benchmarks.judge.data import Row, banking_pairs, held_out, rows
 from benchmarks.judge.generate import changed, generate
-from benchmarks.judge.own import neighbours, own_pairs
+from benchmarks.judge.own import Met, met, neighbours, own_pairs
 from numpy.typing import NDArray
 from scipy.stats import beta
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -30,18 +30,18 @@ from askonce.cache.judge.features import NAMES, features, sketch
 from askonce.cache.judge.guards import Pair, objection
 from askonce.cache.judge.reading import read
 from askonce.cache.judge.rewording import reworded
-from askonce.cache.judge.trained import PARAMETERS
-from askonce.cache.judge.trees import LEAVES
+from askonce.cache.judge.trained import PARAMETERS, TrainedJudge
+from askonce.cache.judge.trees import LEAVES, Trees
 from askonce.cache.judge.words import word_vectors
 
 WEIGHTS = {"own": 1.0, "banking77": 0.15, "made": 0.1, "changed": 0.1}
 """Of one pair in training: what people wrote counts more than what was made."""
-CALIBRATES = ("own",)
-"""The sources whose pairs are like those that a cache meets."""
 HIGHEST = 0.99
 """No score is worth more than this: what the pairs at hand can show."""
 SHOWN = 0.9
 """From here on a probability is what was shown of all pairs above."""
+UNCALIBRATED = 0.98
+"""Below what a judge says of plain rewordings, so that those come first in an uncalibrated one, too."""
 FOLDS = 3
 BOOSTING = {
     "max_iter": 250,
@@ -53,15 +53,19 @@ BOOSTING = {
 }
 
 
+def fitted() -> list[Domain]:
+    """The domains of the corpus that may be learned from."""
+    return [domain for domain in domains("en") if not domain.is_held_out]
+
+
 def collect(seed: int = 0) -> dict[str, list[Row]]:
     """The pairs to train on, by source."""
     embedder, dice = load_embedder("wordllama"), random.Random(seed)
-    fitted = [domain for domain in domains("en") if not domain.is_held_out]
-    written = own_pairs(fitted)
-    own = [*dice.sample(written, min(len(written), 60_000)), *neighbours(fitted, embedder.embed, nearest=1)]
+    written = own_pairs(fitted())
+    own = [*dice.sample(written, min(len(written), 60_000)), *neighbours(fitted(), embedder.embed, nearest=1)]
     banking = banking_pairs(embedder.embed, test=False)
     made = [Row(m.a, m.b, m.label, m.kind, m.kind) for m in generate(seed, 15_000)]
-    asked = {intent.first: domain.name for domain in fitted for intent in domain.intents}
+    asked = {intent.first: domain.name for domain in fitted() for intent in domain.intents}
     intents = [row["text"] for row in rows("banking77_stream") if not held_out(row["cls"])]
     groups = {row["text"]: row["cls"] for row in rows("banking77_stream")} | asked
     altered = [*changed(list(asked), dice, 6_000, "own"), *changed(intents, dice, 2_000, "banking77")]
@@ -103,9 +107,32 @@ def measured(found: Sequence[Row]) -> Table:
     return Table(
         np.array(table, np.float32),
         np.array([row.label for row in found], np.int8),
-        np.array([sum(row.group.partition(":")[0].encode()) % FOLDS for row in found]),
+        np.array([fold_of(row.group) for row in found]),
         np.array(verdicts),
     )
+
+
+def fold_of(group: str) -> int:
+    """The fold of a group, or of one of its intents."""
+    return sum(group.partition(":")[0].encode()) % FOLDS
+
+
+def fit(x: NDArray[np.float32], y: NDArray[np.int8], weights: NDArray[np.float64]) -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(**BOOSTING).fit(x, y, sample_weight=weights)
+
+
+def uncalibrated(model: HistGradientBoostingClassifier) -> TrainedJudge:
+    """A judge that says of what it is undecided about what the trees' sum is, as the log odds of `UNCALIBRATED` of a
+    probability."""
+    knots = np.linspace(-15, 15, 3001)
+    return TrainedJudge(Trees(**flattened(model)), knots, UNCALIBRATED / (1 + np.exp(-knots)), word_vectors())
+
+
+def undecided(asked: Sequence[Met]) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    """The trees' sums and the labels, of what an uncalibrated judge left to them."""
+    left = [pair for pair in asked if not pair.judgement.reason and pair.judgement.probability < UNCALIBRATED]
+    chances = np.array([pair.judgement.probability for pair in left]) / UNCALIBRATED
+    return np.log(chances / (1 - chances)), np.array([pair.row.label for pair in left], np.int8)
 
 
 def flattened(model: HistGradientBoostingClassifier) -> dict[str, NDArray[np.generic]]:
@@ -180,6 +207,7 @@ def main() -> None:
     def say(text: str) -> None:
         print(f"{time.perf_counter() - started:4.0f} s  {text}", flush=True)
 
+    embed = load_embedder("wordllama").embed
     tables = {name: measured(found) for name, found in collect().items()}
     say(f"{sum(len(t.y) for t in tables.values()):,} pairs read")
     for verdict, name in ((SAME, "the same words"), (REWORDED, "plain rewording"), (GUARDED, "a guard objects")):
@@ -189,25 +217,21 @@ def main() -> None:
     x = np.vstack([t.x[kept[name]] for name, t in tables.items()])
     y = np.concatenate([t.y[kept[name]] for name, t in tables.items()])
     folds = np.concatenate([t.folds[kept[name]] for name, t in tables.items()])
-    sources = np.concatenate([[name] * int(kept[name].sum()) for name in tables])
-    weights = np.array([WEIGHTS[name] for name in sources])
+    weights = np.concatenate([np.full(int(kept[name].sum()), WEIGHTS[name]) for name in tables])
 
-    scores = np.zeros(len(y))
+    asked = list[Met]()
     for fold in range(FOLDS):
-        train = folds != fold
-        model = HistGradientBoostingClassifier(**BOOSTING).fit(x[train], y[train], sample_weight=weights[train])
-        scores[~train] = model.decision_function(x[~train])
-        say(f"fold {fold + 1} of {FOLDS}")
-    measuring = np.isin(sources, CALIBRATES) & (
-        np.concatenate([t.verdicts[kept[n]] for n, t in tables.items()]) == UNDECIDED
-    )
-    knots, probabilities = calibrated(scores[measuring], y[measuring])
+        model = fit(x[folds != fold], y[folds != fold], weights[folds != fold])
+        asked += met([domain for domain in fitted() if fold_of(domain.name) == fold], embed, uncalibrated(model))
+        say(f"fold {fold + 1} of {FOLDS}: {len(asked):,} pairs met")
+    scores, labels = undecided(asked)
+    knots, probabilities = calibrated(scores, labels)
+    say(f"calibrated with {alike({'undecided': labels})}")
     found = np.interp(scores, knots, probabilities)
     for low, high in pairwise((0.5, 0.8, 0.9, 0.95, 0.98, 1.0)):
-        shown = (found >= low) & (found < high)
-        say(f"{low} to {high}: {alike({name: y[shown & (sources == name)] for name in tables})}")
+        say(f"{low} to {high}: {alike({'own': labels[(found >= low) & (found < high)]})}")
 
-    model = HistGradientBoostingClassifier(**BOOSTING).fit(x, y, sample_weight=weights)
+    model = fit(x, y, weights)
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         out,

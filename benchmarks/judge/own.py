@@ -5,6 +5,7 @@ One rule: a domain is on one side only, so no pair spans a held-out domain and a
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -13,9 +14,9 @@ from benchmarks.judge.data import Row
 from numpy.typing import NDArray
 
 from askonce.cache.decision import CANDIDATES, FLOOR
-from askonce.cache.judge import Candidate, Judge
+from askonce.cache.judge import Candidate, Judge, Judgement
 
-__all__ = ["NEIGHBOUR", "REWORDING", "met", "neighbours", "own_pairs"]
+__all__ = ["NEIGHBOUR", "REWORDING", "Met", "met", "neighbours", "own_pairs"]
 
 REWORDING = "rewording"
 """The category of pairs that one answer serves; that of a near miss is what it differs in."""
@@ -62,16 +63,24 @@ def neighbours(found: Sequence[Domain], vectors: Vectors, *, nearest: int = 2) -
     return rows
 
 
-def met(found: Iterable[Domain], vectors: Vectors, judge: Judge, seed: int = 0) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A pair that a cache decides about, and what its judge says."""
+
+    row: Row
+    judgement: Judgement
+
+
+def met(found: Iterable[Domain], vectors: Vectors, judge: Judge, seed: int = 0) -> list[Met]:
     """The pairs that a cache decides about that is asked everything in a domain once, in a random order: each prompt
     beside the most probable of the nearest that came before. Domains apart, since two of them may ask the same.
 
     Of those who ask a near miss only so many are kept that they are `NEAR` of all: in the corpus they are half, for it
     is written to test, and a cache's callers do not set traps.
     """
-    rows = [row for domain in found for row in _met(domain, vectors, judge, seed)]
-    worded = [row for row in rows if row.category == REWORDING]
-    near = [row for row in rows if row.category != REWORDING]
+    pairs = [pair for domain in found for pair in _met(domain, vectors, judge, seed)]
+    worded = [pair for pair in pairs if pair.row.category == REWORDING]
+    near = [pair for pair in pairs if pair.row.category != REWORDING]
     kept = min(len(near), int(NEAR / (1 - NEAR) * len(worded)))
     return worded + random.Random(seed).sample(near, kept)
 
@@ -81,7 +90,7 @@ NEAR = 0.1
 _NEAR_MISS = "near miss"
 
 
-def _met(domain: Domain, vectors: Vectors, judge: Judge, seed: int) -> Iterator[Row]:
+def _met(domain: Domain, vectors: Vectors, judge: Judge, seed: int) -> Iterator[Met]:
     asked = [(text, group) for intent in domain.intents for text, group in _asked(domain, intent)]
     random.Random(seed).shuffle(asked)
     base, blank = vectors([text for text, _ in asked]), np.zeros(0, np.float32)
@@ -90,10 +99,10 @@ def _met(domain: Domain, vectors: Vectors, judge: Judge, seed: int) -> Iterator[
         near = [int(place) for place in np.argsort(-cosines)[:CANDIDATES] if cosines[place] >= FLOOR]
         if near:
             judged = judge.judge(asked[at][0], blank, [Candidate(asked[place][0], blank, 1.0) for place in near])
-            best = near[max(range(len(near)), key=lambda n: judged[n].probability)]
-            group = asked[at][1]
+            best = max(range(len(near)), key=lambda n: judged[n].probability)
+            stored, group = asked[near[best]], asked[at][1]
             kind = _NEAR_MISS if group.count(":") > 1 else REWORDING
-            yield Row(asked[best][0], asked[at][0], int(asked[best][1] == group), kind, group)
+            yield Met(Row(stored[0], asked[at][0], int(stored[1] == group), kind, group), judged[best])
 
 
 def _asked(domain: Domain, intent: Intent) -> Iterator[tuple[str, str]]:

@@ -1,14 +1,18 @@
 """Prompts with their kinds: the corpus, of which some domains are held out, and prompts to learn from beside it."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.corpus import FOLDER, Domain, read
+from benchmarks.judge.data import held_out, rows
 
 __all__ = ["FOLDER", "Labelled", "beside", "labelled", "of_corpus"]
 
 PROMPTS = Path(__file__).with_name("prompts.txt")
+EVERY = 2
+"""Of the bank's prompts this one, lest a bank outweigh the other domains."""
 DOUBTFUL = "tense"
 """Near misses of this kind may be about now."""
 
@@ -43,8 +47,23 @@ def labelled(domains: Iterable[Domain]) -> Iterator[Labelled]:
 
 
 def beside() -> Iterator[Labelled]:
-    """The prompts that are only learned from."""
+    """The prompts that are only learned from: our own, and what customers of a bank report."""
     for line in PROMPTS.read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             kind, _, prompt = line.partition(": ")
             yield Labelled(prompt, kind, "")
+    for row in rows("banking77_stream")[::EVERY]:
+        if not held_out(row["cls"]) and _is_report(row["text"]):
+            yield Labelled(row["text"], "lasting", "")
+
+
+_REPORT = re.compile(
+    r"(?:hi|hello|help|so|and|but|\W)*\b(?:i|i['’]?[mvd]e?|my|we|the|there|some(?:one|body)|a)\b", re.IGNORECASE
+)
+_WISH = re.compile(r"\?|\b(?:wants?|need|like|wish|rather|please|help|let|can|could|would)\b", re.IGNORECASE)
+
+
+def _is_report(text: str) -> bool:
+    """Whether a customer tells of a trouble and asks for nothing by name: "my card has not arrived". What is to be done
+    then is the same for everybody, where the LLM sees no account."""
+    return bool(_REPORT.match(text)) and not _WISH.search(text)

@@ -34,6 +34,6 @@ def test_neighbours_are_wordings_of_other_intents() -> None:
 
 
 def test_what_a_cache_meets_is_the_best_of_what_came_before() -> None:
-    rows = met([DOMAIN], letters, load_judge())
+    rows = [pair.row for pair in met([DOMAIN], letters, load_judge())]
     assert rows and all(row.category == REWORDING for row in rows), "so few wordings leave no room for a near miss"
     assert all(row.label in (0, 1) for row in rows)

@@ -106,7 +106,7 @@ async def test_the_judge_that_rules_yaml_names_is_the_one_that_is_asked(settings
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        (rules("api.openai.com") + "judge: oracle\n", "judge: .*'trees' or 'deep'"),
+        (rules("api.openai.com") + "judge: oracle\n", "judge: .*'auto', 'trees' or 'deep'"),
         ("version: 1\nupstreams: []\n", r"rules\.yaml:2: upstreams: expected at least one"),
         (rules("api.openai.com") + "embedder: word2vec\n", "word2vec.*wordllama"),
     ],

@@ -102,6 +102,7 @@ class Askonce:
 
     async def _warm_up(self) -> None:
         await self.runtime.warm_up()
+        await self.runtime.run_later(self.runtime.load_judge)
         await self.runtime.run_later(use_huge_pages)
 
     def _on_hangup(self) -> None:

@@ -16,19 +16,22 @@ class JudgeError(ValueError):
 
 
 def load_judge(name: str = "trees") -> Judge:
-    """The judge of this name: "trees", or "deep", which takes a closer look at what those leave in doubt.
+    """The judge of this name: "trees"; "deep", which takes a closer look at what those leave in doubt; or "auto", the
+    deep one where what it needs is installed.
 
-    Neither shares anything with the embedder, whichever that is. Raises JudgeError for another name, or where what it
+    None shares anything with the embedder, whichever that is. Raises JudgeError for another name, or where what "deep"
     needs is missing.
     """
-    if name not in ("trees", "deep"):
-        raise JudgeError(f'unknown judge "{name}"; there are: trees, deep')
+    if name not in ("auto", "trees", "deep"):
+        raise JudgeError(f'unknown judge "{name}"; there are: auto, trees, deep')
     trees = TrainedJudge.load()
     if name == "trees":
         return trees
     from askonce.cache.judge.deep import DeepJudge
 
     try:
-        return DeepJudge.load(trees)
+        return DeepJudge.beside(trees)
     except ImportError as error:
+        if name == "auto":
+            return trees
         raise JudgeError(f'judge: deep needs onnxruntime ({error}): pip install "askonce[deep]"') from error

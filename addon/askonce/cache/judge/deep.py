@@ -5,8 +5,11 @@ traps. Needs onnxruntime (`pip install "askonce[deep]"`). docs/judge.md has its 
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import numpy as np
 
 from askonce.cache.judge.base import Candidate, Judge, Judgement, Vector
 from askonce.cache.judge.difference import difference
+from askonce.cache.judge.reading import question
 from askonce.cache.judge.trained import TrainedJudge
 from askonce.cache.learning.recalibration import logit
 from askonce.jsontext import encodable
@@ -31,18 +35,34 @@ class Transformer:
     """Tokens of both texts together, which is 10 ms on one core; the judges' differences of long prompts mostly fit."""
 
     def __init__(self, folder: Path = PARAMETERS) -> None:
-        """Raises ImportError without onnxruntime, and what that raises for a file that is no model of its kind."""
+        """Raises ImportError without onnxruntime; the model is read when it is first asked or told to `load`."""
+        for needed in ("onnxruntime", "tokenizers"):
+            if sys.modules.get(needed, needed) is None or not find_spec(needed):
+                raise ImportError(f"no module named {needed}")
+        self._folder = folder
+
+    def load(self) -> None:
+        """Half a second. Raises what onnxruntime raises for a file that is no model of its kind."""
+        _ = self._session, self._tokenizer
+
+    @cached_property
+    def _session(self) -> Any:
         import onnxruntime
-        from tokenizers import Tokenizer
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the other cores are other calls'
         options.log_severity_level = 3
-        model = folder / "model.onnx"
-        self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        self._tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        model = self._folder / "model.onnx"
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from tokenizers import Tokenizer
+
+        found = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        found.no_truncation()
+        found.no_padding()
+        return found
 
     def __call__(self, one: str, other: str) -> float | None:
         """How alike the questions are, as log odds before calibration; None where they are too long to be read."""
@@ -87,14 +107,18 @@ class DeepJudge:
         self._quick, self._look, self._curve = quick, look, curve
 
     @classmethod
-    def load(cls, quick: Judge, folder: Path = PARAMETERS) -> "DeepJudge":
-        """Raises ImportError without onnxruntime."""
+    def beside(cls, quick: Judge, folder: Path = PARAMETERS) -> "DeepJudge":
+        """The one that ships. Raises ImportError without onnxruntime."""
         curve = Curve.read((folder / "calibration.json").read_text("utf-8"))
         return cls(quick, Transformer(folder), curve)
 
     def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
         """As the trees do; at once."""
         return self._quick.judge(prompt, vector, candidates)
+
+    def load(self) -> None:
+        """Read the transformer now, half a second, and not at the first look."""
+        self._look.load()
 
     def doubts(self, judgement: Judgement) -> bool:
         """Whether the trees are in doubt."""
@@ -105,8 +129,10 @@ class DeepJudge:
         """What both judges together say of a candidate, or the same judgement; up to 10 ms."""
         if not self.doubts(judgement):
             return judgement
+        score = self.score(prompt, candidate)
+        return judgement if score is None else Judgement(self._curve(logit(judgement.probability), score))
+
+    def score(self, prompt: str, candidate: str) -> float | None:
+        """The transformer's log odds for what two prompts differ in; None where it cannot compare them."""
         compared = difference(prompt, candidate)
-        score = self._look(*compared) if compared else None
-        if score is None:
-            return judgement
-        return Judgement(self._curve(logit(judgement.probability), score))
+        return self._look(*map(question, compared)) if compared else None

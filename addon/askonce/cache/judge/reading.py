@@ -154,8 +154,16 @@ def read(prompt: str, *, literal: bool = False) -> Reading:
     """
     if not prompt.isascii():
         prompt = composed(prompt)
-    bare = _THANKS.sub("", _GREETING.sub("", prompt)) or prompt
-    return _Reader(bare if literal else plain(bare)).reading(literal=literal)
+    return _Reader(_bare(prompt) if literal else question(prompt)).reading(literal=literal)
+
+
+def question(prompt: str) -> str:
+    """What a prompt asks, in its plain form, without greetings and thanks."""
+    return plain(_bare(prompt))
+
+
+def _bare(prompt: str) -> str:
+    return _THANKS.sub("", _GREETING.sub("", prompt)) or prompt
 
 
 def is_about_text(prompt: str) -> bool:

@@ -29,6 +29,7 @@ CONTRADICTIONS = [
     ("antonym", "What is the cheapest phone?", "What is the most expensive phone?"),
     ("direction", "flights from Paris to London", "flights from London to Paris"),
     ("order", "Does Anna love Ben?", "Does Ben love Anna?"),
+    ("order", "Does raising my deductible lower my premium?", "Does lowering my premium raise my deductible?"),
     ("order", "Did Anna call Ben?", "Was Anna called by Ben?"),
     ("order", "Is Anna taller than Ben?", "Is Ben taller than Anna?"),
     ("order", "Who beat Brazil in the final?", "Who did Brazil beat in the final?"),

@@ -17,7 +17,7 @@ from askonce.cache.judge.trained import TrainedJudge
 
 NOWHERE = np.zeros(256, dtype=np.float32)
 SHIPPED = TrainedJudge.load()
-SERVED = 0.9
+SERVED = 0.95
 """Below what any sensible `max_error` asks for."""
 
 DIFFERENT = {

@@ -132,8 +132,8 @@ def _benign(ax: Word, ay: Word, bx: Word, by: Word) -> bool:
     """Whether a pair of words may change places without changing who does what."""
     if (ax.group >= 0 and ax.group == ay.group) or (bx.group >= 0 and bx.group == by.group):
         return True  # "A or B", "B or A"
-    if ax.text in COMPARATIVES or ay.text in COMPARATIVES:
-        return True  # "what is cheaper"
+    if not COMPARATIVES.isdisjoint((ax.text, ay.text)) and not COMPARATIVES.isdisjoint((bx.text, by.text)):
+        return True  # "what is cheaper"; where one of them has "lowering", "lower" is no comparison
     if ax.passive != bx.passive or ay.passive != by.passive:
         return True  # "increase height", "height be increased"
     if ax.role == bx.role and ay.role == by.role:
