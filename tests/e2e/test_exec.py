@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests import processes
+from tests.conformance.conftest import node_of_npm, node_of_the_machine
 from tests.e2e.conftest import REPOSITORY, Provider
 from tests.waiting import PATIENCE, until
 
@@ -180,27 +180,31 @@ def test_port_0_is_a_proxy_of_one_s_own(askonce: Askonce, tmp_path: Path) -> Non
     assert list((tmp_path / "data" / "exec").iterdir()) == []
 
 
-FETCH = """
-const message = { role: "user", content: "What is the capital of France?" };
-const body = JSON.stringify({ model: "m", messages: [message], stream: false });
-const url = process.argv[1] + "/api/chat";
-fetch(url, { method: "POST", body }).then((r) => r.json()).then((answer) => console.log(answer.message.content));
-"""
-
-
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-@pytest.mark.parametrize("program", [[sys.executable, "-c", OLLAMA], ["node", "-e", FETCH]], ids=["python", "node"])
 def test_with_the_shipped_rules_ollama_on_this_machine_is_asked_once(
-    askonce: Askonce, tmp_path: Path, local_provider: Provider, program: list[str], host: str
+    askonce: Askonce, tmp_path: Path, local_provider: Provider, host: str
 ) -> None:
-    if shutil.which(program[0]) is None:
-        pytest.skip(f"there is no {program[0]} on this machine")
     shipped = (REPOSITORY / "rules.yaml").read_text("utf-8")
     (tmp_path / "rules.yaml").write_text(shipped.replace("11434", str(local_provider.port)), "utf-8")
-    command = [*program, f"http://{host}:{local_provider.port}"]
+    command = [sys.executable, "-c", OLLAMA, f"http://{host}:{local_provider.port}"]
     for _ in range(2):
         process = askonce(free_port(), "exec", "--", *command, NO_PROXY="localhost,127.0.0.1,::1")
         out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, out) == (0, "The capital of France is Paris.\n")
         assert "no call" not in err
+    assert local_provider.calls() == 1
+
+
+@pytest.mark.parametrize("node", [node_of_the_machine, node_of_npm])
+def test_whatever_asks_it_in_node(
+    askonce: Askonce, tmp_path: Path, local_provider: Provider, node: Callable[[], list[str | Path]]
+) -> None:
+    program, app, *_ = node()
+    shipped = (REPOSITORY / "rules.yaml").read_text("utf-8")
+    (tmp_path / "rules.yaml").write_text(shipped.replace("11434", str(local_provider.port)), "utf-8")
+    command = [program, Path(app).with_name("local.mjs"), f"http://localhost:{local_provider.port}"]
+    process = askonce(free_port(), "exec", "--", *map(str, command), NO_PROXY="localhost,127.0.0.1,::1")
+    out, err = process.communicate(timeout=PATIENCE)
+    ways = ("ollama", "axios", "got", "http", "fetch")
+    assert (process.returncode, out) == (0, "".join(f"{way} The capital of France is Paris.\n" for way in ways)), err
     assert local_provider.calls() == 1
