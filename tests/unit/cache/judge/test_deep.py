@@ -16,7 +16,7 @@ from askonce.cache.judge.deep import PARAMETERS, Curve, DeepJudge
 NOTHING = np.zeros(0, np.float32)
 GUITAR = ("How do I learn to play the guitar?", "What is the best way to learn guitar?")
 PANCAKES = ("How do I make pancakes?", "How are pancakes made?")
-ANTS = ("How can I get rid of ants in my kitchen?", "ants in kitchen, what helps")
+POWER = ("How can I lower my electricity bill?", "ways to pay less for power")
 SLEEP = ("What should I do to fall asleep faster?", "tips to get to sleep quicker")
 HAMLET = ("Who wrote Hamlet?", "Who is the main character of Hamlet?")
 DOUBTED = Judgement(0.8)
@@ -36,7 +36,7 @@ def looked(judge: DeepJudge, one: str, other: str) -> tuple[float, float]:
 
 
 def test_it_knows_paraphrases_that_the_trees_doubt(judge: DeepJudge) -> None:
-    for pair, more in ((GUITAR, 0.01), (PANCAKES, 0.0), (ANTS, 0.1), (SLEEP, 0.1)):
+    for pair, more in ((GUITAR, 0.03), (PANCAKES, 0.02), (POWER, 0.2), (SLEEP, 0.2)):
         quick, both = looked(judge, *pair)
         assert both > quick + more, pair
     assert looked(judge, *HAMLET)[1] < 0.7, "two questions about one play"
