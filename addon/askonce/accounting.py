@@ -82,6 +82,8 @@ class CallRecord:
     """The entry that answered, or was stored."""
     forwarded: bool = True
     """The provider was asked. False for a miss that was answered here (only-if-cached); hits are never forwarded."""
+    provider_failed: bool = False
+    """A hit that was served because the provider, when it was asked, failed."""
     method: str = "POST"
     endpoint: str = ""
     """The rule's path pattern."""
@@ -114,7 +116,7 @@ class Labels(NamedTuple):
 
     outcome: Outcome
     detail: str
-    """Of a bypass; empty otherwise."""
+    """Of a bypass, and of a hit that stands in for a provider that failed; empty otherwise."""
     upstream: str
     wire: str
     model: str
@@ -385,7 +387,7 @@ class Accounting:
         with self._lock:
             labels = Labels(
                 call.outcome,
-                self._detail(call.detail) if call.outcome == "bypass" else "",
+                self._detail(call.detail) if call.outcome == "bypass" or call.provider_failed else "",
                 call.upstream,
                 call.wire,
                 self._model(call.model or "unknown"),
@@ -403,8 +405,8 @@ class Accounting:
                 tally = self._table[labels] = Tally()
             tally.add(call)
             self._latest.append((self._now(), call))
-            if forwarded:
-                self._failing[call.upstream] = call.status == 0 or call.status >= 500
+            if forwarded or call.provider_failed:
+                self._failing[call.upstream] = call.provider_failed or call.status == 0 or call.status >= 500
 
     @contextmanager
     def store_request(self, product: str, operation: str) -> Iterator[StoreRequest]:

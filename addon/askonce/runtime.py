@@ -24,6 +24,7 @@ from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreE
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import Closer, load_judge
 from askonce.calls.comparison import Compare
+from askonce.calls.dependencies import Dependencies
 from askonce.calls.gray_zone import GrayZone, asking
 from askonce.calls.life import Life
 from askonce.calls.limits import Limits
@@ -40,7 +41,6 @@ from askonce.network.rate_limits import Rates
 from askonce.network.strays import Strays
 from askonce.network.upstream_proxies import UpstreamProxies
 from askonce.products.cachecore.calls import Cachecore
-from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.routes import cachecore
 from askonce.products.document import Config
 from askonce.products.gateway.calls import Gateway
@@ -182,6 +182,7 @@ class Runtime:
             refresh=refresher,
             ask_again=refresher.reply,
             gray_zone=GrayZone(self.cache, self._verifier, lambda: self.rules.config.verifier),
+            dependencies=self._dependencies,
         )
         self._dashboard = Dashboard(self.accounting, self.cache)
         self._sampler: asyncio.Task[None] | None = None
@@ -212,6 +213,7 @@ class Runtime:
             warm=LikeWarmer(self.cache, lambda: self.rules),
             compare=Compare(self.cache, lambda: self.rules, self.compute),
             strays=self.strays,
+            dependencies=self._dependencies,
             products=[
                 partial(
                     promptcache_routes.routes,

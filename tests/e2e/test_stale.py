@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.e2e.conftest import free_port
 from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
@@ -31,6 +34,17 @@ upstreams:
     hosts: [api.groq.com]
     paths: [/openai/v1/chat/completions]
     wire: openai-chat
+  - name: lenient
+    hosts: [api.mistral.ai]
+    paths: [/v1/chat/completions]
+    wire: openai-chat
+    stale_if_error: 1h
+  - name: house
+    hosts: [api.x.ai]
+    paths: [/v1/chat/completions]
+    wire: openai-chat
+    stale_if_error: 1h
+    upstream: http://127.0.0.1:HOUSE
 """
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris."
@@ -38,9 +52,14 @@ TTL = 2.0
 
 
 @pytest.fixture(scope="module")
-def stale(start_module_proxy: StartProxy, tmp_path_factory: pytest.TempPathFactory) -> Proxy:
+def house_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def stale(start_module_proxy: StartProxy, tmp_path_factory: pytest.TempPathFactory, house_port: int) -> Proxy:
     rules: Path = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    rules.write_text(RULES)
+    rules.write_text(RULES.replace("HOUSE", str(house_port)))
     return start_module_proxy(rules=rules)
 
 
@@ -133,3 +152,85 @@ def test_without_the_setting_nothing_stale_is_served(stale: Proxy, provider: Pro
     later = ask(app, url, **{"cache-control": "max-stale=999"})
     assert later.headers["cache-status"] == "askonce; fwd=stale; stored"
     assert provider.calls() == 2
+
+
+LENIENT = "https://api.mistral.ai/v1/chat/completions"
+UNREACHABLE = "https://api.x.ai/v1/chat/completions"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_where_the_provider_fails_the_old_answer_is_served(
+    stale: Proxy, provider: Provider, app: httpx.Client, status: int
+) -> None:
+    depends = {"x-askonce-depends": f"doc:17@{status}"}
+    ask(app, LENIENT, **depends)
+    assert not [name for name, _ in provider.last()["headers"] if name.startswith("x-askonce")]
+    stale.settle()
+    time.sleep(TTL + 0.2)
+    provider.script('{"error": {"message": "overloaded"}}', status=status)
+    old = ask(app, LENIENT, **depends)
+    assert (old.status_code, said(old)) == (200, PARIS)
+    status_said = old.headers["cache-status"]
+    assert status_said.startswith(f"askonce; fwd=stale; fwd-status={status}; ttl=-")
+    assert status_said.endswith("; detail=stale-if-error")
+    assert int(old.headers["age"]) >= TTL
+    assert provider.calls() == 2
+    new = ask(app, LENIENT, **depends)  # it recovers
+    assert new.headers["cache-status"] == "askonce; fwd=stale; stored"
+    cleared = httpx.delete(f"{stale.url}/v1/cache", params={"depends": "doc:17"}, trust_env=False)
+    assert cleared.json()["deleted_count"] == 1
+
+
+class House(BaseHTTPRequestHandler):
+    """A provider of one answer."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = final(PARIS).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class OneProtocol(ssl.SSLContext):
+    """Offers one protocol, whatever httpx would rather speak through a proxy."""
+
+    offered = "http/1.1"
+
+    def set_alpn_protocols(self, _: Iterable[str]) -> None:
+        super().set_alpn_protocols([self.offered])
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_where_the_provider_cannot_be_reached_the_old_answer_is_served(
+    stale: Proxy, house_port: int, api_key: str, http2: bool
+) -> None:
+    trusting = OneProtocol(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.load_verify_locations(stale.bundle)
+    trusting.offered = "h2" if http2 else "http/1.1"
+    headers = {"authorization": f"Bearer {api_key}"}
+    with httpx.Client(
+        proxy=stale.url, verify=trusting, trust_env=False, headers=headers, timeout=PATIENCE, http2=http2
+    ) as app:
+        server = HTTPServer(("127.0.0.1", house_port), House)
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            assert said(ask(app, UNREACHABLE)) == PARIS
+        finally:
+            server.shutdown()
+            serving.join()
+            server.server_close()
+        stale.settle()
+        time.sleep(TTL + 0.2)
+        old = ask(app, UNREACHABLE)
+        other = app.post(UNREACHABLE, json={"model": "m", "messages": [{"role": "user", "content": "Who?"}]})
+    assert (old.status_code, said(old)) == (200, PARIS)
+    assert old.headers["cache-status"].startswith("askonce; fwd=stale; ttl=-")
+    assert old.http_version == ("HTTP/2" if http2 else "HTTP/1.1")
+    assert other.status_code == 502

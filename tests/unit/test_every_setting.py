@@ -47,6 +47,7 @@ BEHAVIOUR = {
     "max_answer": 1234,
     "usage": "zero",
     "stale_while_revalidate": 5,
+    "stale_if_error": 5,
     "ignore_headers": ["x-trace"],
     "reuse": {kind: {"semantic": True, "exact": False, "ttl": 9} for kind in ReuseSpec.model_fields},
 }
@@ -61,6 +62,7 @@ ANOTHER: dict[str, Any] = {
         "prompt": "$.q",
         "ignore": ["$.user"],
         "headers": ["x-tone"],
+        "depends": {"doc:*": "$.documents[*]"},
         "when": {"x-api": "v2*"},
         "websocket": "refuse",
         "normalise": [{"path": "$.q", "pattern": "n={number}", "to": "n"}],

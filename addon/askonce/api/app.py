@@ -28,6 +28,7 @@ from askonce.api.product_routes import ProductRoutes, Shared
 from askonce.api.product_views import Dispatch, Views
 from askonce.api.warm import Warm
 from askonce.cache import Cache, CacheLimits
+from askonce.calls.dependencies import Dependencies
 from askonce.faults import Faults
 from askonce.network.strays import Strays
 
@@ -53,6 +54,7 @@ def create_app(
     warm: Warm | None = None,
     compare: why.CompareEntries | None = None,
     strays: Strays | None = None,
+    dependencies: Dependencies | None = None,
     products: Sequence[Callable[[Shared], ProductRoutes]] = (),
     host: str = "askonce.internal",
     is_key: Callable[[str], bool] = lambda _: False,
@@ -68,6 +70,8 @@ def create_app(
     `host` and at paths of their own. `is_key` tells a good key of the gateway, which opens the metrics of all products,
     as its document has it.
 
+    `dependencies` are those of the cache.
+
     Raises ValueError for an empty token, which would protect nothing.
     """
     if token == "":
@@ -82,6 +86,7 @@ def create_app(
         protected=protected,
         ready=ready,
         reload=reload,
+        dependencies=dependencies or Dependencies(cache),
         limits=limits,
         ttl=ttl,
     )
@@ -110,7 +115,7 @@ def create_app(
         app.include_router(stray_routes.router(strays, protected=protected))
     if warm:
         app.include_router(warming.router(warm, protected=protected))
-    app.include_router(entries.router(cache, limits=limits, ttl=ttl, protected=protected))
+    app.include_router(entries.router(shared))
     views.apps = {product.name: _view(product, shared, views) for product in served}
     return app
 

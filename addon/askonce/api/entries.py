@@ -4,29 +4,34 @@ The rule: what a caller gets wrong never widens what he deletes; an unknown filt
 """
 
 import base64
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, HTTPException, Query
-from fastapi.params import Depends
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from askonce import jsontext
 from askonce.api.errors import RESPONSES, Problem
-from askonce.api.product_routes import hours
+from askonce.api.product_routes import Shared, hours
 from askonce.api.request_models import RequestModel
-from askonce.cache import Cache, CacheLimits, Entry, Filter
+from askonce.cache import Entry, Filter
 from askonce.call import Answer
+from askonce.calls.dependencies import declared, depending_on
 from askonce.calls.kept_request import KeptRequest, unpack
 from askonce.jsontext import encodable
+from askonce.rules.dependencies import parse_tag
 
 __all__ = ["EntrySummary", "router", "summary"]
 
 _SHOWN = ("bytes", "memory_bytes", "index_bytes", "partitions", "evicted", "evicted_over_share", "embedder")
 _LAST_MOMENT = 253402300799.0
 """The end of the year 9999: what an endless lifetime shows as."""
+
+
+def _is_tag(text: str) -> str:
+    parse_tag(text)
+    return text
 
 
 class WhichEntries(RequestModel):
@@ -37,9 +42,13 @@ class WhichEntries(RequestModel):
     namespace: str | None = Field(default=None, description="The namespace; empty for the default one.")
     since: float | None = Field(default=None, ge=0, le=_LAST_MOMENT, description="Created at this Unix time or later.")
     prompt: str | None = Field(default=None, description="A part of the prompt, in any case.")
+    depends: Annotated[str, AfterValidator(_is_tag)] | None = Field(
+        default=None, description="What the answer depends on: a tag, of any version or of one: `doc:17@v3`."
+    )
 
     def filter(self) -> Filter:
-        return Filter(self.upstream, self.model, self.namespace, self.since, self.prompt)
+        labels = depending_on(*parse_tag(self.depends)) if self.depends else None
+        return Filter(self.upstream, self.model, self.namespace, self.since, self.prompt, labels=labels)
 
 
 class EntryPage(WhichEntries):
@@ -98,6 +107,7 @@ class EntryDetail(EntrySummary):
     stale_until: datetime
     partition: str = Field(description="Only calls of one partition may share answers.")
     parts: dict[str, str] = Field(description="The digests that the partition is made of, by part of the call.")
+    depends: dict[str, str] = Field(description="What the answer depends on: version by tag, empty where it has none.")
     turns: list[Message]
     answer: StoredAnswer
     request: AskedRequest | None = Field(description="Null where it was not kept: too large, a batch, imported.")
@@ -146,11 +156,10 @@ class Cleared(BaseModel):
     deleted_count: int
 
 
-def router(
-    cache: Cache, *, limits: CacheLimits | None, ttl: Callable[[], float] | None, protected: Sequence[Depends]
-) -> APIRouter:
-    """The routes under /v1/cache; `ttl` gives the seconds that an answer is kept by default."""
-    routes = APIRouter(prefix="/v1/cache", tags=["cache"], dependencies=protected, responses=RESPONSES)
+def router(shared: Shared) -> APIRouter:
+    """The routes under /v1/cache."""
+    routes = APIRouter(prefix="/v1/cache", tags=["cache"], dependencies=shared.protected, responses=RESPONSES)
+    cache, limits, ttl = shared.cache, shared.limits, shared.ttl
 
     @routes.get("")
     async def list_entries(page: Annotated[EntryPage, Query()]) -> Listing:
@@ -196,8 +205,12 @@ def router(
 
     @routes.delete("")
     async def clear(which: Annotated[WhichEntries, Query()]) -> Cleared:
-        """Forget all answers, or those that the filters name."""
-        return Cleared(deleted_count=await cache.clear(which.filter()))
+        """Forget all answers, or those that the filters name. With `depends`, an answer that is still on its way is not
+        kept either."""
+        if which.depends is None:
+            return Cleared(deleted_count=await cache.clear(which.filter()))
+        deleted = await shared.dependencies.invalidate(*parse_tag(which.depends), which=which.filter())
+        return Cleared(deleted_count=deleted)
 
     return routes
 
@@ -213,6 +226,7 @@ def _detail(entry: Entry, kept: KeptRequest | None) -> EntryDetail:
         stale_until=_moment(entry.stale_until),
         partition=entry.partition.hex(),
         parts=dict(entry.parts),
+        depends={encodable(tag): encodable(version) for tag, version in declared(entry.labels).items()},
         turns=[Message(role=encodable(turn.role), text=encodable(turn.text)) for turn in entry.turns],
         answer=_answer(entry.answer),
         request=AskedRequest(path=kept.path, headers=dict(kept.headers), body=kept.body) if kept else None,

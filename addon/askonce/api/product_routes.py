@@ -18,6 +18,7 @@ from starlette.types import Scope
 from askonce.accounting import Accounting
 from askonce.api.product_addresses import ViewName
 from askonce.cache import Cache, CacheLimits
+from askonce.calls.dependencies import Dependencies
 from askonce.faults import Faults
 
 __all__ = ["Mistakes", "ProductRoutes", "Render", "Shared", "hours", "render_plainly"]
@@ -60,6 +61,7 @@ class Shared:
     ready: Callable[[], str | None]
     """The reason why the proxy cannot do its work, or None."""
     reload: Callable[[], Awaitable[None]] | None
+    dependencies: Dependencies
     limits: CacheLimits | None
     ttl: Callable[[], float] | None
 

@@ -167,9 +167,12 @@ class Cache:
         scope: str,
         namespace: str = "",
         headers: Mapping[str, str] | None = None,
+        depends: Mapping[str, str] | None = None,
     ) -> list[Identity]:
         """See `Identifier.identify_each`."""
-        return self._identifier.identify_each(calls, host=host, scope=scope, namespace=namespace, headers=headers)
+        return self._identifier.identify_each(
+            calls, host=host, scope=scope, namespace=namespace, headers=headers, depends=depends
+        )
 
     def look_up_in_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit from memory, in microseconds; None: not known, ask `look_up`."""
@@ -227,6 +230,31 @@ class Cache:
         """Count a semantic hit that somebody else made of a miss; `found` with the name for feedback."""
         self._counts["miss"] -= 1
         return self._semantic(found, call, identity)
+
+    async def fallback(self, identity: Identity, max_stale: float) -> Lookup | None:
+        """The answer to this very call, though up to `max_stale` seconds past its time; None where there is none.
+
+        Should it be served, tell `record_fallback`. Never raises.
+        """
+        if not self.holds([identity]):
+            return None
+        policy = Policy(semantic=False, max_stale=max_stale)
+        try:
+            async with asyncio.timeout(self._patience()):
+                found = await self._run(self._finder.look_up_same, identity, policy)
+        except Exception as error:
+            self._faults.report("look-up", error, "there is no answer for where the provider fails")
+            return None
+        return found if found.entry else None
+
+    def record_fallback(self, found: Lookup) -> bool:
+        """Count what `fallback` found as served, in place of the miss that was counted; False where it may not be any
+        more."""
+        if not found.entry or not self._store.is_there(found.entry):
+            return False
+        self._counts["miss"] -= 1
+        self._hit(found)
+        return True
 
     def _semantic(self, found: Lookup, call: Call, identity: Identity) -> Lookup:
         decision = self._learner.record_hit(identity, call.prompt, found)

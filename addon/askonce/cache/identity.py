@@ -30,8 +30,8 @@ class Identity:
     exact: bytes
     """16 bytes over the partition and the prompt's text."""
     parts: Mapping[str, str]
-    """Part -> 16 hex digits. Names: credential, namespace, host, wire; headers, where some choose the answer; and those
-    of `call.PARTS` that are present."""
+    """Part -> 16 hex digits. Names: credential, namespace, host, wire; headers, where some choose the answer; depends,
+    where it is said what the answer depends on; and those of `call.PARTS` that are present."""
 
     @property
     def key(self) -> str:
@@ -62,12 +62,20 @@ class Identifier:
         self._common = functools.lru_cache(maxsize=256)(lambda text: self._digest(_text(text)))
 
     def identify(
-        self, call: Call, *, host: str, scope: str, namespace: str = "", headers: Mapping[str, str] | None = None
+        self,
+        call: Call,
+        *,
+        host: str,
+        scope: str,
+        namespace: str = "",
+        headers: Mapping[str, str] | None = None,
+        depends: Mapping[str, str] | None = None,
     ) -> Identity:
         """The identity of `call` sent to `host`: whoever answers there, and the path and query as far as they count.
 
         `scope` says who may share the answer (see `credentials.credential`); only its keyed hash leaves this function.
-        `headers` are those of the request that choose the answer.
+        `headers` are those of the request that choose the answer; `depends` are the tags of what it depends on, and
+        their versions.
         """
         digests = {
             "credential": self._digest(_text(scope)),
@@ -77,6 +85,8 @@ class Identifier:
         }
         if headers:
             digests["headers"] = self._digest(_canonical(headers))
+        if depends:
+            digests["depends"] = self._digest(_canonical(depends))
         for name, value in call.parts.items():
             digests[name] = self._digest(_canonical(value))
         whole = b"".join([name.encode() + b"\0" + digests[name] for name in sorted(digests)])
@@ -95,6 +105,7 @@ class Identifier:
         scope: str,
         namespace: str = "",
         headers: Mapping[str, str] | None = None,
+        depends: Mapping[str, str] | None = None,
     ) -> list[Identity]:
         """The identity of each call; quick where they share their parts, as the texts of a batch do."""
         found = list[Identity]()
@@ -104,7 +115,9 @@ class Identifier:
                 one = found[-1]
                 found.append(replace(one, exact=self.exact(one.partition, call.prompt)))
             else:
-                found.append(self.identify(call, host=host, scope=scope, namespace=namespace, headers=headers))
+                found.append(
+                    self.identify(call, host=host, scope=scope, namespace=namespace, headers=headers, depends=depends)
+                )
             parts = call.parts
         return found
 

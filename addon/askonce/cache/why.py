@@ -30,6 +30,7 @@ _ORDER = (
     "wire",
     "host",
     "headers",
+    "depends",
     "model",
     "system",
     "tools",

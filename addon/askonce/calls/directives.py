@@ -1,7 +1,7 @@
 """What a caller may say about caching with its request, and what Askonce says about it with the answer.
 
-Requests: RFC 9111 section 5.2.1, and the products' own headers. Answers: RFC 9211. One rule: a caller can tighten
-what its rule allows, never loosen it.
+Requests: RFC 9111 section 5.2.1, RFC 5861 section 4, and the products' own headers. Answers: RFC 9211. One rule: a
+caller can tighten what its rule allows, never loosen it.
 """
 
 import math
@@ -37,6 +37,8 @@ class Directives:
     max_stale: float = math.inf
     """Seconds past its lifetime that an answer may be, where the rule allows any; without the directive, what the rule
     allows. An answer's age or freshness limited by the caller leaves no room for stale ones."""
+    stale_if_error: float = math.inf
+    """The same where the provider fails."""
     only_if_cached: bool = False
     """Answer from the cache or not at all (504)."""
     namespace: str = ""
@@ -56,12 +58,16 @@ def read_directives(headers: Mapping[str, str]) -> Directives:
     max_stale = _seconds(said.max_stale)
     if max_age is not None or min_fresh is not None or said.only_if_cached:
         max_stale = 0.0
+    stale_if_error = _seconds(said.stale_if_error)
+    if stale_if_error is None:
+        stale_if_error = max_stale
     return Directives(
         read=not (said.no_cache or said.no_store),
         write=not said.no_store,
         max_age=max_age,
         min_fresh=min_fresh or 0.0,
         max_stale=math.inf if max_stale is None else max_stale,
+        stale_if_error=math.inf if stale_if_error is None else stale_if_error,
         only_if_cached=said.only_if_cached,
         namespace=namespace,
     )

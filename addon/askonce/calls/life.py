@@ -16,6 +16,8 @@ from askonce.calls.audits import Audits
 from askonce.calls.aws_signature import is_signed
 from askonce.calls.batches import Batch
 from askonce.calls.broadcast import Broadcast
+from askonce.calls.dependencies import Dependencies
+from askonce.calls.fallback import Fallbacks, is_failure
 from askonce.calls.held_bodies import held_bodies
 from askonce.calls.lookup import LookUps, Reconsider, admitted
 from askonce.calls.product_terms import PLAIN, Terms
@@ -54,12 +56,13 @@ class Life:
         refresh: Refresh | None = None,
         ask_again: AskAgain | None = None,
         gray_zone: Reconsider | None = None,
+        dependencies: Dependencies | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`lasting`: answers are for everybody and have no end, as in a cassette.
 
         Without `refresh` no answer is served stale, without `ask_again` no batch is asked in part.
-        `gray_zone` has the last word on misses.
+        `gray_zone` has the last word on misses. `dependencies` are those of the cache.
         """
         self.rules = rules
         self.cache = cache
@@ -82,6 +85,8 @@ class Life:
             gray_zone=gray_zone,
             clock=clock,
         )
+        self._fallbacks = Fallbacks(cache, self._look_ups, clock)
+        self._dependencies = dependencies or Dependencies(cache)
         self._storing = Storing(cache, audits, lasting=lasting, clock=clock)
 
     def begin(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
@@ -89,22 +94,24 @@ class Life:
 
         Whoever begins one accounts for it in the end.
         """
-        exchange = self._reader.read(rule, request, terms)
-        self.accounting.begin()
-        return exchange
+        return self._begun(self._reader.read(rule, request, terms))
 
     async def begin_apart(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
         """The same in Askonce's own threads, for a body of more than `limits.SMALL`: others need not wait for it."""
         started = time.perf_counter()
         exchange = await self._compute(lambda: self._reader.read(rule, request, terms))
         exchange.started = started
-        self.accounting.begin()
-        return exchange
+        return self._begun(exchange)
 
     def pass_by(self, rule: Rule, request: Request, why: str) -> Exchange:
         """A call that is none to answer, a WebSocket or gRPC: it is counted, and nothing of it is read."""
+        return self._begun(Exchange(rule, request, time.perf_counter(), bypass=why))
+
+    def _begun(self, exchange: Exchange) -> Exchange:
+        if exchange.depends:
+            exchange.underway = self._dependencies.begin(exchange.depends)
         self.accounting.begin()
-        return Exchange(rule, request, time.perf_counter(), bypass=why)
+        return exchange
 
     def look_up_in_memory(self, exchange: Exchange) -> Reply | None:
         """The reply to an identical call that is still in memory; microseconds, no waiting."""
@@ -135,7 +142,27 @@ class Life:
             reply = await self._refuse(exchange)
         if reply is None and exchange.batch and (body := self._remaining(exchange, exchange.batch)) is not None:
             exchange.state = Dividing(body, leads=isinstance(exchange.state, Leading))
+        if reply is None:
+            await self._fallbacks.prepare(exchange)
         return reply
+
+    @staticmethod
+    def may_fall_back(exchange: Exchange, status: int) -> bool:
+        """Whether there is an answer that may be served in place of a provider's error."""
+        return exchange.fallback is not None and is_failure(status)
+
+    def fall_back(self, exchange: Exchange, status: int) -> Reply | None:
+        """That answer; None where there is none, or not any more. `status` is 0 where the provider did not answer."""
+        if not self.may_fall_back(exchange, status):
+            return None
+        self.release(exchange, "unstorable")  # nothing will be kept of this
+        missed = exchange.lookup
+        try:
+            return self._fallbacks.reply(exchange, status)
+        except Exception as error:  # fail open
+            exchange.lookup = missed
+            self._faults.report("falling back", error, "the app gets the provider's error")
+            return None
 
     def _remaining(self, exchange: Exchange, batch: Batch) -> bytes | None:
         """The body that asks for what is not known of a batch; None where all of it is to be asked."""

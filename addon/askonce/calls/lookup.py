@@ -15,7 +15,7 @@ from askonce.calls.broadcast import Broadcast, Follower
 from askonce.calls.refresh import Refreshes
 from askonce.calls.response_headers import fresh_id
 from askonce.calls.single_flight import Flights
-from askonce.calls.state import Exchange, Following, Hit, Leading
+from askonce.calls.state import Exchange, FallenBack, Following, Hit, Leading
 from askonce.wire.base import Replay
 from askonce.workers import Compute
 
@@ -24,6 +24,7 @@ __all__ = ["LookUps", "Reconsider", "admitted"]
 type Reconsider = Callable[[Call, Identity, Lookup], Awaitable[Lookup]]
 """The last word on a lookup that did not find the same call."""
 
+_HIT = Hit()
 _DEFAULT_TEMPERATURE = 1.0
 """What providers use where a request names none."""
 
@@ -113,7 +114,7 @@ class LookUps:
         exchange.policy = exchange.terms.policy(allowed)
         return exchange.policy
 
-    def reply(self, exchange: Exchange) -> Reply | None:
+    def reply(self, exchange: Exchange, state: Hit | FallenBack = _HIT) -> Reply | None:
         """The entry that `exchange.lookup` found, replayed for this caller; None where it found none."""
         lookup, call = exchange.lookup, exchange.call
         if lookup is None or lookup.outcome == "miss" or lookup.entry is None or call is None:
@@ -123,8 +124,8 @@ class LookUps:
             entry.answer, call, Replay(now, fresh_id, exchange.rule.behaviour.usage == "zero")
         )
         exchange.decided = time.perf_counter() - exchange.started
-        reply = response_headers.of_hit(reply, lookup, entry, now)
-        exchange.state, exchange.status = Hit(), reply.status
+        reply = response_headers.of_hit(reply, exchange, entry, state, now)
+        exchange.state, exchange.status = state, reply.status
         return reply
 
     async def _look_up_once(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Lookup:
@@ -160,17 +161,20 @@ class LookUps:
         return reply
 
     def _max_stale(self, exchange: Exchange) -> float:
-        may = exchange.may_be_asked_again and not self._strict and exchange.rule.behaviour.stale_while_revalidate
-        return exchange.directives.max_stale if may else 0.0
+        may = exchange.may_be_asked_again and not self._strict
+        return min(exchange.directives.max_stale, exchange.rule.behaviour.stale_while_revalidate) if may else 0.0
 
 
 def admitted(exchange: Exchange, found: Lookup) -> Lookup:
-    """`found`, or a miss where the call's terms do not admit what was found."""
-    why = found.entry and exchange.terms.admits(found.entry)
+    """`found`, or a miss where the call's terms do not admit what was found, or what it depends on was invalidated."""
+    overtaken = "invalidated meanwhile" if exchange.is_overtaken else ""
+    why = found.entry and (overtaken or exchange.terms.admits(found.entry))
     return replace(found, outcome="miss", entry=None, stale=False, reason=why) if why else found
 
 
 def _join(exchange: Exchange, call: Call, broadcast: Broadcast) -> Follower | None:
     if not exchange.may_follow or exchange.directives.max_age == 0 or exchange.rule.behaviour.usage == "zero":
+        return None
+    if exchange.depends:  # the other's response may have been asked for before an invalidation, and this one after
         return None
     return broadcast.follow(call, exchange.request.headers)

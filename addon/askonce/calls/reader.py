@@ -5,8 +5,8 @@ bytes.
 """
 
 import time
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from askonce.cache import Cache, Identity
 from askonce.call import Call, Request, Unreadable
@@ -19,6 +19,7 @@ from askonce.calls.state import Exchange
 from askonce.credentials import credential, is_key_parameter
 from askonce.faults import Faults
 from askonce.rules import Rule, Target
+from askonce.rules.dependencies import DependsError, dependencies
 from askonce.settings import Mode
 from askonce.wire.base import Divisible
 
@@ -38,6 +39,7 @@ class ReadRequest:
     call: Call | None = None
     identity: Identity | None = None
     items: Sequence[Identity] = ()
+    depends: Mapping[str, str] = field(default_factory=dict)
     bypass: str = ""
 
 
@@ -63,7 +65,15 @@ class Reader:
                     self._readings.clear()
                 self._readings[place] = reading
         exchange = Exchange(
-            rule, request, started, terms, reading.directives, reading.call, reading.identity, bypass=reading.bypass
+            rule,
+            request,
+            started,
+            terms,
+            reading.directives,
+            reading.call,
+            reading.identity,
+            depends=reading.depends,
+            bypass=reading.bypass,
         )
         if reading.items and reading.call and isinstance(rule.wire, Divisible):
             exchange.batch = Batch(rule.wire, reading.call, reading.items)
@@ -85,6 +95,7 @@ class Reader:
             return ReadRequest(rule, directives, bypass="large")
         try:
             call = rule.wire.read(request, rule.read)
+            depends = dependencies(request, rule.depends)
             # A cassette knows nothing of the machine that it was recorded on.
             target = None if self._lasting else rule.target
             identity, *items = self._cache.identify_each(
@@ -93,8 +104,12 @@ class Reader:
                 scope=_scope("shared" if self._lasting else rule.behaviour.scope, request, terms),
                 namespace=directives.namespace,
                 headers=rule.headers.choices(request.headers),
+                depends=depends,
             )
-            return ReadRequest(rule, directives, call, identity, items)
+            return ReadRequest(rule, directives, call, identity, items, depends)
+        except DependsError as error:
+            self._faults.report(f"unreadable {rule.name} dependency", error, "the call is not answered, nor kept")
+            return ReadRequest(rule, directives, bypass="depends")
         except Unreadable as error:
             self._faults.report(f"unreadable {rule.name} request", error, "it is forwarded as it is, and not cached")
             return ReadRequest(rule, directives, bypass="unreadable")

@@ -12,7 +12,7 @@ from askonce.cache import Entry, Lookup
 from askonce.call import Reply
 from askonce.calls.broadcast import Broadcast
 from askonce.calls.directives import cache_status, detail
-from askonce.calls.state import Dividing, Exchange
+from askonce.calls.state import Dividing, Exchange, FallenBack, State
 
 __all__ = ["Headers", "fresh_id", "of_collapsed", "of_hit", "of_miss", "repeatable"]
 
@@ -40,18 +40,17 @@ _NOT_REPEATED_PREFIXES = (
 _REQUEST_IDS = frozenset({"x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "x-correlation-id"})
 
 
-def of_hit(reply: Reply, lookup: Lookup, entry: Entry, now: float) -> Reply:
+def of_hit(reply: Reply, exchange: Exchange, entry: Entry, state: State, now: float) -> Reply:
     """`reply`, which is the replayed answer of `entry`, with its headers. `now`: Unix seconds."""
+    assert exchange.lookup
+    lookup = exchange.lookup
     age, left = max(0, int(now - entry.created)), math.floor(entry.expires - now)
     saved = entry.answer.usage
     similarity = f"{1.0 if lookup.similarity is None else lookup.similarity:.4f}"
     said = (
         *reply.headers,
         *_renewed(entry.answer.headers),
-        (
-            "cache-status",
-            cache_status("hit", f"ttl={left}", "detail=stale" if lookup.stale else f"detail={lookup.outcome}"),
-        ),
+        ("cache-status", cache_status(*_how(lookup, state, left))),
         ("age", str(age)),
         ("x-cache", "HIT"),
         ("x-cache-key", entry.key),
@@ -62,6 +61,13 @@ def of_hit(reply: Reply, lookup: Lookup, entry: Entry, now: float) -> Reply:
         *((("x-cache-decision", lookup.decision),) if lookup.decision else ()),
     )
     return Reply(reply.body, reply.content_type, reply.status, said)
+
+
+def _how(lookup: Lookup, state: State, left: int) -> tuple[str, ...]:
+    if isinstance(state, FallenBack):  # RFC 9211 section 2.1: what was forwarded is no hit
+        status = (f"fwd-status={state.status}",) if state.status else ()
+        return ("fwd=stale", *status, f"ttl={left}", "detail=stale-if-error")
+    return ("hit", f"ttl={left}", "detail=stale" if lookup.stale else f"detail={lookup.outcome}")
 
 
 def of_miss(exchange: Exchange) -> Headers:

@@ -3,6 +3,7 @@
 One rule: only `Life` changes it, and `LookUps` for it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from askonce.accounting import CallRecord, Outcome, Watched
@@ -10,11 +11,12 @@ from askonce.cache import Entry, Identity, Lookup, Pending, Policy, Verdict
 from askonce.call import Call, Request, Usage
 from askonce.calls.batches import Batch
 from askonce.calls.broadcast import Follower
+from askonce.calls.dependencies import Underway
 from askonce.calls.directives import Directives
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.rules import Price, Rule
 
-__all__ = ["Declined", "Dividing", "Exchange", "Following", "Hit", "Leading", "Passing", "State"]
+__all__ = ["Declined", "Dividing", "Exchange", "FallenBack", "Following", "Hit", "Leading", "Passing", "State"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,14 @@ class Passing:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """Answered from the cache; the provider was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class FallenBack:
+    """Answered from the cache past the answer's time, because the provider failed."""
+
+    status: int
+    """The provider's; 0 where it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,7 @@ class Dividing:
     """Identical calls wait for the answer."""
 
 
-State = Passing | Hit | Declined | Leading | Following | Dividing
+State = Passing | Hit | FallenBack | Declined | Leading | Following | Dividing
 
 
 @dataclass(slots=True)
@@ -73,9 +83,15 @@ class Exchange:
     call: Call | None = None
     """None where the request could not be read."""
     identity: Identity | None = None
+    depends: Mapping[str, str] = field(default_factory=dict)
+    """Tag -> version of what the answer depends on."""
+    underway: Underway | None = None
+    """Knows whether any of that was invalidated since the call began; None where it depends on nothing."""
     policy: Policy | None = None
     """What the caller accepts, once it was asked for."""
     lookup: Lookup | None = None
+    fallback: Lookup | None = None
+    """What may be served, past its time, should the provider fail."""
     state: State = Passing()
     """What becomes of it, as far as that is decided."""
     bypass: str = ""
@@ -84,6 +100,8 @@ class Exchange:
     """Where the call is several in one."""
     may_divide: bool = False
     """The provider can be asked for a part of the batch."""
+    may_fall_back: bool = False
+    """An answer past its time may be served in place of the provider's error."""
     may_follow: bool = False
     """Another call's response can be passed on to this one while it comes."""
     status: int = 0
@@ -131,6 +149,11 @@ class Exchange:
         return asked.key if asked else ""
 
     @property
+    def is_overtaken(self) -> bool:
+        """Something that the answer depends on was invalidated since the call began."""
+        return self.underway is not None and self.underway.is_overtaken
+
+    @property
     def is_recorded(self) -> bool:
         """The provider's answer is to be read along and kept."""
         return self.is_to_be_kept and 200 <= self.status < 300
@@ -151,7 +174,7 @@ class Exchange:
         usage = usage or (entry.answer.usage if entry else Usage())
         return CallRecord(
             outcome=self.outcome,
-            detail="stale" if lookup and lookup.stale else self.why,
+            detail=self._detail,
             upstream=self.rule.name,
             wire=self.rule.wire.name,
             model=call.model if call else "",
@@ -165,6 +188,7 @@ class Exchange:
             stored=stored,
             key=entry.key if entry else self.kept_key if stored else "",
             forwarded=not self.is_answered,
+            provider_failed=isinstance(self.state, FallenBack),
             method=self.request.method,
             endpoint=self.rule.endpoint,
             unkept=self.unkept
@@ -184,6 +208,12 @@ class Exchange:
     def watched(self) -> Watched:
         """What the call would have been, where its rule only watches; empty where nothing would have been served."""
         return self.lookup.watched if self.lookup and self.outcome == "miss" else ""
+
+    @property
+    def _detail(self) -> str:
+        if isinstance(self.state, FallenBack):
+            return "stale-if-error"
+        return "stale" if self.lookup and self.lookup.stale else self.why
 
     @property
     def served(self) -> Entry | None:

@@ -13,6 +13,7 @@ from askonce.cache import FOREVER, Cache, Identity, Verdict, compare_bodies
 from askonce.call import Answer, Call, Unstorable
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
+from askonce.calls.dependencies import labels
 from askonce.calls.kept_request import pack
 from askonce.calls.limits import is_intricate
 from askonce.calls.response_headers import Headers
@@ -60,14 +61,14 @@ class Storing:
             upstream=exchange.rule.name,
             host=exchange.request.host,
             ttl=FOREVER - self._clock() if self._lasting else exchange.rule.behaviour.ttl,
-            stale=0.0 if self._lasting else exchange.rule.behaviour.stale_while_revalidate,
+            stale=0.0 if self._lasting else exchange.rule.behaviour.longest_stale,
             uses={} if self._lasting else exchange.rule.uses,
             namespace=exchange.directives.namespace,
             upstream_seconds=took,
             found=exchange.lookup or self._audits.checked_by(identity),
-            labels=exchange.terms.labels,
+            labels={**exchange.terms.labels, **labels(exchange.depends)},
             request=packed,
-            still=exchange.terms.keeps,
+            still=lambda: not exchange.is_overtaken and exchange.terms.keeps(),
         )
         exchange.terms.kept(kept)
 

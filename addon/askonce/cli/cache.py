@@ -22,6 +22,7 @@ Upstream = Annotated[str | None, typer.Option(help="Only those of this rule.")]
 Model = Annotated[str | None, typer.Option(help="Only those of this model.")]
 Namespace = Annotated[str | None, typer.Option(help="Only those in this namespace.")]
 Prompt = Annotated[str | None, typer.Option(help="Only those whose prompt contains this.")]
+Depends = Annotated[str | None, typer.Option(metavar="TAG", help="Only those that depend on this: doc:17, doc:17@v3.")]
 
 
 @app.command("list")
@@ -30,6 +31,7 @@ def list_(
     model: Model = None,
     namespace: Namespace = None,
     prompt: Prompt = None,
+    depends: Depends = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 20,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
     as_json: AsJson = False,
@@ -41,7 +43,7 @@ def list_(
     from askonce.cli.client import management
     from askonce.cli.output import one_line, print_json, results, table
 
-    which = {"upstream": upstream, "model": model, "namespace": namespace, "prompt": prompt}
+    which = {"upstream": upstream, "model": model, "namespace": namespace, "prompt": prompt, "depends": depends}
     with management(Settings.from_env(listen=listen, rules=rules, data=data)) as ask:
         found = ask("GET", "/v1/cache", {**which, "limit": limit, "offset": offset})
     if as_json:
@@ -134,7 +136,7 @@ def wrong(
     rules: RulesFile = None,
     data: Data = None,
 ) -> None:
-    """An answer was wrong for another wording than its own: never serve it to that again, and learn from it."""
+    """Say that an answer was wrong for another wording than its own. It is never served to that again."""
     from askonce.cli.client import management
     from askonce.cli.output import print_json
 
@@ -154,6 +156,7 @@ def clear(
     model: Model = None,
     namespace: Namespace = None,
     prompt: Prompt = None,
+    depends: Depends = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
     as_json: AsJson = False,
     listen: Listen = None,
@@ -164,7 +167,7 @@ def clear(
     from askonce.cli.client import management
     from askonce.cli.output import print_json
 
-    which = {"upstream": upstream, "model": model, "namespace": namespace, "prompt": prompt}
+    which = {"upstream": upstream, "model": model, "namespace": namespace, "prompt": prompt, "depends": depends}
     with management(Settings.from_env(listen=listen, rules=rules, data=data)) as ask:
         if not yes:
             count = ask("GET", "/v1/cache", {**which, "limit": 1})["count"]
@@ -183,7 +186,7 @@ def export(
     rules: RulesFile = None,
     data: Data = None,
 ) -> None:
-    """Write every remembered answer to a file, one JSON object a line, or print them."""
+    """Write every remembered answer to a file, or print them. One JSON object a line."""
     from askonce.cli.client import management
     from askonce.cli.output import notes
     from askonce.cli.transfer import pages
@@ -205,7 +208,7 @@ def import_(
     rules: RulesFile = None,
     data: Data = None,
 ) -> None:
-    """Take in the answers of an export of the same cache; those that are over, or older than what is here, are not."""
+    """Take in the answers of an export of the same cache. Those that are over, or older than what is here, are not."""
     from askonce.cli.client import management
     from askonce.cli.output import print_json
     from askonce.cli.transfer import batches
@@ -232,7 +235,7 @@ def warm(
     rules: RulesFile = None,
     data: Data = None,
 ) -> None:
-    """Keep answers before anybody asked: JSON lines of "prompt" and "response", a text or the provider's object."""
+    """Keep answers before anybody asked. JSON lines of "prompt" and "response", a text or the provider's object."""
     from askonce import jsontext
     from askonce.cli.client import management
     from askonce.cli.output import notes, print_json, printable
@@ -270,7 +273,7 @@ def why(
     rules: RulesFile = None,
     data: Data = None,
 ) -> None:
-    """Why a call was not answered, and what differs from the nearest stored call."""
+    """Why a call was not answered, and what differs from the nearest."""
     from askonce.cli.client import management
     from askonce.cli.output import print_json, printable, results
 

@@ -257,6 +257,7 @@ class Askonce:
         is_small = len(request.body) <= SMALL
         exchange = life.begin(rule, request, terms) if is_small else await life.begin_apart(rule, request, terms)
         visit.exchange = exchange
+        exchange.may_fall_back = visit.passage is None
         exchange.may_follow = visit.passage is None and not flow.request.is_http10
         exchange.may_divide = visit.passage is None
         reply = life.look_up_in_memory(exchange) or await life.look_up(exchange)
@@ -302,7 +303,9 @@ class Askonce:
         if visit and visit.exchange and visit.whole and response:
             if isinstance(visit.exchange.state, Dividing):
                 return self._responses.complete(flow, response, visit, visit.exchange)
-            if visit.passage and "content-encoding" in response.headers:
+            if visit.exchange.fallback:
+                self._responses.fall_back(flow, response, visit.exchange)
+            elif visit.passage and "content-encoding" in response.headers:
                 return self._responses.decode(flow, response, visit)
         self._responses.end(flow, visit)
         return None
@@ -317,9 +320,19 @@ class Askonce:
             flow.response = messages.make_response(reply)
             if visit.exchange:
                 visit.exchange.status = reply.status
-        elif unsent and flow.error and (refusal := self._gate.refuse_connection(flow.error.msg)):
-            flow.response = refusal
+        elif unsent and flow.error and (response := self._without_answer(flow, visit, flow.error.msg)):
+            flow.response = response
         self._responses.cut(flow, visit)
+
+    def _without_answer(self, flow: http.HTTPFlow, visit: Visit | None, error: str) -> http.Response | None:
+        """What is sent where the provider gave no answer; None where mitmproxy says it."""
+        refusal = self._gate.refuse_connection(error)
+        if refusal is not None and refusal.status_code == 403:
+            return refusal  # it was not asked, for a reason of our own
+        if visit and visit.exchange and not responses.client_left(flow):
+            reply = self.runtime.life.fall_back(visit.exchange, 0)
+            return messages.make_response(reply) if reply else refusal
+        return refusal
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         if flow.websocket:  # mitmproxy would keep every message for as long as the connection lives

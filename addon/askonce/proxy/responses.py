@@ -20,7 +20,7 @@ from askonce.proxy import messages, relay_stream
 from askonce.proxy.flow_state import Recorder, Visit, Work
 from askonce.runtime import Runtime
 
-__all__ = ["AFTER_LAST_BYTE", "Responses"]
+__all__ = ["AFTER_LAST_BYTE", "Responses", "client_left"]
 
 AFTER_LAST_BYTE = 0.002
 """Seconds after the `response` hook at which the client has its last byte: mitmproxy sends the end of a streamed
@@ -43,7 +43,7 @@ class Responses:
         exchange = visit.exchange
         if exchange and self._is_ours(flow, response, exchange):
             return  # the hook is called for it as well
-        if exchange and _must_be_whole(response, visit, exchange):
+        if exchange and self._is_held_back(response, visit, exchange):
             visit.whole = True
             return
         if exchange:
@@ -55,6 +55,9 @@ class Responses:
         if isinstance(exchange.state, Following) and relay_stream.is_relayed(flow):
             self._life.relay(exchange, response.status_code)
         return exchange.is_answered
+
+    def _is_held_back(self, response: http.Response, visit: Visit, exchange: Exchange) -> bool:
+        return _must_be_whole(response, visit, exchange) or self._life.may_fall_back(exchange, response.status_code)
 
     def _read_along(self, flow: http.HTTPFlow, response: http.Response, visit: Visit, exchange: Exchange) -> None:
         passage = visit.passage
@@ -81,6 +84,13 @@ class Responses:
             if visit.exchange:
                 visit.exchange.status = flow.response.status_code
         self.end(flow, visit)
+
+    def fall_back(self, flow: http.HTTPFlow, response: http.Response, exchange: Exchange) -> None:
+        """Put an answer past its time in place of the provider's error, which is whole, if it may still be served."""
+        if reply := self._life.fall_back(exchange, response.status_code):
+            flow.response = messages.make_response(reply)
+        else:
+            _say(response, None, self._life.pass_on(exchange, response.status_code))
 
     async def complete(self, flow: http.HTTPFlow, response: http.Response, visit: Visit, exchange: Exchange) -> None:
         """Join the provider's answer, to the part of a batch that it was asked for, to what was known."""
@@ -119,7 +129,7 @@ class Responses:
 
     def cut(self, flow: http.HTTPFlow, visit: Visit | None) -> None:
         """A call has ended without a whole response."""
-        left, exchange = _client_left(flow), visit.exchange if visit else None
+        left, exchange = client_left(flow), visit.exchange if visit else None
         # An SDK may hang up at the stream's end mark, before the last byte; without the mark nothing is kept.
         body = visit.recorder.body or None if left and visit and visit.recorder and flow.response else None
         if exchange and body is None:
@@ -178,6 +188,7 @@ def _say(response: http.Response, passage: Passage | None, said: Headers) -> Non
         response.headers[name] = value
 
 
-def _client_left(flow: http.HTTPFlow) -> bool:
+def client_left(flow: http.HTTPFlow) -> bool:
+    """Whether it was the client who ended the call."""
     # An HTTP/2 client that resets one stream stays connected, and only mitmproxy's words tell it from the provider.
     return not flow.client_conn.connected or (flow.error is not None and "by client" in flow.error.msg)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 
 from askonce.credentials import names_caller
 from askonce.rules.access import AccessSpec
+from askonce.rules.dependencies import parse_place
 from askonce.rules.limits import LimitsSpec
 from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path, parse_text
 from askonce.rules.reuse import ReuseSpec
@@ -77,6 +78,12 @@ def _listed(value: Any) -> Any:
     return [] if value is None else value
 
 
+def _places(depends: dict[str, str]) -> dict[str, str]:
+    for tag, where in depends.items():
+        parse_place(tag, where)
+    return depends
+
+
 class Behaviour(Section):
     """How a rule answers; `defaults` sets it for all rules, a rule may set any of it for itself."""
 
@@ -98,10 +105,17 @@ class Behaviour(Section):
     """What a hit says about tokens: what the provider counted, or that none were used."""
     stale_while_revalidate: Duration = 0.0
     """How long after its `ttl` an answer may be served once more while a fresh one is fetched."""
+    stale_if_error: Duration = 0.0
+    """How long after its `ttl` an answer may be served where the provider fails."""
     ignore_headers: tuple[Annotated[HeaderName, AfterValidator(_names_nobody)], ...] = ()
     """Request headers that change no answer, such as an app's own trace id."""
     reuse: ReuseSpec = ReuseSpec()
     """What may be done with answers that do not last."""
+
+    @property
+    def longest_stale(self) -> float:
+        """Seconds that an answer is kept past its `ttl`."""
+        return max(self.stale_while_revalidate, self.stale_if_error)
 
 
 class NormaliseSpec(Section):
@@ -133,6 +147,9 @@ class RuleSpec(Section):
     """What within a text does not."""
     headers: tuple[HeaderName, ...] = ()
     """Request headers that choose the answer, also for those who share answers."""
+    depends: Annotated[dict[str, str], AfterValidator(_places)] = Field(default_factory=dict)
+    """What answers depend on, and where a request says it: a JSONPath, or `header:NAME`. A tag with a `*`, such as
+    `doc:*`, takes what is found there in its place; of any other tag it is the version."""
     when: dict[HeaderName, str] = Field(default_factory=dict)
     """Only requests with such headers: patterns of their values, `*` for anything, in any case."""
     websocket: Literal["pass", "refuse"] = "pass"
@@ -150,6 +167,7 @@ class RuleSpec(Section):
     max_answer: Size | None = None
     usage: Literal["original", "zero"] | None = None
     stale_while_revalidate: Duration | None = None
+    stale_if_error: Duration | None = None
     ignore_headers: tuple[Annotated[HeaderName, AfterValidator(_names_nobody)], ...] | None = None
     reuse: ReuseSpec | None = None
 

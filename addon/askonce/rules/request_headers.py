@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from askonce.credentials import names_caller
+from askonce.rules.dependencies import HEADER
 
 __all__ = ["OURS", "HeaderRule", "is_harmless"]
 
@@ -16,6 +17,7 @@ OURS = frozenset(
     {
         "cache-control",
         "x-cache-namespace",
+        HEADER,
         "x-cachecore-deps",
         "x-llm-proxy-prompt",
         "x-llm-prompt",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from askonce.cache.uses import USES, Uses
+from askonce.rules.dependencies import DependencyPlace, parse_place
 from askonce.rules.document import Behaviour, Document, Price, RuleSpec
 from askonce.rules.patterns import Find, HostPattern, parse_host, parse_jsonpath, parse_path, parse_text, parse_value
 from askonce.rules.prices import Prices
@@ -51,6 +52,8 @@ class Rule:
     refuses_websocket: bool = False
     when: tuple[tuple[bytes, re.Pattern[str]], ...] = ()
     """Headers, names in lower case, that a request must have, and what their values must look like."""
+    depends: tuple[DependencyPlace, ...] = ()
+    """Where a request says what its answer depends on, besides the header of ours."""
     uses: Uses = field(default_factory=lambda: USES, hash=False)
     """What may be done with answers that do not last: the behaviour's `reuse`."""
 
@@ -160,6 +163,7 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
         paths=tuple(parse_path(path) for path in spec.paths),
         target=_target(spec.upstream) if spec.upstream else None,
         headers=HeaderRule(frozenset(spec.headers), frozenset(ignored)),
+        depends=tuple(parse_place(tag, where) for tag, where in spec.depends.items()),
         uses=behaviour.reuse.uses,
         refuses_websocket=spec.websocket == "refuse",
         when=tuple((name.encode(), parse_value(value)) for name, value in spec.when.items()),

@@ -12,8 +12,8 @@ import pytest
 import askonce
 from askonce.api import create_app
 from askonce.cache import NamedStores
+from askonce.calls.dependencies import Dependencies
 from askonce.network.api_keys import ApiKeys
-from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.routes import cachecore
 from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.gateway.errors import Users

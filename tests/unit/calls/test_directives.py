@@ -16,20 +16,22 @@ from askonce.calls.directives import Directives, cache_status, detail, read_dire
     [
         ("no-cache", Directives(read=False)),
         ("No-Store", Directives(read=False, write=False)),
-        ("max-age=60, only-if-cached", Directives(max_age=60, max_stale=0, only_if_cached=True)),
-        ("max-age=0", Directives(max_age=0, max_stale=0)),
-        ("max-age=-5", Directives(max_age=0, max_stale=0)),
-        ('max-age="60"', Directives(max_age=60, max_stale=0)),
-        ("max-age=99999999999999999999", Directives(max_age=2**31, max_stale=0)),
+        ("max-age=60, only-if-cached", Directives(max_age=60, max_stale=0, stale_if_error=0, only_if_cached=True)),
+        ("max-age=0", Directives(max_age=0, max_stale=0, stale_if_error=0)),
+        ("max-age=-5", Directives(max_age=0, max_stale=0, stale_if_error=0)),
+        ('max-age="60"', Directives(max_age=60, max_stale=0, stale_if_error=0)),
+        ("max-age=99999999999999999999", Directives(max_age=2**31, max_stale=0, stale_if_error=0)),
         ("max-age=soon", Directives()),
         ("max-age", Directives()),
-        ("min-fresh=60", Directives(min_fresh=60, max_stale=0)),
-        ("min-fresh=0", Directives(max_stale=0)),
-        ("max-stale=60", Directives(max_stale=60)),
-        ("max-stale=-1", Directives(max_stale=0)),
+        ("min-fresh=60", Directives(min_fresh=60, max_stale=0, stale_if_error=0)),
+        ("min-fresh=0", Directives(max_stale=0, stale_if_error=0)),
+        ("max-stale=60", Directives(max_stale=60, stale_if_error=60)),
+        ("max-stale=-1", Directives(max_stale=0, stale_if_error=0)),
         ("max-stale", Directives()),
-        ("max-stale=60, max-age=60", Directives(max_age=60, max_stale=0)),
-        ("no-transform, stale-if-error=5, immutable", Directives()),
+        ("max-stale=60, max-age=60", Directives(max_age=60, max_stale=0, stale_if_error=0)),
+        ("no-transform, immutable", Directives()),
+        ("stale-if-error=5", Directives(stale_if_error=5)),
+        ("max-age=60, stale-if-error=5", Directives(max_age=60, max_stale=0, stale_if_error=5)),
         ('foo="a, no-store", bar', Directives()),
         ("", Directives()),
         (",;=,", Directives()),
@@ -40,7 +42,7 @@ def test_cache_control(control: str, expected: Directives) -> None:
 
 
 def test_without_a_word_stale_answers_are_taken_as_far_as_the_rule_goes() -> None:
-    assert read_directives({}).max_stale == math.inf
+    assert read_directives({}).max_stale == read_directives({}).stale_if_error == math.inf
 
 
 def test_a_namespace_stands_beside_it() -> None:
@@ -61,6 +63,7 @@ def test_nothing_a_caller_writes_is_an_error_or_widens_what_the_rule_allows(cont
     said, plain = read_directives({"cache-control": control}), Directives()
     assert (said.read <= plain.read, said.write <= plain.write) == (True, True)
     assert said.min_fresh >= 0 and 0 <= said.max_stale <= plain.max_stale
+    assert said.stale_if_error >= 0
     assert said.max_age is None or said.max_age >= 0
 
 

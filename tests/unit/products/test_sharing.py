@@ -11,6 +11,7 @@ import pytest
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Candidate, Identity, Judgement, Vector
 from askonce.call import Request
+from askonce.calls.dependencies import Dependencies
 from askonce.calls.life import Life
 from askonce.calls.verifier import Verifier
 from askonce.faults import Faults
@@ -18,7 +19,6 @@ from askonce.network.api_keys import ApiKeys
 from askonce.network.rate_limits import Rates
 from askonce.products.base import Passage, Product
 from askonce.products.cachecore.calls import Cachecore
-from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.document import ProductsSpec
 from askonce.products.gateway.calls import Gateway
 from askonce.products.gateway.errors import Users

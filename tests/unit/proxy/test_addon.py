@@ -34,6 +34,7 @@ OURS = (
     ("X-Cache-Namespace", "a"),
     ("X-LLM-Proxy-Upstream", "b"),
     ("X-Cachecore-Deps", "c"),
+    ("X-Askonce-Depends", "doc:17@v3"),
 )
 
 

@@ -14,20 +14,13 @@ import orjson
 from askonce.api.product_addresses import ViewName
 from askonce.cache import Entry, Identity, Lookup, Policy
 from askonce.call import Call, Reply, Request
+from askonce.calls.dependencies import Dependencies, Underway, declared, labels
 from askonce.calls.product_terms import Terms
 from askonce.calls.state import Exchange
 from askonce.credentials import bearer_token
 from askonce.network.rate_limits import Rates
 from askonce.products.base import Headers, Passage
-from askonce.products.cachecore.dependencies import (
-    POLICY,
-    Dependencies,
-    DepsError,
-    Underway,
-    declared,
-    labels,
-    read_deps,
-)
+from askonce.products.cachecore.dependencies import POLICY, DepsError, read_deps
 from askonce.products.cachecore.errors import problem
 from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.cachecore.tokens import TOKEN_HEADER, Tenant, TokenError, read_tenant, take_token
@@ -53,7 +46,7 @@ class CachecoreTerms(Terms):
         self, tenant: Tenant, deps: dict[str, str], underway: Underway, again: Request, threshold: float | None
     ) -> None:
         self.scope = tenant.scope
-        self.labels = labels(tenant.id, {POLICY: tenant.policy_version, **deps})
+        self.labels = labels(underway.depends, tenant.id)
         self.again = again
         self._deps, self._underway, self._threshold = deps, underway, threshold
 
@@ -66,8 +59,9 @@ class CachecoreTerms(Terms):
         return lookup
 
     def admits(self, entry: Entry) -> str:
+        known = declared(entry.labels)
         for dep, expected in self._deps.items():
-            stored = declared(entry.labels, dep)
+            stored = known.get(dep)
             if stored is None:
                 return "dependency not declared"  # it would outlive the invalidation that this caller counts on
             if stored != expected:
@@ -75,7 +69,7 @@ class CachecoreTerms(Terms):
         return ""
 
     def keeps(self) -> bool:
-        return not self._underway.overtaken
+        return not self._underway.is_overtaken
 
 
 class Cachecore:
@@ -122,7 +116,7 @@ class Cachecore:
         if tenant is None:
             return self._around(rule, meant, outgoing, spec)
         again = replace(request, host=rules.config.manage.host, path="/cachecore" + PATH, raw=None)
-        underway = self._dependencies.begin(tenant.id, {POLICY, *deps})
+        underway = self._dependencies.begin({POLICY: tenant.policy_version, **deps}, tenant.id)
         return Passage(
             _timed(rule, tenant.fresh, tenant.stale),
             meant,

@@ -17,8 +17,8 @@ from starlette.types import Scope
 
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes
+from askonce.calls.dependencies import Dependencies
 from askonce.credentials import bearer_token, is_secret, shown_in_header
-from askonce.products.cachecore.dependencies import Dependencies
 from askonce.products.cachecore.errors import problem
 from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.cachecore.tokens import TokenError, read_tenant, take_token
@@ -69,7 +69,7 @@ def cachecore(
     async def cachecore_invalidate(request: Request, asked: Invalidation) -> Invalidated:
         """Forget every answer that depends on this."""
         tenant = _whose(request, spec(), token, believe)
-        deleted = await dependencies.invalidate(asked.dep_id, tenant)
+        deleted = await dependencies.invalidate(asked.dep_id, owner=tenant)
         return Invalidated(dep_id=asked.dep_id, new_hash=asked.new_hash or str(uuid.uuid4()), keys_deleted=deleted)
 
     view = APIRouter(responses=_ERRORS)

@@ -169,7 +169,7 @@ def routes(shared: Shared, state: PromptCacheState, warm: Warm) -> ProductRoutes
 
     view = APIRouter()
     describe_call(view, "/v1/chat/completions", "promptcache_chat")
-    view.include_router(entries.router(shared.cache, limits=shared.limits, ttl=shared.ttl, protected=shared.protected))
+    view.include_router(entries.router(shared))
     view.include_router(probes.statistics(shared))
     return ProductRoutes(
         name="promptcache",

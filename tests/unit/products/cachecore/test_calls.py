@@ -21,12 +21,13 @@ from hypothesis import strategies as st
 from askonce.cache import Cache, Candidate, Entry, Identity, Judgement, Lookup, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
 from askonce.call import Answer, Call, Reply, Request, Turn, Unstorable
+from askonce.calls.dependencies import Dependencies, labels
 from askonce.calls.product_terms import PLAIN
 from askonce.calls.state import Exchange
 from askonce.network.rate_limits import Rates
 from askonce.products.base import Passage
 from askonce.products.cachecore.calls import Cachecore
-from askonce.products.cachecore.dependencies import Dependencies, DepsError, read_deps
+from askonce.products.cachecore.dependencies import DepsError, read_deps
 from askonce.products.cachecore.section import CachecoreSpec
 from askonce.products.cachecore.tokens import Tenant, TokenError, read_tenant, take_token
 from askonce.products.document import Config, ProductsSpec
@@ -299,11 +300,7 @@ def test_a_tenants_call_goes_to_openai_without_our_credentials(world: World) -> 
     assert (passage.request.host, passage.request.headers) == ("api.openai.com", {"authorization": "Bearer sk-1"})
     assert passage.request.raw is None
     assert passage.terms.scope == read_tenant(token(), OPEN, believe=True).scope
-    assert passage.terms.labels == {
-        "cachecore:tenant": "acme",
-        "cachecore:dep:cc:policy-version": "1",
-        "cachecore:dep:doc:1": "v1",
-    }
+    assert passage.terms.labels == labels({"cc:policy-version": "1", "doc:1": "v1"}, "acme")
     behaviour = passage.rule.behaviour
     assert (behaviour.ttl, behaviour.stale_while_revalidate) == (3000.0, 600.0)
 
@@ -376,12 +373,11 @@ def test_what_is_cachecores_at_the_root(world: World) -> None:
     assert world.cachecore.claim(world.request("/v1/invalidate", x_cachecore_token=token()), rules) is None
 
 
-def entry(**labels: str) -> Entry:
-    said = {f"cachecore:dep:{name}": value for name, value in labels.items()}
+def entry(**depends: str) -> Entry:
     return Entry(
         key="0" * 32, partition=b"p" * 16, parts={}, upstream="u", host="h", wire="w", model="m", namespace="",
         prompt="p", turns=(), answer=Answer(b"{}"), created=0.0, expires=9e9, stale_until=9e9,
-        upstream_seconds=1.0, labels=said,
+        upstream_seconds=1.0, labels=labels(depends),
     )  # fmt: skip
 
 
@@ -470,24 +466,24 @@ async def test_invalidating_forgets_what_depends_on_it_and_nothing_else(world: W
         ("1", ["a"], "other"),
     ):
         await remember(cache, depends(world, *deps, tenant=tenant), prompt)
-    assert await world.dependencies.invalidate("unknown", None) == 0
-    assert await world.dependencies.invalidate("a", "acme") == 1
+    assert await world.dependencies.invalidate("unknown", owner=None) == 0
+    assert await world.dependencies.invalidate("a", owner="acme") == 1
     assert sorted(entry.prompt for entry in await cache.list()) == ["1", "2", "3"]
-    assert await world.dependencies.invalidate("b", "acme") == 1
-    assert await world.dependencies.invalidate("a", None) == 1
+    assert await world.dependencies.invalidate("b", owner="acme") == 1
+    assert await world.dependencies.invalidate("a", owner=None) == 1
     assert [entry.prompt for entry in await cache.list()] == ["3"]
 
 
 async def test_the_policy_version_is_a_dependency_of_every_answer(world: World, cache: Cache) -> None:
     for prompt, tenant in (("1", "acme"), ("2", "acme"), ("1", "other")):
         await remember(cache, depends(world, "a", tenant=tenant), prompt)
-    assert await world.dependencies.invalidate("cc:policy-version", "acme") == 2
+    assert await world.dependencies.invalidate("cc:policy-version", owner="acme") == 2
     assert await cache.count() == 1
 
 
 async def test_what_was_invalidated_can_be_kept_anew_under_the_same_hash(world: World, cache: Cache) -> None:
     await remember(cache, depends(world, "a"), "1")
-    assert await world.dependencies.invalidate("a", "acme") == 1
+    assert await world.dependencies.invalidate("a", owner="acme") == 1
     kept = await remember(cache, depends(world, "a"), "1")
     assert depends(world, "a").terms.admits(kept) == ""
 
@@ -506,7 +502,7 @@ async def test_an_answer_that_was_on_its_way_is_not_kept(
     world: World, cache: Cache, dep: str, tenant: str | None, overtaken: bool
 ) -> None:
     begun = depends(world, "a")
-    await world.dependencies.invalidate(dep, tenant)
+    await world.dependencies.invalidate(dep, owner=tenant)
     assert begun.terms.keeps() is not overtaken
     if overtaken:
         with pytest.raises(Unstorable, match="overtaken"):

@@ -12,7 +12,7 @@ from askonce.accounting import Accounting
 from askonce.api import create_app
 from askonce.cache import Cache, Entry
 from askonce.call import Answer, Call
-from askonce.products.cachecore.dependencies import Dependencies, labels
+from askonce.calls.dependencies import Dependencies, labels
 from askonce.products.cachecore.routes import cachecore
 from askonce.products.cachecore.section import CachecoreSpec
 
@@ -58,13 +58,13 @@ async def entries(cache: Cache) -> None:
             host="h",
             ttl=60,
             upstream_seconds=0,
-            labels=labels(tenant, {"a": "v1"}),
+            labels=labels({"a": "v1"}, tenant),
         )
 
 
 async def left(cache: Cache) -> list[str]:
     found: list[Entry] = await cache.list()
-    return sorted(entry.labels["cachecore:tenant"] for entry in found)
+    return sorted(entry.labels["depends.owner"] for entry in found)
 
 
 @pytest.mark.parametrize("shape", ["{}", "cc_live_1.{}"])
