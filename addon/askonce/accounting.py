@@ -15,12 +15,14 @@ from typing import Literal, NamedTuple, TypedDict
 
 from askonce.call import Usage
 from askonce.jsontext import encodable, rfc3339
+from askonce.trace_context import TraceContext
 
 __all__ = [
     "BUCKETS",
     "OUTCOMES",
     "Accounting",
     "CallRecord",
+    "Exemplar",
     "Labels",
     "LastCall",
     "Outcome",
@@ -97,6 +99,14 @@ class CallRecord:
     """The entry that came closest to answering within the partition, served or refused."""
     probability: float | None = None
     """The judge's, of `nearest`."""
+    host: str = ""
+    """Who was to answer, by the name that the app called; empty where it is not known."""
+    port: int = 443
+    temperature: float | None = None
+    trace: TraceContext | None = None
+    """The call's span; None where nobody traces."""
+    ended: float = 0.0
+    """Unix seconds."""
     owner: str = ""
     """Whose key a product was asked with; empty for calls that need none of ours."""
     reuse: str = ""
@@ -139,6 +149,14 @@ class Labels(NamedTuple):
         return self.outcome == "error" or self.status == 0 or self.status >= 500
 
     @property
+    def provider_result(self) -> str:
+        """What the provider made of it: "good", "failed", or "replaced", where an answer past its time was served in
+        place of its error; empty where it was not asked."""
+        if self.hit:
+            return "replaced" if self.detail else ""
+        return ("failed" if self.refused else "good") if self.forwarded else ""
+
+    @property
     def refused(self) -> bool:
         """The provider was asked and did not give a good answer."""
         return self.forwarded and (self.status == 0 or self.status >= 400)
@@ -161,6 +179,18 @@ class StoreRequest:
     outcome: StoreOutcome = "done"
 
 
+class Exemplar(NamedTuple):
+    """One call of those that a bucket counts, to look at."""
+
+    seconds: float
+    ended: float
+    """Unix seconds."""
+    key: str
+    """The call's own exact key in hex."""
+    trace_id: str
+    """Empty where nobody traces."""
+
+
 @dataclass(slots=True)
 class Tally:
     """Sums over calls. `buckets` count calls by the first of `BUCKETS` they fit in, then those above the last."""
@@ -172,6 +202,8 @@ class Tally:
     stored: int = 0
     seconds: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)
+    """The latest call by the number of its bucket."""
     decision_seconds: float = 0.0
     decision_buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     input_tokens: int = 0
@@ -187,7 +219,11 @@ class Tally:
     def add(self, call: CallRecord) -> None:
         self.calls += 1
         self.seconds += call.seconds
-        self.buckets[bisect_left(BUCKETS, call.seconds)] += 1
+        bucket = bisect_left(BUCKETS, call.seconds)
+        self.buckets[bucket] += 1
+        if call.asked:
+            trace_id = call.trace.trace_id if call.trace else ""
+            self.exemplars[bucket] = Exemplar(call.seconds, call.ended, call.asked, trace_id)
         if call.decision_seconds is not None:
             self.decision_seconds += call.decision_seconds
             self.decision_buckets[bisect_left(BUCKETS, call.decision_seconds)] += 1
@@ -214,6 +250,10 @@ class Tally:
         self.stored += other.stored
         self.seconds += other.seconds
         self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
+        for bucket, exemplar in other.exemplars.items():
+            known = self.exemplars.get(bucket)
+            if known is None or known.ended <= exemplar.ended:
+                self.exemplars[bucket] = exemplar
         self.decision_seconds += other.decision_seconds
         self.decision_buckets = [a + b for a, b in zip(self.decision_buckets, other.decision_buckets, strict=True)]
         self.input_tokens += other.input_tokens
@@ -365,6 +405,8 @@ class Accounting:
         self._latest: deque[tuple[float, CallRecord]] = deque(maxlen=_LATEST)
         self._failing: dict[str, bool] = {}
         self._in_flight = 0
+        self.listener: Callable[[CallRecord, str], None] | None = None
+        """Is told of each call, and its model as one of few labels; must be quick, and never fail."""
 
     @property
     def in_flight(self) -> int:
@@ -385,12 +427,13 @@ class Accounting:
         """Count a finished call."""
         forwarded = call.forwarded and not call.hit
         with self._lock:
+            model = self._model(call.model or "unknown")
             labels = Labels(
                 call.outcome,
                 self._detail(call.detail) if call.outcome == "bypass" or call.provider_failed else "",
                 call.upstream,
                 call.wire,
-                self._model(call.model or "unknown"),
+                model,
                 call.status,
                 call.method,
                 call.endpoint,
@@ -407,6 +450,8 @@ class Accounting:
             self._latest.append((self._now(), call))
             if forwarded or call.provider_failed:
                 self._failing[call.upstream] = call.provider_failed or call.status == 0 or call.status >= 500
+        if self.listener:
+            self.listener(call, model)
 
     @contextmanager
     def store_request(self, product: str, operation: str) -> Iterator[StoreRequest]:

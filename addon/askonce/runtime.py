@@ -58,6 +58,7 @@ from askonce.products.semcache.calls import Semcache
 from askonce.products.semcache.dashboard import INTERVAL, Dashboard
 from askonce.rules import ConfigError, Rules, take_up
 from askonce.settings import Settings
+from askonce.telemetry import Telemetry, signals
 from askonce.wire import tokens
 from askonce.workers import Workers
 
@@ -81,6 +82,9 @@ class Runtime:
         self._token = settings.token or config.manage.token
         self.accounting = Accounting()
         self.faults = Faults(self.accounting.fault)
+        self._telemetry = Telemetry.asked_for(__version__, self.faults)
+        if self._telemetry:
+            self.accounting.listener = self._telemetry.record
         self._cassette = (
             Cassette(settings.cassette, must_exist=settings.mode == "strict") if settings.cassette else None
         )
@@ -183,6 +187,7 @@ class Runtime:
             ask_again=refresher.reply,
             gray_zone=GrayZone(self.cache, self._verifier, lambda: self.rules.config.verifier),
             dependencies=self._dependencies,
+            traces="traces" in signals(),
         )
         self._dashboard = Dashboard(self.accounting, self.cache)
         self._sampler: asyncio.Task[None] | None = None
@@ -341,6 +346,8 @@ class Runtime:
         await self.cache.close()
         if self._folder:
             self._folder.cleanup()
+        if self._telemetry:
+            await self.compute(self._telemetry.close)
         self._workers.close()
 
     async def _save(self) -> None:

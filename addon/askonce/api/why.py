@@ -20,11 +20,13 @@ from askonce.jsontext import encodable, rfc3339
 
 __all__ = ["CompareEntries", "router"]
 
+_PAST = {"stale": ", past its time", "stale-if-error": ", past its time; the provider failed"}
 _BYPASSES = {
     "rule": "its rule says match: off",
     "no-store": "the request says no-store",
     "no-cache": "the request says no-cache, or the proxy records",
     "unreadable": "the request is not what its wire format expects",
+    "depends": "what its answer depends on cannot be read",
     "large": "the request is larger than limits of rules.yaml let Askonce read",
     "full": "there was no room for the request: all that were under way together were limits.max_held",
     "fault": "a fault in Askonce; its log says which",
@@ -181,7 +183,7 @@ def _sentence(record: CallRecord | None, compared: str) -> str:
     if record is None:
         return compared
     if record.outcome == "exact":
-        return "answered: the same call was asked before" + (", past its time" if record.detail == "stale" else "")
+        return "answered: the same call was asked before" + _PAST.get(record.detail, "")
     if record.outcome == "semantic":
         return f"answered: taken for the same question{_figures(record)}"
     if record.outcome == "bypass":

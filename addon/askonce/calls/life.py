@@ -31,6 +31,7 @@ from askonce.calls.storing import Storing, agreed, assemble, pack_request
 from askonce.faults import Faults
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
+from askonce.trace_context import join_trace
 from askonce.wire.base import Replay
 from askonce.workers import Compute
 
@@ -57,12 +58,14 @@ class Life:
         ask_again: AskAgain | None = None,
         gray_zone: Reconsider | None = None,
         dependencies: Dependencies | None = None,
+        traces: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`lasting`: answers are for everybody and have no end, as in a cassette.
 
         Without `refresh` no answer is served stale, without `ask_again` no batch is asked in part.
         `gray_zone` has the last word on misses. `dependencies` are those of the cache.
+        `traces`: each call has a span, in its caller's trace.
         """
         self.rules = rules
         self.cache = cache
@@ -87,6 +90,7 @@ class Life:
         )
         self._fallbacks = Fallbacks(cache, self._look_ups, clock)
         self._dependencies = dependencies or Dependencies(cache)
+        self._traces = traces
         self._storing = Storing(cache, audits, lasting=lasting, clock=clock)
 
     def begin(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
@@ -110,6 +114,9 @@ class Life:
     def _begun(self, exchange: Exchange) -> Exchange:
         if exchange.depends:
             exchange.underway = self._dependencies.begin(exchange.depends)
+        if self._traces:
+            headers = exchange.request.headers
+            exchange.trace = join_trace(headers.get("traceparent", ""), headers.get("tracestate", ""))
         self.accounting.begin()
         return exchange
 

@@ -27,6 +27,7 @@ _NOT_REPEATED = frozenset(
     """.split()  # noqa: SIM905  # reads better than thirty quoted names
 )
 _NOT_REPEATED_PREFIXES = (
+    "x-askonce-",
     "x-cache",
     "x-similarity-",
     "x-ratelimit-",
@@ -54,6 +55,7 @@ def of_hit(reply: Reply, exchange: Exchange, entry: Entry, state: State, now: fl
         ("age", str(age)),
         ("x-cache", "HIT"),
         ("x-cache-key", entry.key),
+        *_call(exchange),
         ("x-cache-age", str(age)),
         ("x-cache-similarity", similarity),
         ("x-similarity-score", similarity),
@@ -61,6 +63,11 @@ def of_hit(reply: Reply, exchange: Exchange, entry: Entry, state: State, now: fl
         *((("x-cache-decision", lookup.decision),) if lookup.decision else ()),
     )
     return Reply(reply.body, reply.content_type, reply.status, said)
+
+
+def _call(exchange: Exchange) -> Headers:
+    """What the call is called in `/v1/why`, in traces and in exemplars."""
+    return (("x-askonce-call", exchange.identity.key),) if exchange.identity else ()
 
 
 def _how(lookup: Lookup, state: State, left: int) -> tuple[str, ...]:
@@ -84,7 +91,7 @@ def of_miss(exchange: Exchange) -> Headers:
     watched = exchange.lookup if exchange.watched else None
     if watched and watched.nearest:
         kind, near = (detail(f"watched-{watched.watched}"),), (*near, ("x-cache-key", watched.nearest.key))
-    return (("cache-status", cache_status(why, *stored, *kind)), ("x-cache", "MISS"), *near)
+    return (("cache-status", cache_status(why, *stored, *kind)), ("x-cache", "MISS"), *_call(exchange), *near)
 
 
 def of_collapsed(exchange: Exchange, broadcast: Broadcast) -> Reply:
@@ -92,7 +99,7 @@ def of_collapsed(exchange: Exchange, broadcast: Broadcast) -> Reply:
     headers = {name.lower(): value for name, value in broadcast.headers()}
     coding = [(name, headers[name]) for name in ("content-encoding",) if name in headers]
     why = "fwd=stale" if exchange.why == "expired" else "fwd=miss"
-    said = (("cache-status", cache_status(why, "collapsed")), ("x-cache", "MISS"))
+    said = (("cache-status", cache_status(why, "collapsed")), ("x-cache", "MISS"), *_call(exchange))
     renewed = _renewed(repeatable(broadcast.headers()))
     return Reply(b"", headers.get("content-type", ""), broadcast.status, (*coding, *renewed, *said))
 

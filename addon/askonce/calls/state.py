@@ -3,6 +3,7 @@
 One rule: only `Life` changes it, and `LookUps` for it.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from askonce.calls.dependencies import Underway
 from askonce.calls.directives import Directives
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.rules import Price, Rule
+from askonce.trace_context import TraceContext
 
 __all__ = ["Declined", "Dividing", "Exchange", "FallenBack", "Following", "Hit", "Leading", "Passing", "State"]
 
@@ -113,6 +115,8 @@ class Exchange:
     """The provider's answers, while they are whole and not kept yet."""
     unkept: str = ""
     """Why the provider's answer was not kept; empty where it was, or none came."""
+    trace: TraceContext | None = None
+    """Its span; None where nobody traces."""
     is_over: bool = False
     """It is counted."""
 
@@ -202,6 +206,11 @@ class Exchange:
             watched=self.watched,
             agreed=self.agreed if self.watched else "",
             money_watched=_cost(usage, price) if self.watched else 0.0,
+            host=self.request.host,
+            port=self.request.port,
+            temperature=call.temperature if call else None,
+            trace=self.trace,
+            ended=time.time() - (time.perf_counter() - self.started) + seconds,
         )
 
     @property

@@ -193,6 +193,8 @@ class Askonce:
         if visit.rule:
             request = messages.read_request(flow.request, visit.origin.host, b"")
             visit.exchange = self.runtime.life.pass_by(visit.rule, request, why)
+            if visit.exchange.trace:
+                messages.join_trace(flow.request, visit.exchange.trace.traceparent)
         else:
             self._watch.unnamed(flow, visit)
         if visit.origin.direct:
@@ -276,6 +278,8 @@ class Askonce:
         if visit.passage:
             messages.redirect(flow.request, visit.passage)
         messages.strip_directives(flow.request)
+        if exchange.trace:
+            messages.join_trace(flow.request, exchange.trace.traceparent)
         if target := exchange.rule.target:
             messages.send_to(flow.request, target.scheme, target.host, target.port)
         if flow.request.scheme == "http" or visit.passage or target:

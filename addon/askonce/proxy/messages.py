@@ -26,6 +26,7 @@ __all__ = [
     "dress",
     "finish",
     "http_response",
+    "join_trace",
     "make_response",
     "must_be_whole",
     "place",
@@ -107,6 +108,12 @@ def strip_directives(request: http.Request) -> None:
     if not _OURS.isdisjoint([name.lower() for name, _ in fields]):
         ours = _OURS - {name.encode() for name in signed_headers(request.headers)}
         request.headers.fields = tuple([field for field in fields if field[0].lower() not in ours])
+
+
+def join_trace(request: http.Request, traceparent: str) -> None:
+    """Put our own span in the place of the caller's, where there is one that no signature covers."""
+    if "traceparent" in request.headers and "traceparent" not in signed_headers(request.headers):
+        request.headers["traceparent"] = traceparent
 
 
 def start_translation(response: http.Response, passage: Passage) -> Translator | None:

@@ -47,6 +47,15 @@ async def test_another_wording_is_answered_and_a_look_alike_is_not(bench: Bench)
     assert bench.asked == 2
 
 
+async def test_every_answer_names_what_was_asked(bench: Bench) -> None:
+    missed = await bench.call()
+    exact, reworded = await bench.call(), await bench.call(FRANCE_REWORDED)
+    assert missed["x-askonce-call"] == exact["x-askonce-call"] == exact["x-cache-key"] == reworded["x-cache-key"]
+    assert reworded["x-askonce-call"] != exact["x-askonce-call"]
+    assert bench.accounting.latest()[0][1].asked == reworded["x-askonce-call"]
+    assert "x-askonce-call" not in await bench.call(b"no JSON")
+
+
 async def test_a_hit_tells_its_age_and_what_is_left(bench: Bench) -> None:
     await bench.call()
     bench.clock.now += 600
