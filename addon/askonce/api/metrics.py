@@ -4,7 +4,7 @@ The rule: nothing is counted here. Every sample is a projection of the accountin
 figures, made when it is asked for.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from resource import getpagesize
@@ -12,20 +12,34 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as Sample
+from starlette.responses import Response
 
-from askonce.accounting import BUCKETS, Accounting, Tally
+from askonce.accounting import BUCKETS, Accounting, Exemplar, Tally
 from askonce.cache import Cache
 
-__all__ = ["CONTENT_TYPE", "IN_DOCUMENT", "Exposition", "resident_kilobytes"]
+__all__ = ["IN_DOCUMENT", "Exposition", "resident_kilobytes"]
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""Prometheus' text format. OpenMetrics is not offered: Semcache's counters have names that it forbids."""
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+"""Has exemplars, and none of Semcache's counters: their names are such as it forbids."""
 
 IN_DOCUMENT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 """What the OpenAPI document says of it; a `response_class` would be taken for that of errors as well."""
 
 _LE = [*map(str, BUCKETS), "+Inf"]
+_SAVED: tuple[tuple[str, str, Callable[[Tally], float]], ...] = (
+    ("askonce_saved_seconds_total", "Providers' time that hits saved", lambda sums: sums.seconds_saved),
+    ("askonce_saved_usd_total", "US dollars that hits saved", lambda sums: sums.money_saved),
+    (
+        "askonce_saved_tokens_unpriced_total",
+        "Tokens that hits saved of models whose price is not known",
+        lambda sums: sums.unpriced_tokens,
+    ),
+)
 
 
 class Exposition(Collector):
@@ -42,8 +56,15 @@ class Exposition(Collector):
             ProcessCollector(registry=self._registry)
         self._registry.register(self)
 
+    def response(self, accept: str) -> Response:
+        """All families, as OpenMetrics for whoever names it in `Accept`, and else as text."""
+        if "application/openmetrics-text" in accept:
+            rendered = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
+            return Response(rendered, headers={"content-type": OPENMETRICS})
+        return Response(self.render(), headers={"content-type": TEXT})
+
     def render(self) -> bytes:
-        """All families, as `CONTENT_TYPE`."""
+        """All families, as `TEXT`."""
         rendered = generate_latest(self._registry)
         return rendered + self._semcache_counters() if self._shows("semcache_") else rendered
 
@@ -62,17 +83,25 @@ class Exposition(Collector):
         yield _counter(
             "askonce_requests_total",
             "Calls to providers, by what became of them",
-            _calls(table.sums(lambda row: (row.upstream, row.wire, row.outcome))),
+            _calls(table.sums(lambda row: (row.upstream, row.wire, row.model, row.outcome))),
             "upstream",
             "wire",
+            "model",
             "outcome",
+        )
+        yield _counter(
+            "askonce_provider_calls_total",
+            "Calls that went to a provider, by what it made of them",
+            _calls(table.sums(lambda row: (row.upstream, row.provider_result), lambda row: bool(row.provider_result))),
+            "upstream",
+            "result",
         )
         yield _gauge("askonce_requests_in_flight", "Calls that are not over yet", [((), table.in_flight)])
         yield _histogram(
             "askonce_request_seconds",
             "From a call's last byte to its answer's last byte",
             (
-                (labels, sums.buckets, sums.seconds)
+                (labels, sums.buckets, sums.seconds, sums.exemplars)
                 for labels, sums in table.sums(lambda r: (r.upstream, r.outcome)).items()
             ),
             "upstream",
@@ -87,28 +116,8 @@ class Exposition(Collector):
             ),
             "outcome",
         )
-        tokens = table.sums(lambda row: "cache" if row.hit else "provider")
-        yield _counter(
-            "askonce_tokens_total",
-            "Tokens of answers: those the provider was paid for, and those that came from the cache",
-            [
-                sample
-                for source in ("provider", "cache")
-                for sums in [tokens.get(source, Tally())]
-                for sample in [(("input", source), sums.input_tokens), (("output", source), sums.output_tokens)]
-            ],
-            "direction",
-            "source",
-        )
-        whole = table.totals().all
-        yield _counter("askonce_saved_seconds_total", "Providers' time that hits saved", [((), whole.seconds_saved)])
-        yield _counter("askonce_saved_usd_total", "US dollars that hits saved", [((), whole.money_saved)])
-        yield _counter(
-            "askonce_saved_tokens_unpriced_total",
-            "Tokens that hits saved of models whose price is not known",
-            [((), whole.unpriced_tokens)],
-        )
-        yield _counter("askonce_stored_total", "Answers that were remembered", [((), whole.stored)])
+        yield from self._savings()
+        yield _counter("askonce_stored_total", "Answers that were remembered", [((), table.totals().all.stored)])
         yield _counter(
             "askonce_bypass_total",
             "Calls that may not be answered from the cache, by reason",
@@ -200,6 +209,26 @@ class Exposition(Collector):
         yield _counter("askonce_watched_seconds_total", "Providers' time that they would have saved", seconds, *names)
         usd = [(labels, calls["usd"]) for labels, calls in rows]
         yield _counter("askonce_watched_usd_total", "US dollars that they would have saved", usd, *names)
+
+    def _savings(self) -> Iterator[Metric]:
+        """What calls cost and hits saved, by rule and model."""
+        tokens = self._accounting.sums(lambda row: (row.upstream, row.model, "cache" if row.hit else "provider"))
+        yield _counter(
+            "askonce_tokens_total",
+            "Tokens of answers: those the provider was paid for, and those that came from the cache",
+            [
+                sample
+                for labels, sums in tokens.items()
+                for sample in [((*labels, "input"), sums.input_tokens), ((*labels, "output"), sums.output_tokens)]
+            ],
+            "upstream",
+            "model",
+            "source",
+            "direction",
+        )
+        saved = self._accounting.sums(lambda row: (row.upstream, row.model), lambda row: row.hit)
+        for name, text, of in _SAVED:
+            yield _counter(name, text, [(labels, of(sums)) for labels, sums in saved.items()], "upstream", "model")
 
     def _promptcache(self) -> Iterator[Metric]:
         totals, stored = self._accounting.totals(), self._cache.stats()["entries"]
@@ -313,12 +342,25 @@ def _gauge(name: str, text: str, samples: Iterable[_Sample], *labels: str) -> Me
 
 
 def _histogram(
-    name: str, text: str, samples: Iterable[tuple[Sequence[str], Sequence[int], float]], *labels: str
+    name: str,
+    text: str,
+    samples: Iterable[tuple[Sequence[str], Sequence[int], float, *tuple[Mapping[int, Exemplar], ...]]],
+    *labels: str,
 ) -> Metric:
     family = HistogramMetricFamily(name, text, labels=labels)
-    for values, buckets, total in samples:
-        family.add_metric(values, list(zip(_LE, accumulate(buckets), strict=True)), total)
+    for values, buckets, total, *more in samples:
+        exemplars = more[0] if more else {}
+        counted = enumerate(zip(_LE, accumulate(buckets), strict=True))
+        family.add_metric(values, [_bucket(le, count, exemplars.get(at)) for at, (le, count) in counted], total)
     return family
+
+
+def _bucket(le: str, count: float, known: Exemplar | None) -> tuple[str, float] | tuple[str, float, Sample]:
+    if known is None:
+        return le, count
+    named = {"trace_id": known.trace_id, "key": known.key}
+    labels = {name: value for name, value in named.items() if value}
+    return le, count, Sample(labels, known.seconds, known.ended)
 
 
 def resident_kilobytes() -> int | None:

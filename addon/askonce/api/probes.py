@@ -6,16 +6,16 @@ finds its fields; which field is whose stands beside it.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
 from fastapi.params import Depends
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from askonce.accounting import Stats, Totals
 from askonce.api.errors import RESPONSES
-from askonce.api.metrics import CONTENT_TYPE, IN_DOCUMENT, Exposition
+from askonce.api.metrics import IN_DOCUMENT, Exposition
 from askonce.api.product_routes import Shared
 
 __all__ = ["health", "metrics", "statistics"]
@@ -176,9 +176,10 @@ def metrics(
     exposition = Exposition(shared.accounting, shared.cache, shared.version, families)
 
     @routes.get("/metrics", tags=["statistics"], response_class=Response, responses=IN_DOCUMENT, name="metrics")
-    async def expose() -> Response:
-        """Prometheus' text format: askonce_*, promptcache_*, semcache_*, gateway_*, process_*."""
-        return Response(exposition.render(), headers={"content-type": CONTENT_TYPE})
+    async def expose(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
+        """Prometheus' text format, or OpenMetrics with exemplars for whoever accepts it: askonce_*, promptcache_*,
+        semcache_*, gateway_*, process_*."""
+        return exposition.response(accept)
 
     return routes
 

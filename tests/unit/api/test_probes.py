@@ -126,7 +126,8 @@ async def test_metrics_hold_the_families_of_all_products(client, calls, remember
     def value(name, **labels):
         return samples[(name, *sorted(labels.items()))]
 
-    chat = {"upstream": "openai-chat", "wire": "openai-chat"}
+    chat = {"upstream": "openai-chat", "wire": "openai-chat", "model": "gpt-4o"}
+    saved = {"upstream": "openai-chat", "model": "gpt-4o"}
     assert value("askonce_build_info", version="1.2.3") == 1
     assert value("askonce_requests_total", outcome="exact", **chat) == 2
     assert value("askonce_requests_total", outcome="bypass", **chat) == 1
@@ -135,10 +136,10 @@ async def test_metrics_hold_the_families_of_all_products(client, calls, remember
     assert value("askonce_request_seconds_bucket", upstream="openai-chat", outcome="exact", le="0.1") == 0
     assert value("askonce_request_seconds_bucket", upstream="openai-chat", outcome="exact", le="0.25") == 2
     assert value("askonce_decision_seconds_count", outcome="miss") == 1
-    assert value("askonce_tokens_total", direction="output", source="cache") == 120
-    assert value("askonce_tokens_total", direction="input", source="provider") == 10
-    assert value("askonce_saved_seconds_total") == pytest.approx(1.8)
-    assert value("askonce_saved_usd_total") == pytest.approx(0.009)
+    assert value("askonce_tokens_total", direction="output", source="cache", **saved) == 120
+    assert value("askonce_tokens_total", direction="input", source="provider", **saved) == 10
+    assert value("askonce_saved_seconds_total", **saved) == pytest.approx(1.8)
+    assert value("askonce_saved_usd_total", **saved) == pytest.approx(0.009)
     assert value("askonce_stored_total") == 1
     assert value("askonce_bypass_total", detail="no-store") == 1
     assert value("askonce_faults_total", kind="embedder") == 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Response, Security
+from fastapi import APIRouter, Header, HTTPException, Response, Security
 from fastapi.params import Depends
 from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from starlette.types import Scope
 
 from askonce.accounting import Labels, Tally
-from askonce.api.metrics import CONTENT_TYPE, IN_DOCUMENT, Exposition
+from askonce.api.metrics import IN_DOCUMENT, Exposition
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
 from askonce.api.request_models import RequestModel
@@ -263,9 +263,9 @@ def _view(shared: Shared, keys: ApiKeys, providers: Providers) -> APIRouter:
         )
 
     @routes.get("/metrics", response_class=Response, responses=IN_DOCUMENT)
-    async def gateway_metrics() -> Response:
+    async def gateway_metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
         """Prometheus' text format: gateway_*."""
-        return Response(exposition.render(), headers={"content-type": CONTENT_TYPE})
+        return exposition.response(accept)
 
     return routes
 
