@@ -18,6 +18,7 @@ import platformdirs
 __all__ = [
     "DEFAULT_PORTS",
     "OUTER_PROXIES",
+    "LogFormat",
     "Mode",
     "Settings",
     "SettingsError",
@@ -29,6 +30,7 @@ __all__ = [
     "without_user",
 ]
 
+LogFormat = Literal["text", "json"]
 Mode = Literal["normal", "record", "replay", "strict"]
 """`record`: ask always, keep every answer. `replay`: as normal, with answers that do not end where there is a cassette.
 `strict`: identical calls are answered, and nothing is asked."""
@@ -63,6 +65,7 @@ class Settings:
     mode: Mode = "normal"
     cassette: Path | None = None
     """The file that answers come from and go to, in place of `data`."""
+    log_format: LogFormat = "text"
     plain: bool = False
     """mitmproxy as it is, without shorter ways through it."""
     outer_proxies: Mapping[str, str] = field(default_factory=dict)
@@ -80,6 +83,8 @@ class Settings:
             raise SettingsError(f"ASKONCE_UPSTREAM_CA: no such file: {self.upstream_ca}")
         if self.mode not in get_args(Mode):
             raise SettingsError(f"--mode: expected one of {', '.join(get_args(Mode))}; got {self.mode!r}")
+        if self.log_format not in get_args(LogFormat):
+            raise SettingsError(f"--log-format: expected text or json; got {self.log_format!r}")
         if self.cassette and self.mode == "normal":
             raise SettingsError("--cassette: expected a --mode besides: record, replay or strict")
 
@@ -136,6 +141,7 @@ class Settings:
         web_port: int | None = None,
         mode: str | None = None,
         cassette: Path | None = None,
+        log_format: str | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> Self:
         """What the command line says, then the environment, then the defaults. Raises `SettingsError`.
@@ -167,6 +173,7 @@ class Settings:
             cassette=path(cassette, "ASKONCE_CASSETTE", Path())
             if cassette or environ.get("ASKONCE_CASSETTE")
             else None,
+            log_format=cast(LogFormat, log_format or environ.get("ASKONCE_LOG_FORMAT") or "text"),
             plain=environ.get("ASKONCE_PLAIN", "") not in ("", "0"),
         )
         outer = {name: value for name, value in outer_proxies(environ).items() if not settings.leads_here(value)}

@@ -19,7 +19,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     help="A transparent semantic cache for calls to LLM providers: the provider is asked once.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # rich's help costs half a second, nearly all of it imports
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -62,7 +62,7 @@ def doctor(
     certs: Certs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find what keeps calls from being answered, and say what to do: for all programs, or for a command, which is run
+    """Find what keeps calls from being answered. For all programs, or for a command, which is run
     behind the proxy. Exit code 0 where all is well."""
     from askonce.cli.output import print_json, printable, results
     from askonce.exec import child

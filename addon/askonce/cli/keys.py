@@ -10,7 +10,7 @@ from askonce.settings import Settings
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Make, list and revoke the API keys of the gateway, and of the proxy where rules.yaml asks for one.",
+    help="Make, list and revoke the API keys of gateway and proxy.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

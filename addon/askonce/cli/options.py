@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Cassette", "Certs", "Data", "Listen", "Mode", "RulesFile"]
+__all__ = ["AsJson", "Cassette", "Certs", "Data", "Listen", "LogFormat", "Mode", "RulesFile"]
 
 Listen = Annotated[
     str | None,
@@ -49,5 +49,9 @@ Cassette = Annotated[
     typer.Option(
         metavar="FILE", help="With --mode: keep answers in this file, not in --data.", envvar="ASKONCE_CASSETTE"
     ),
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(metavar="FORMAT", help="text for people, by default; json for programs.", envvar="ASKONCE_LOG_FORMAT"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -45,7 +45,7 @@ def pairs(
     as_json: AsJson = False,
     rules: RulesFile = None,
 ) -> None:
-    """Decide labelled pairs: lines of {"a": …, "b": …, "label": 1 where one answer serves both, else 0, "cat": …}."""
+    """Decide labelled pairs. Lines of {"a": …, "b": …, "label": 1 where one answer serves both, else 0, "cat": …}."""
     import asyncio
 
     from askonce.cache import Policy
@@ -87,7 +87,7 @@ def stream(
     as_json: AsJson = False,
     rules: RulesFile = None,
 ) -> None:
-    """Ask a cache that starts empty in random order: lines of {"text": …, "cls": …}, where one class is one answer."""
+    """Ask a cache that starts empty, in random order. Lines of {"text": …, "cls": …}, where one class is one answer."""
     import asyncio
 
     from askonce.cache.judge import load_judge
@@ -114,7 +114,7 @@ def stream(
 
 @app.command()
 def reuse(file: File, as_json: AsJson = False) -> None:
-    """Tell which prompts' answers may be given again: lines of {"text": …, "kind": lasting, volatile, act, …}."""
+    """Tell which prompts' answers may be given again. Lines of {"text": …, "kind": lasting, volatile, act, …}."""
     from askonce.cli.output import print_json
     from askonce.cli.quality_tables import show_reuse
     from askonce.quality.labelled import read_prompts
@@ -139,7 +139,7 @@ def tune(
     as_json: AsJson = False,
     rules: RulesFile = None,
 ) -> None:
-    """Find the max_error for questions like those of FILE (as for `eval pairs`), and print the lines for rules.yaml."""
+    """Find the max_error for questions like your own. FILE is as for `eval pairs`; prints the lines for rules.yaml."""
     import asyncio
 
     from askonce.cache.judge import load_judge

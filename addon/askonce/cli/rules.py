@@ -17,7 +17,7 @@ app.command(context_settings={"allow_interspersed_args": False})(suggest)
 
 @app.command()
 def check(file: Annotated[Path | None, typer.Argument(show_default=False)] = None) -> None:
-    """Read a rules file and show what it asks for; ./rules.yaml, or the rules that ship, by default."""
+    """Read a rules file and show what it asks for. By default ./rules.yaml, or the rules that ship."""
     from rich.text import Text
 
     from askonce.cli.output import results, table
@@ -52,7 +52,7 @@ def explain(
     header: Annotated[list[str] | None, typer.Option(help="NAME: VALUE, where a rule's `when` asks for it.")] = None,
     rules: Annotated[Path | None, typer.Option(show_default=False, help="The rules file.")] = None,
 ) -> None:
-    """Say which rule takes a URL, and how it answers; ends with 1 where none does."""
+    """Say which rule takes a URL, and how it answers. Ends with 1 where none does."""
     from askonce import rules as advice
     from askonce.cli.output import results
     from askonce.products.document import Config

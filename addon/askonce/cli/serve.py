@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from askonce.cli.options import Cassette, Certs, Data, Listen, Mode, RulesFile
+from askonce.cli.options import Cassette, Certs, Data, Listen, LogFormat, Mode, RulesFile
 from askonce.settings import Settings
 
 __all__ = ["serve", "web"]
@@ -17,9 +17,12 @@ def serve(
     certs: Certs = None,
     mode: Mode = None,
     cassette: Cassette = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the proxy until it is stopped."""
-    settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs, mode=mode, cassette=cassette)
+    settings = Settings.from_env(
+        listen=listen, rules=rules, data=data, certs=certs, mode=mode, cassette=cassette, log_format=log_format
+    )
     _serve(settings, web=False)
 
 
@@ -31,12 +34,20 @@ def web(
     web_port: Annotated[
         int | None, typer.Option(help="Where mitmweb listens; 8081 by default.", envvar="ASKONCE_WEB_PORT")
     ] = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the proxy in mitmweb. It shows every conversation, and why it hit or missed."""
-    _serve(Settings.from_env(listen=listen, rules=rules, data=data, certs=certs, web_port=web_port), web=True)
+    settings = Settings.from_env(
+        listen=listen, rules=rules, data=data, certs=certs, web_port=web_port, log_format=log_format
+    )
+    _serve(settings, web=True)
 
 
 def _serve(settings: Settings, web: bool) -> None:
+    from askonce.exec.proxy_process import check_address
+
+    if settings.listen_port:
+        check_address(settings)  # before seconds of loading, which nobody need wait for to be told no
     from askonce.proxy.master import serve as run
 
     raise typer.Exit(run(settings, web=web))

@@ -17,12 +17,13 @@ from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, p
 
 from askonce import trust
 from askonce.cache import InUseError, StoreError
-from askonce.exec.proxy_process import IN_USE, ProxyError, check_address, free_port
+from askonce.exec.proxy_process import IN_USE, free_port
+from askonce.log_format import formatter
 from askonce.products.document import Config
 from askonce.proxy import hook_dispatch, mitmproxy_patches
 from askonce.proxy.addon import Askonce
 from askonce.rules import ConfigError, Rules
-from askonce.settings import Settings
+from askonce.settings import LogFormat, Settings
 
 __all__ = ["LeanMaster", "serve"]
 
@@ -58,25 +59,25 @@ class LeanMaster(master.Master):
 
 def serve(settings: Settings, *, web: bool = False) -> int:
     """Run the proxy until SIGTERM or SIGINT. Returns the process's exit code."""
-    _log_to_stderr()
+    _log_to_stderr(settings.log_format)
     _use_all_descriptors()
     try:
         if settings.listen_port == 0:
             settings = replace(settings, listen_port=free_port(settings.client_host))
-        check_address(settings)
         trust.ensure_ca(settings.certs, Rules(Config.load(settings.rules)).host_names())
         return asyncio.run(_serve(settings, web))
     except (
         ConfigError,
         StoreError,
-        ProxyError,
         trust.TrustError,
         exceptions.OptionsError,
         OSError,
         ValueError,
     ) as error:
         print(f"askonce: {error}", file=sys.stderr)  # noqa: T201
-        return IN_USE if isinstance(error, InUseError) else 1
+        if isinstance(error, InUseError):
+            return IN_USE
+        return 2 if isinstance(error, ValueError | exceptions.OptionsError) else 1
 
 
 def _use_all_descriptors() -> None:
@@ -127,8 +128,8 @@ async def _serve(settings: Settings, web: bool) -> int:
     return 0
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(log_format: LogFormat) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(formatter(log_format))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logger.setLevel(logging.INFO)

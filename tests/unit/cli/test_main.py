@@ -1,3 +1,5 @@
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +50,42 @@ def test_every_command_has_help(askonce: Callable[..., Any], command: str) -> No
     done = askonce(command, "-h")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"Usage: askonce {command} ")
+
+
+@pytest.mark.parametrize("group", ["", *COMMANDS])
+def test_no_summary_of_a_command_is_cut_off(askonce: Callable[..., Any], group: str) -> None:
+    listed = askonce(*group.split(), "--help").out.partition("Commands:\n")[2]
+    assert "..." not in listed
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"), [("bash", "complete -o default"), ("zsh", "#compdef askonce"), ("fish", "complete ")]
+)
+def test_shells_complete_commands(shell: str, line: str) -> None:
+    command = [sys.executable, "-m", "askonce", "--show-completion", shell]
+    shown = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    )
+    assert (shown.returncode, line in shown.stdout) == (0, True)
+    words = {"_ASKONCE_COMPLETE": "complete_bash", "COMP_WORDS": "askonce cache ex", "COMP_CWORD": "2"}
+    done = subprocess.run([sys.executable, "-m", "askonce"], capture_output=True, text=True, env=os.environ | words)
+    assert done.stdout.split() == ["export"]
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_loaded(askonce: Callable[..., Any]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        code = (
+            f"import sys; sys.argv = ['askonce', 'serve', '--listen', '{listen}']; from askonce.cli import main\n"
+            "try: main()\nfinally: print([name for name in sys.modules], file=sys.stdout)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"askonce: cannot listen on {listen}: Address already in use; ")
+    assert len(done.stderr.splitlines()) == 1
+    assert not [name for name in ("mitmproxy", "numpy", "fastapi") if repr(name) in done.stdout]
 
 
 def test_the_module_is_the_command() -> None:

@@ -62,7 +62,7 @@ async def test_nothing_signs_with_a_stolen_key(tmp_path: Path, name: str) -> Non
         (lambda folder: None, "rules.yaml: cannot be read"),
     ],
 )
-def test_a_start_that_cannot_be_is_one_line_and_exit_code_1(
+def test_a_start_that_cannot_be_is_one_line_and_exit_code_2(
     tmp_path: Path,
     make: Callable[[Path], object],
     mistake: str,
@@ -72,7 +72,7 @@ def test_a_start_that_cannot_be_is_one_line_and_exit_code_1(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     make(tmp_path)
     settings = Settings("127.0.0.1", 0, rules=tmp_path / "rules.yaml", data=tmp_path / "d", certs=tmp_path / "c")
-    assert serve(settings) == 1
+    assert serve(settings) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("askonce: ")
     assert mistake in line

@@ -49,7 +49,7 @@ def suggest(
     data: Data = None,
     certs: Certs = None,
 ) -> None:
-    """Run a command twice and print what to add to rules.yaml, so that a third run hits. Nothing is changed.
+    """Find what to add to a rule so that an app's calls hit. Runs a command twice; nothing is changed.
 
     Each run has a proxy and an empty cache of its own, so the provider is asked twice.
     """

@@ -1,0 +1,35 @@
+"""How the log is written: lines for people, or one JSON object a line for programs that gather logs."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import orjson
+
+from askonce.settings import LogFormat
+
+__all__ = ["formatter"]
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps({name: text.encode(errors="replace").decode() for name, text in line.items()}).decode()
+
+
+_FORMATTERS: dict[LogFormat, Callable[[], logging.Formatter]] = {
+    "text": lambda: logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"),
+    "json": _Json,
+}
+
+
+def formatter(log_format: LogFormat) -> logging.Formatter:
+    """What writes a record."""
+    return _FORMATTERS[log_format]()
