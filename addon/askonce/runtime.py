@@ -29,6 +29,7 @@ from askonce.calls.gray_zone import GrayZone, asking
 from askonce.calls.life import Life
 from askonce.calls.limits import Limits
 from askonce.calls.refresh import Refresher
+from askonce.calls.shadow import Shadow
 from askonce.calls.verifier import Verifier
 from askonce.calls.warming import LikeWarmer
 from askonce.credentials import is_secret
@@ -175,6 +176,7 @@ class Runtime:
             self.compute,
             config.manage.host,
         )
+        self._shadow = Shadow(self.cache, self._verifier, lambda: self.rules.config.verifier, self.faults)
         self.life = Life(
             rules=self.rules,
             cache=self.cache,
@@ -188,6 +190,7 @@ class Runtime:
             gray_zone=GrayZone(self.cache, self._verifier, lambda: self.rules.config.verifier),
             dependencies=self._dependencies,
             traces="traces" in signals(),
+            shadow=self._shadow,
         )
         self._dashboard = Dashboard(self.accounting, self.cache)
         self._sampler: asyncio.Task[None] | None = None
@@ -338,6 +341,7 @@ class Runtime:
                 await self._watcher
         if self._sampler:
             await self._sampler
+        await self._shadow.close()
         await self._verifier.close()
         await self.named_stores.close()
         await self.life.close()

@@ -14,7 +14,7 @@ from askonce.accounting import Accounting, CallRecord, Outcome
 from askonce.api.entries import EntrySummary, summary
 from askonce.api.errors import RESPONSES
 from askonce.api.request_models import RequestModel
-from askonce.cache import Cache, ComparedCall, Difference, Entry, Nearest
+from askonce.cache import ALIAS, Cache, ComparedCall, Difference, Entry, Nearest
 from askonce.cache.why import differences
 from askonce.jsontext import encodable, rfc3339
 
@@ -182,6 +182,8 @@ def _placed(parts: Sequence[Difference], places: Sequence[Difference]) -> Sequen
 def _sentence(record: CallRecord | None, compared: str) -> str:
     if record is None:
         return compared
+    if record.detail == ALIAS:
+        return "answered: a verifier said of this wording that it asks for the same"
     if record.outcome == "exact":
         return "answered: the same call was asked before" + _PAST.get(record.detail, "")
     if record.outcome == "semantic":

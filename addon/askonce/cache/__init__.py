@@ -2,7 +2,7 @@
 
 from askonce.cache.cache import Cache, CacheLimits, Lookup, Policy
 from askonce.cache.embed import ClientOptions, Embedder, load_embedder
-from askonce.cache.finder import EMBEDDER_FAILED, watched
+from askonce.cache.finder import ALIAS, EMBEDDER_FAILED, watched
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.learning.answer_comparison import Verdict, compare_bodies
@@ -13,6 +13,7 @@ from askonce.cache.transfer import FOREVER, Record, TransferError, read_record, 
 from askonce.cache.why import ComparedCall, Difference, Nearest
 
 __all__ = [
+    "ALIAS",
     "EMBEDDER_FAILED",
     "FOREVER",
     "Cache",

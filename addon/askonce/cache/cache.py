@@ -366,6 +366,16 @@ class Cache:
         entry = await self.get(key)
         return pair(entry.partition, prompt, key).hex() if entry else None
 
+    async def keep_verdict(self, prompt: str, identity: Identity, found: Lookup, *, same: bool) -> None:
+        """What a verifier said of a near miss: from now on the call is answered by the nearest entry, as if it were the
+        same call, or never. Raises StoreError."""
+        await self._run(self._learner.keep_verdict, identity, prompt, found, same=same)
+
+    async def spend(self, name: str, most: int) -> bool:
+        """Take one of the `most` that there are of something a day (UTC), also over restarts; whether one was left.
+        Raises StoreError."""
+        return await asyncio.wrap_future(self._store.spend(name, int(self._clock() // 86400), most))
+
     # Management; these raise StoreError
 
     async def get(self, key: str) -> Entry | None:

@@ -17,7 +17,7 @@ from askonce.cache.judge import Closer, Judge, Judgement, Vector
 from askonce.cache.judge.characters import hidden
 from askonce.cache.judge.difference import LONG, LONGEST
 from askonce.cache.judge.reuse import Reuse
-from askonce.cache.learning.pools import Learning, Weighed
+from askonce.cache.learning.pools import Learning, Weighed, pair
 from askonce.cache.store import AnswerStore, Entry, NotAtOnceError
 from askonce.cache.store.protocol import Near
 from askonce.cache.transfer import FOREVER
@@ -31,6 +31,8 @@ AROUND = 12
 """Nearest entries whose answers are asked whether they agree."""
 SKEW = 60.0
 """Seconds that a clock may be put back by. After more, nobody knows how long an answer of later has been there."""
+ALIAS = "alias"
+"""The reason of an exact hit on another wording's entry, of which a verifier has said that it asks for the same."""
 LOADING = "embedder loading"
 EMBEDDER_FAILED = "embedder failed"
 
@@ -49,7 +51,7 @@ class Lookup:
     probability: float | None = None
     """That the same entry's answer is right: the judge's, corrected by evidence."""
     reason: str = ""
-    """Why it is a miss: "no entry", "number: 5 / 7", "probability 0.91 < 0.98", "expired", …"""
+    """Why it is a miss: "no entry", "number: 5 / 7", "probability 0.91 < 0.98", "expired", …; or ALIAS, for a hit."""
     nearest: Entry | None = None
     """The candidate that came closest to being served, refused or not, for `cache why`."""
     stale: bool = False
@@ -120,6 +122,8 @@ class Finder:
         kind = reuse_of(call)
         if withheld := _withheld(kind, policy):
             return replace(withheld, reason=reason or withheld.reason)
+        if alias := self._look_up_alias(call, identity, policy):
+            return alias
         if embedder is None:
             if call.exact_only or self._store.is_empty(identity.partition):
                 return Lookup("miss", reason=reason or call.exact_only or "no entry")
@@ -147,6 +151,11 @@ class Finder:
         kind = reuse_of(call)
         if withheld := _withheld(kind, policy):
             return withheld
+        try:
+            if alias := self._look_up_alias(call, identity, policy, at_once=True):
+                return alias
+        except NotAtOnceError:
+            return None
         if unlike := exact_only(call):
             return Lookup("miss", reason=unlike, reuse=kind)
         if len(call.prompt) > LONG or not is_local(embedder):
@@ -157,6 +166,24 @@ class Finder:
             return replace(found, reuse=kind)
         except NotAtOnceError:
             return None
+
+    def _look_up_alias(self, call: Call, identity: Identity, policy: Policy, *, at_once: bool = False) -> Lookup | None:
+        """A hit on the entry that a verifier said this wording asks for."""
+        key = self._store.alias_of(identity.exact, at_once=at_once)
+        if key is None:
+            return None
+        entry = self._store.held(key) if at_once else self._store.same(identity.partition, key)
+        if entry is None and at_once and not self._store.lacks(key):
+            raise NotAtOnceError
+        if entry is None or entry.partition != identity.partition:
+            return None
+        now = self._clock()
+        if now >= entry.expires or _unfit(entry, policy, now):
+            return None
+        if self._learning.refuses(identity.partition, call.prompt, entry.key):
+            return None
+        decision = pair(identity.partition, call.prompt, entry.key).hex()
+        return replace(_exact(entry, now), reason=ALIAS, decision=decision)
 
     def _look_up_reworded(
         self,

@@ -93,6 +93,19 @@ class Learner:
             self._learning.learn(lesson.observation)
             self._store.observe_answer(lesson.observation, lesson.refused)
 
+    # What a verifier said
+
+    def keep_verdict(self, identity: Identity, prompt: str, found: Lookup, *, same: bool) -> None:
+        """A near miss was said to ask the same as the nearest entry, or not: then the two are kept apart for good.
+        Raises StoreError."""
+        near = found.nearest
+        assert near and found.weighed
+        name = pair(identity.partition, prompt, near.key)
+        if not same:
+            self._learning.refuse(name)
+        observation = self._observation(identity, near.id, found.weighed, same, "verdict")
+        self._store.keep_verdict(observation, identity.exact, near.key, name).result()
+
     # What people say
 
     def record_hit(self, identity: Identity, prompt: str, found: Lookup) -> bytes:
@@ -143,7 +156,8 @@ class Learner:
 def load_learning(store: AnswerStore, faults: Faults) -> Learning:
     """What was learned before the last stop."""
     try:
-        return Learning(store.observations(), store.refused())
+        learned = [seen for seen in store.observations() if seen.source != "verdict"]
+        return Learning(learned, store.refused())
     except StoreError as error:
         faults.report("evidence", error, "learning starts anew")
         return Learning()

@@ -13,11 +13,11 @@ from askonce.call import Call
 from askonce.calls.verifier import Asking, Verifier
 from askonce.rules import VerifierSpec
 
-__all__ = ["GrayZone"]
+__all__ = ["GrayZone", "asking", "is_open"]
 
 
 class GrayZone:
-    """Makes semantic hits of near misses. Belongs to one event loop."""
+    """Makes semantic hits of near misses, where callers are to wait (`mode: ask`). Belongs to one event loop."""
 
     def __init__(
         self,
@@ -30,14 +30,20 @@ class GrayZone:
 
     async def __call__(self, call: Call, identity: Identity, found: Lookup) -> Lookup:
         """`found`, or a hit on the nearest entry where the verifier says that its answer serves `call`."""
-        spec, near, chance = self._spec(), found.nearest, found.probability
-        if spec is None or near is None or chance is None or found.weighed is None:
-            return found
-        if chance < spec.above or self._clock() >= near.expires:
+        spec, near = self._spec(), found.nearest
+        if spec is None or spec.mode != "ask" or near is None or not is_open(found, spec, self._clock()):
             return found
         if not await self._verifier.same(call.prompt, near.prompt, asking(spec)):
             return found
         return self._cache.record_hit(replace(found, outcome="semantic", entry=near, reason=""), call, identity)
+
+
+def is_open(found: Lookup, spec: VerifierSpec, now: float) -> bool:
+    """Whether the judge leaves open that the nearest entry, which is still fresh, serves all the same."""
+    near, chance = found.nearest, found.probability
+    if near is None or chance is None or found.weighed is None or found.watched:
+        return False
+    return chance >= spec.above and now < near.expires
 
 
 def asking(spec: VerifierSpec) -> Asking:

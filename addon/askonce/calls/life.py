@@ -25,6 +25,7 @@ from askonce.calls.reader import Reader
 from askonce.calls.refresh import Refresh, Refreshes
 from askonce.calls.refusals import failure, refusal, strict_message
 from askonce.calls.response_headers import Headers, fresh_id
+from askonce.calls.shadow import Shadow
 from askonce.calls.single_flight import FlightEnd, Flights
 from askonce.calls.state import Declined, Dividing, Exchange, Following, Hit, Leading, Passing
 from askonce.calls.storing import Storing, agreed, assemble, pack_request
@@ -59,12 +60,14 @@ class Life:
         gray_zone: Reconsider | None = None,
         dependencies: Dependencies | None = None,
         traces: bool = False,
+        shadow: Shadow | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`lasting`: answers are for everybody and have no end, as in a cassette.
 
         Without `refresh` no answer is served stale, without `ask_again` no batch is asked in part.
-        `gray_zone` has the last word on misses. `dependencies` are those of the cache.
+        `gray_zone` has the last word on misses, `shadow` hears of them once they are answered.
+        `dependencies` are those of the cache.
         `traces`: each call has a span, in its caller's trace.
         """
         self.rules = rules
@@ -72,7 +75,7 @@ class Life:
         self.accounting = accounting
         self._faults = faults
         self._compute = compute
-        self._mode, self._ask_again, self._clock = mode, ask_again, clock
+        self._mode, self._ask_again, self._shadow, self._clock = mode, ask_again, shadow, clock
         self._flights = Flights()
         self._refreshes = Refreshes(refresh, self._flights, faults)
         self._reader = Reader(cache, faults, mode=mode, lasting=lasting)
@@ -314,6 +317,9 @@ class Life:
         used = [answer.usage for answer in answers]
         usage = Usage(sum(one.input_tokens for one in used), sum(one.output_tokens for one in used))
         self.account(exchange, usage=usage if used else None, stored=stored, seconds=took)
+        if self._shadow and exchange.lookup and not batch and not exchange.terms.verifies:
+            assert exchange.call and exchange.identity
+            self._shadow.consider(exchange.call, exchange.identity, exchange.lookup)
 
     def release(self, exchange: Exchange, ending: FlightEnd) -> None:
         """Let those go on who wait for this call. Harmless where nobody does, and a second time."""

@@ -7,7 +7,7 @@ remembered; neither prompts nor keys are logged.
 import asyncio
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -18,6 +18,9 @@ from askonce.jsontext import encodable
 
 __all__ = ["Asking", "Verifier"]
 
+type Said = Literal["yes", "no", "unclear"]
+
+_PLAIN: dict[str, Said] = {"YES": "yes", "NO": "no"}
 _VERDICTS = 10_000
 _AT_ONCE = 8
 """Questions under way; past so many the answer is no, so that a burst of near misses costs no burst of calls."""
@@ -46,14 +49,18 @@ class Verifier:
 
     def __init__(self, faults: Faults, client_options: ClientOptions = lambda _: {}) -> None:
         self._faults, self._client_options = faults, client_options
-        self._verdicts = LRU[bytes, bool](_VERDICTS)
-        self._asking = dict[bytes, asyncio.Task[bool]]()
+        self._verdicts = LRU[bytes, Said](_VERDICTS)
+        self._asking = dict[bytes, asyncio.Task[Said]]()
         self._clients = dict[tuple[str, str], Any]()
 
     async def same(self, one: str, other: str, asking: Asking) -> bool:
         """Whether two prompts mean the same."""
+        return await self.verdict(one, other, asking) == "yes"
+
+    async def verdict(self, one: str, other: str, asking: Asking) -> Said:
+        """What the LLM says of two prompts; "unclear" also where it could not be asked."""
         if max(len(one), len(other)) > _LONGEST:
-            return False
+            return "unclear"
         pair = _digest([asking.url, asking.model, *sorted((one, other))])
         known = self._verdicts.get(pair)
         if known is not None:
@@ -61,12 +68,12 @@ class Verifier:
         task = self._asking.get(pair)
         if task is None:
             if len(self._asking) >= _AT_ONCE:
-                return False
+                return "unclear"
             task = self._asking[pair] = asyncio.ensure_future(self._verdict(pair, one, other, asking))
             task.add_done_callback(lambda _: self._asking.pop(pair, None))
         return await asyncio.shield(task)  # whoever stops waiting leaves it to the others
 
-    async def _verdict(self, pair: bytes, one: str, other: str, asking: Asking) -> bool:
+    async def _verdict(self, pair: bytes, one: str, other: str, asking: Asking) -> Said:
         try:
             async with asyncio.timeout(asking.timeout):
                 said = await self._ask(one, other, asking)
@@ -75,8 +82,8 @@ class Verifier:
             status = getattr(error, "status_code", "")
             trouble = ValueError(f"{asking.model}: {type(error).__name__} {status}".strip())
             self._faults.report("gray zone verifier", trouble, "the question is a miss")
-            return False
-        verdict = said.strip().upper() == "YES"
+            return "unclear"
+        verdict = _PLAIN.get(said.strip().upper(), "unclear")
         self._verdicts.put(pair, verdict)
         return verdict
 

@@ -190,6 +190,10 @@ class VerifierSpec(Section):
     """How long it may take; after that the call is a miss."""
     above: float = Field(default=0.5, ge=0, lt=1)
     """The probability, by the judge, from which it is asked."""
+    mode: Literal["ask", "shadow"] = "ask"
+    """`ask`: the caller waits for the verdict. `shadow`: it is asked once he has the provider's answer."""
+    per_day: int = Field(default=200, ge=0)
+    """Questions at most from midnight to midnight (UTC), of `shadow`."""
 
 
 class CacheSpec(Section):

@@ -19,9 +19,9 @@ OWN = 50
 PARTITIONS = 4096
 """Partitions whose evidence is held."""
 
-Source = Literal["miss", "audit", "watch", "feedback"]
-"""How it came out: the provider's answer to a near miss, to a check of a served answer, or to a call of which only
-watched what would have been served; or somebody said so."""
+Source = Literal["miss", "audit", "watch", "feedback", "verdict"]
+"""How it came out: the provider's answer to a near miss, to a check of a served answer, or to a call of which it was
+only watched what would have been served; or a person said so, or a verifier, from whom the pools do not learn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,12 @@ class AnswerStore(Protocol):
     def same(self, partition: bytes, key: bytes) -> Entry | None:
         """The entry of this exact key, expired or not."""
 
+    def alias_of(self, key: bytes, *, at_once: bool = False) -> bytes | None:
+        """The key of the entry that a wording, by its own exact key, was said to ask for: see `keep_verdict`.
+
+        `at_once`, it raises NotAtOnceError where memory does not tell.
+        """
+
     def is_empty(self, partition: bytes) -> bool:
         """There is certainly no entry in the partition."""
 
@@ -180,6 +186,14 @@ class AnswerStore(Protocol):
 
     def refuse(self, pair: bytes, time: float) -> Future[None]:
         """Keep a pair that is never to be served again."""
+
+    def keep_verdict(self, observation: Observation, key: bytes, entry: str, pair: bytes) -> Future[None]:
+        """Keep what a verifier said of a call's exact key and an entry, by its key, that is still there: an alias where
+        the observation is right, until one of the two is deleted or the pair refused; else a pair that is never served.
+        Of too many aliases go the oldest of whoever has most."""
+
+    def spend(self, name: str, day: int, most: int) -> Future[bool]:
+        """Take one of the `most` of something that a day has; whether one was left, which holds over restarts."""
 
     def flush(self) -> Future[None]:
         """Done when everything asked before it is written, hits included."""

@@ -112,7 +112,7 @@ async def test_observations_of_the_schema_before_are_given_their_tenant(bench: A
     with contextlib.closing(sqlite3.connect(store._rows.path)) as connection:
         connection.executescript(
             "DROP INDEX observation_tenant; ALTER TABLE observation DROP COLUMN tenant; PRAGMA user_version = 3;"
-            "ALTER TABLE entry DROP COLUMN shown; ALTER TABLE entry DROP COLUMN request;"
+            "DROP TABLE alias; ALTER TABLE entry DROP COLUMN shown; ALTER TABLE entry DROP COLUMN request;"
             "DROP INDEX usage_tenant; ALTER TABLE usage DROP COLUMN tenant;"
             "CREATE INDEX usage_last_used ON usage (last_used);"
         )

@@ -90,6 +90,9 @@ class EmbeddedAnswers:
             self._memory.add(entry)
         return entry
 
+    def alias_of(self, key: bytes, *, at_once: bool = False) -> bytes | None:
+        return self._rows.aliases.get(key)
+
     def is_empty(self, partition: bytes) -> bool:
         return not self._rows.change(partition)
 
@@ -206,6 +209,12 @@ class EmbeddedAnswers:
 
     def refuse(self, pair: bytes, time: float) -> Future[None]:
         return self._rows.refuse(pair, time)
+
+    def keep_verdict(self, observation: Observation, key: bytes, entry: str, pair: bytes) -> Future[None]:
+        return self._rows.keep_verdict(observation, key, entry, pair)
+
+    def spend(self, name: str, day: int, most: int) -> Future[bool]:
+        return self._rows.spend(name, day, most)
 
     def flush(self) -> Future[None]:
         return self._rows.flush()

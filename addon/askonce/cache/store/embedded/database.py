@@ -18,7 +18,7 @@ __all__ = ["FILE", "connect", "describe", "is_damage", "lock", "open_database", 
 logger = logging.getLogger(__name__)
 
 FILE = "askonce.db"
-VERSION = 7
+VERSION = 8
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entry (
@@ -106,6 +106,20 @@ UPDATE usage SET tenant = (
 CREATE INDEX usage_tenant ON usage (tenant, last_used);
 DROP INDEX usage_last_used;
 """
+_ALIASES = """
+-- Wordings that were said to ask for the same as an entry: the keys of both, and the pair's name as in `refused`. They
+-- outlive an entry that expires, so that they hold for the next one of its key.
+CREATE TABLE alias (
+    key BLOB PRIMARY KEY,
+    entry BLOB NOT NULL,
+    pair BLOB NOT NULL,
+    tenant TEXT NOT NULL,
+    time REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX alias_entry ON alias (entry);
+CREATE INDEX alias_pair ON alias (pair);
+CREATE INDEX alias_tenant ON alias (tenant, time);
+"""
 MIGRATIONS = {
     1: "ALTER TABLE entry ADD COLUMN labels BLOB NOT NULL DEFAULT '{}';\n" + _LABELS,
     2: _KIN + _LEARNED,
@@ -113,6 +127,7 @@ MIGRATIONS = {
     4: _SHOWN,
     5: _SHARES,
     6: _REQUEST,
+    7: _ALIASES,
 }
 """By schema, what makes the next one of it."""
 _BORN = "INSERT INTO meta VALUES ('store', lower(hex(randomblob(8)))), ('change', 0);\n"
@@ -215,11 +230,15 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")  # a deleted prompt is gone, not merely unlinked
         connection.execute("PRAGMA journal_size_limit = 16777216")
         if version == 0:
-            _write(connection, SCHEMA + _LABELS + _LEARNED + _TENANTS + _SHOWN + _SHARES + _REQUEST + _BORN, VERSION)
+            _write(
+                connection,
+                SCHEMA + _LABELS + _LEARNED + _TENANTS + _SHOWN + _SHARES + _REQUEST + _ALIASES + _BORN,
+                VERSION,
+            )
         for older in range(version or VERSION, VERSION):
             _write(connection, MIGRATIONS[older], older + 1)
         # Every table and the indexes that opening relies on, touched once: damage shows here rather than in a call.
-        for table in ("meta", "usage", "partition", "label", "observation", "refused"):
+        for table in ("meta", "usage", "partition", "label", "observation", "refused", "alias"):
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()
         connection.execute("SELECT max(id) FROM entry").fetchone()
         connection.execute("SELECT max(id) FROM vector").fetchone()

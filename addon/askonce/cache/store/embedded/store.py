@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store.embedded import database
-from askonce.cache.store.embedded.writer import Change, Writer
+from askonce.cache.store.embedded.writer import Change, Transaction, Writer
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, from_row, payload
 from askonce.faults import Faults
 from askonce.files import make_folder
@@ -108,6 +108,11 @@ class Store:
     def keys(self) -> Mapping[bytes, int]:
         """Exact key -> id of every entry, as of the last commit."""
         return self._writer.keys
+
+    @property
+    def aliases(self) -> Mapping[bytes, bytes]:
+        """Exact key of a wording -> that of the entry that it was said to ask for, as of the last commit."""
+        return self._writer.aliases
 
     @property
     def kins(self) -> Mapping[int, int]:
@@ -245,6 +250,22 @@ class Store:
     def observe_answer(self, observation: Observation, refused: bytes | None = None) -> Future[None]:
         """Keep an observation and, where it is about a pair that was served wrongly, that pair."""
         return self._writer.submit(lambda transaction: transaction.observe(observation, refused))
+
+    def keep_verdict(self, observation: Observation, key: bytes, entry: str, pair: bytes) -> Future[None]:
+        """Keep what a verifier said of a call's key and an entry: an alias where the observation is right, else a pair
+        that is never served."""
+        raw = _raw(entry)
+
+        def keep(transaction: Transaction) -> None:
+            transaction.observe(observation, None if observation.right else pair)
+            if observation.right:
+                transaction.alias(key, raw, pair, observation.tenant, observation.time)
+
+        return self._writer.submit(keep)
+
+    def spend(self, name: str, day: int, most: int) -> Future[bool]:
+        """Take one of the `most` that a day has; whether there was one left, which holds over restarts."""
+        return self._writer.submit(lambda transaction: transaction.spend(name, day, most))
 
     def refuse(self, pair: bytes, time: float) -> Future[None]:
         """Keep a pair that is never to be served again."""

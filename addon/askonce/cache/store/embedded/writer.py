@@ -35,6 +35,8 @@ PURGE_SECONDS = 30.0
 """How often expired entries are deleted."""
 OBSERVATIONS = 10_000
 """Kept, the latest."""
+ALIASES = 10_000
+"""The same of those."""
 
 _INSERT = f"INSERT INTO entry ({COLUMNS}, request) VALUES ({', '.join('?' * (len(COLUMNS.split(', ')) + 1))})"
 _OLDEST = """
@@ -43,6 +45,13 @@ DELETE FROM observation WHERE number IN (
     WHERE tenant = (SELECT tenant FROM observation GROUP BY tenant ORDER BY count(*) DESC LIMIT 1)
     ORDER BY number LIMIT ?
 )
+"""
+_OLDEST_ALIASES = """
+DELETE FROM alias WHERE key IN (
+    SELECT key FROM alias
+    WHERE tenant = (SELECT tenant FROM alias GROUP BY tenant ORDER BY count(*) DESC LIMIT 1)
+    ORDER BY time LIMIT ?
+) RETURNING key
 """
 _AMONG = "IN (SELECT value FROM json_each(?))"
 
@@ -77,6 +86,8 @@ class Transaction:
         self.entries, self.size, self.partitions = entries, size, 0
         self.changes: list[Change] = []
         self.gone: list[tuple[bytes, int]] = []
+        self.aliased: dict[bytes, bytes | None] = {}
+        """Alias -> the entry's key; None where it is no more."""
         self.evicted = self.evicted_over_share = 0
 
     def put(self, entry: Entry) -> Entry:
@@ -112,11 +123,17 @@ class Transaction:
         return kept
 
     def delete(self, key: bytes) -> bool:
+        """Delete an entry, and what was said of its wording."""
         row = self._connection.execute("SELECT id FROM entry WHERE key = ?", (key,)).fetchone()
-        return bool(row and self.drop([row[0]]))
+        forgotten = self._forget_aliases("key = ? OR entry = ?", [key, key])
+        return bool((row and self.drop([row[0]])) or forgotten)
 
     def clear(self, filter: Filter) -> int:
+        """Delete entries, and what was said of their wordings."""
         where, values = filter.where()
+        gone = f"IN (SELECT entry.key FROM entry WHERE {where})"
+        everything = filter == Filter()
+        self._forget_aliases("true" if everything else f"key {gone} OR entry {gone}", () if everything else values * 2)
         return self.drop([id for (id,) in self._connection.execute(f"SELECT id FROM entry WHERE {where}", values)])
 
     def purge(self, now: float, limit: int = 1_000) -> int:
@@ -188,6 +205,33 @@ class Transaction:
 
     def refuse(self, pair: bytes, time: float) -> None:
         self._connection.execute("INSERT OR REPLACE INTO refused VALUES (?, ?)", (pair, time))
+        self._forget_aliases("pair = ?", [pair])
+
+    def alias(self, key: bytes, entry: bytes, pair: bytes, tenant: str, time: float) -> None:
+        """Have a call's key stand for that of an entry, which is still there. Of too many go the oldest of whoever has
+        most."""
+        execute = self._connection.execute
+        if execute("SELECT 1 FROM entry WHERE key = ?", (entry,)).fetchone():
+            execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", (key, entry, pair, tenant, time))
+            self.aliased[key] = entry
+            while execute("SELECT count(*) FROM alias").fetchone()[0] > ALIASES:
+                self.aliased |= dict.fromkeys(gone for (gone,) in execute(_OLDEST_ALIASES, (64,)).fetchall())
+
+    def _forget_aliases(self, where: str, values: Sequence[Any]) -> int:
+        rows = self._connection.execute(f"DELETE FROM alias WHERE {where} RETURNING key", values).fetchall()
+        self.aliased |= dict.fromkeys(key for (key,) in rows)
+        return len(rows)
+
+    def spend(self, name: str, day: int, most: int) -> bool:
+        """Take one of `most` a day; whether there was one left."""
+        execute = self._connection.execute
+        row = execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        before, spent = map(int, row[0].split()) if row else (day, 0)
+        spent = spent if before == day else 0
+        if spent >= most:
+            return False
+        execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, f"{day} {spent + 1}"))
+        return True
 
     def drop(self, ids: Sequence[int]) -> int:
         """Delete entries by id."""
@@ -246,6 +290,7 @@ class Writer:
         self._number: int = read("SELECT value FROM meta WHERE name = 'change'").fetchone()[0]
         self.keys: dict[bytes, int] = dict(read("SELECT key, id FROM entry").fetchall())
         self.kins: dict[int, int] = dict(read("SELECT id, kin FROM entry WHERE kin != 0").fetchall())
+        self.aliases: dict[bytes, bytes] = dict(read("SELECT key, entry FROM alias").fetchall())
         self.size: int = read("SELECT ifnull(sum(bytes), 0) FROM usage").fetchone()[0]
         self.partitions: int = read("SELECT count(*) FROM partition").fetchone()[0]
         self.evicted = self.evicted_over_share = 0
@@ -391,6 +436,11 @@ class Writer:
             self.kins.pop(id, None)
             if self.keys.get(key) == id:
                 del self.keys[key]
+        for key, entry in transaction.aliased.items():
+            if entry is None:
+                self.aliases.pop(key, None)
+            else:
+                self.aliases[key] = entry
         if self._writing:
             with self._using:
                 self._written, self._writing = self._written + 1, {}

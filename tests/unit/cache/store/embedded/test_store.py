@@ -354,7 +354,7 @@ def test_entries_of_the_schema_before_are_given_their_tenant(open_store: Open) -
     store.close()
     with contextlib.closing(sqlite3.connect(store.path)) as connection:
         connection.executescript(
-            "ALTER TABLE entry DROP COLUMN request;"
+            "ALTER TABLE entry DROP COLUMN request; DROP TABLE alias;"
             "DROP INDEX usage_tenant; ALTER TABLE usage DROP COLUMN tenant; PRAGMA user_version = 5;"
             "CREATE INDEX usage_last_used ON usage (last_used);"
         )
