@@ -91,7 +91,7 @@ async def test_what_cannot_be_imported_changes_nothing(client, remember, cache):
 @pytest.fixture
 def apart(cache, monkeypatch):
     """The jobs that the cache's threads did: how many lines were read, written, checked and kept in each."""
-    jobs, done, run = [], [], cache._workers.run
+    jobs, done, run = [], [], cache._threads._workers.run
     loop = threading.current_thread()
 
     def note(owner, name):
@@ -116,7 +116,7 @@ def apart(cache, monkeypatch):
 
     for owner, name in ((transfer, "read_record"), (transfer, "write_record"), (cache, "key"), (cache._store, "get")):
         note(owner, name)
-    monkeypatch.setattr(cache._workers, "run", count)
+    monkeypatch.setattr(cache._threads._workers, "run", count)
     return jobs, done
 
 
@@ -135,7 +135,7 @@ async def test_many_entries_are_read_and_kept_beside_the_event_loop_a_part_at_a_
 
 
 async def test_more_entries_are_kept_than_may_wait_for_the_disk(client, remember, cache, monkeypatch):
-    monkeypatch.setattr("askonce.cache.cache.RESTORED_AT_ONCE", 8)
+    monkeypatch.setattr("askonce.cache.stored_entries.RESTORED_AT_ONCE", 8)
     entries = [await remember(f"What is {number} and {number}?") for number in range(40)]
     body = b"\n".join(await exported(client))
     await client.delete("/v1/cache")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.waiting import PATIENCE
 
-from askonce.cache import Cache, CacheLimits, Candidate, Entry, Filter, Judgement, Policy, StoreError, Vector, embed
+from askonce.cache import Cache, CacheLimits, Candidate, Entry, Judgement, Policy, StoreError, Vector
 from askonce.cache.judge import load_judge
 from askonce.cache.judge.difference import LONGEST
 from askonce.cache.store.embedded.index import indexes as indexes_module
@@ -280,37 +280,6 @@ async def test_the_vector_of_a_lookup_serves_to_remember(bench: Any) -> None:
     assert texts == [ASKED, OTHER]
 
 
-async def test_search_finds_across_partitions(bench: Any) -> None:
-    one = await bench.remember(ASKED, scope="sk-1")
-    two = await bench.remember(REWORDED, scope="sk-2")
-    await bench.remember(OTHER)
-    found = await bench.cache.search("sort a python list", 2)
-    assert [entry for entry, _ in found] == [two, one]
-    assert found[0][1] > found[1][1] > 0.5
-    assert await bench.cache.search("", 5) == await bench.cache.search(ASKED, 0) == []
-
-
-async def test_delete_reaches_memory_index_and_disk(bench: Any) -> None:
-    entry = await bench.remember(ASKED)
-    assert (await bench.ask(REWORDED)).outcome == "semantic"
-    assert await bench.cache.delete(entry.key) is True
-    assert await bench.cache.delete(entry.key) is False
-    assert [(await bench.ask(prompt)).outcome for prompt in (ASKED, REWORDED)] == ["miss", "miss"]
-    assert await bench.cache.get(entry.key) is None
-    assert await bench.cache.search(ASKED) == []
-
-
-async def test_clear_by_filter(bench: Any) -> None:
-    await bench.remember(ASKED, upstream="one")
-    kept = await bench.remember(OTHER, upstream="two")
-    assert await bench.cache.clear(Filter(upstream="one")) == 1
-    assert (await bench.ask(REWORDED)).outcome == "miss"
-    assert await bench.cache.list() == [kept]
-    assert await bench.cache.count(Filter(upstream="two")) == 1
-    assert await bench.cache.clear() == 1
-    assert bench.cache.stats()["entries"] == bench.cache.stats()["partitions"] == 0
-
-
 async def test_an_entry_deleted_while_it_is_looked_up_is_not_served(bench: Any) -> None:
     judging, go = threading.Event(), threading.Event()
 
@@ -468,40 +437,6 @@ async def test_vectors_of_embedders_never_mix(bench: Any) -> None:
     assert await bench.cache.search(ASKED) == []
     await bench.remember(ASKED)
     assert (await bench.ask(REWORDED)).outcome == "semantic"
-
-
-async def test_the_embedder_loads_in_the_background_and_the_first_lookup_waits_for_it(
-    bench: Any, wordllama: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = threading.Event()
-    monkeypatch.setattr(embed, "WordLlamaEmbedder", lambda: asked.wait() and wordllama)
-    entry = await bench.remember(ASKED)
-    bench.embedder = None
-    cache = await bench.restart()
-    assert cache.stats()["embedder"] == ""
-    lookup = asyncio.ensure_future(bench.ask(REWORDED))
-    await asyncio.sleep(0)
-    asked.set()
-    assert (await lookup).entry == entry
-    assert await cache.ready() is True
-    assert cache.stats()["embedder"] == "wordllama"
-
-
-async def test_an_embedder_that_cannot_be_loaded_leaves_exact_hits(
-    bench: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    await bench.remember(OTHER)
-    bench.embedder = "openai:m@http://127.0.0.1:9/v1"
-    cache = await bench.restart()
-    assert await cache.ready() is False
-    entry = await bench.remember(ASKED)
-    assert (await bench.ask(ASKED)).entry == entry
-    assert (await bench.ask(REWORDED)).reason == "no embedder"
-    with pytest.raises(StoreError, match="no embedder"):
-        await cache.search(ASKED)
-    [record] = [record for record in caplog.records if record.name.startswith("askonce")]
-    assert "; only identical questions are recognised" in record.message
-    assert bench.counted == {"embedder": 1}
 
 
 def test_an_unknown_embedder_is_refused_when_opening(tmp_path: Path) -> None:

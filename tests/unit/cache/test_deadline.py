@@ -75,8 +75,8 @@ async def test_what_nobody_waits_for_any_more_is_not_begun(bench: Any, slow: Slo
 
 async def test_a_batch_may_take_as_long_as_its_texts(bench: Any, slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = bench.identify(bench.call(ASKED))
-    assert bench.cache._patience([identity] * 100) == 0.05
-    assert bench.cache._patience([identity] * 250) == 0.125
+    assert bench.cache._timely._patience([identity] * 100) == 0.05
+    assert bench.cache._timely._patience([identity] * 250) == 0.125
     same = bench.cache._finder.look_up_same
 
     def slowly(*given: Any) -> Any:

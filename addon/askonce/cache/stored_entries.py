@@ -1,0 +1,126 @@
+"""The entries of a cache as whoever manages them sees them: read, listed, searched, deleted, written back.
+
+One rule: what the disk does not give is told (StoreError), where a look-up would be a miss.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from itertools import batched
+
+from askonce.cache.current_embedder import CurrentEmbedder
+from askonce.cache.embed import Embedder
+from askonce.cache.finder import Finder, Found
+from askonce.cache.identity import Identifier
+from askonce.cache.restoring import RESTORED_AT_ONCE, check_keys, restore
+from askonce.cache.store import EVERYTHING, AnswerStore, Entry, Filter, StoreError
+from askonce.cache.threads import CacheThreads
+from askonce.cache.transfer import Record
+from askonce.cache.why import ComparedCall, Nearest, nearest
+
+__all__ = ["StoredEntries"]
+
+CANDIDATES = 100
+"""Entries of each kind that are compared to tell why a call was not answered."""
+
+Entries = list[Entry]
+
+
+class StoredEntries:
+    """What a cache holds. Its coroutines raise StoreError."""
+
+    def __init__(
+        self,
+        store: AnswerStore,
+        finder: Finder,
+        embedder: CurrentEmbedder,
+        identifier: Identifier,
+        threads: CacheThreads,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store, self._finder, self._embedder, self._identifier = store, finder, embedder, identifier
+        self._threads, self._clock = threads, clock
+
+    async def get(self, key: str) -> Entry | None:
+        """The entry of this key, expired or not."""
+        return await self._threads.run(self._store.get, key)
+
+    async def request(self, key: str) -> bytes:
+        """What was asked, as `remember` was given it; empty where that was not kept."""
+        return await self._threads.run(self._store.request, key)
+
+    async def list(self, filter: Filter = EVERYTHING, *, offset: int = 0, limit: int = 100) -> Entries:
+        """A page of the entries that `filter` names, the newest first."""
+        return await self._threads.run(lambda: self._store.list(filter, offset=offset, limit=limit))
+
+    async def count(self, filter: Filter = EVERYTHING) -> int:
+        """How many entries `filter` names."""
+        return await self._threads.run(self._store.count, filter)
+
+    async def search(self, text: str, limit: int = 10) -> Found:
+        """Entries of all partitions near `text` and their cosine, the nearest first."""
+        embedder = await self._embedder.wait()
+        if embedder is None:
+            raise StoreError("there is no embedder to search with; the log of the start says why")
+        return await self._threads.run(self._finder.search, text, limit, embedder)
+
+    async def delete(self, key: str) -> bool:
+        """Whether there was one to delete. Once this returns, it is never served again."""
+        return await asyncio.wrap_future(self._store.delete(key))
+
+    async def clear(self, filter: Filter = EVERYTHING) -> int:
+        """Delete what `filter` names; how many. Once this returns, none of them is served again."""
+        return await asyncio.wrap_future(self._store.clear(filter))
+
+    async def after(self, id: int, limit: int) -> Entries:
+        """The `limit` entries that were stored after that of `id`, the oldest first: to walk through all of them."""
+        return await self._threads.run(self._store.after, id, limit)
+
+    async def restore(self, records: Iterable[Record]) -> int:
+        """Keep entries that were written down elsewhere; how many.
+
+        Those that are over are left out, and those that this cache has a newer answer for. Raises ValueError, having
+        kept none, where an entry's key is not that of its prompt under this cache's secret.
+        """
+        batches = list(batched(records, RESTORED_AT_ONCE))
+        for number, batch in enumerate(batches):
+            await self.check(batch, number * RESTORED_AT_ONCE + 1)
+        embedder = await self._embedder.wait()
+        return sum(
+            [
+                await self._threads.run(restore, batch, self._store, self._finder, embedder, self._clock())
+                for batch in batches
+            ]
+        )
+
+    async def check(self, records: Sequence[Record], first: int = 1) -> int:
+        """How many there are. Raises ValueError where `restore` would; `first` is the number of the first one."""
+        await self._threads.run(check_keys, records, first, self.key)
+        return len(records)
+
+    def key(self, partition: bytes, prompt: str) -> str:
+        """The key of an entry: that of the call with this prompt, of those that make up the partition."""
+        return self._identifier.exact(partition, prompt).hex()
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells whether entries written down elsewhere can serve here: they need the same."""
+        return self._identifier.fingerprint
+
+    async def nearest(self, asked: ComparedCall) -> Nearest | None:
+        """The entry that came closest to answering a call, in whatever partition; see `why`."""
+        embedder = self._embedder.now
+        return await self._threads.run(lambda: nearest(asked, self._candidates(asked, embedder)))
+
+    def _candidates(self, asked: ComparedCall, embedder: Embedder | None) -> Entries:
+        found = self._store.list(limit=CANDIDATES)
+        if asked.upstream:
+            found += self._store.list(Filter(upstream=asked.upstream), limit=CANDIDATES)
+        if asked.prompt is not None:
+            found += self._store.alike(asked.prompt, CANDIDATES)
+            if embedder:
+                found += [entry for entry, _ in self._finder.search(asked.prompt, CANDIDATES, embedder)]
+        return found
+
+    async def flush(self) -> None:
+        """Returns once everything asked before, hits included, is on disk."""
+        await asyncio.wrap_future(self._store.flush())
