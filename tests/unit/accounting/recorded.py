@@ -1,0 +1,32 @@
+"""Calls that are over, and a clock that moves when told to."""
+
+import dataclasses
+
+from askonce.accounting import CallRecord
+from askonce.call import Usage
+
+HIT = CallRecord(
+    outcome="exact",
+    upstream="openai-chat",
+    wire="openai-chat",
+    model="gpt-4o",
+    status=200,
+    seconds=0.001,
+    decision_seconds=0.0004,
+    similarity=1.0,
+    usage=Usage(10, 40),
+    seconds_saved=0.8,
+    money_saved=0.002,
+    key="ab",
+    endpoint="/v1/chat/completions",
+)
+MISS = dataclasses.replace(
+    HIT, outcome="miss", detail="no entry", seconds=0.8, similarity=None, seconds_saved=0, money_saved=0, stored=True
+)
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
