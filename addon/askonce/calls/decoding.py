@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import brotli
 import zstandard
 
-__all__ = ["TooLarge", "decode"]
+__all__ = ["TooLarge", "decode_content"]
 
 _STEP = 256 << 10
 """Bytes that are decoded at once."""
@@ -27,7 +27,7 @@ class TooLarge(ValueError):
     """The body decodes to more than the limit."""
 
 
-def decode(body: bytes, codings: str, limit: int) -> bytes:
+def decode_content(body: bytes, codings: str, limit: int) -> bytes:
     """`body` without the codings of a Content-Encoding field, the last one first.
 
     Raises `TooLarge` where that has more than `limit` bytes, ValueError where it does not decode or is cut off.

@@ -17,7 +17,7 @@ import httpx
 from askonce.cache import Identity, Lookup
 from askonce.cache.lru import LRU
 from askonce.call import Reply, Request
-from askonce.calls.decoding import decode
+from askonce.calls.decoding import decode_content
 from askonce.calls.limits import Limits
 from askonce.calls.single_flight import Flights
 from askonce.faults import Faults
@@ -126,7 +126,7 @@ class Refresher:
         async with self._response(rule, request) as response:
             coded = await _read(response)
         coding, most = response.headers.get("content-encoding", ""), Limits.in_force.max_decoded
-        body = await self._compute(lambda: decode(coded, coding, most)) if coding else coded
+        body = await self._compute(lambda: decode_content(coded, coding, most)) if coding else coded
         headers = [(name, value) for name, value in response.headers.items() if name not in _FRAMING]
         return Reply(body, response.headers.get("content-type", ""), response.status_code, tuple(headers))
 

@@ -15,12 +15,11 @@ from mitmproxy.utils import asyncio_utils
 
 from askonce.api.transfer import IMPORT_PATH
 from askonce.call import Reply, Request
-from askonce.calls.decoding import TooLarge, decode
-from askonce.calls.held_bodies import held_bodies
-from askonce.calls.limits import SMALL, Limits, is_intricate
+from askonce.calls.limits import SMALL, Limits
 from askonce.calls.origin import decide
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.refusals import no_room, no_websocket, too_large
+from askonce.calls.request_body import Measured, Unread, read_body
 from askonce.calls.state import Dividing, Exchange, Following
 from askonce.proxy import error_stream, http1, messages, relay_stream, responses
 from askonce.proxy.asgi import AsgiBridge
@@ -207,40 +206,25 @@ class Askonce:
             return
         if not (visit.origin.managed or visit.rule):
             return
-        body = await self._decoded(flow, visit) if visit.coding else flow.request.raw_content or b""
-        if visit.origin.managed:
+        raw = flow.request.raw_content or b""
+        body: bytes | Unread = raw
+        if visit.coding or visit.origin.managed:
+            measured = _measured(flow.request) if visit.origin.managed else None
+            body = await read_body(flow.id, raw, visit.coding, self.runtime.compute, measured=measured)
+        if isinstance(body, Unread):
+            self._leave(flow, visit, body)
+        elif visit.origin.managed:
             await self._receive(flow, visit, body)
-        elif visit.rule and body is not None:
+        elif visit.rule:
             await self._answer(flow, visit, visit.rule, messages.read_request(flow.request, visit.origin.host, body))
+
+    def _leave(self, flow: http.HTTPFlow, visit: Visit, body: Unread) -> None:
+        if visit.origin.managed:
+            flow.response = messages.make_response(body.refusal)
         else:
-            self._pass_by(flow, visit, visit.bypass)
+            self._pass_by(flow, visit, body.why)
 
-    async def _decoded(self, flow: http.HTTPFlow, visit: Visit) -> bytes | None:
-        """The request's body without its content-encoding; None where it is too large, or there is no room for it, as
-        `visit.bypass` says then; empty where it cannot be decoded."""
-        body, coding = flow.request.raw_content or b"", visit.coding
-        try:
-            decoded = await self.runtime.compute(lambda: decode(body, coding, Limits.in_force.max_decoded))
-        except TooLarge:
-            visit.bypass = "large"
-            return None
-        except ValueError:
-            return b""
-        if held_bodies.hold(flow.id, len(decoded)):
-            return decoded
-        visit.bypass = "full"
-        return None
-
-    async def _receive(self, flow: http.HTTPFlow, visit: Visit, body: bytes | None) -> None:
-        if body is None:
-            is_full = visit.bypass == "full"
-            refusal = no_room() if is_full else too_large("limits.max_decoded", Limits.in_force.max_decoded)
-            flow.response = messages.make_response(refusal)
-            return
-        is_read_by_line = flow.request.path.partition("?")[0] == IMPORT_PATH
-        if len(body) > SMALL and await self.runtime.compute(lambda: _is_intricate(body, is_read_by_line)):
-            flow.response = messages.make_response(too_large("limits.max_values", Limits.in_force.max_values))
-            return
+    async def _receive(self, flow: http.HTTPFlow, visit: Visit, body: bytes) -> None:
         client = flow.client_conn.peername
         request = messages.read_request(flow.request, visit.origin.host, body, client[0])
         claimed = self.runtime.products.claim(request, flow.request.scheme, self.runtime.rules)
@@ -348,5 +332,5 @@ class Askonce:
         return visit.exchange if visit else None
 
 
-def _is_intricate(body: bytes, is_read_by_line: bool) -> bool:
-    return any(map(is_intricate, body.split(b"\n"))) if is_read_by_line else is_intricate(body)
+def _measured(request: http.Request) -> Measured:
+    return "by line" if request.path.partition("?")[0] == IMPORT_PATH else "whole"

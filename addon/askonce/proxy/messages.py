@@ -11,7 +11,7 @@ from mitmproxy import http
 
 from askonce.call import Reply, Request, Unstorable
 from askonce.calls.aws_signature import signed_headers
-from askonce.calls.decoding import TooLarge, decode
+from askonce.calls.decoding import TooLarge, decode_content
 from askonce.calls.limits import Limits
 from askonce.calls.origin import Arrival
 from askonce.calls.state import Exchange
@@ -199,7 +199,7 @@ def http_response(status: int, fields: Fields, body: bytes) -> http.Response:
 def decoded(body: bytes, codings: str) -> bytes:
     """An answer's body without its content-encoding. Raises Unstorable where it does not decode, or is too large."""
     try:
-        return decode(body, codings, Limits.in_force.max_decoded)
+        return decode_content(body, codings, Limits.in_force.max_decoded)
     except TooLarge as error:
         raise Unstorable("larger than limits.max_decoded") from error
     except ValueError as error:

@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.calls.decoding import TooLarge, decode
+from askonce.calls.decoding import TooLarge, decode_content
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -36,27 +36,27 @@ def test_what_was_encoded_comes_back(data: bytes, codings: list[str]) -> None:
     encoded = data
     for name in codings:
         encoded = ENCODERS[name](encoded)
-    assert decode(encoded, ", ".join(codings).upper(), MOST) == data
+    assert decode_content(encoded, ", ".join(codings).upper(), MOST) == data
 
 
 @given(st.binary(max_size=2000))
 def test_deflate_without_a_frame(data: bytes) -> None:
-    assert decode(raw_deflate(data), "deflate", MOST) == data
+    assert decode_content(raw_deflate(data), "deflate", MOST) == data
 
 
 @pytest.mark.parametrize("name", CODED)
 @pytest.mark.parametrize("size", [1, 256 << 10, (256 << 10) + 1, 3_000_000])
 def test_large_bodies(name: str, size: int) -> None:
     data = bytes(range(256)) * (size // 256 + 1)
-    assert decode(ENCODERS[name](data[:size]), name, size) == data[:size]
+    assert decode_content(ENCODERS[name](data[:size]), name, size) == data[:size]
 
 
 def test_gzip_in_members_and_padded() -> None:
-    assert decode(gzip.compress(b"a") + gzip.compress(b"b") + b"\0" * 7, "gzip", 2) == b"ab"
+    assert decode_content(gzip.compress(b"a") + gzip.compress(b"b") + b"\0" * 7, "gzip", 2) == b"ab"
 
 
 def test_zstd_in_frames() -> None:
-    assert decode(zstandard.compress(b"a") + zstandard.compress(b"b"), "zstd", 2) == b"ab"
+    assert decode_content(zstandard.compress(b"a") + zstandard.compress(b"b"), "zstd", 2) == b"ab"
 
 
 @pytest.mark.parametrize("name", CODED)
@@ -64,14 +64,14 @@ def test_more_than_the_limit_is_refused_before_it_is_there(name: str) -> None:
     coded = ENCODERS[name](bytes(4 << 20))
     assert len(coded) < 10_000
     with pytest.raises(TooLarge, match="more than 65536 bytes"):
-        decode(coded, name, 64 << 10)
-    assert decode(coded, name, 4 << 20) == bytes(4 << 20)
+        decode_content(coded, name, 64 << 10)
+    assert decode_content(coded, name, 4 << 20) == bytes(4 << 20)
 
 
 @pytest.mark.parametrize("name", CODED)
 def test_the_limit_holds_for_what_is_between_two_codings(name: str) -> None:
     with pytest.raises(TooLarge):
-        decode(ENCODERS[name](gzip.compress(bytes(1 << 20)) + bytes(1 << 20)), f"gzip, {name}", 64 << 10)
+        decode_content(ENCODERS[name](gzip.compress(bytes(1 << 20)) + bytes(1 << 20)), f"gzip, {name}", 64 << 10)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_limit_holds_for_what_is_between_two_codings(name: str) -> None:
 )
 def test_what_does_not_decode_says_so(body: bytes, codings: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        decode(body, codings, MOST)
+        decode_content(body, codings, MOST)
 
 
 def test_a_zstd_window_beyond_that_of_http_is_refused() -> None:
@@ -99,19 +99,19 @@ def test_a_zstd_window_beyond_that_of_http_is_refused() -> None:
     wide = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     coded = wide.compress(b"a" * 100) + wide.flush()
     with pytest.raises(ValueError, match="zstd"):
-        decode(coded, "zstd", MOST)
+        decode_content(coded, "zstd", MOST)
 
 
 @pytest.mark.parametrize("codings", ["", "identity", " , ", "gzip"])
 def test_an_empty_body_has_nothing_to_take_off(codings: str) -> None:
-    assert decode(b"", codings, 0) == b""
+    assert decode_content(b"", codings, 0) == b""
 
 
 def test_what_was_decoded_of_a_larger_body_is_not_kept_with_the_error() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge) as told:
-            decode(gzip.compress(bytes(9 << 20)), "gzip", 8 << 20)
+            decode_content(gzip.compress(bytes(9 << 20)), "gzip", 8 << 20)
         assert told.value.__traceback__
         assert tracemalloc.get_traced_memory()[0] < 2 << 20
     finally:
