@@ -16,6 +16,7 @@ from askonce.calls.dependencies import Underway
 from askonce.calls.directives import Directives
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.rules import Price, Rule
+from askonce.rules.prices import cost
 from askonce.trace_context import TraceContext
 
 __all__ = ["Declined", "Dividing", "Exchange", "FallenBack", "Following", "Hit", "Leading", "Passing", "State"]
@@ -188,7 +189,7 @@ class Exchange:
             similarity=lookup.similarity if lookup else None,
             usage=usage,
             seconds_saved=max(0.0, entry.upstream_seconds - seconds) if entry else 0.0,
-            money_saved=_cost(usage, price) if entry else 0.0,
+            money_saved=cost(usage, price) if entry else 0.0,
             stored=stored,
             key=entry.key if entry else self.kept_key if stored else "",
             forwarded=not self.is_answered,
@@ -205,7 +206,7 @@ class Exchange:
             owner=self.terms.owner,
             watched=self.watched,
             agreed=self.agreed if self.watched else "",
-            money_watched=_cost(usage, price) if self.watched else 0.0,
+            money_watched=cost(usage, price) if self.watched else 0.0,
             host=self.request.host,
             port=self.request.port,
             temperature=call.temperature if call else None,
@@ -228,8 +229,3 @@ class Exchange:
     def served(self) -> Entry | None:
         """The entry that answers the call."""
         return self.lookup.entry if self.lookup and self.lookup.outcome != "miss" else None
-
-
-def _cost(usage: Usage, price: Price | None) -> float | None:
-    """US dollars; None where the price is not known."""
-    return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else None

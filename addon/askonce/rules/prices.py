@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
+from askonce.call import Usage
 from askonce.rules.document import Price
 
-__all__ = ["Prices", "listed"]
+__all__ = ["Prices", "cost", "listed"]
 
 _EDITION = re.compile(r"[-@:](?:\d{4}-\d{2}-\d{2}|\d{3,8}|latest|default)$")
 """What providers put behind a name for one edition of a model: `-2024-08-06`, `-20241022`, `@001`, `-latest`."""
@@ -35,3 +36,8 @@ class Prices:
         """None: not known."""
         own = next((price for name, price in self._own if model.startswith(name)), None)
         return own or listed().get(model) or listed().get(_EDITION.sub("", model))
+
+
+def cost(usage: Usage, price: Price | None) -> float | None:
+    """US dollars; None where the price is not known."""
+    return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6 if price else None

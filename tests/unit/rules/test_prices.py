@@ -3,8 +3,9 @@ from importlib.resources import files
 
 import pytest
 
+from askonce.call import Usage
 from askonce.rules import Price
-from askonce.rules.prices import Prices, listed
+from askonce.rules.prices import Prices, cost, listed
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,8 @@ def test_the_list_says_where_and_when_its_prices_were_found() -> None:
     assert all(float(row[1]) or float(row[2]) for row in rows)
     assert re.search(r"Gathered on \d{4}-\d{2}-\d{2} from", text)
     assert all(re.match(r"# [\w-]+: https://", block) for block in text.split("\n\n")[1:])
+
+
+def test_a_cost_is_known_where_the_price_is() -> None:
+    assert cost(Usage(1_000, 200), Price(input=2, output=10)) == pytest.approx(0.004)
+    assert cost(Usage(1_000, 200), None) is None
