@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import secrets
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"seed: {config.option.seed}"
+    ways = "as it is" if os.environ.get("ASKONCE_PLAIN", "") not in ("", "0") else "with our shorter ways"
+    return f"seed: {config.option.seed}; mitmproxy {version('mitmproxy')} {ways}"
 
 
 @pytest.fixture
