@@ -8,18 +8,16 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import certifi
-import watchfiles
-from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
 
 from askonce import __version__, trust
 from askonce.accounting import Accounting
-from askonce.api import create_app
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import Closer, load_judge
@@ -42,26 +40,23 @@ from askonce.network.rate_limits import Rates
 from askonce.network.strays import Strays
 from askonce.network.upstream_proxies import UpstreamProxies
 from askonce.products.cachecore.calls import Cachecore
-from askonce.products.cachecore.routes import cachecore
 from askonce.products.document import Config
 from askonce.products.gateway.calls import Gateway
 from askonce.products.gateway.errors import Users
-from askonce.products.gateway.routes import gateway
 from askonce.products.keys import KeyName
-from askonce.products.langcache.routes import langcache
-from askonce.products.promptcache import routes as promptcache_routes
 from askonce.products.promptcache.calls import PromptCache
 from askonce.products.promptcache.state import PromptCacheState
 from askonce.products.promptcache.warming import Warmer
 from askonce.products.registry import Products
-from askonce.products.semcache import routes as semcache_routes
 from askonce.products.semcache.calls import Semcache
 from askonce.products.semcache.dashboard import INTERVAL, Dashboard
 from askonce.rules import ConfigError, Rules, take_up
 from askonce.settings import Settings
 from askonce.telemetry import Telemetry, signals
-from askonce.wire import tokens
 from askonce.workers import Workers
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 __all__ = ["Runtime"]
 
@@ -81,6 +76,8 @@ class Runtime:
         self.rules = Rules(config)
         Limits.in_force = config.limits
         self._token = settings.token or config.manage.token
+        if self._token == "":  # said by the API as well, but that is made when somebody asks it
+            raise ConfigError("manage.token is empty; expected a text, or none at all")
         self.accounting = Accounting()
         self.faults = Faults(self.accounting.fault)
         self._telemetry = Telemetry.asked_for(__version__, self.faults)
@@ -194,7 +191,6 @@ class Runtime:
         )
         self._dashboard = Dashboard(self.accounting, self.cache)
         self._sampler: asyncio.Task[None] | None = None
-        tokens.load()
         self._pending = 0
         self._watcher: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -207,8 +203,15 @@ class Runtime:
     def _is_ours(self, secret: str) -> bool:
         return (self._token is not None and is_secret(secret, self._token)) or self._keys.find(secret) is not None
 
-    def management(self, reload: Callable[[], Awaitable[None]]) -> FastAPI:
-        """The management API over this runtime."""
+    def management(self, reload: Callable[[], Awaitable[None]]) -> "FastAPI":
+        """The management API over this runtime. Slow the first time, since all that serves it is imported here."""
+        from askonce.api.app import create_app
+        from askonce.products.cachecore.routes import cachecore
+        from askonce.products.gateway.routes import gateway
+        from askonce.products.langcache.routes import langcache
+        from askonce.products.promptcache import routes as promptcache_routes
+        from askonce.products.semcache import routes as semcache_routes
+
         return create_app(
             self.cache,
             self.accounting,
@@ -297,7 +300,8 @@ class Runtime:
         # link on the way to it.
         folders = {path.parent, target.parent}
         try:
-            async for changes in watchfiles.awatch(*folders, recursive=False, step=100, stop_event=self._closing):
+            awatch = await self.compute(_load_awatch)
+            async for changes in awatch(*folders, recursive=False, step=100, stop_event=self._closing):
                 moved, target = path.resolve() != target, path.resolve()
                 if moved or any(Path(changed) in (path, target) for _, changed in changes):
                     with contextlib.suppress(ConfigError):
@@ -364,6 +368,12 @@ class Runtime:
             self._cassette.save(Record(entry, entry.vector is not None) for entry in entries)
         except (OSError, StoreError) as error:
             logger.error("nothing was recorded in %s: %s", self._cassette.path, error)
+
+
+def _load_awatch() -> Callable[..., AsyncIterator[Iterable[tuple[object, str]]]]:
+    from watchfiles import awatch
+
+    return awatch
 
 
 def _verification(settings: Settings) -> ssl.SSLContext:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from askonce.accounting import Accounting
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.cache import Cache, Candidate, Judgement, Vector
 from askonce.call import Answer, Call
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from askonce.accounting import Accounting
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.api.why import CompareEntries
 from askonce.cache import Cache, CacheLimits, Candidate, Embedder, Entry, Judgement, NamedStores, Vector, load_embedder
 from askonce.call import Answer, Call, Turn, Usage

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from starlette.types import Scope
 
 from askonce.accounting import Accounting
-from askonce.api import entries, feedback, probes, transfer, why
+from askonce.api import IMPORT_PATH, entries, feedback, probes, transfer, why
 from askonce.api import strays as stray_routes
 from askonce.api import warm as warming
 from askonce.api.errors import RESPONSES, install
@@ -121,7 +121,7 @@ def create_app(
 
 
 def _max_body(scope: Scope, views: Views) -> int:
-    return transfer.MAX_IMPORT if scope["path"] in (transfer.IMPORT_PATH, "/v1/warm") else views.max_body(scope)
+    return transfer.MAX_IMPORT if scope["path"] in (IMPORT_PATH, "/v1/warm") else views.max_body(scope)
 
 
 def _view(product: ProductRoutes, shared: Shared, views: Views) -> FastAPI:

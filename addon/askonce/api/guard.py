@@ -4,8 +4,6 @@ The rule: nothing reaches a route that another web site sent in a user's name, n
 a body is read as JSON whatever its Content-Type says, and no failure shows a caller more than that there was one.
 """
 
-import string
-import uuid
 from collections.abc import Callable
 from typing import Annotated
 
@@ -17,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from askonce.api.product_addresses import is_own_site
 from askonce.api.product_routes import Render
+from askonce.api.vital_signs import HEADERS, request_id
 from askonce.credentials import is_secret, shown_in_header
 from askonce.faults import Faults
 
@@ -26,14 +25,6 @@ MAX_BODY = 1 << 20
 """Bytes of a request's body."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_ID = frozenset(string.ascii_letters + string.digits + "-_.:+/=")
-_HEADERS = {
-    "cache-control": "no-store",
-    # The pages bring their own scripts; nothing may be fetched from, or framed by, anybody else.
-    "content-security-policy": "default-src 'self' 'unsafe-inline' data: blob:; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 def bearer(token: str, is_open: Callable[[], bool] = lambda: False) -> Depends:
@@ -98,8 +89,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = _request_id(headers.get("x-request-id", ""))
-        scope.setdefault("state", {})["request_id"] = request_id
+        identifier = request_id(headers.get("x-request-id", ""))
+        scope.setdefault("state", {})["request_id"] = identifier
         started = False
 
         async def send_guarded(message: Message) -> None:
@@ -107,9 +98,9 @@ class Guard:
             if message["type"] == "http.response.start":
                 started = True
                 out = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     out.setdefault(name, value)
-                out["x-request-id"] = request_id
+                out["x-request-id"] = identifier
             await send(message)
 
         async def refuse(status: int, error: str) -> None:
@@ -164,7 +155,3 @@ def _as_json(scope: Scope) -> Scope:
     """The request with the Content-Type of JSON: curl's `-d` calls everything a form, and every body here is JSON."""
     kept = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-type"]
     return {**scope, "headers": [*kept, (b"content-type", b"application/json")]}
-
-
-def _request_id(given: str) -> str:
-    return given if given and len(given) <= 128 and _ID.issuperset(given) else str(uuid.uuid4())

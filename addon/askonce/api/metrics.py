@@ -6,8 +6,6 @@ figures, made when it is asked for.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from pathlib import Path
-from resource import getpagesize
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -18,9 +16,10 @@ from prometheus_client.samples import Exemplar as Sample
 from starlette.responses import Response
 
 from askonce.accounting import BUCKETS, Accounting, Exemplar, Tally
+from askonce.api.vital_signs import resident_kilobytes
 from askonce.cache import Cache
 
-__all__ = ["IN_DOCUMENT", "Exposition", "resident_kilobytes"]
+__all__ = ["IN_DOCUMENT", "Exposition"]
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format."""
@@ -361,11 +360,3 @@ def _bucket(le: str, count: float, known: Exemplar | None) -> tuple[str, float] 
     named = {"trace_id": known.trace_id, "key": known.key}
     labels = {name: value for name, value in named.items() if value}
     return le, count, Sample(labels, known.seconds, known.ended)
-
-
-def resident_kilobytes() -> int | None:
-    """Memory of this process; None where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * getpagesize() // 1024
-    except OSError:
-        return None

@@ -17,6 +17,7 @@ from askonce.accounting import Stats, Totals
 from askonce.api.errors import RESPONSES
 from askonce.api.metrics import IN_DOCUMENT, Exposition
 from askonce.api.product_routes import Shared
+from askonce.api.vital_signs import LIVE, READY, liveness, readiness
 
 __all__ = ["health", "metrics", "statistics"]
 
@@ -148,19 +149,16 @@ def health(shared: Shared, errors: Responses = RESPONSES) -> APIRouter:
             ),
         )
 
-    @routes.get("/health/ready", tags=["health"], response_model=Ready, responses={503: {"model": NotReady}})
-    async def readiness() -> Ready | JSONResponse:
+    @routes.get(READY, tags=["health"], response_model=Ready, responses={503: {"model": NotReady}}, name="readiness")
+    async def is_ready() -> JSONResponse:
         """Whether it can do its work: 200, or 503 and why not."""
-        reason = shared.ready()
-        checks = Checks(redis=reason is None, database=reason is None, config=True)
-        if reason is None:
-            return Ready(checks=checks)
-        return JSONResponse(NotReady(error=reason, checks=checks).model_dump(), 503)
+        status, said = readiness(shared.ready())
+        return JSONResponse(said, status)
 
-    @routes.get("/health/live", tags=["health"])
-    async def liveness() -> Alive:
+    @routes.get(LIVE, tags=["health"], response_model=Alive, name="liveness")
+    async def is_live() -> JSONResponse:
         """Whether it runs at all."""
-        return Alive(uptime=int(accounting.uptime))
+        return JSONResponse(liveness(accounting.uptime))
 
     return routes
 

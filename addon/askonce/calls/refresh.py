@@ -9,10 +9,10 @@ same life of a call; the caller's headers are held for as long as that takes and
 import asyncio
 import contextlib
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-
-import httpx
+from typing import TYPE_CHECKING
 
 from askonce.cache import Identity, Lookup
 from askonce.cache.lru import LRU
@@ -23,6 +23,9 @@ from askonce.calls.single_flight import Flights
 from askonce.faults import Faults
 from askonce.rules import Rule
 from askonce.workers import Compute
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["Refresh", "Refresher", "Refreshes", "address"]
 
@@ -36,7 +39,7 @@ _SERVED = 4096
 _AFTER_REPLY = 0.005
 """Seconds: the caller is answered first."""
 
-_TIMEOUT = httpx.Timeout(10, read=600)
+_TIMEOUT = {"connect": 10.0, "read": 600.0, "write": 10.0, "pool": 10.0}
 """Seconds; a reasoning model may think for long."""
 _FRAMING = frozenset(
     """
@@ -111,7 +114,7 @@ class Refresher:
     def __init__(self, proxy_url: str, ca_cert: Path, compute: Compute, own_host: str = "") -> None:
         """`compute` runs what takes long; `own_host` is the proxy's reserved host, for calls by way of a product."""
         self._proxy_url, self._ca_cert, self._compute, self._own_host = proxy_url, ca_cert, compute, own_host
-        self._transports = dict[bytes, httpx.AsyncHTTPTransport]()
+        self._transports: dict[bytes, httpx.AsyncHTTPTransport] = {}
         """By the authority's certificate: a change of the rules may make a new one while calls are under way."""
 
     async def __call__(self, rule: Rule, request: Request) -> None:
@@ -137,7 +140,11 @@ class Refresher:
         self._transports.clear()
 
     @contextlib.asynccontextmanager
-    async def _response(self, rule: Rule, request: Request) -> AsyncIterator[httpx.Response]:
+    async def _response(self, rule: Rule, request: Request) -> "AsyncIterator[httpx.Response]":
+        if "httpx" not in sys.modules:
+            await self._compute(_load_httpx)
+        import httpx
+
         url = (
             f"http://{request.host}{request.path}{_query(request)}"
             if request.host == self._own_host
@@ -155,20 +162,26 @@ class Refresher:
             url,
             headers=[*headers, (b"cache-control", b"no-cache")],
             content=request.body,
-            extensions={"timeout": _TIMEOUT.as_dict()},
+            extensions={"timeout": _TIMEOUT},
         )
         async with contextlib.aclosing(await self._transport().handle_async_request(again)) as response:
             yield response
 
-    def _transport(self) -> httpx.AsyncHTTPTransport:
+    def _transport(self) -> "httpx.AsyncHTTPTransport":
         authority = self._ca_cert.read_bytes()
         if authority not in self._transports:
+            import httpx
+
             trusted = ssl.create_default_context(cadata=authority.decode())
             self._transports[authority] = httpx.AsyncHTTPTransport(verify=trusted, proxy=httpx.Proxy(self._proxy_url))
         return self._transports[authority]
 
 
-async def _read(response: httpx.Response) -> bytes:
+def _load_httpx() -> None:
+    import httpx  # noqa: F401  # with its command line's, 100 modules, which only who asks again needs
+
+
+async def _read(response: "httpx.Response") -> bytes:
     """As it comes: httpx's own `aread` would decode, and neither of the two has a limit."""
     body, most = bytearray(), Limits.in_force.max_body
     async for part in response.aiter_raw():

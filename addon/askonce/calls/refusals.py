@@ -13,7 +13,7 @@ from askonce.calls.directives import cache_status, detail
 from askonce.calls.limits import Limits
 from askonce.jsontext import shortened
 
-__all__ = ["failure", "no_room", "no_websocket", "refusal", "strict_message", "too_large"]
+__all__ = ["broken", "failure", "no_room", "no_websocket", "refusal", "strict_message", "too_large"]
 
 _TO_RECORD = (
     "To record it: askonce exec --mode record (or replay) with the same --cassette or --data,"
@@ -42,6 +42,11 @@ def failure(message: str) -> Reply:
     """A 502, which SDKs ask again after."""
     error = {"message": message, "type": "bad_gateway", "param": None, "code": None}
     return Reply(orjson.dumps({"error": error}), "application/json", 502)
+
+
+def broken() -> Reply:
+    """A 500 to a request for Askonce itself."""
+    return Reply(orjson.dumps({"error": "Internal server error"}), "application/json", 500)
 
 
 def no_websocket() -> Reply:

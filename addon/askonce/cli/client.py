@@ -88,7 +88,7 @@ def _own_management(settings: Settings) -> Iterator[AskProxy]:
     import httpx
 
     from askonce.accounting import Accounting
-    from askonce.api import create_app
+    from askonce.api.app import create_app
     from askonce.cache import Cache, CacheLimits
     from askonce.cache.judge import load_judge
     from askonce.calls.comparison import Compare

@@ -48,6 +48,9 @@ def _serve(settings: Settings, web: bool) -> None:
 
     if settings.listen_port:
         check_address(settings)  # before seconds of loading, which nobody need wait for to be told no
+    from askonce.proxy.large_blocks import give_back_large_blocks
+
+    give_back_large_blocks()  # before numpy is imported, which starts a thread
     from askonce.proxy.master import serve as run
 
     raise typer.Exit(run(settings, web=web))

@@ -10,15 +10,23 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, NamedTuple
 
-from limits import parse
 from pydantic import AfterValidator
 
 __all__ = ["Rate", "Rates", "Standing"]
 
 
+@lru_cache(64)
+def _parse(text: str) -> tuple[int, int]:
+    """How many requests, in how many seconds. Raises ValueError."""
+    from limits import parse  # 60 modules, which only who has a limit needs
+
+    rate = parse(text)
+    return rate.amount, rate.get_expiry()
+
+
 def _checked(text: str) -> str:
     try:
-        parse(text)
+        _parse(text)
     except ValueError:
         raise ValueError(f"expected a rate such as 100/minute or 10 per 5 seconds; got {text!r}") from None
     return text
@@ -26,7 +34,6 @@ def _checked(text: str) -> str:
 
 Rate = Annotated[str, AfterValidator(_checked)]
 """`100/minute`, `10 per 5 seconds`."""
-_parse = lru_cache(64)(parse)
 _FEW = 1024
 """Windows up to which nobody looks for those that have ended."""
 
@@ -70,14 +77,14 @@ class Rates:
 
     def take(self, rate: str, *who: str) -> Standing:
         """Count a request of `who` against `rate`."""
-        item, now, key = _parse(rate), self._clock(), (rate, *who)
+        (amount, seconds), now, key = _parse(rate), self._clock(), (rate, *who)
         with self._lock:
             end, count = self._windows.get(key, (now, 0))
             if end <= now:
-                end, count = now + item.get_expiry(), 0
+                end, count = now + seconds, 0
             self._windows[key] = end, count + 1
             if len(self._windows) > self._sweep_at:
                 self._windows = {key: window for key, window in self._windows.items() if window[0] > now}
                 self._sweep_at = max(_FEW, 2 * len(self._windows))
-        left, reset = item.amount - count - 1, math.ceil(time.time() + end - now)
-        return Standing(left >= 0, item.amount, max(0, left), reset, max(1, math.ceil(end - now)))
+        left, reset = amount - count - 1, math.ceil(time.time() + end - now)
+        return Standing(left >= 0, amount, max(0, left), reset, max(1, math.ceil(end - now)))

@@ -13,12 +13,13 @@ from weakref import WeakKeyDictionary
 from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.utils import asyncio_utils
 
-from askonce.api.transfer import IMPORT_PATH
+from askonce.api import IMPORT_PATH
+from askonce.api.vital_signs import vital_sign
 from askonce.call import Reply, Request
 from askonce.calls.limits import SMALL, Limits
 from askonce.calls.origin import decide
 from askonce.calls.product_terms import PLAIN, Terms
-from askonce.calls.refusals import no_room, no_websocket, too_large
+from askonce.calls.refusals import broken, no_room, no_websocket, too_large
 from askonce.calls.request_body import Measured, Unread, read_body
 from askonce.calls.state import Dividing, Exchange, Following
 from askonce.proxy import error_stream, http1, messages, relay_stream, responses
@@ -26,12 +27,13 @@ from askonce.proxy.asgi import AsgiBridge
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
 from askonce.proxy.huge_pages import use_huge_pages
-from askonce.proxy.large_blocks import give_back_large_blocks
+from askonce.proxy.large_blocks import give_back_all, give_back_large_blocks
 from askonce.proxy.patience import Patience
 from askonce.proxy.watch import Watch
 from askonce.rules import ConfigError, Rule
 from askonce.runtime import Runtime
 from askonce.settings import Settings
+from askonce.wire import tokens
 
 __all__ = ["Askonce"]
 
@@ -77,7 +79,7 @@ class Askonce:
             self.runtime = Runtime(settings)
         except ValueError as error:
             raise exceptions.OptionsError(str(error)) from error
-        self._manage = AsgiBridge(self.runtime.management(self.reload))
+        self._manage = AsgiBridge(lambda: self.runtime.management(self.reload), self.runtime.compute)
         self._gate, self._watch = Gate(self.runtime), Watch(self.runtime)
         self._responses = responses.Responses(self.runtime, self._work)
         self.addons += [self._gate, self._watch]
@@ -101,8 +103,9 @@ class Askonce:
 
     async def _warm_up(self) -> None:
         await self.runtime.warm_up()
+        await self.runtime.compute(give_back_all)
         await self.runtime.run_later(self.runtime.load_judge)
-        await self.runtime.run_later(use_huge_pages)
+        await self.runtime.run_later(_settle)
 
     def _on_hangup(self) -> None:
         asyncio_utils.create_task(self._reload_quietly(), name="reload", keep_ref=True)
@@ -231,7 +234,9 @@ class Askonce:
         if isinstance(claimed, Reply):
             flow.response = messages.make_response(claimed)
         elif claimed is None:
-            flow.response = await self._managed(flow.request, visit.origin.host, (client[0], client[1]))
+            flow.response = self._vital_sign(flow.request, visit.origin.host) or await self._managed(
+                flow.request, visit.origin.host, (client[0], client[1])
+            )
         else:
             visit.passage = claimed
             await self._answer(flow, visit, claimed.rule, claimed.request, claimed.terms)
@@ -275,11 +280,27 @@ class Askonce:
                 head = self.runtime.life.reply_to_follower(exchange, follower.broadcast)
                 relay_stream.follow(flow, messages.start_response(head), follower)
 
-    async def _managed(self, request: http.Request, host: str, client: tuple[str, int]) -> http.Response:
-        status, fields, body = await self._manage(
-            request.method, messages.place(request, host), request.headers.fields, request.raw_content or b"", client
+    def _vital_sign(self, request: http.Request, host: str) -> http.Response | None:
+        runtime = self.runtime
+        told = vital_sign(
+            request.method,
+            host,
+            request.path,
+            request.headers.get("x-request-id", ""),
+            own_host=runtime.rules.config.manage.host,
+            ready=runtime.not_ready,
+            uptime=runtime.accounting.uptime,
         )
-        return messages.http_response(status, fields, body)
+        return messages.http_response(*told) if told else None
+
+    async def _managed(self, request: http.Request, host: str, client: tuple[str, int]) -> http.Response:
+        url, body = messages.place(request, host), request.raw_content or b""
+        try:
+            status, fields, content = await self._manage(request.method, url, request.headers.fields, body, client)
+        except Exception as error:
+            self.runtime.faults.report("management", error, "what is asked of the proxy itself is answered with 500")
+            return messages.make_response(broken())
+        return messages.http_response(status, fields, content)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         visit, response = self._visits.get(flow), flow.response
@@ -334,3 +355,9 @@ class Askonce:
 
 def _measured(request: http.Request) -> Measured:
     return "by line" if request.path.partition("?")[0] == IMPORT_PATH else "whole"
+
+
+def _settle() -> None:
+    tokens.load()
+    give_back_all()  # first: where memory is full of holes, huge pages would fill them
+    use_huge_pages()

@@ -2,12 +2,15 @@
 
 mitmproxy's own ASGIApp encodes paths twice, upper-cases the scheme and damages compressed bodies; httpx builds the
 scope right.
+
+One rule: nothing is loaded before somebody asks, and then in a thread; whoever asks meanwhile waits for it too.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import httpx
+from askonce.workers import Compute
 
 __all__ = ["AsgiBridge", "Fields"]
 
@@ -16,18 +19,26 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
 class AsgiBridge:
-    """Calls an ASGI app in process."""
+    """Calls an ASGI app in process. Belongs to one event loop."""
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    def __init__(self, make: Callable[[], Any], compute: Compute) -> None:
+        """`make` makes the app, once, in a thread of `compute`'s."""
+        self._make, self._compute = make, compute
+        self._app: Any = None
+        self._making: asyncio.Future[Any] | None = None
 
     async def __call__(
         self, method: str, url: str, headers: Fields, body: bytes, client: tuple[str, int] = ("", 0)
     ) -> tuple[int, Fields, bytes]:
         """Status, header fields (without those that frame the body, apart from its length) and body.
 
-        `client` is the address and port that the request comes from, where they are known.
+        `client` is the address and port that the request comes from, where they are known. Raises what `make` raises;
+        it is tried again the next time.
         """
+        if self._app is None:
+            self._app = await self._made()
+        import httpx
+
         request = httpx.Request(method, url, headers=list(headers), content=body)
         transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, client=client)
         response = await transport.handle_async_request(request)
@@ -35,3 +46,17 @@ class AsgiBridge:
         content = b"".join([part async for part in response.stream])  # not aread(), which would decode
         fields = [(name, value) for name, value in response.headers.raw if name.lower() not in _FRAMING]
         return response.status_code, [*fields, (b"content-length", str(len(content)).encode())], content
+
+    async def _made(self) -> Any:
+        if self._making is None:
+            self._making = asyncio.ensure_future(self._compute(self._load))
+        try:
+            return await asyncio.shield(self._making)
+        except Exception:
+            self._making = None
+            raise
+
+    def _load(self) -> Any:
+        import httpx  # noqa: F401  # for `__call__`, which is on the event loop
+
+        return self._make()

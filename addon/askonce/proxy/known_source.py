@@ -5,9 +5,9 @@ other, with one line in the log; mitmproxy's own part does the work then.
 """
 
 import hashlib
-import inspect
 import logging
 from collections.abc import Iterable, Mapping
+from importlib.abc import InspectLoader
 from types import ModuleType
 
 from mitmproxy import addonmanager, connection, http, optmanager
@@ -37,9 +37,12 @@ it is stands behind."""
 
 def digest(module: ModuleType) -> str:
     """The first 16 hex digits of the SHA-256 of a module's source; empty where there is none to read."""
+    loader = module.__spec__.loader if module.__spec__ else None
     try:
-        text = inspect.getsource(module)
-    except (OSError, TypeError):
+        text = loader.get_source(module.__name__) if isinstance(loader, InspectLoader) else None
+    except (OSError, ImportError):
+        text = None
+    if not text:
         return ""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -4,7 +4,7 @@ import re
 import httpx
 import pytest
 
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.cache import Cache, StoreError
 
 TOKEN = "s3cret-ü"

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from askonce.accounting import CallRecord
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.call import Usage
 
 MISS = CallRecord(

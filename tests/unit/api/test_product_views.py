@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import PlainTextResponse
 from starlette.responses import Response
 
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.api.product_routes import ProductRoutes, Shared
 
 NAMES = {"promptcache": "/promptcache", "semcache": "/semcache-app", "cachecore": "/cachecore"}

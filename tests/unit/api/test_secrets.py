@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 import askonce
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.cache import NamedStores
 from askonce.calls.dependencies import Dependencies
 from askonce.network.api_keys import ApiKeys

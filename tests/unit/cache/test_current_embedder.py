@@ -22,6 +22,7 @@ async def test_the_embedder_loads_in_the_background_and_the_first_lookup_waits_f
     bench.embedder = None
     cache = await bench.restart()
     assert cache.stats()["embedder"] == ""
+    assert (await bench.ask(ASKED)).outcome == "exact"
     lookup = asyncio.ensure_future(bench.ask(REWORDED))
     await asyncio.sleep(0)
     asked.set()

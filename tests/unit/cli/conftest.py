@@ -15,7 +15,7 @@ from hypercorn.config import Config
 from tests.waiting import PATIENCE
 
 from askonce.accounting import Accounting, CallRecord
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.cache import Cache, CacheLimits
 from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn, Usage

@@ -1,6 +1,8 @@
 """The bridge to an ASGI app: what goes in comes out as it was."""
 
+import asyncio
 import gzip
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,8 +52,13 @@ async def broken(_: Request) -> Response:
     raise RuntimeError("inside the app")
 
 
+async def at_once[R](function: Callable[[], R]) -> R:
+    await asyncio.sleep(0)
+    return function()
+
+
 BRIDGE = AsgiBridge(
-    Starlette(
+    lambda: Starlette(
         routes=[
             Route("/compressed", compressed),
             Route("/streamed", streamed),
@@ -59,7 +66,8 @@ BRIDGE = AsgiBridge(
             Route("/broken", broken),
             Route("/{path:path}", echo, methods=["GET", "POST"]),
         ]
-    )
+    ),
+    at_once,
 )
 
 
@@ -138,8 +146,37 @@ async def test_the_app_is_told_where_a_request_comes_from() -> None:
         assert request.client
         return Response(f"{request.client.host} {request.client.port}")
 
-    bridge = AsgiBridge(Starlette(routes=[Route("/", peer)]))
+    bridge = AsgiBridge(lambda: Starlette(routes=[Route("/", peer)]), at_once)
     headers = [(b"host", b"askonce.internal")]
     _, _, told = await bridge("GET", "http://askonce.internal/", headers, b"", ("10.0.0.1", 5))
     _, _, untold = await bridge("GET", "http://askonce.internal/", headers, b"")
     assert (told, untold) == (b"10.0.0.1 5", b" 0")
+
+
+async def test_the_app_is_made_once_for_all_who_ask_at_once() -> None:
+    made = []
+
+    def make() -> Starlette:
+        made.append(1)
+        return Starlette(routes=[Route("/", cookies)])
+
+    bridge = AsgiBridge(make, at_once)
+    assert not made
+    asked = [bridge("GET", "http://askonce.internal/", [(b"host", b"askonce.internal")], b"") for _ in range(3)]
+    assert [status for status, _, _ in await asyncio.gather(*asked)] == [200] * 3
+    assert made == [1]
+
+
+async def test_an_app_that_cannot_be_made_is_tried_again() -> None:
+    apps = [Starlette(routes=[Route("/", cookies)]), None]
+
+    def make() -> Starlette:
+        if (app := apps.pop()) is None:
+            raise MemoryError
+        return app
+
+    bridge = AsgiBridge(make, at_once)
+    asked = "GET", "http://askonce.internal/", [(b"host", b"askonce.internal")], b""
+    with pytest.raises(MemoryError):
+        await bridge(*asked)
+    assert (await bridge(*asked))[0] == 200

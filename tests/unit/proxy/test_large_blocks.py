@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from askonce.proxy import large_blocks
-from askonce.proxy.large_blocks import give_back_large_blocks
+from askonce.proxy.large_blocks import give_back_all, give_back_large_blocks
 
 _GROWN = """
 import io, sys
@@ -40,3 +40,4 @@ def test_what_grew_and_is_free_is_no_longer_ours() -> None:
 def test_another_c_library_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large_blocks.ctypes, "CDLL", lambda _: object())
     assert not give_back_large_blocks()
+    assert not give_back_all()

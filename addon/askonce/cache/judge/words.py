@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from askonce.cache.judge.lexicon import FUNCTION_WORDS, stem
-from askonce.cache.vocabulary import Vocabulary, vocabulary
+from askonce.cache.vocabulary import vocabulary
 
 __all__ = ["WordVector", "WordVectors", "word_vectors"]
 
@@ -31,13 +31,13 @@ class WordVector(NamedTuple):
 class WordVectors:
     """Words by their vectors. Thread-safe."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self) -> None:
         self.of = lru_cache(maxsize=20_000)(self._of)
 
     def _of(self, word: str) -> WordVector:
-        tokens = self._vocabulary.tokens(word)
-        vector = self._vocabulary.rows(tokens).sum(axis=0)
+        words = vocabulary()  # not before the first word: a start would wait for it
+        tokens = words.tokens(word)
+        vector = words.rows(tokens).sum(axis=0)
         length = float(np.sqrt(vector @ vector))
         unit = vector / length if length else vector
         return WordVector(unit, length or 1e-6, hash(stem(word)), word not in FUNCTION_WORDS, len(tokens) == 1)
@@ -45,5 +45,5 @@ class WordVectors:
 
 @cache
 def word_vectors() -> WordVectors:
-    """The vectors of wordllama's vocabulary, loaded once for the process."""
-    return WordVectors(vocabulary())
+    """The vectors of wordllama's vocabulary, remembered once for the process."""
+    return WordVectors()

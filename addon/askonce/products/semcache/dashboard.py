@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal, TypedDict
 
 from askonce.accounting import Accounting
-from askonce.api.metrics import resident_kilobytes
+from askonce.api.vital_signs import resident_kilobytes
 from askonce.cache import Cache
 from askonce.jsontext import rfc3339
 

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from askonce.accounting import Accounting
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.cache import Cache, Entry
 from askonce.call import Answer, Call
 from askonce.calls.dependencies import Dependencies, labels

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from askonce.accounting import Accounting, CallRecord
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.cache import Cache, Entry
 from askonce.call import Answer, Call, Usage
 from askonce.network.api_keys import ApiKeys

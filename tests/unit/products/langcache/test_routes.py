@@ -8,7 +8,7 @@ import pytest
 from tests.support.management import Clock
 
 from askonce.accounting import Accounting
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.cache import Cache, NamedStores
 from askonce.products.langcache.routes import langcache
 from askonce.products.langcache.section import LangCacheSpec

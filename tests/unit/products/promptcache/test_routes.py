@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.api.product_routes import hours
 from askonce.cache import Cache, CacheLimits
 from askonce.products.promptcache import routes as promptcache_routes

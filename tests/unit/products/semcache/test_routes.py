@@ -8,7 +8,7 @@ import pytest
 from tests.support.management import Clock
 
 from askonce.accounting import Accounting, CallRecord
-from askonce.api import create_app
+from askonce.api.app import create_app
 from askonce.cache import Cache, NamedStores, StoreError
 from askonce.products.semcache import routes as semcache_routes
 from askonce.products.semcache.dashboard import Dashboard

@@ -1,0 +1,96 @@
+"""What a proxy that has started has loaded, and how much memory that takes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from askonce.exec.proxy_process import free_port
+
+LOADED = frozenset(
+    """
+    OpenSSL aioquic annotated_doc annotated_types anyio askonce attr bcrypt brotli certifi cryptography
+    cython_runtime h11 h2 hpack hyperframe idna iregexp_check jsonpath_rfc9535 jwt kaitaistruct
+    mitmproxy mitmproxy_linux mitmproxy_macos mitmproxy_rs numpy orjson platformdirs
+    pydantic pydantic_core pylsqpack pyparsing regex ruamel service_identity shellingham sniffio threadpoolctl
+    tokenizers typer typing_extensions typing_inspection watchfiles wsproto yaml zstandard
+    """.split()  # noqa: SIM905  # reads better than forty quoted names
+)
+"""Packages of others, by the names of their modules. What is new here costs every proxy its memory and its start."""
+UNTOUCHED = frozenset({"jwt", "regex", "ruamel.yaml"})
+"""Of these the name alone is there (`askonce.deferred`)."""
+RESIDENT = 130
+"""MiB; 117 on the machine where this was written, where it was 250 once."""
+
+_SERVE = """
+import json, os, signal, sys, threading, time
+from http.client import HTTPConnection
+
+def ask(path):
+    connection = HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    response.read()
+    return response.status
+
+def packages():
+    names = {name.partition(".")[0] for name in list(sys.modules)} - sys.stdlib_module_names
+    return sorted(name for name in names if not name.startswith("_"))
+
+def look():
+    try:
+        while True:
+            try:
+                if ask("/health/live") == 200 == ask("/health/ready"):
+                    break
+            except OSError:
+                pass
+            time.sleep(0.05)
+        resident = int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        untouched = [name for name in sys.argv[2:] if type(sys.modules.get(name)).__name__ == "_LazyModule"]
+        told = {"packages": packages(), "untouched": untouched, "resident": resident, "stats": ask("/v1/stats")}
+        told["later"] = packages()
+        print(json.dumps(told), flush=True)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=look).start()
+from askonce.cli import app
+app(["serve", "--listen", f"127.0.0.1:{sys.argv[1]}"])
+"""
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What a proxy says of itself as soon as it is ready, and after its API was asked."""
+    folder = tmp_path_factory.mktemp("start")
+    environment = {**os.environ, "ASKONCE_DATA": str(folder / "data"), "ASKONCE_CERTS": str(folder / "certs")}
+    done = subprocess.run(
+        [sys.executable, "-c", _SERVE, str(free_port("127.0.0.1")), *UNTOUCHED],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_nothing_is_loaded_that_a_start_does_not_need(started: Any) -> None:
+    assert set(started["packages"]) - LOADED == set()
+    assert set(started["untouched"]) == UNTOUCHED
+
+
+def test_the_api_is_loaded_when_it_is_asked(started: Any) -> None:
+    assert started["stats"] == 200
+    assert set(started["later"]) >= {"fastapi", "starlette", "httpx", "prometheus_client"}
+    assert not {"openai", "scipy", "sklearn"} & set(started["later"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_is_small(started: Any) -> None:
+    assert started["resident"] < RESIDENT << 20

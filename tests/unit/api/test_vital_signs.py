@@ -1,0 +1,52 @@
+"""What a probe is told before the application is there is what the application says."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from askonce.accounting import Accounting
+from askonce.api.app import create_app
+from askonce.api.vital_signs import request_id, vital_sign
+
+OWN = "askonce.internal"
+
+
+def told(path: str, ready: str | None = None, host: str = OWN, method: str = "GET", given: str = "") -> Any:
+    return vital_sign(method, host, path, given, own_host=OWN, ready=ready, uptime=0.5)
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+@pytest.mark.parametrize("reason", [None, "starting"])
+async def test_it_says_what_the_application_says(cache: Any, path: str, reason: str | None) -> None:
+    app = create_app(cache, Accounting(), token=None, version="1", ready=lambda: reason, reload=None)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{OWN}") as client:
+        expected = await client.get(path, headers={"x-request-id": "mine"})
+    status, fields, body = told(path, reason, given="mine")
+    assert (status, json.loads(body)) == (expected.status_code, expected.json())
+    assert dict(fields) == {name.lower(): value for name, value in expected.headers.raw}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"path": "/health"},
+        {"path": "/health/ready?x=1"},
+        {"path": "/gateway/health/ready"},
+        {"path": "/health/ready", "host": f"promptcache.{OWN}"},
+        {"path": "/health/ready", "host": f"nobody.{OWN}"},
+        {"path": "/health/live", "method": "POST"},
+    ],
+)
+def test_all_else_is_the_applications(other: dict[str, str]) -> None:
+    assert told(**other) is None
+
+
+def test_the_proxys_own_port_is_asked_by_any_name() -> None:
+    assert told("/health/live", host="127.0.0.1")[0] == 200
+
+
+def test_an_id_that_cannot_stand_in_a_header_is_replaced() -> None:
+    assert request_id("a-1") == "a-1"
+    assert len(request_id("a\r\nb")) == len(request_id("x" * 129)) == 36
