@@ -347,6 +347,10 @@ class Askonce:
         if flow.websocket:  # mitmproxy would keep every message for as long as the connection lives
             del flow.websocket.messages[:-_MESSAGES]
 
+    def forget(self, flow: http.HTTPFlow) -> None:
+        """A flow is over: nothing of it is asked any more."""
+        self._visits.pop(flow, None)
+
     def exchange(self, flow: http.HTTPFlow) -> Exchange | None:
         """The call that a flow carries; None where it is no call of a rule's."""
         visit = self._visits.get(flow)

@@ -12,11 +12,12 @@ import signal
 import sys
 from dataclasses import replace
 
-from mitmproxy import exceptions, master, options
+from mitmproxy import exceptions, http, master, options
 from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
 
 from askonce import trust
 from askonce.cache import InUseError, StoreError
+from askonce.calls.limits import SMALL
 from askonce.exec.proxy_process import IN_USE, free_port
 from askonce.log_format import formatter
 from askonce.products.document import Config
@@ -25,7 +26,7 @@ from askonce.proxy.addon import Askonce
 from askonce.rules import ConfigError, Rules
 from askonce.settings import LogFormat, Settings
 
-__all__ = ["LeanMaster", "serve"]
+__all__ = ["LeanMaster", "LetGo", "serve"]
 
 logger = logging.getLogger("askonce")
 
@@ -53,8 +54,33 @@ class LeanMaster(master.Master):
             next_layer.NextLayer(),
             tlsconfig.TlsConfig(),
             askonce,
+            LetGo(askonce),
             errorcheck.ErrorCheck(),
         )
+
+
+class LetGo:
+    """Lets go of what a call held, once all others have seen its end.
+
+    The objects of a stream refer to one another and wait for the collector, which counts objects and not bytes: eight
+    requests of 28 MiB, one after the other, left 195 MiB.
+    """
+
+    name = "askonce-let-go"
+
+    def __init__(self, askonce: Askonce) -> None:
+        self._askonce = askonce
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._let_go(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._let_go(flow)
+
+    def _let_go(self, flow: http.HTTPFlow) -> None:
+        self._askonce.forget(flow)
+        if len(flow.request.raw_content or b"") > SMALL:
+            flow.request.data.content = None
 
 
 def serve(settings: Settings, *, web: bool = False) -> int:

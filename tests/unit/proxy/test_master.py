@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from mitmproxy import addonmanager, exceptions, options
+from mitmproxy.test import tflow
 
+from askonce.calls.limits import SMALL
 from askonce.proxy.addon import Askonce
-from askonce.proxy.master import LeanMaster, _use_all_descriptors, serve
+from askonce.proxy.master import LeanMaster, LetGo, _use_all_descriptors, serve
 from askonce.settings import Settings
 
 RULES = "version: 1\nupstreams: [{name: a, hosts: [api.openai.com], paths: [/v1], wire: openai-chat}]\n"
@@ -33,6 +35,25 @@ async def test_a_plain_one_leaves_mitmproxy_as_it_is(tmp_path: Path) -> None:
     askonce = Askonce(settings)
     lean = LeanMaster(options.Options(), askonce, plain=True)
     assert type(lean.addons) is addonmanager.AddonManager
+    await askonce.runtime.close()
+
+
+@pytest.mark.parametrize("end", ["response", "error"])
+async def test_what_a_call_held_is_let_go_when_it_is_over(tmp_path: Path, end: str) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES)
+    askonce = Askonce(
+        Settings("127.0.0.1", 0, rules=tmp_path / "rules.yaml", data=tmp_path / "d", certs=tmp_path / "c")
+    )
+    lean = LeanMaster(options.Options(), askonce)
+    large, small = tflow.tflow(resp=True), tflow.tflow(resp=True)
+    large.request.raw_content = bytes(SMALL + 1)
+    for flow in (large, small):
+        askonce.requestheaders(flow)
+        assert flow in askonce._visits
+        getattr(LetGo(askonce), end)(flow)
+    assert not askonce._visits
+    assert (large.request.raw_content, small.request.raw_content) == (None, b"content")
+    assert [type(addon) for addon in lean.addons.chain].index(LetGo) > lean.addons.chain.index(askonce)
     await askonce.runtime.close()
 
 
