@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.calls.conftest import Bench, Clock
 from tests.unit.calls.test_gray_zone import ASKED, STORED, Unsure
-from tests.unit.calls.test_life import Bench, Clock
 from tests.unit.calls.verdicts import Endpoint, serving
 from tests.waiting import PATIENCE, until_so
 
