@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import ssl
@@ -154,6 +155,33 @@ def test_a_full_disk_costs_no_call(
     # Once there is room again, answers are kept again.
     client.post(URL, json=body("Who wrote Emma?"))
     until(lambda: faulty.get("/v1/cache?prompt=Emma")["count"])
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nobody may write there, root neither: files that may not be changed stand for a file system that may not."""
+
+    def change(sign: str) -> int:
+        return subprocess.run(["chattr", "-R", f"{sign}i", str(folder)], capture_output=True, check=False).returncode
+
+    if not shutil.which("chattr"):
+        pytest.skip("there is no chattr")
+    try:
+        if change("+"):
+            pytest.skip("only root can do so, and on some file systems")
+        yield
+    finally:
+        change("-")
+
+
+def test_a_start_on_a_read_only_data_folder_says_why_in_one_line(rules: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with read_only(tmp_path / "data"):
+        started = start("127.0.0.1:0", tmp_path, rules)
+    assert started.returncode == 1
+    (line,) = started.stderr.splitlines()
+    assert line.startswith("askonce: ")
+    assert str(tmp_path / "data") in line
 
 
 def test_an_embedder_that_refuses_at_the_start(
