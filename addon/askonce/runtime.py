@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from askonce import __version__, trust
 from askonce.accounting import Accounting
+from askonce.accounting.telemetry import Telemetry, signals
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import Closer, load_judge
@@ -52,7 +53,6 @@ from askonce.products.semcache.calls import Semcache
 from askonce.products.semcache.dashboard import INTERVAL, Dashboard
 from askonce.rules import ConfigError, Rules, take_up
 from askonce.settings import Settings
-from askonce.telemetry import Telemetry, signals
 from askonce.workers import Workers
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ LOADED = frozenset(
 )
 """Packages of others, by the names of their modules. What is new here costs every proxy its memory and its start."""
 UNTOUCHED = frozenset({"jwt", "regex", "ruamel.yaml"})
-"""Of these the name alone is there (`askonce.deferred`)."""
+"""Of these the name alone is there (`askonce.proxy.deferred`)."""
 RESIDENT = 130
 """MiB; 117 on the machine where this was written, where it was 250 once."""
 

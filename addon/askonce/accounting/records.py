@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from askonce.accounting.trace_context import TraceContext
 from askonce.call import Usage
-from askonce.trace_context import TraceContext
 
 __all__ = ["OUTCOMES", "Agreed", "CallRecord", "Outcome", "StoreOutcome", "StoreRequest", "Watched"]
 

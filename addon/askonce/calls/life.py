@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from askonce.accounting import Accounting
+from askonce.accounting.trace_context import join_trace
 from askonce.cache import Cache, ComparedCall, Nearest, StoreError
 from askonce.call import Answer, Reply, Request, Unstorable, Usage
 from askonce.calls import response_headers
@@ -32,7 +33,6 @@ from askonce.calls.storing import Storing, agreed, assemble, pack_request
 from askonce.faults import Faults
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
-from askonce.trace_context import join_trace
 from askonce.wire.base import Replay
 from askonce.workers import Compute
 

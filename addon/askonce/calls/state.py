@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from askonce.accounting import CallRecord, Outcome, Watched
+from askonce.accounting.trace_context import TraceContext
 from askonce.cache import Entry, Identity, Lookup, Pending, Policy, Verdict
 from askonce.call import Call, Request, Usage
 from askonce.calls.batches import Batch
@@ -17,7 +18,6 @@ from askonce.calls.directives import Directives
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.rules import Price, Rule
 from askonce.rules.prices import cost
-from askonce.trace_context import TraceContext
 
 __all__ = ["Declined", "Dividing", "Exchange", "FallenBack", "Following", "Hit", "Leading", "Passing", "State"]
 

@@ -19,10 +19,10 @@ from askonce import trust
 from askonce.cache import InUseError, StoreError
 from askonce.calls.limits import SMALL
 from askonce.exec.proxy_process import IN_USE, free_port
-from askonce.log_format import formatter
 from askonce.products.document import Config
 from askonce.proxy import hook_dispatch, mitmproxy_patches
 from askonce.proxy.addon import Askonce
+from askonce.proxy.log_format import formatter
 from askonce.rules import ConfigError, Rules
 from askonce.settings import LogFormat, Settings
 

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.api.test_probes import BYPASS, EXACT, MISS, SEMANTIC
 
-from askonce.trace_context import join_trace
+from askonce.accounting.trace_context import join_trace
 
 MONITORING = Path(__file__).parents[3] / "monitoring"
 DASHBOARD = json.loads((MONITORING / "grafana-dashboard.json").read_text("utf-8"))

@@ -5,7 +5,7 @@ import logging
 import sys
 from datetime import datetime
 
-from askonce.log_format import formatter
+from askonce.proxy.log_format import formatter
 
 
 def record(message: str, *arguments: object) -> logging.LogRecord:

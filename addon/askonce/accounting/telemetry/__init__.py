@@ -15,7 +15,7 @@ from askonce.accounting import CallRecord
 from askonce.faults import Faults
 
 if TYPE_CHECKING:
-    from askonce.telemetry.export import Exporter
+    from askonce.accounting.telemetry.export import Exporter
 
 __all__ = ["Telemetry", "signals"]
 
@@ -57,7 +57,7 @@ class Telemetry:
             return None
 
         def load() -> "Exporter":
-            from askonce.telemetry.export import Exporter
+            from askonce.accounting.telemetry.export import Exporter
 
             return Exporter(asked, version)
 

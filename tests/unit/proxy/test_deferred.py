@@ -25,7 +25,7 @@ def test_it_is_there_once_it_is_used_and_not_before() -> None:
 
 
 def test_asking_twice_asks_once() -> None:
-    from askonce import deferred
+    from askonce.proxy import deferred
 
     before = list(sys.meta_path)
     deferred.defer()

@@ -13,10 +13,10 @@ from tests.support.otlp import Received, attributes, receiving
 from tests.waiting import until
 
 from askonce.accounting import Accounting, CallRecord
+from askonce.accounting.telemetry import Telemetry, signals
+from askonce.accounting.trace_context import join_trace
 from askonce.call import Usage
 from askonce.faults import Faults
-from askonce.telemetry import Telemetry, signals
-from askonce.trace_context import join_trace
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 MISS = CallRecord(

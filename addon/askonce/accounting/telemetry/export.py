@@ -19,8 +19,8 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from askonce.accounting import CallRecord
-from askonce.telemetry.attributes import error_type, of_metric, of_span, span_name
-from askonce.trace_context import TraceContext
+from askonce.accounting.telemetry.attributes import error_type, of_metric, of_span, span_name
+from askonce.accounting.trace_context import TraceContext
 
 __all__ = ["Exporter"]
 
