@@ -488,7 +488,9 @@ async def test_an_index_is_read_from_its_snapshot(bench: Any, monkeypatch: pytes
     await bench.restart()
     assert [path.stat().st_mode & 0o777 for path in snapshots(bench)] == [0o600]
     monkeypatch.setattr(bench.cache._store._rows, "vectors", lambda *args: pytest.fail("read from the store"))
-    assert await bench.ask("question number 7 please?") == before
+    found = await bench.ask("question number 7 please?")
+    assert (found.outcome, found.entry, found.reason) == (before.outcome, before.entry, before.reason)
+    assert found.similarity == pytest.approx(before.similarity)  # NumPy adds up in another order
 
 
 @pytest.mark.usefixtures("small")
