@@ -21,7 +21,7 @@ from askonce.accounting import Accounting
 from askonce.accounting.telemetry import Telemetry, signals
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
-from askonce.cache.judge import Closer, load_judge
+from askonce.cache.judge import load_judge
 from askonce.calls.comparison import Compare
 from askonce.calls.dependencies import Dependencies
 from askonce.calls.gray_zone import GrayZone, asking
@@ -94,12 +94,11 @@ class Runtime:
             lambda: self.rules.config.upstream_proxy, settings.outer_proxies, lambda: _verification(settings)
         )
         self._limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
-        self._judge = load_judge(config.judge)
         self.cache = Cache.open(
             data,
             embedder=config.embedder,
             client_options=self.upstream_proxies.client_options,
-            judge=self._judge,
+            judge=load_judge(config.judge),
             limits=self._limits,
             # Where nothing else can answer, late is better than never.
             lookup_deadline=None if settings.mode == "strict" else config.cache.lookup_deadline,
@@ -273,14 +272,6 @@ class Runtime:
             await asyncio.wait_for(self._closing.wait(), _SETTLED)
         if not self._closing.is_set():
             await self._workers.run(then)
-
-    def load_judge(self) -> None:
-        """Read what a closer look needs; belongs into a thread."""
-        try:
-            if isinstance(self._judge, Closer):
-                self._judge.load()
-        except Exception as error:
-            self.faults.report("judge", error, "what the trees leave in doubt is not reused")
 
     def watch(self, reload: Callable[[], Awaitable[None]]) -> None:
         """Call `reload` whenever the rules file changes; mistakes are logged and the old rules stay."""

@@ -104,7 +104,6 @@ class Askonce:
     async def _warm_up(self) -> None:
         await self.runtime.warm_up()
         await self.runtime.compute(give_back_all)
-        await self.runtime.run_later(self.runtime.load_judge)
         await self.runtime.run_later(_settle)
 
     def _on_hangup(self) -> None:

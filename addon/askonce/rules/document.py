@@ -231,7 +231,7 @@ class Document(Section):
     defaults: Behaviour = Behaviour()
     upstreams: tuple[RuleSpec, ...] = Field(min_length=1)
     embedder: Annotated[str, AT_START] = "wordllama"
-    judge: Annotated[Literal["auto", "trees", "deep"], AT_START] = "trees"
+    judge: Annotated[Literal["auto", "trees", "deep"], AT_START] = "auto"
     verifier: VerifierSpec | None = None
     cache: CacheSpec = CacheSpec()
     limits: LimitsSpec = LimitsSpec()

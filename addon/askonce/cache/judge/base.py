@@ -45,9 +45,6 @@ class Judge(Protocol):
 class Closer(Protocol):
     """A judge that can take a closer look, which takes milliseconds."""
 
-    def load(self) -> None:
-        """Read what that needs, so that the first look need not; up to a second."""
-
     def doubts(self, judgement: Judgement) -> bool:
         """Whether a closer look could change this judgement."""
 

@@ -6,9 +6,9 @@ traps. Needs onnxruntime (`pip install "askonce[deep]"`). docs/judge.md has its 
 
 import json
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,18 +35,22 @@ class Transformer:
     """Tokens of both texts together, which is 10 ms on one core; the judges' differences of long prompts mostly fit."""
 
     def __init__(self, folder: Path = PARAMETERS) -> None:
-        """Raises ImportError without onnxruntime; the model is read when it is first asked or told to `load`."""
+        """Raises ImportError without onnxruntime; the model is read when it is first asked."""
         for needed in ("onnxruntime", "tokenizers"):
             if sys.modules.get(needed, needed) is None or not find_spec(needed):
                 raise ImportError(f"no module named {needed}")
         self._folder = folder
+        self._lock = threading.Lock()
+        self._loaded: tuple[Any, Any] | None = None
 
-    def load(self) -> None:
-        """Half a second. Raises what onnxruntime raises for a file that is no model of its kind."""
-        _ = self._session, self._tokenizer
+    def _load(self) -> tuple[Any, Any]:
+        """The network and its tokenizer; half a second the first time. Raises what onnxruntime raises for a file that
+        is no model of its kind."""
+        with self._lock:
+            self._loaded = self._loaded or (self._network(), self._tokenizer())
+            return self._loaded
 
-    @cached_property
-    def _session(self) -> Any:
+    def _network(self) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -55,7 +59,6 @@ class Transformer:
         model = self._folder / "model.onnx"
         return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
-    @cached_property
     def _tokenizer(self) -> Any:
         from tokenizers import Tokenizer
 
@@ -66,11 +69,12 @@ class Transformer:
 
     def __call__(self, one: str, other: str) -> float | None:
         """How alike the questions are, as log odds before calibration; None where they are too long to be read."""
-        found = self._tokenizer.encode(encodable(one), encodable(other))
+        network, tokenizer = self._loaded or self._load()
+        found = tokenizer.encode(encodable(one), encodable(other))
         if len(found.ids) > self.LONGEST:
             return None
         feed = {"ids": found.ids, "mask": found.attention_mask, "types": found.type_ids}
-        (score,) = self._session.run(None, {name: np.array([values], np.int64) for name, values in feed.items()})
+        (score,) = network.run(None, {name: np.array([values], np.int64) for name, values in feed.items()})
         return float(score[0])
 
 
@@ -115,10 +119,6 @@ class DeepJudge:
     def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
         """As the trees do; at once."""
         return self._quick.judge(prompt, vector, candidates)
-
-    def load(self) -> None:
-        """Read the transformer now, half a second, and not at the first look."""
-        self._look.load()
 
     def doubts(self, judgement: Judgement) -> bool:
         """Whether the trees are in doubt."""

@@ -120,11 +120,11 @@ def test_auto_is_the_deep_one_where_it_is_installed(monkeypatch: pytest.MonkeyPa
     assert not isinstance(load_judge("auto"), Closer)
 
 
-def test_a_model_that_cannot_be_read_is_told_when_it_is_loaded(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_read_fails_the_look(tmp_path: Path) -> None:
     (tmp_path / "calibration.json").write_text((PARAMETERS / "calibration.json").read_text())
     broken = DeepJudge.beside(load_judge(), tmp_path)
     with pytest.raises(Exception, match=r"model\.onnx"):
-        broken.load()
+        broken.look_closer(*GUITAR, DOUBTED)
 
 
 def test_greetings_and_fillers_say_nothing_to_it(judge: DeepJudge) -> None:
