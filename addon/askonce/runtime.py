@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.accounting.telemetry import Telemetry, signals
+from askonce.api.evidence import RuleSetting
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
@@ -224,6 +225,7 @@ class Runtime:
             compare=Compare(self.cache, lambda: self.rules, self.compute),
             strays=self.strays,
             dependencies=self._dependencies,
+            rules=self._rule_settings,
             products=[
                 partial(
                     promptcache_routes.routes,
@@ -253,6 +255,10 @@ class Runtime:
             host=self.rules.config.manage.host,
             is_key=self._keys.is_good,
         )
+
+    def _rule_settings(self) -> Iterable[RuleSetting]:
+        told = ((rule.name, rule.behaviour) for rule in self.rules)
+        return [RuleSetting(name, behaviour.match, behaviour.max_error) for name, behaviour in told]
 
     async def warm_up(self) -> None:
         """Wait until everything that loads in the background is there."""

@@ -6,7 +6,7 @@ The rule: a product's routes are one router in one file; what all of them share 
 It runs without a server, inside the proxy's event loop, so it has no lifespan and needs no threads of its own.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, HTTPException
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from starlette.types import Scope
 
 from askonce.accounting import Accounting
-from askonce.api import IMPORT_PATH, entries, feedback, probes, transfer, why
+from askonce.api import IMPORT_PATH, entries, evidence, feedback, probes, transfer, why
 from askonce.api import strays as stray_routes
 from askonce.api import warm as warming
 from askonce.api.errors import RESPONSES, install
@@ -55,6 +55,7 @@ def create_app(
     compare: why.CompareEntries | None = None,
     strays: Strays | None = None,
     dependencies: Dependencies | None = None,
+    rules: Callable[[], Iterable[evidence.RuleSetting]] | None = None,
     products: Sequence[Callable[[Shared], ProductRoutes]] = (),
     host: str = "askonce.internal",
     is_key: Callable[[str], bool] = lambda _: False,
@@ -66,9 +67,9 @@ def create_app(
     None leaves that route out. `limits` are the cache's, and `ttl` gives the seconds that an answer is kept where its
     rule does not say; both are only shown, as unknown where they are None. `warm` keeps answers that nobody asked
     for; None leaves that route out. `compare` tells where two requests differ. `strays` is what came to a proxy and
-    became no call; without one that route is left out. `products` are those that are served; their views are below
-    `host` and at paths of their own. `is_key` tells a good key of the gateway, which opens the metrics of all products,
-    as its document has it.
+    became no call, and `rules` gives those in force; without one of these its route is left out. `products` are those
+    that are served; their views are below `host` and at paths of their own. `is_key` tells a good key of the gateway,
+    which opens the metrics of all products, as its document has it.
 
     `dependencies` are those of the cache.
 
@@ -111,6 +112,8 @@ def create_app(
     app.include_router(transfer.router(cache, protected=protected))
     app.include_router(feedback.router(cache, protected=protected))
     app.include_router(why.router(cache, accounting, compare=compare, protected=protected))
+    if rules:
+        app.include_router(evidence.router(cache, rules, protected=protected))
     if strays:
         app.include_router(stray_routes.router(strays, protected=protected))
     if warm:

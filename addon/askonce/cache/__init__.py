@@ -6,6 +6,8 @@ from askonce.cache.finder import ALIAS, EMBEDDER_FAILED, watched
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.learning.answer_comparison import Verdict, compare_bodies
+from askonce.cache.learning.pools import Observation
+from askonce.cache.learning.recalibration import probability
 from askonce.cache.named_store import Item, Match, NamedStores, Strategy, TextError
 from askonce.cache.pending import Pending
 from askonce.cache.store import Entry, Filter, InUseError, StoreError
@@ -35,6 +37,7 @@ __all__ = [
     "Match",
     "NamedStores",
     "Nearest",
+    "Observation",
     "Pending",
     "Policy",
     "Record",
@@ -46,6 +49,7 @@ __all__ = [
     "Verdict",
     "compare_bodies",
     "load_embedder",
+    "probability",
     "read_record",
     "watched",
     "write_record",

@@ -11,6 +11,7 @@ from askonce.cache.current_embedder import CurrentEmbedder
 from askonce.cache.embed import Embedder
 from askonce.cache.finder import Finder, Found
 from askonce.cache.identity import Identifier
+from askonce.cache.learning.pools import Observation
 from askonce.cache.restoring import RESTORED_AT_ONCE, check_keys, restore
 from askonce.cache.store import EVERYTHING, AnswerStore, Entry, Filter, StoreError
 from askonce.cache.threads import CacheThreads
@@ -62,6 +63,16 @@ class StoredEntries:
         if embedder is None:
             raise StoreError("there is no embedder to search with; the log of the start says why")
         return await self._threads.run(self._finder.search, text, limit, embedder)
+
+    async def evidence(self) -> Sequence[tuple[str, Observation]]:
+        """What was observed, the oldest first, and the rule by which its partition's entries came; empty where none of
+        them is left."""
+        return await self._threads.run(self._evidence)
+
+    def _evidence(self) -> Sequence[tuple[str, Observation]]:
+        observed = self._store.observations()
+        rules = {partition: self._store.upstream_of(partition) for partition in {one.partition for one in observed}}
+        return [(rules[one.partition], one) for one in observed]
 
     async def delete(self, key: str) -> bool:
         """Whether there was one to delete. Once this returns, it is never served again."""

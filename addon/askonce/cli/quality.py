@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from askonce.cli.options import AsJson, RulesFile
+from askonce.cli.options import AsJson, Listen, RulesFile
 from askonce.settings import Settings
 
 if TYPE_CHECKING:
@@ -128,18 +128,43 @@ def reuse(file: File, as_json: AsJson = False) -> None:
 
 
 def tune(
-    file: File,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE.jsonl[.gz]", exists=True, dir_okay=False, readable=True, show_default=False),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Go by what the running proxy has seen, in place of a file; for each rule.")
+    ] = False,
     target: Annotated[
-        float,
-        typer.Option(min=0.0001, max=0.9999, metavar="SHARE", help="The share of served answers that may be wrong."),
-    ] = 0.02,
+        float | None,
+        typer.Option(
+            min=0.0001,
+            max=0.9999,
+            metavar="SHARE",
+            help="The share of served answers that may be wrong: 0.02, and with --live each rule's own max_error.",
+        ),
+    ] = None,
     confidence: Annotated[
         float, typer.Option(min=0.5, max=0.9999, metavar="SHARE", help="How sure that has to be.")
     ] = 0.95,
     as_json: AsJson = False,
     rules: RulesFile = None,
+    listen: Listen = None,
 ) -> None:
-    """Find the max_error for questions like your own. FILE is as for `eval pairs`; prints the lines for rules.yaml."""
+    """Find the max_error for questions like your own. FILE is as for `eval pairs`; prints the lines for rules.yaml.
+
+    With --live, say whether each rule should be tightened or loosened, by what was seen of it: watched and checked
+    answers, near misses, verdicts, and what people said.
+    """
+    if live == (file is not None):
+        raise typer.BadParameter("expected a file, or --live")
+    if file is None:
+        _tune_live(target, confidence, listen, as_json=as_json)
+        return
+    _tune(file, 0.02 if target is None else target, confidence, rules, as_json=as_json)
+
+
+def _tune(file: Path, target: float, confidence: float, rules: Path | None, *, as_json: bool) -> None:
     import asyncio
 
     from askonce.cache.judge import load_judge
@@ -164,6 +189,19 @@ def tune(
         show_tuned(tuned)
     if not tuned.holds:
         raise typer.Exit(1)
+
+
+def _tune_live(target: float | None, confidence: float, listen: str | None, *, as_json: bool) -> None:
+    from askonce.cli.client import running_proxy
+    from askonce.cli.live_tables import live_report, show_live
+    from askonce.cli.output import print_json
+
+    found = running_proxy(Settings.from_env(listen=listen))("GET", "/v1/evidence", {})
+    report = live_report(found["rules"], target, confidence)
+    if as_json:
+        print_json(report)
+    else:
+        show_live(report)
 
 
 def _config(rules: Path | None) -> "Config":

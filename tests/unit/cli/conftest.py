@@ -111,7 +111,15 @@ def _served(folder: Path, token: str | None) -> Iterator[str]:
     accounting = Accounting()
     accounting.record(RECORD)
     app = create_app(
-        cache, accounting, token=token, version="0", ready=lambda: None, reload=None, limits=CacheLimits(), ttl=None
+        cache,
+        accounting,
+        token=token,
+        version="0",
+        ready=lambda: None,
+        reload=None,
+        limits=CacheLimits(),
+        ttl=None,
+        rules=list,
     )
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]

@@ -166,6 +166,20 @@ def test_tune_promises_nothing_on_few(askonce: Askonce, pairs: Path) -> None:
     assert done.out.endswith("defaults:\n  match: exact\n")
 
 
+def test_tune_live_asks_the_running_proxy(askonce: Askonce, running: Callable[..., str]) -> None:
+    listen = running()
+    assert askonce("tune", "--live", "--listen", listen).out.startswith("nothing was seen yet")
+    found = json.loads(askonce("tune", "--live", "--json", "--confidence", "0.9", "--listen", listen).out)
+    assert found == {"confidence": 0.9, "rules": []}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--live", "pairs.jsonl.gz"]])
+def test_tune_wants_a_file_or_the_running_proxy(askonce: Askonce, pairs: Path, arguments: list[str]) -> None:
+    done = askonce("tune", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert "expected a file, or --live" in done.err
+
+
 @pytest.mark.parametrize("command", [["eval", "pairs"], ["tune"]])
 @pytest.mark.parametrize(
     ("content", "message"),

@@ -164,6 +164,9 @@ class AnswerStore(Protocol):
     def observations(self) -> Sequence[Observation]:
         """What was learned, the oldest first."""
 
+    def upstream_of(self, partition: bytes) -> str:
+        """The rule by which an entry of the partition came that has a vector; empty where there is none."""
+
     def refused(self) -> Sequence[bytes]:
         """The pairs that are never served again."""
 

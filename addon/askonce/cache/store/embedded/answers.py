@@ -176,6 +176,9 @@ class EmbeddedAnswers:
     def observations(self) -> Sequence[Observation]:
         return self._rows.observations()
 
+    def upstream_of(self, partition: bytes) -> str:
+        return self._rows.upstream_of(partition)
+
     def refused(self) -> Sequence[bytes]:
         return self._rows.refused()
 

@@ -222,6 +222,11 @@ class Store:
         rows = self._rows(f"SELECT {columns} FROM observation ORDER BY number", [])
         return [Observation(p, t, e, s, a, bool(right), *rest) for p, t, e, s, a, right, *rest in rows]
 
+    def upstream_of(self, partition: bytes) -> str:
+        """The rule by which an entry of the partition came that has a vector; empty where there is none."""
+        query = "SELECT upstream FROM vector JOIN entry USING (id) WHERE vector.partition = ? LIMIT 1"
+        return str(next((name for (name,) in self._rows(query, [partition])), ""))
+
     def refused(self) -> Sequence[bytes]:
         """The pairs that are never served again."""
         return [pair for (pair,) in self._rows("SELECT pair FROM refused", [])]
