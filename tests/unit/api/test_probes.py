@@ -201,6 +201,18 @@ async def test_a_label_cannot_break_out_of_the_exposition(client, accounting):
     assert 'evil"} 1\naskonce_fake 1' in models
 
 
+async def test_metrics_count_what_would_have_been_served(client, accounting):
+    watched = {"detail": "watched", "watched": "semantic", "money_watched": 0.5}
+    accounting.record(dataclasses.replace(MISS, agreed="same", **watched))
+    accounting.record(dataclasses.replace(MISS, agreed="unknown", **watched))
+    lines = (await client.get("/metrics")).text.splitlines()
+    for answer, count in (("same", 1.0), ("different", 0.0), ("unknown", 1.0)):
+        labels = f'answer="{answer}",outcome="semantic",upstream="{MISS.upstream}"'
+        assert f"askonce_watched_total{{{labels}}} {count}" in lines
+    assert f'askonce_watched_usd_total{{outcome="semantic",upstream="{MISS.upstream}"}} 1.0' in lines
+    assert not [line for line in lines if line.startswith("askonce_saved_usd_total{") and not line.endswith(" 0.0")]
+
+
 async def test_metrics_count_what_clients_keep_themselves(client, accounting):
     with accounting.store_request("langcache", "search") as counted:
         counted.outcome = "miss"

@@ -12,7 +12,9 @@ from mitmproxy.flow import Error
 from mitmproxy.io import FlowWriter
 from mitmproxy.test import taddons, tflow, tutils
 
-from askonce.proxy.mitmweb import Inspector
+from askonce.cache import Lookup
+from askonce.calls.state import Exchange
+from askonce.proxy.mitmweb import Inspector, summary
 
 if TYPE_CHECKING:
     from tests.unit.proxy.conftest import Bench
@@ -59,6 +61,12 @@ async def test_each_decision_has_a_comment_and_a_marker(bench: "Bench") -> None:
     bench.answer(foreign, b"x")
     Inspector(bench.askonce).response(foreign)
     assert (foreign.comment, foreign.marked) == ("", "")
+
+
+async def test_what_would_have_been_served_is_told() -> None:
+    found = Lookup("miss", similarity=0.9, reason="watched", watched="semantic")
+    nothing: Any = None
+    assert summary(Exchange(nothing, nothing, 0.0, lookup=found)) == "MISS 0.900 (would have been semantic)"
 
 
 async def test_a_call_that_failed_is_annotated_too(bench: "Bench") -> None:
