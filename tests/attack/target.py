@@ -25,6 +25,8 @@ from tests.waiting import PATIENCE
 CHAT = "https://api.openai.com/v1/chat/completions"
 LOCAL = ("model.test:8001", "model.test:8002")
 """Two model servers of one name, in plain HTTP; one provider answers for both."""
+UNREACHED = "api.cerebras.ai"
+"""A provider that connections to are never made."""
 _RULES = """\
 upstreams:
   - name: local
@@ -109,6 +111,19 @@ def is_hit(answer: httpx.Response) -> bool:
     return "; hit" in answer.headers.get("cache-status", "")
 
 
+@contextlib.contextmanager
+def nobody() -> Iterator[int]:
+    """A port that connections to are never made: as many wait to be accepted as may."""
+    with socket.socket() as silent, contextlib.ExitStack() as waiting:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        for _ in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(silent.getsockname())
+        yield silent.getsockname()[1]
+
+
 def routes(provider: Provider, local: Provider) -> dict[str, int]:
     named = {f"{host}:443": provider.port for host in (*PROVIDER_HOSTS, FOREIGN)}
     return named | dict.fromkeys(LOCAL, local.port)
@@ -125,7 +140,10 @@ def target(folder: Path, text: str = "") -> Iterator[Target]:
         local = Provider(folder / "local", None)
         stack.callback(local.stop)
         (folder / "rules.yaml").write_text(text or rules())
-        proxy = Proxy(folder / "proxy", routes(provider, local), provider.ca_file, rules=folder / "rules.yaml")
+        unreached = {f"{UNREACHED}:443": stack.enter_context(nobody())}
+        proxy = Proxy(
+            folder / "proxy", routes(provider, local) | unreached, provider.ca_file, rules=folder / "rules.yaml"
+        )
         stack.callback(_end, proxy)
         for process in (provider, local, proxy):
             process.wait_until_ready()

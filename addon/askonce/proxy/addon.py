@@ -22,8 +22,9 @@ from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.refusals import broken, no_room, no_websocket, too_large
 from askonce.calls.request_body import Measured, Unread, read_body
 from askonce.calls.state import Dividing, Exchange, Following
-from askonce.proxy import error_stream, http1, messages, relay_stream, responses
+from askonce.proxy import client_hello, error_stream, http1, messages, relay_stream, responses
 from askonce.proxy.asgi import AsgiBridge
+from askonce.proxy.backpressure import Backpressure
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
 from askonce.proxy.huge_pages import use_huge_pages
@@ -66,12 +67,14 @@ class Askonce:
         self.addons: list[object] = [
             relay_stream.Collapse(),
             Patience(lambda *what: self.runtime.faults.report(*what)),
+            Backpressure(lambda *what: self.runtime.faults.report(*what)),
         ]
 
     # Life of the process
 
     def load(self, _loader: object) -> None:
         http1.install()
+        client_hello.install()
         error_stream.install()
         give_back_large_blocks()
         settings = self._settings or Settings.from_env()

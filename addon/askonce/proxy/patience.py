@@ -20,6 +20,7 @@ from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
 from askonce.calls.limits import Limits
+from askonce.proxy import backpressure
 
 __all__ = ["Patience"]
 
@@ -150,6 +151,8 @@ def _is_sent(stream: http.HttpStream) -> bool:
 
 def _is_held_up(handler: ProxyConnectionHandler) -> bool:
     """Whether somebody does not take what was sent to him: then nothing is read from the client."""
+    if backpressure.is_held_up(handler):
+        return True
     writers = [held.writer for held in handler.transports.values()]
     transports = [writer.transport for writer in writers if isinstance(writer, asyncio.StreamWriter)]
     return any(transport.get_write_buffer_size() for transport in transports)

@@ -14,7 +14,8 @@ class LimitsSpec(Section):
     """The defaults hold for any app that is known; a time of 0 is no limit."""
 
     max_header: Size = 64 * 2**10
-    """Of a message's head, or of its trailers; a larger request is refused with 431, a larger response is a 502."""
+    """Of a message's head, or of its trailers, and of a client's TLS greeting; a larger request is refused with 431, a
+    larger response is a 502."""
     max_body: Size = 64 * 2**20
     """Of a request that is read, as it comes; a larger one passes on unread."""
     max_decoded: Size = 32 * 2**20

@@ -1,0 +1,144 @@
+"""Reading that waits until what was read before is taken.
+
+mitmproxy reads on whatever becomes of the bytes: behind a request whose answer is waited for, or for a provider that is
+being connected to; 200 MiB of each were held. Here a client's connection is read from only while little of what came
+from it is left, and TCP tells the sender.
+
+One rule: nothing is refused or lost, only read later. What is not understood is read as mitmproxy does. Providers are
+not kept waiting: one connection to them may carry the answers of many, and who reads none would stop the others'.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
+
+from mitmproxy import connection, ctx
+from mitmproxy.proxy import events, layer, server
+from mitmproxy.proxy.layers import http
+from mitmproxy.proxy.layers.http import _http1, _http2
+from mitmproxy.proxy.layers.http._events import RequestData
+
+__all__ = ["Backpressure", "is_held_up", "untaken"]
+
+type Report = Callable[[str, BaseException, str], None]
+
+_MOST = 256 << 10
+"""Bytes of a connection that may be left."""
+_STEP = 64 << 10
+"""Bytes that are read between two looks: calls are mostly smaller, and cost none."""
+_PIECE = 256
+"""Bytes that an event or a frame takes beside what is in it."""
+_MOMENT = 1.0
+"""Seconds; a step that nobody told of is seen after that."""
+
+
+class Backpressure:
+    """The addon that has clients' connections read this way. `report` is `Faults.report`."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def client_connected(self, client: connection.Client) -> None:
+        proxyserver = ctx.master.addons.get("proxyserver")
+        if handler := proxyserver and proxyserver.connections.get(client.id):
+            io = handler.transports.get(client)
+            if io and isinstance(io.reader, asyncio.StreamReader):
+                io.reader = cast(asyncio.StreamReader, PacedReader(io.reader, handler, self._report))
+
+
+class _Steps:
+    """What happens to a client's connections, from one event to the next."""
+
+    def __init__(self, handler: server.ConnectionHandler) -> None:
+        self.handler = handler
+        self._next: asyncio.Event | None = None
+
+    async def next(self) -> None:
+        """Wait until something has happened to one of them."""
+        if self._next is None:
+            self._next = asyncio.Event()
+            self.handler.server_event = self._tell  # type: ignore[method-assign]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MOMENT):
+                await self._next.wait()
+
+    async def _tell(self, event: events.Event) -> None:
+        await type(self.handler).server_event(self.handler, event)
+        if self._next:
+            self._next.set()
+            self._next = None
+            del self.handler.server_event
+
+
+class PacedReader:
+    """What mitmproxy reads a client's connection from."""
+
+    def __init__(self, reader: asyncio.StreamReader, handler: server.ConnectionHandler, report: Report) -> None:
+        self._reader, self._steps, self._report = reader, _Steps(handler), report
+        self._unseen = 0
+        self.is_held_up = False
+
+    async def read(self, most: int) -> bytes:
+        if self._unseen >= _STEP:
+            await self._until_taken()
+        data = await self._reader.read(most)
+        self._unseen += len(data)
+        return data
+
+    async def _until_taken(self) -> None:
+        self._unseen = 0
+        try:
+            while untaken(self._steps.handler.layer) > _MOST:
+                self.is_held_up = True
+                await self._steps.next()
+        except Exception as error:  # fail open
+            self._report("backpressure", error, "what comes is held however much it is")
+        finally:
+            self.is_held_up = False
+
+
+def is_held_up(handler: server.ConnectionHandler) -> bool:
+    """Whether nothing is read from the client for now."""
+    io = handler.transports.get(handler.client)
+    reader: object = io and io.reader
+    return isinstance(reader, PacedReader) and reader.is_held_up
+
+
+def untaken(top: layer.Layer) -> int:
+    """Bytes that came from a client and were neither used nor sent on, with what it takes to hold them."""
+    return sum(map(_held, _layers(top)))
+
+
+def _layers(top: layer.Layer) -> Iterator[layer.Layer]:
+    """All of a client's connections, each once."""
+    seen, left = set[int](), [top.context.layers]
+    while left:
+        for each in left.pop():
+            if id(each) in seen:
+                continue
+            seen.add(id(each))
+            yield each
+            if isinstance(each, http.HttpLayer):
+                left += [below.context.layers for below in (*each.connections.values(), *each.streams.values())]
+
+
+def _held(each: layer.Layer) -> int:
+    client = each.context.client
+    size = _queued(each._paused_event_queue, client) + _queued(getattr(each, "_event_queue", ()), client)
+    if isinstance(each, _http1.Http1Server) and each.state == each.wait:
+        size += len(each.buf)
+    elif isinstance(each, _http2.Http2Client):  # what waits for a window of the provider's
+        size += sum(len(piece.data) + _PIECE for pieces in each.h2_conn.stream_buffers.values() for piece in pieces)
+    return size
+
+
+def _queued(waiting: Iterable[events.Event], client: connection.Client) -> int:
+    size = 0
+    for event in waiting:
+        match event:
+            case events.DataReceived(connection=source, data=data) if source is client:
+                size += len(data) + _PIECE
+            case RequestData(data=data):
+                size += len(data) + _PIECE
+    return size
