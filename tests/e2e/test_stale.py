@@ -158,20 +158,17 @@ LENIENT = "https://api.mistral.ai/v1/chat/completions"
 UNREACHABLE = "https://api.x.ai/v1/chat/completions"
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_where_the_provider_fails_the_old_answer_is_served(
-    stale: Proxy, provider: Provider, app: httpx.Client, status: int
-) -> None:
-    depends = {"x-askonce-depends": f"doc:17@{status}"}
+def test_where_the_provider_fails_the_old_answer_is_served(stale: Proxy, provider: Provider, app: httpx.Client) -> None:
+    depends = {"x-askonce-depends": "doc:17@v3"}
     ask(app, LENIENT, **depends)
     assert not [name for name, _ in provider.last()["headers"] if name.startswith("x-askonce")]
     stale.settle()
     time.sleep(TTL + 0.2)
-    provider.script('{"error": {"message": "overloaded"}}', status=status)
+    provider.script('{"error": {"message": "overloaded"}}', status=503)
     old = ask(app, LENIENT, **depends)
     assert (old.status_code, said(old)) == (200, PARIS)
     status_said = old.headers["cache-status"]
-    assert status_said.startswith(f"askonce; fwd=stale; fwd-status={status}; ttl=-")
+    assert status_said.startswith("askonce; fwd=stale; fwd-status=503; ttl=-")
     assert status_said.endswith("; detail=stale-if-error")
     assert int(old.headers["age"]) >= TTL
     assert provider.calls() == 2

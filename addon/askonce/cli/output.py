@@ -4,6 +4,7 @@ One rule: text that came from a prompt or a provider is shown, never obeyed: no 
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -16,9 +17,14 @@ from rich.text import Text
 __all__ = ["notes", "one_line", "print_json", "printable", "results", "table"]
 
 
+_UNCUT = 100_000
+"""Columns."""
+
+
 def results() -> Console:
-    """For what the command was asked for."""
-    return Console(highlight=False, emoji=False)  # ":CD:" in a fingerprint is no compact disc
+    """For what the command was asked for. Where no person looks at it, in a pipe or a file, nothing is cut off."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _UNCUT
+    return Console(highlight=False, emoji=False, width=width)  # ":CD:" in a fingerprint is no compact disc
 
 
 def notes() -> Console:

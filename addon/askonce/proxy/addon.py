@@ -106,6 +106,8 @@ class Askonce:
 
     async def _warm_up(self) -> None:
         await self.runtime.warm_up()
+        if self.runtime.not_ready is None:
+            logger.info("ready; the page is at %s/", self.runtime.settings.url)
         await self.runtime.compute(give_back_all)
         await self.runtime.run_later(_settle)
 
