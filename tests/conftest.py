@@ -28,6 +28,7 @@ GRACE = min(5.0, PATIENCE)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="repeat the chance of another run (ASKONCE_TEST_SEED)")
     parser.addoption("--clients", action="store_true", help="ask through real coding agents, and run nothing else")
+    parser.addoption("--pictures", action="store_true", help="make the pictures of the page in docs/img anew")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -35,6 +35,7 @@ from askonce.calls.warming import LikeWarmer
 from askonce.credentials import is_secret
 from askonce.exec.proxy_process import note_holder
 from askonce.faults import Faults
+from askonce.history import Group, History, Sums
 from askonce.network.admission import Admission
 from askonce.network.api_keys import ApiKeys
 from askonce.network.peers import Peers
@@ -52,7 +53,7 @@ from askonce.products.promptcache.warming import Warmer
 from askonce.products.registry import Products
 from askonce.products.semcache.calls import Semcache
 from askonce.products.semcache.dashboard import INTERVAL, Dashboard
-from askonce.rules import ConfigError, Rules, take_up
+from askonce.rules import ConfigError, Rules, describe, explain, review, take_up
 from askonce.settings import Settings
 from askonce.workers import Workers
 
@@ -83,14 +84,14 @@ class Runtime:
         self.faults = Faults(self.accounting.fault)
         self._telemetry = Telemetry.asked_for(__version__, self.faults)
         if self._telemetry:
-            self.accounting.listener = self._telemetry.record
+            self.accounting.listeners.append(self._telemetry.record)
         self._cassette = (
             Cassette(settings.cassette, must_exist=settings.mode == "strict") if settings.cassette else None
         )
         self._is_loaded = False
         """The cassette's answers are in the cache; before that the file must not be written."""
         self._folder = self._cassette.open_folder() if self._cassette else None
-        data = Path(self._folder.name) if self._folder else settings.data
+        data = self._data = Path(self._folder.name) if self._folder else settings.data
         self.upstream_proxies = UpstreamProxies(
             lambda: self.rules.config.upstream_proxy, settings.outer_proxies, lambda: _verification(settings)
         )
@@ -107,6 +108,8 @@ class Runtime:
         )
         if not self._folder:
             note_holder(data, settings.listen)
+        self.history = History(data, self.faults)
+        self.accounting.listeners.append(self.history.count)
         self._promptcache = PromptCacheState(
             lambda: self._config.products.promptcache,
             self._key_of,
@@ -206,6 +209,8 @@ class Runtime:
     def management(self, reload: Callable[[], Awaitable[None]]) -> "FastAPI":
         """The management API over this runtime. Slow the first time, since all that serves it is imported here."""
         from askonce.api.app import create_app
+        from askonce.api.checks import Parts
+        from askonce.api.rules import RulesFile
         from askonce.products.cachecore.routes import cachecore
         from askonce.products.gateway.routes import gateway
         from askonce.products.langcache.routes import langcache
@@ -226,6 +231,15 @@ class Runtime:
             strays=self.strays,
             dependencies=self._dependencies,
             rules=self._rule_settings,
+            history=self._read_history,
+            rules_file=RulesFile(
+                self.settings.rules,
+                in_force=lambda: describe(self.rules.config),
+                review=lambda: review(self.settings.rules, Config.load),
+                explain=lambda url, headers: explain(self.rules.config, url, headers),
+                run=self.compute,
+            ),
+            parts=Parts(self._data, self.settings.certs, self._config.judge, self.compute),
             products=[
                 partial(
                     promptcache_routes.routes,
@@ -260,6 +274,9 @@ class Runtime:
         told = ((rule.name, rule.behaviour) for rule in self.rules)
         return [RuleSetting(name, behaviour.match, behaviour.max_error) for name, behaviour in told]
 
+    async def _read_history(self, since: float, until: float) -> list[tuple[int, Group, Sums]]:
+        return await self.compute(lambda: self.history.read(since, until))
+
     async def warm_up(self) -> None:
         """Wait until everything that loads in the background is there."""
         config = self.rules.config
@@ -287,6 +304,7 @@ class Runtime:
     async def _sample(self) -> None:
         while not self._closing.is_set():
             self._dashboard.sample()
+            await self.compute(self.history.write)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), INTERVAL)
 
@@ -346,6 +364,7 @@ class Runtime:
         await self._verifier.close()
         await self.named_stores.close()
         await self.life.close()
+        await self.compute(self.history.write)
         await self._refresher.close()
         await self._save()
         await self.cache.close()

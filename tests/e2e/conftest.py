@@ -177,7 +177,9 @@ class Proxy:
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "route"), *_python_path()]),
             **(environment or {}),
         }
-        self._manage = httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE)
+        token = self.environment.get("ASKONCE_TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._manage = httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=PATIENCE)
         self.process: subprocess.Popen[bytes]
         self.launch()
 

@@ -146,13 +146,21 @@ def test_a_full_disk_costs_no_call(
         until(lambda: any("disk" in line for line in said()))
         assert is_hit(client.post(URL, json=body("Who wrote Hamlet?")))  # what is kept is served
         assert faulty.get("/health/live")["status"] == "alive"
+        told = faulty.get("/health/ready")
+        assert (told["status"], told["ready"], told["checks"]["database"]) == ("degraded", True, False)
+        assert told["error"].startswith("the disk ")
+        assert faulty.get("/health")["status"] == "degraded"
+        assert faulty.get("/v1/checks")["checks"][0]["name"] == "store"
+        assert "stored" not in client.post(URL, json=body("What is lost?" + "x" * 1500)).headers["cache-status"]
+        assert provider.calls() == 42
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     complaints = [line for line in said() if "disk" in line]
     assert len(complaints) == 1, complaints
     assert "answers are not kept" in complaints[0]
     # Once there is room again, answers are kept again.
-    client.post(URL, json=body("Who wrote Emma?"))
+    until(lambda: faulty.get("/health/ready")["status"] == "ready")
+    assert "stored" in client.post(URL, json=body("Who wrote Emma?")).headers["cache-status"]
     until(lambda: faulty.get("/v1/cache?prompt=Emma")["count"])
 
 

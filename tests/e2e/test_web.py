@@ -69,12 +69,14 @@ def mitmweb(web: Proxy, unused_port: int) -> Iterator[httpx.Client]:
 
 
 def test_it_shows_each_decision_and_the_conversation(
-    client: httpx.Client, mitmweb: httpx.Client, provider: Provider
+    client: httpx.Client, web: Proxy, mitmweb: httpx.Client, provider: Provider
 ) -> None:
     for question in (FRANCE, FRANCE, "Tell me what the capital of France is.", "What is the capital of Germany?"):
         client.post(URL, json=body(question)).raise_for_status()
     assert provider.calls() == 2
+    assert httpx.get(f"{web.url}/health/ready", trust_env=False).is_success
     assert "comment" in mitmweb.get("/options").json()["web_columns"]["value"]
+    assert web.port not in {flow["request"]["port"] for flow in mitmweb.get("/flows").json()}
     flows = [flow for flow in mitmweb.get("/flows").json() if flow["request"]["host"] == "api.openai.com"]
     assert [flow["comment"].split()[0] for flow in flows] == ["MISS", "EXACT", "SEMANTIC", "MISS"]
     assert [flow["marked"] for flow in flows] == ["", "⚡", "✨", ""]

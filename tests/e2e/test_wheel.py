@@ -20,7 +20,7 @@ from askonce import __version__
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "addon" / "askonce"
-LICENCES = {"LICENSE", "licenses/Apache-2.0.txt", "licenses/NOTICE.txt"}
+LICENCES = {"LICENSE", "licenses/Apache-2.0.txt", "licenses/MIT-preact.txt", "licenses/NOTICE.txt"}
 
 
 def run(*command: str | Path, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -73,7 +73,8 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(wheel: Path) -> None:
     assert {f"{told}/licenses/{name}" for name in LICENCES} <= names
     assert {
         "askonce/py.typed",
-        "askonce/api/page.html",
+        "askonce/api/static/index.html",
+        "askonce/api/static/vendor/preact.js",
         "askonce/cache/judge/lexicon/antonyms.txt",
         "askonce/cache/judge/params/judge.npz",
         "askonce/cache/judge/params/deep/model.onnx",

@@ -1,5 +1,6 @@
 """The management API over a real cache, without a socket."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 from askonce.accounting import Accounting
 from askonce.api.app import create_app
+from askonce.api.checks import Parts
+from askonce.api.history import ReadHistory
 from askonce.api.why import CompareEntries
 from askonce.cache import Cache, CacheLimits, Candidate, Embedder, Entry, Judgement, NamedStores, Vector, load_embedder
 from askonce.call import Answer, Call, Turn, Usage
@@ -99,6 +102,9 @@ async def connect(cache: Cache, accounting: Accounting) -> AsyncIterator[Connect
         reload: Callable[[], Awaitable[None]] | None = None,
         headers: dict[str, str] | None = None,
         compare: CompareEntries | None = None,
+        history: ReadHistory | None = None,
+        parts: Parts | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> httpx.AsyncClient:
         app = create_app(
             cache,
@@ -110,6 +116,9 @@ async def connect(cache: Cache, accounting: Accounting) -> AsyncIterator[Connect
             limits=CacheLimits(),
             ttl=lambda: 7 * 86400.0,
             compare=compare,
+            history=history,
+            parts=parts,
+            clock=clock,
         )
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False),

@@ -1,6 +1,6 @@
 """The table of counts, and what is asked of it.
 
-One rule: `record` costs a few microseconds, never fails, logs nothing and keeps no prompt.
+One rule: `record` costs a few microseconds, never fails and logs nothing. The last calls are held in memory alone.
 """
 
 import time
@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from threading import Lock
 
 from askonce.accounting.labels import BoundedLabels, Labels, StoreLabels
@@ -20,7 +21,9 @@ __all__ = ["Accounting"]
 
 _MAX_MODELS = 100
 _MAX_DETAILS = 50
-_LATEST = 50
+_LATEST = 2_000
+"""Calls that are held in memory, a few kilobytes each at most."""
+_IN_STATS = 50
 
 
 class Accounting:
@@ -36,10 +39,11 @@ class Accounting:
         self._faults = Counter[str]()
         self._turned_away = Counter[str]()
         self._latest: deque[tuple[float, CallRecord]] = deque(maxlen=_LATEST)
+        self._recorded = 0
         self._failing: dict[str, bool] = {}
         self._in_flight = 0
-        self.listener: Callable[[CallRecord, str], None] | None = None
-        """Is told of each call, and its model as one of few labels; must be quick, and never fail."""
+        self.listeners: list[Callable[[CallRecord, str], None]] = []
+        """Are told of each call, and its model as one of few labels; must be quick, and never fail."""
 
     @property
     def in_flight(self) -> int:
@@ -81,10 +85,11 @@ class Accounting:
                 tally = self._table[labels] = Tally()
             tally.add(call)
             self._latest.append((self._now(), call))
+            self._recorded += 1
             if forwarded or call.provider_failed:
                 self._failing[call.upstream] = call.provider_failed or call.status == 0 or call.status >= 500
-        if self.listener:
-            self.listener(call, model)
+        for listener in self.listeners:
+            listener(call, model)
 
     @contextmanager
     def store_request(self, product: str, operation: str) -> Iterator[StoreRequest]:
@@ -103,10 +108,24 @@ class Accounting:
                 tally.seconds += seconds
                 tally.buckets[bisect_left(BUCKETS, seconds)] += 1
 
-    def latest(self) -> list[tuple[float, CallRecord]]:
+    def latest(self, most: int = _LATEST) -> list[tuple[float, CallRecord]]:
         """The last calls and their Unix times, the newest first."""
         with self._lock:
-            return list(reversed(self._latest))
+            return list(islice(reversed(self._latest), most))
+
+    def after(self, number: int, most: int) -> list[tuple[int, float, CallRecord]]:
+        """The `most` calls that came next after that `number`, of those that are still held, with numbers and Unix
+        times, the oldest first. Calls are numbered from 1 since the start."""
+        with self._lock:
+            oldest = self._recorded - len(self._latest) + 1
+            first = max(number + 1, oldest)
+            held = islice(self._latest, first - oldest, first - oldest + most)
+            return [(at, *call) for at, call in enumerate(held, first)]
+
+    @property
+    def recorded(self) -> int:
+        """The number of the last call; 0 before the first."""
+        return self._recorded
 
     def fault(self, kind: str) -> None:
         """Count a failure inside Askonce."""
@@ -132,6 +151,11 @@ class Accounting:
         """upstream -> whether it answered (below 500) when it was last asked; those never asked are left out."""
         with self._lock:
             return {upstream: not failing for upstream, failing in self._failing.items()}
+
+    @property
+    def started(self) -> float:
+        """When the counting began, in Unix seconds."""
+        return self._started
 
     @property
     def uptime(self) -> float:
@@ -179,8 +203,7 @@ class Accounting:
 
     def stats(self) -> Stats:
         """Everything a person or a program would ask about, as JSON values."""
-        with self._lock:
-            latest = [last_call(moment, call) for moment, call in reversed(self._latest)]
+        latest = [last_call(moment, call) for moment, call in self.latest(_IN_STATS)]
         return {
             **summary(self.sums(lambda labels: labels.outcome)),
             "in_flight": self.in_flight,

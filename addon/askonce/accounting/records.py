@@ -83,6 +83,12 @@ class CallRecord:
     agreed: Agreed = ""
     money_watched: float | None = 0.0
     """US dollars that a hit would have saved; None where the model's price is not known."""
+    namespace: str = ""
+    """Empty for the default one."""
+    prompt: str = ""
+    """Its beginning; empty where nothing of the call may be kept."""
+    decision: str = ""
+    """The name under which feedback finds a semantic hit; empty for all else."""
 
     @property
     def hit(self) -> bool:

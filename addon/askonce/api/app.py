@@ -6,19 +6,32 @@ The rule: a product's routes are one router in one file; what all of them share 
 It runs without a server, inside the proxy's event loop, so it has no lifespan and needs no threads of its own.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi.params import Depends
-from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.types import Scope
 
 from askonce.accounting import Accounting
-from askonce.api import IMPORT_PATH, entries, evidence, feedback, probes, transfer, why
+from askonce.api import (
+    IMPORT_PATH,
+    calls,
+    checks,
+    decisions,
+    entries,
+    evidence,
+    feedback,
+    page,
+    probes,
+    transfer,
+    why,
+)
+from askonce.api import history as history_routes
+from askonce.api import rules as rules_routes
 from askonce.api import strays as stray_routes
 from askonce.api import warm as warming
 from askonce.api.errors import RESPONSES, install
@@ -33,8 +46,6 @@ from askonce.faults import Faults
 from askonce.network.strays import Strays
 
 __all__ = ["create_app"]
-
-_PAGE = Path(__file__).with_name("page.html")
 
 
 class Reloaded(BaseModel):
@@ -56,9 +67,13 @@ def create_app(
     strays: Strays | None = None,
     dependencies: Dependencies | None = None,
     rules: Callable[[], Iterable[evidence.RuleSetting]] | None = None,
+    history: history_routes.ReadHistory | None = None,
+    rules_file: rules_routes.RulesFile | None = None,
+    parts: checks.Parts | None = None,
     products: Sequence[Callable[[Shared], ProductRoutes]] = (),
     host: str = "askonce.internal",
     is_key: Callable[[str], bool] = lambda _: False,
+    clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The management API as an ASGI application.
 
@@ -67,9 +82,10 @@ def create_app(
     None leaves that route out. `limits` are the cache's, and `ttl` gives the seconds that an answer is kept where its
     rule does not say; both are only shown, as unknown where they are None. `warm` keeps answers that nobody asked
     for; None leaves that route out. `compare` tells where two requests differ. `strays` is what came to a proxy and
-    became no call, and `rules` gives those in force; without one of these its route is left out. `products` are those
-    that are served; their views are below `host` and at paths of their own. `is_key` tells a good key of the gateway,
-    which opens the metrics of all products, as its document has it.
+    became no call, `rules` gives those in force, `rules_file` tells where they come from, `history` what became of
+    calls over time, `parts` what else is looked at to tell how all is; without one its routes are left out.
+    `products` are those that are served; their views are below `host` and at paths of their own. `is_key` tells a good
+    key of the gateway, which opens the metrics of all products, as its document has it.
 
     `dependencies` are those of the cache.
 
@@ -102,6 +118,7 @@ def create_app(
         max_body=lambda scope: _max_body(scope, views),
         checks_type=views.checks_type,
     )
+    page.mount(app)
     app.include_router(_own(protected, reload))
     for product in served:
         app.include_router(product.routes)
@@ -111,11 +128,19 @@ def create_app(
     app.include_router(probes.statistics(shared))
     app.include_router(transfer.router(cache, protected=protected))
     app.include_router(feedback.router(cache, protected=protected))
+    app.include_router(calls.router(accounting, protected=protected))
     app.include_router(why.router(cache, accounting, compare=compare, protected=protected))
     if rules:
         app.include_router(evidence.router(cache, rules, protected=protected))
     if strays:
         app.include_router(stray_routes.router(strays, protected=protected))
+    app.include_router(decisions.router(cache, protected=protected))
+    if rules_file:
+        app.include_router(rules_routes.router(rules_file, protected=protected))
+    if parts:
+        app.include_router(checks.router(shared, parts, protected=protected))
+    if history:
+        app.include_router(history_routes.router(history, protected=protected, clock=clock))
     if warm:
         app.include_router(warming.router(warm, protected=protected))
     app.include_router(entries.router(shared))
@@ -160,13 +185,6 @@ def _application(title: str, shared: Shared, views: Views) -> FastAPI:
 
 def _own(protected: list[Depends], reload: Callable[[], Awaitable[None]] | None) -> APIRouter:
     routes = APIRouter(responses=RESPONSES)
-    page = _PAGE.read_text("utf-8")
-
-    @routes.get("/", tags=["page"], response_class=HTMLResponse)
-    async def status_page() -> HTMLResponse:
-        """A page for people: what was asked and saved, and the latest answers."""
-        return HTMLResponse(page)
-
     describe_call(routes, "/v1/chat/completions", "chat")
 
     if reload is not None:

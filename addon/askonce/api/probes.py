@@ -57,6 +57,15 @@ class Ready(BaseModel):
     checks: Checks
 
 
+class Degraded(BaseModel):
+    """Ready, but for what `error` says: calls are answered with what is kept, and nothing is kept besides."""
+
+    status: Literal["degraded"] = "degraded"
+    ready: Literal[True] = True
+    error: str
+    checks: Checks
+
+
 class NotReady(BaseModel):
     """PromptCache: status, error. Prometheus Gateway: ready, checks."""
 
@@ -132,7 +141,7 @@ def health(shared: Shared, errors: Responses = RESPONSES) -> APIRouter:
     @routes.get("/health", tags=["health"], name="health")
     async def overall() -> Health:
         """How it is, and how its providers were when they were last asked."""
-        well = shared.ready() is None
+        well = shared.ready() is None and not shared.cache.failure
         now = datetime.now(UTC).replace(microsecond=0)
         store: Literal["connected", "disconnected"] = "connected" if well else "disconnected"
         return Health(
@@ -149,10 +158,12 @@ def health(shared: Shared, errors: Responses = RESPONSES) -> APIRouter:
             ),
         )
 
-    @routes.get(READY, tags=["health"], response_model=Ready, responses={503: {"model": NotReady}}, name="readiness")
+    @routes.get(
+        READY, tags=["health"], response_model=Ready | Degraded, responses={503: {"model": NotReady}}, name="readiness"
+    )
     async def is_ready() -> JSONResponse:
-        """Whether it can do its work: 200, or 503 and why not."""
-        status, said = readiness(shared.ready())
+        """Whether it can do its work: 200, also where nothing can be kept at the moment; or 503 and why."""
+        status, said = readiness(shared.ready(), shared.cache.failure)
         return JSONResponse(said, status)
 
     @routes.get(LIVE, tags=["health"], response_model=Alive, name="liveness")

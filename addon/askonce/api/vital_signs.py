@@ -32,10 +32,13 @@ def liveness(uptime: float) -> dict[str, object]:
     return {"status": "alive", "alive": True, "uptime": int(uptime)}
 
 
-def readiness(reason: str | None) -> tuple[int, dict[str, object]]:
-    """Status and body: whether it can do its work, and where not, the reason."""
-    well = reason is None
+def readiness(reason: str | None, failure: str) -> tuple[int, dict[str, object]]:
+    """Status and body: whether it can do its work, and where not, the `reason`; or only with what is there, because of
+    the `failure` to keep more."""
+    well = reason is None and not failure
     checks = {"redis": well, "database": well, "config": True}
+    if reason is None and failure:
+        return 200, {"status": "degraded", "ready": True, "error": failure, "checks": checks}
     if well:
         return 200, {"status": "ready", "ready": True, "checks": checks}
     return 503, {"status": "not ready", "ready": False, "error": reason, "checks": checks}
@@ -47,15 +50,16 @@ def request_id(given: str) -> str:
 
 
 def vital_sign(
-    method: str, host: str, path: str, given_id: str, *, own_host: str, ready: str | None, uptime: float
+    method: str, host: str, path: str, given_id: str, *, own_host: str, ready: str | None, failure: str, uptime: float
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
     """Status, header fields and body of the answer to a probe at the root; None for any other request.
 
-    `given_id` is the caller's `X-Request-Id`, or empty; `ready` the reason why the proxy is not, or None.
+    `given_id` is the caller's `X-Request-Id`, or empty; `ready` the reason why the proxy is not, or None; `failure` why
+    nothing can be kept, or empty.
     """
     if method != "GET" or path not in (LIVE, READY) or find_view(host, path, own_host) != View():
         return None
-    status, said = readiness(ready) if path == READY else (200, liveness(uptime))
+    status, said = readiness(ready, failure) if path == READY else (200, liveness(uptime))
     body = orjson.dumps(said)
     fields = {**HEADERS, "x-request-id": request_id(given_id), "content-type": "application/json"}
     fields["content-length"] = str(len(body))

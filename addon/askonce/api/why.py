@@ -44,14 +44,15 @@ class WhichCall(RequestModel):
     """Which call; without any of these the last one."""
 
     last: int | None = Field(default=None, ge=1, le=50, description="1 for the last call, 2 for the one before it.")
+    call: int | None = Field(default=None, ge=1, le=2**53, description="The number of one of the last calls.")
     key: str | None = Field(default=None, min_length=4, description="The key of a call or an entry, or its beginning.")
     prompt: str | None = Field(default=None, description="The prompt of an entry; the nearest one counts.")
     other: str | None = Field(default=None, description="The entry to compare with; the nearest one by default.")
 
     @model_validator(mode="after")
     def _at_most_one(self) -> Self:
-        if sum(value is not None for value in (self.last, self.key, self.prompt)) > 1:
-            raise ValueError("expected one of last, key and prompt")
+        if sum(value is not None for value in (self.last, self.call, self.key, self.prompt)) > 1:
+            raise ValueError("expected one of last, call, key and prompt")
         return self
 
 
@@ -86,7 +87,9 @@ class Why(BaseModel):
 
     why: str
     call: Made | None = Field(description="Empty where the call is not among the last, and only its entry is known.")
-    prompt: str | None = Field(description="The call's; empty where its answer was not kept.")
+    prompt: str | None = Field(
+        description="The call's, or its beginning where its answer was not kept; empty where nothing of it may be kept."
+    )
     nearest: EntrySummary | None
     differs: list[Differs] = Field(description="From the nearest entry to the call; empty where it is the same call.")
 
@@ -111,7 +114,7 @@ def router(
         return Why(
             why=_sentence(record, _compared(nearest)),
             call=_made(moment, record) if record else None,
-            prompt=None if asked.prompt is None else encodable(asked.prompt),
+            prompt=_prompt(record, asked),
             nearest=summary(nearest.entry) if nearest else None,
             differs=[
                 Differs(part=part, path=encodable(path), stored=encodable(stored), asked=encodable(now))
@@ -133,6 +136,12 @@ def router(
             if record is None and entry is None:
                 raise HTTPException(404, "Neither an entry nor one of the last calls has this key")
             return moment, record, entry
+        if which.call is not None:
+            found_call = accounting.after(which.call - 1, 1)
+            if not found_call or found_call[0][0] != which.call:
+                raise HTTPException(404, "That call is not among the last ones any more, or not yet")
+            _, moment, record = found_call[0]
+            return moment, record, await cache.get(record.asked) if record.asked else None
         place = which.last or 1
         if place > len(calls):
             raise HTTPException(404, f"There were {len(calls)} calls since the start; name a key or a prompt")
@@ -161,6 +170,12 @@ def _asked(record: CallRecord | None, entry: Entry | None) -> ComparedCall:
         return ComparedCall.before(entry)
     assert record
     return ComparedCall(record.parts, record.asked, model=record.model, wire=record.wire, upstream=record.upstream)
+
+
+def _prompt(record: CallRecord | None, asked: ComparedCall) -> str | None:
+    if asked.prompt is not None:
+        return encodable(asked.prompt)
+    return encodable(record.prompt) if record and record.prompt else None
 
 
 def _compared(nearest: Nearest | None) -> str:

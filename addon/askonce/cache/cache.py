@@ -337,6 +337,11 @@ class Cache(StoredEntries):
         Raises StoreError."""
         return await asyncio.wrap_future(self._store.spend(name, int(self._clock() // 86400), most))
 
+    @property
+    def failure(self) -> str:
+        """Why nothing can be kept at the moment; empty where it can, as far as is known."""
+        return self._store.stats().failure
+
     def stats(self) -> dict[str, Any]:
         """Sizes now, and counts since the start."""
         embedder = self._embedder.now

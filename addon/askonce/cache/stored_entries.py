@@ -5,6 +5,7 @@ One rule: what the disk does not give is told (StoreError), where a look-up woul
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import batched
 
 from askonce.cache.current_embedder import CurrentEmbedder
@@ -20,10 +21,24 @@ from askonce.cache.why import ComparedCall, Nearest, nearest
 
 __all__ = ["StoredEntries"]
 
+_TOLD = 300
+"""Observations that are told one by one, with the entries they are about."""
 CANDIDATES = 100
 """Entries of each kind that are compared to tell why a call was not answered."""
 
 Entries = list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is known of how right decisions were."""
+
+    observations: Sequence[Observation]
+    """The oldest first."""
+    entries: Entries
+    """Those that the latest of them are about, and one of each partition, as far as they are kept."""
+    refused: int
+    """Pairs that are never served again."""
 
 
 class StoredEntries:
@@ -131,6 +146,20 @@ class StoredEntries:
             if embedder:
                 found += [entry for entry, _ in self._finder.search(asked.prompt, CANDIDATES, embedder)]
         return found
+
+    async def observed(self) -> Observed:
+        """What was learned, and the entries that most of it can be shown with."""
+        return await self._threads.run(self._observed)
+
+    def _observed(self) -> Observed:
+        known = self._store.observations()
+        told = [(one.partition, one.entry) for one in known if one.source in ("audit", "feedback")][-_TOLD:]
+        latest = {one.partition: one.entry for one in known if one.entry}
+        taken = dict[bytes, set[int]]()
+        for partition, entry in [*told, *list(latest.items())[-_TOLD:]]:
+            taken.setdefault(partition, set()).add(entry)
+        entries = [entry for one, ids in taken.items() for entry in self._store.take(one, sorted(ids)).values()]
+        return Observed(known, entries, len(self._store.refused()))
 
     async def flush(self) -> None:
         """Returns once everything asked before, hits included, is on disk."""

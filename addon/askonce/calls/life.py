@@ -231,7 +231,7 @@ class Life:
         exchange.status = status
         if not 200 <= status < 300:
             exchange.unkept = f"status {status}"
-        return response_headers.of_miss(exchange)
+        return response_headers.of_miss(exchange, is_kept=exchange.is_recorded and not self.cache.failure)
 
     async def complete(self, exchange: Exchange, headers: Headers, body: Callable[[], bytes]) -> Reply:
         """The reply to a batch of which the provider was asked only a part: its answer, and what was known.

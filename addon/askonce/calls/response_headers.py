@@ -77,17 +77,19 @@ def _how(lookup: Lookup, state: State, left: int) -> tuple[str, ...]:
     return ("hit", f"ttl={left}", "detail=stale" if lookup.stale else f"detail={lookup.outcome}")
 
 
-def of_miss(exchange: Exchange) -> Headers:
-    """What the response of the provider says besides, once its status is known."""
+def of_miss(exchange: Exchange, *, is_kept: bool) -> Headers:
+    """What the response of the provider says besides, once its status is known; `is_kept`: an answer that is whole and
+    good can be."""
     if exchange.bypass:
         return (("cache-status", cache_status("fwd=bypass", detail(exchange.bypass))),)
     why = ("fwd=stale" if exchange.why == "expired" else "fwd=miss") if exchange.directives.read else "fwd=request"
     why = "fwd=partial" if isinstance(exchange.state, Dividing) else why
-    stored = ("stored",) if exchange.is_recorded else ()
     similarity = exchange.lookup.similarity if exchange.lookup else None
     near = (("x-cache-similarity", f"{similarity:.4f}"),) if similarity is not None else ()
     reuse = exchange.lookup.reuse if exchange.lookup else None
     kind = (detail(reuse.kind),) if reuse and reuse.kind != "lasting" else ()
+    use = exchange.rule.uses.get(reuse.kind) if reuse else None
+    stored = ("stored",) if is_kept and (use is None or use.exact) else ()
     watched = exchange.lookup if exchange.watched else None
     if watched and watched.nearest:
         kind, near = (detail(f"watched-{watched.watched}"),), (*near, ("x-cache-key", watched.nearest.key))

@@ -21,6 +21,9 @@ from askonce.rules.prices import cost
 
 __all__ = ["Declined", "Dividing", "Exchange", "FallenBack", "Following", "Hit", "Leading", "Passing", "State"]
 
+_SHOWN = 1_000
+"""Characters of a prompt that are held for who looks at the last calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passing:
@@ -212,6 +215,9 @@ class Exchange:
             temperature=call.temperature if call else None,
             trace=self.trace,
             ended=time.time() - (time.perf_counter() - self.started) + seconds,
+            namespace=self.directives.namespace,
+            prompt=call.prompt[:_SHOWN] if call and self.is_to_be_kept else "",
+            decision=lookup.decision if lookup else "",
         )
 
     @property

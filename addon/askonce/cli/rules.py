@@ -22,7 +22,7 @@ def check(file: Annotated[Path | None, typer.Argument(show_default=False)] = Non
 
     from askonce.cli.output import results, table
     from askonce.products.document import Config
-    from askonce.rules import never_reached, unset_variables
+    from askonce.rules import warnings
 
     path = Settings.from_env(rules=file).rules
     config = Config.load(path)
@@ -36,12 +36,10 @@ def check(file: Annotated[Path | None, typer.Argument(show_default=False)] = Non
         )
         for rule in config.upstreams
     ]
-    warnings = [f"{name} is never reached: {by} takes all of its calls" for name, by in never_reached(config)]
-    warnings += [f"line {line}: {name} is not set" for line, name in unset_variables(path.read_text("utf-8"))]
     console = results()
     console.print(table(("rule", "hosts", "paths", "wire", "match"), rows))
     console.print()
-    for warning in warnings:
+    for warning in warnings(config, path.read_text("utf-8")):
         console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"{path}: {len(rows)} rules, no mistakes", style="dim", markup=False, soft_wrap=True)
 

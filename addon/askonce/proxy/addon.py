@@ -293,6 +293,7 @@ class Askonce:
             request.headers.get("x-request-id", ""),
             own_host=runtime.rules.config.manage.host,
             ready=runtime.not_ready,
+            failure=runtime.cache.failure,
             uptime=runtime.accounting.uptime,
         )
         return messages.http_response(*told) if told else None
@@ -359,6 +360,11 @@ class Askonce:
         """The call that a flow carries; None where it is no call of a rule's."""
         visit = self._visits.get(flow)
         return visit.exchange if visit else None
+
+    def is_managed(self, flow: http.HTTPFlow) -> bool:
+        """Whether a flow is answered by the management API."""
+        visit = self._visits.get(flow)
+        return visit is not None and visit.origin.managed and visit.exchange is None
 
 
 def _measured(request: http.Request) -> Measured:

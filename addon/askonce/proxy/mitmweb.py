@@ -1,4 +1,4 @@
-"""Askonce in mitmweb: the decision as a comment and a marker in the list, the conversation as a content view.
+"""Askonce in mitmweb: decision and prompt as a comment and a marker in the list, the conversation as a content view.
 
 One rule: nothing here changes a call; it only shows what the addon decided, and keeps the list short.
 """
@@ -11,6 +11,7 @@ from mitmproxy.tools.web.master import WebMaster
 from mitmproxy.utils import asyncio_utils
 
 from askonce.calls.state import Exchange
+from askonce.jsontext import rfc3339
 from askonce.proxy.addon import Askonce
 
 __all__ = ["ConversationContentview", "Inspector", "make_web_master"]
@@ -18,6 +19,10 @@ __all__ = ["ConversationContentview", "Inspector", "make_web_master"]
 _KEPT = 500
 """Finished flows in the list; mitmweb itself keeps all of them for ever."""
 _MARKERS = {"exact": ":zap:", "semantic": ":sparkles:", "bypass": ":heavy_minus_sign:"}
+_MANAGEMENT = "management"
+"""The comment of what is no call: probes, and the page."""
+_PROMPT = 120
+"""Characters of a prompt in the list."""
 _STORED = "askonce"
 """The key in `flow.metadata`; plain values only, or mitmproxy cannot save the flow."""
 
@@ -46,6 +51,8 @@ class Inspector:
     def running(self) -> None:
         if "web_columns" in ctx.options and "comment" not in ctx.options.web_columns:
             ctx.options.update(web_columns=[*ctx.options.web_columns, "comment"])
+        if "view_filter" in ctx.options and not ctx.options.view_filter:
+            ctx.options.update(view_filter=f"!~comment ^{_MANAGEMENT}$")
         if url := getattr(ctx.master, "web_url", ""):
             print(f"mitmweb: {url}", flush=True)  # noqa: T201  # holds the password: for the terminal, not the log
 
@@ -68,6 +75,10 @@ class Inspector:
             flow.metadata[_STORED] = describe(exchange)
             if exchange.outcome == "miss" and not (exchange.lookup and exchange.lookup.nearest):
                 asyncio_utils.create_task(self._compare(flow, exchange), name="compare", keep_ref=True)
+        elif self._askonce.is_managed(flow):
+            flow.comment = _MANAGEMENT
+        if view := ctx.master.addons.get("view"):
+            view.update([flow])  # which has drawn it already
 
     async def _compare(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Add what keeps a call apart from the nearest one that is stored."""
@@ -106,7 +117,7 @@ class ConversationContentview(contentviews.Contentview):
 
 
 def summary(exchange: Exchange) -> str:
-    """One line for the list: "SEMANTIC 0.957 saved 812 ms"."""
+    """One line for the list: "SEMANTIC 0.957 saved 812 ms · What is the capital of France?"."""
     lookup = exchange.lookup
     words = [exchange.outcome.upper()]
     if lookup and lookup.similarity is not None and exchange.outcome != "exact":
@@ -117,6 +128,8 @@ def summary(exchange: Exchange) -> str:
         words.append(f"(would have been {exchange.watched})")
     elif exchange.why:
         words.append(f"({exchange.why})")
+    if exchange.call and exchange.call.prompt:
+        words += ["·", " ".join(exchange.call.prompt[:_PROMPT].split())]
     return " ".join(words)
 
 
@@ -134,7 +147,7 @@ def describe(exchange: Exchange) -> dict[str, object]:
     if lookup:
         decision |= {"similarity": lookup.similarity, "probability": lookup.probability}
         if near := lookup.entry or lookup.nearest:
-            decision |= {"nearest prompt": near.prompt, "entry": near.key, "stored at": near.created}
+            decision |= {"nearest prompt": near.prompt, "entry": near.key, "stored at": rfc3339(near.created)}
     if exchange.identity:
         decision["parts"] = dict(exchange.identity.parts)
     turns = [[turn.role, turn.text] for turn in call.turns] if call else []

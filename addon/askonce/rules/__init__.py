@@ -1,6 +1,6 @@
 """rules.yaml: what it may say, and which rule a call falls under."""
 
-from askonce.rules.advice import explain, never_reached, unset_variables
+from askonce.rules.advice import describe, explain, review, warnings
 from askonce.rules.document import (
     AccessSpec,
     Behaviour,
@@ -29,8 +29,9 @@ __all__ = [
     "UpstreamProxy",
     "UpstreamProxySpec",
     "VerifierSpec",
+    "describe",
     "explain",
-    "never_reached",
+    "review",
     "take_up",
-    "unset_variables",
+    "warnings",
 ]

@@ -3,20 +3,49 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
-from askonce.rules.document import Document, variable_in
+from askonce.rules.document import ConfigError, Document, variable_in
 from askonce.rules.patterns import parse_host
 from askonce.rules.rules import Rule, Rules
 from askonce.settings import DEFAULT_PORTS
 
-__all__ = ["explain", "never_reached", "unset_variables"]
+__all__ = ["describe", "explain", "review", "warnings"]
 
 _ANY = "anything-here"
 """Stands for what a pattern leaves open: an earlier rule that takes it takes all the rest."""
+
+
+def describe(config: Document) -> list[dict[str, Any]]:
+    """What each rule says, the defaults filled in, as JSON values: which calls it takes, and how it answers them."""
+    told = [(spec, spec.behaviour(config.defaults)) for spec in config.upstreams]
+    return [
+        {
+            **spec.model_dump(include={"name", "hosts", "paths", "wire", "when"}),
+            **behaviour.model_dump(include={"match", "scope", "ttl", "max_error"}),
+        }
+        for spec, behaviour in told
+    ]
+
+
+def review(path: Path, load: Callable[[Path], Document]) -> tuple[list[str], list[str]]:
+    """The mistakes in a file, each with its line; of one without any, what it probably does not mean."""
+    try:
+        config = load(path)
+        return [], warnings(config, path.read_text("utf-8"))
+    except (ConfigError, OSError) as error:
+        return str(error).splitlines(), []
+
+
+def warnings(config: Document, text: str) -> list[str]:
+    """What a file without mistakes probably does not mean. `text` is what `config` was read from."""
+    unreached = [f"{name} is never reached: {by} takes all of its calls" for name, by in never_reached(config)]
+    return unreached + [f"line {line}: {name} is not set" for line, name in unset_variables(text)]
 
 
 def never_reached(config: Document) -> Iterator[tuple[str, str]]:

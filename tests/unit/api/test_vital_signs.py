@@ -8,13 +8,13 @@ import pytest
 
 from askonce.accounting import Accounting
 from askonce.api.app import create_app
-from askonce.api.vital_signs import request_id, vital_sign
+from askonce.api.vital_signs import readiness, request_id, vital_sign
 
 OWN = "askonce.internal"
 
 
 def told(path: str, ready: str | None = None, host: str = OWN, method: str = "GET", given: str = "") -> Any:
-    return vital_sign(method, host, path, given, own_host=OWN, ready=ready, uptime=0.5)
+    return vital_sign(method, host, path, given, own_host=OWN, ready=ready, failure="", uptime=0.5)
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
@@ -41,6 +41,12 @@ async def test_it_says_what_the_application_says(cache: Any, path: str, reason: 
 )
 def test_all_else_is_the_applications(other: dict[str, str]) -> None:
     assert told(**other) is None
+
+
+def test_without_room_to_keep_answers_it_is_degraded_and_takes_calls() -> None:
+    status, said = readiness(None, "the disk is full")
+    assert (status, said["status"], said["ready"], said["error"]) == (200, "degraded", True, "the disk is full")
+    assert readiness("stopping", "the disk is full")[0] == 503
 
 
 def test_the_proxys_own_port_is_asked_by_any_name() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,7 +47,7 @@ async def test_each_decision_has_a_comment_and_a_marker(bench: "Bench") -> None:
         return seen(bench, bench.flow(*arguments, **more))
 
     miss = await ask()
-    assert (miss.comment, miss.marked) == ("MISS (no entry)", "")
+    assert (miss.comment, miss.marked) == ("MISS (no entry) · What is the capital of France?", "")
     exact = await ask()
     assert exact.comment.startswith("EXACT saved ")
     assert exact.marked == ":zap:"
@@ -54,7 +55,7 @@ async def test_each_decision_has_a_comment_and_a_marker(bench: "Bench") -> None:
     assert semantic.comment.startswith("SEMANTIC 0.")
     assert semantic.marked == ":sparkles:"
     bypass = await ask(headers=[("cache-control", "no-store")])
-    assert (bypass.comment, bypass.marked) == ("BYPASS (no-store)", ":heavy_minus_sign:")
+    assert (bypass.comment.split(" · ")[0], bypass.marked) == ("BYPASS (no-store)", ":heavy_minus_sign:")
     near = await ask("What is the capital of Germany?")
     assert near.comment.startswith("MISS 0.")
     foreign = await bench.enter(bench.flow(host="foreign.example", scheme="http", port=80))
@@ -87,6 +88,7 @@ async def test_the_content_view_shows_the_conversation_and_why(bench: "Bench") -
     assert 'rule: "chat"' in lines
     assert 'model: "gpt"' in lines
     assert f"nearest prompt: {json.dumps(question, ensure_ascii=False)}" in lines
+    assert any(re.fullmatch(r'stored at: "20..-..-..T..:..:..Z"', line) for line in lines)
     assert lines[-3:] == [
         "conversation:",
         '  - system: "Be kind."',

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
-from askonce.rules import Document, explain, never_reached, unset_variables
+from askonce.rules import Document, describe, explain, review
+from askonce.rules.advice import never_reached, unset_variables
 
 CHAT = "wire: openai-chat"
 RULES = f"""
@@ -42,3 +45,19 @@ def test_a_url_is_explained(url: str, headers: dict[str, str], taken: bool, said
 def test_what_is_no_url_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a URL such as"):
         explain(Document.parse(RULES), "api.x.com/v1", {})
+
+
+def test_a_file_is_reviewed_with_the_lines_of_its_mistakes(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES)
+    assert review(file, Document.load) == ([], ["late is never reached: chat takes all of its calls"])
+    file.write_text(RULES + "defaults: {match: guessed}\n")
+    (mistake,), warnings = review(file, Document.load)
+    assert f"rules.yaml:{RULES.count(chr(10)) + 1}: defaults.match" in mistake and warnings == []
+    file.unlink()
+    assert "rules.yaml" in review(file, Document.load)[0][0]
+
+
+def test_rules_are_described_with_their_defaults() -> None:
+    told = describe(Document.parse(RULES))[0]
+    assert (told["name"], told["match"], told["scope"], told["max_error"]) == ("agent", "semantic", "credential", 0.02)

@@ -55,6 +55,8 @@ class StoreStats:
     """Entries that went for want of room."""
     evicted_over_share: int = 0
     """Those of them that went because their caller held more than `max_share`."""
+    failure: str = ""
+    """Why nothing could be written when it was last tried; empty where it could."""
 
 
 class Near(NamedTuple):

@@ -255,7 +255,7 @@ def test_a_fault_of_an_exporter_is_counted() -> None:
 def test_accounting_tells_of_each_call_with_a_bounded_model() -> None:
     told = list[str]()
     accounting = Accounting()
-    accounting.listener = lambda call, model: told.append(model)
+    accounting.listeners.append(lambda call, model: told.append(model))
     for number in range(150):
         accounting.record(replace(MISS, model=f"m{number}"))
     assert len(set(told)) == 101

@@ -194,6 +194,7 @@ class EmbeddedAnswers:
             index_bytes=self._indexes.size,
             evicted=rows.evicted,
             evicted_over_share=rows.evicted_over_share,
+            failure=rows.failure,
         )
 
     # Writing

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from askonce.cache.store.entry import InUseError, StoreError
 
-__all__ = ["FILE", "connect", "describe", "is_damage", "lock", "open_database", "suspect"]
+__all__ = ["FILE", "connect", "describe", "is_damage", "lock", "open_database", "suspect", "trouble"]
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +131,8 @@ MIGRATIONS = {
 }
 """By schema, what makes the next one of it."""
 _BORN = "INSERT INTO meta VALUES ('store', lower(hex(randomblob(8)))), ('change', 0);\n"
+_LEAST = 16 << 20
+"""Bytes of a disk that count as none: with less, the next answer may find no room."""
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -151,6 +153,18 @@ def describe(error: Exception) -> str:
         sqlite3.SQLITE_NOTADB: "the file is not a database and will be moved aside at the next start",
     }
     return f"{causes[code]} ({error})" if code in causes else str(error)
+
+
+def trouble(folder: Path) -> str:
+    """Why files in `folder` cannot be written, or soon no more; empty where they can."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError as error:
+        return str(error)
+    if disk.f_flag & os.ST_RDONLY or not os.access(folder, os.W_OK):
+        return f"{folder} cannot be written"
+    free = disk.f_bavail * disk.f_frsize
+    return f"the disk is full ({free >> 20} MiB are free)" if free < _LEAST else ""
 
 
 def connect(path: Path, *, reader: bool = False) -> sqlite3.Connection:

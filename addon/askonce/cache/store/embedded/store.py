@@ -88,6 +88,7 @@ class Store:
                 """Made with the file, at random."""
                 self._writer = Writer(
                     self._connection,
+                    directory,
                     max_entries=max_entries,
                     max_bytes=max_bytes,
                     max_share=max_share,
@@ -131,6 +132,11 @@ class Store:
     def partitions(self) -> int:
         """How many have an entry."""
         return self._writer.partitions
+
+    @property
+    def failure(self) -> str:
+        """Why nothing can be written at the moment; empty where it can, as far as is known."""
+        return self._writer.failure
 
     @property
     def evicted(self) -> int:

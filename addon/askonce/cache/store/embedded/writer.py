@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, replace
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -135,6 +136,10 @@ class Transaction:
         everything = filter == Filter()
         self._forget_aliases("true" if everything else f"key {gone} OR entry {gone}", () if everything else values * 2)
         return self.drop([id for (id,) in self._connection.execute(f"SELECT id FROM entry WHERE {where}", values)])
+
+    def try_to_write(self) -> None:
+        """Change nothing, by writing."""
+        self._connection.execute("UPDATE meta SET value = value WHERE name = 'change'")
 
     def purge(self, now: float, limit: int = 1_000) -> int:
         """Delete what expired, `limit` at most."""
@@ -272,6 +277,7 @@ class Writer:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        folder: Path,
         *,
         max_entries: int,
         max_bytes: int,
@@ -280,7 +286,7 @@ class Writer:
         failure: Callable[[str, Exception], StoreError],
         faults: Faults,
     ) -> None:
-        self._connection = connection
+        self._connection, self._folder = connection, folder
         self._max_entries, self._max_bytes, self._max_share = max_entries, max_bytes, max_share
         self._clock, self._failure, self._faults = clock, failure, faults
         self.observer: Callable[[Sequence[Change]], None] = lambda changes: None
@@ -301,12 +307,19 @@ class Writer:
         self._written: int = next((number for (number,) in read("SELECT value FROM meta WHERE name = 'uses'")), 0)
         """Transactions that wrote uses. The file has the number as well: whoever reads it can tell which it has."""
         self._using = threading.Lock()
+        self._refused, self._short = "", database.trouble(folder)
+        """Why the last write failed, and why the next is likely to."""
         self._queue: queue.Queue[tuple[Operation, Future[Any]] | None] = queue.Queue(WAITING)
         self._door = threading.Lock()
         self._closed = False
-        self._tidied = self._purged = time.monotonic()
+        self._tidied = self._purged = self._tried = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="askonce-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def failure(self) -> str:
+        """Why nothing can be written, or soon no more; empty where all is well, as of two seconds ago."""
+        return self._refused or self._short
 
     def submit(self, operation: Operation) -> "Future[Any]":
         """Run `operation` in the next transaction; its result, or StoreError, comes once that is committed."""
@@ -374,6 +387,11 @@ class Writer:
         if self._uses and (now or moment - self._tidied >= TIDY_SECONDS):
             self._tidied = moment
             self._commit([(lambda _: None, Future())])
+        if moment - self._tried >= TIDY_SECONDS:
+            self._tried = moment
+            self._short = database.trouble(self._folder)
+            if self._refused:
+                self._commit([(Transaction.try_to_write, Future())])
         if moment - self._purged >= PURGE_SECONDS:
             self._purged = moment
             self._commit([(lambda transaction: transaction.purge(self._clock()), Future())])
@@ -381,7 +399,10 @@ class Writer:
     def _commit(self, batch: list[tuple[Operation, "Future[Any]"]]) -> None:
         try:
             results = self._transact([operation for operation, _ in batch])
+            self._refused = ""
         except Exception as error:
+            if isinstance(error, OSError | sqlite3.OperationalError):
+                self._refused = database.describe(error)
             alone = len(batch) == 1 or isinstance(error, sqlite3.OperationalError)
             if alone or (isinstance(error, sqlite3.Error) and database.is_damage(error)):
                 failure = error if isinstance(error, StoreError) else self._failure("write", error)

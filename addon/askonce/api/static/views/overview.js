@@ -1,0 +1,62 @@
+// What was asked and saved over a time: figures, their course, and whose they are.
+import { ask } from "../api.js";
+import { bytes, money, percent, plural, span, whole } from "../format.js";
+import { html, useState } from "../html.js";
+import { Chart, Problem, Table, Tile, useAnswer } from "../parts.js";
+
+const RANGES = [["1 h", 3600], ["24 h", 86400], ["7 d", 604800], ["30 d", 2592000], ["1 y", 31536000]];
+const chosen = { seconds: 86400, upstream: "", model: "", namespace: undefined };
+
+const hits = sums => sums.exact + sums.semantic;
+const all = sums => hits(sums) + sums.miss + sums.bypass + sums.error;
+const rate = sums => (hits(sums) + sums.miss ? hits(sums) / (hits(sums) + sums.miss) : 0);
+
+const columns = choose => [
+  ["", ([name, , title]) => html`<button class="link" onClick=${() => choose(name)}>${title}</button>`, "name"],
+  ["Calls", ([, sums]) => whole(all(sums)), "number"],
+  ["Exact", ([, sums]) => whole(sums.exact), "number"],
+  ["Semantic", ([, sums]) => whole(sums.semantic), "number"],
+  ["Hit rate", ([, sums]) => percent(rate(sums)), "number"],
+  ["Time saved", ([, sums]) => span(sums.seconds_saved), "number wide"],
+  ["Tokens saved", ([, sums]) => whole(sums.tokens_saved), "number wide"],
+  ["Money saved", ([, sums]) => money(sums.usd_saved), "number"],
+];
+
+const By = ({ title, groups, choose }) => html`
+  <section><h2>${title}</h2>
+    <${Table} label=${title} columns=${columns(choose)} none="No call in this time."
+      rows=${Object.entries(groups).map(([name, sums]) => [name, sums, name || "the default one"]).sort((a, b) => all(b[1]) - all(a[1]))} /></section>`;
+
+export function Overview() {
+  const [which, setWhich] = useState(chosen);
+  const set = change => setWhich(Object.assign(chosen, change) && { ...chosen });
+  const query = { seconds: which.seconds, upstream: which.upstream || undefined, model: which.model || undefined, namespace: which.namespace };
+  const [told, problem] = useAnswer(() => Promise.all([ask("v1/history", { query }), ask("v1/cache/stats")]), [which], 10_000);
+  const narrowed = [["model", which.model], ["upstream", which.upstream], ["namespace", which.namespace]].filter(([, name]) => name !== undefined && (name !== "" || which.namespace === name));
+  const [history, cache] = told ?? [];
+  return html`
+    <h1>Overview</h1>
+    <div class="filters">
+      <div class="choice" role="group" aria-label="Range">${RANGES.map(([title, seconds]) => html`
+        <button aria-pressed=${seconds === which.seconds} onClick=${() => set({ seconds })}>${title}</button>`)}</div>
+      ${narrowed.filter(([kind, name]) => name || kind === "namespace").map(([kind, name]) => html`
+        <button class="chip" aria-label=${`Not only ${kind}`} onClick=${() => set({ [kind]: kind === "namespace" ? undefined : "" })}>${kind === "upstream" ? "rule" : kind}: ${name || "default"} ✕</button>`)}
+    </div>
+    <${Problem} text=${problem} />
+    ${history && html`
+      <${Figures} total=${history.total} cache=${cache} />
+      <${Chart} history=${history} />
+      <${By} title="By model" groups=${history.models} choose=${model => set({ model })} />
+      <${By} title="By rule" groups=${history.upstreams} choose=${upstream => set({ upstream })} />
+      <${By} title="By namespace" groups=${history.namespaces} choose=${namespace => set({ namespace })} />`}`;
+}
+
+const Figures = ({ total, cache }) => html`
+  <dl class="tiles">
+    <${Tile} id="calls" label="Calls" value=${whole(all(total))} note=${`${whole(total.miss)} new, ${whole(total.bypass)} not cacheable${total.error ? `, ${whole(total.error)} failed` : ""}`} />
+    <${Tile} id="hits" label="Answered here" value=${whole(hits(total))} note=${`${whole(total.exact)} exact, ${whole(total.semantic)} reworded`} />
+    <${Tile} id="rate" label="Hit rate" value=${percent(rate(total))} note="of what may be answered here" />
+    <${Tile} id="time" label="Time saved" value=${span(total.seconds_saved)} note="of waiting" />
+    <${Tile} id="money" label="Money saved" value=${money(total.usd_saved)} note=${plural(total.tokens_saved, "token")} />
+    <${Tile} id="kept" label="Answers kept" value=${whole(cache.entry_count)} note=${bytes(cache.bytes)} />
+  </dl>`;
