@@ -204,7 +204,7 @@ async def test_verdicts_are_evidence_but_no_pool_learns_from_them(world: World) 
     assert [(seen.right, seen.source) for seen in world.cache._store.observations()] == [(True, "verdict")]
     await world.restart()
     _, identity = world.identify(ASKED)
-    assert world.cache._learning.pool(identity.partition, identity.tenant).count == 0
+    assert world.cache._finder._learning.pool(identity.partition, identity.tenant).count == 0
 
 
 async def test_the_caller_has_his_answer_before_anybody_is_asked(world: World) -> None:
