@@ -135,6 +135,15 @@ set_up() { # run | test
     trap - EXIT INT TERM HUP
 }
 
+# The tests of the page are skipped without a browser. Nothing is installed for who would have to be asked for a password.
+need_browser() {
+    if [ -n "${ASKONCE_TEST_BROWSER-}" ] || command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null; then return; fi
+    if [ "$EUID" != 0 ] || ! command -v apt-get >/dev/null; then return; fi
+    say "installing chromium-headless-shell"
+    { apt-get update && apt-get install --yes --no-install-recommends chromium-headless-shell; } >/dev/null 2>&1 ||
+        say "no browser could be installed: the tests of the page are skipped"
+}
+
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 run_tests() {
@@ -170,6 +179,7 @@ write_lock() {
 case ${1-} in
 test)
     is_set_up test || set_up test
+    need_browser
     run_tests "${@:2}"
     ;;
 lock)

@@ -355,3 +355,14 @@ def test_ci_runs_the_command_of_the_readme() -> None:
     commands = [line for line in lines if line and not line.startswith("#")]
     assert commands == ['exec "$(dirname "${BASH_SOURCE[0]}")/../run.sh" test']
     assert "./run.sh test" in (REPOSITORY / "README.md").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nobody is asked for a password")
+def test_the_tests_of_the_page_are_given_a_browser_where_there_is_none(ready: Checkout) -> None:
+    ready.script(ready.bin / "apt-get", '#!/bin/sh\necho "apt-get $*" >> "$LOG"\n')
+    ready.run("test")
+    install = "apt-get install --yes --no-install-recommends chromium-headless-shell"
+    assert [line for line in ready.log() if "apt-get" in line] == ["apt-get update", install]
+    ready.script(ready.bin / "chromium", "#!/bin/sh\n")
+    ready.run("test")
+    assert not [line for line in ready.log() if "apt-get" in line]
