@@ -17,6 +17,7 @@ from typing import Any
 
 from mitmproxy import addonmanager, exceptions, flow, hooks, master
 from mitmproxy.proxy import commands, events, layer, mode_servers, server
+from mitmproxy.proxy.layers.http import _hooks
 from mitmproxy.utils import asyncio_utils
 
 from askonce.proxy.known_source import is_known
@@ -102,6 +103,8 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
 
     _begun: commands.StartHook | None = None
     """The hook that is being called at this moment."""
+    is_provider_heard = False
+    """What is being handled came from a provider."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)  # type: ignore[no-untyped-call]
@@ -133,9 +136,10 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
 
     def begin(self, hook: commands.StartHook) -> bool:
         """Call a hook; whether it is over. Where it is not, mitmproxy is told once it is."""
-        addons = self.master.addons
-        assert isinstance(addons, CachedAddons)
-        rest = addons.tell(hook.name, getattr(hook, _argument(type(hook))))  # type: ignore[arg-type]  # a class hashes
+        if self.is_provider_heard and isinstance(hook, _FIRST):
+            rest: Awaitable[None] | None = self._call_later(hook)
+        else:
+            rest = self._call(hook)
         if rest is None:
             return True
         self._begun = hook
@@ -147,6 +151,17 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
             task.add_done_callback(self._over)
         return over
 
+    def _call(self, hook: commands.StartHook) -> Awaitable[None] | None:
+        addons = self.master.addons
+        assert isinstance(addons, CachedAddons)
+        return addons.tell(hook.name, getattr(hook, _argument(type(hook))))  # type: ignore[arg-type]  # a class hashes
+
+    async def _call_later(self, hook: commands.StartHook) -> None:
+        """Call a hook once the event that is being handled is."""
+        await asyncio.sleep(0)
+        if rest := self._call(hook):
+            await rest
+
     async def _wait(self, hook: commands.StartHook, rest: Awaitable[None]) -> None:
         with self.timeout_watchdog.disarm():
             await rest
@@ -155,6 +170,10 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
         elif hook.blocking:
             await self.server_event(events.HookCompleted(hook))
 
+
+_FIRST = (_hooks.HttpRequestHeadersHook, _hooks.HttpConnectHook)
+"""A request's first hook. One that a client sent behind another begins inside the end of that one's answer, while the
+provider's connection is not free yet: it begins when that is over, as where each hook takes a turn of the loop."""
 
 _direct: dict[str, DirectHandler] = {}
 """The handlers that call hooks where they arise, by the id of their client."""
@@ -217,6 +236,9 @@ class _Joining:
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         held = self._handler.held
+        self._handler.is_provider_heard = (
+            isinstance(event, events.ConnectionEvent) and event.connection is not self._handler.client
+        )
         try:
             for command in self._top.handle_event(event):
                 if isinstance(command, commands.SendData):
