@@ -73,6 +73,7 @@ class Cache(StoredEntries):
         else:
             self._embedder.load(load)
         self._closing: asyncio.Future[None] | None = None
+        self._is_prepared = False
 
     @classmethod
     def open(
@@ -304,6 +305,9 @@ class Cache(StoredEntries):
             self._faults.report("store", error, "answers are not kept")
             raise
         self._counts["stored"] += 1
+        if vector is not None and not self._is_prepared:  # from now on, there is something to compare with
+            self._is_prepared = True
+            self._threads.background.submit(self._finder.prepare)
         await self._threads.run(self._learner.learn, lesson)
         return kept
 

@@ -87,6 +87,11 @@ class Finder:
         self._closer = judge if isinstance(judge, Closer) else None
         self._clock, self._faults = clock, faults
 
+    def prepare(self) -> None:
+        """Load what only look-ups of other wordings take, where the judge has such."""
+        if self._closer:
+            self._closer.prepare()
+
     def look_up_in_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit on the same call if that is in memory; None says nothing."""
         entry = self._store.held(identity.exact)

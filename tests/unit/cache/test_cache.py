@@ -140,6 +140,35 @@ async def test_the_most_probable_candidate_is_served(bench: Any) -> None:
     assert (await bench.ask(REWORDED)).entry == other
 
 
+async def test_a_closer_look_is_prepared_for_once_there_is_something_to_compare_with(bench: Any) -> None:
+    class Closer:
+        prepared = 0
+
+        def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
+            return [Judgement(0.5) for _ in candidates]
+
+        def prepare(self) -> None:
+            self.prepared += 1
+            is_prepared.set()
+
+        def doubts(self, judgement: Judgement) -> bool:
+            return False
+
+        def look_closer(self, prompt: str, candidate: str, judgement: Judgement) -> Judgement:
+            return judgement
+
+    is_prepared = threading.Event()
+    bench.judge = Closer()
+    await bench.restart()
+    await bench.remember(ASKED, exact_only="media")
+    assert not bench.judge.prepared
+    await bench.remember(ASKED)
+    assert await asyncio.to_thread(is_prepared.wait, PATIENCE)
+    await bench.remember(REWORDED)
+    await bench.restart()
+    assert bench.judge.prepared == 1
+
+
 async def test_a_caller_can_only_tighten(bench: Any) -> None:
     entry = await bench.remember(ASKED)
     found = await bench.ask(REWORDED, Policy(max_error=0.2, min_similarity=0.97))

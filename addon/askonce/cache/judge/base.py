@@ -45,6 +45,9 @@ class Judge(Protocol):
 class Closer(Protocol):
     """A judge that can take a closer look, which takes milliseconds."""
 
+    def prepare(self) -> None:
+        """Load what a look takes, or the first one does. Raises what loading raises. Never on the event loop."""
+
     def doubts(self, judgement: Judgement) -> bool:
         """Whether a closer look could change this judgement."""
 

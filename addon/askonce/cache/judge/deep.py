@@ -43,7 +43,7 @@ class Transformer:
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
 
-    def _load(self) -> tuple[Any, Any]:
+    def load(self) -> tuple[Any, Any]:
         """The network and its tokenizer; half a second the first time. Raises what onnxruntime raises for a file that
         is no model of its kind."""
         with self._lock:
@@ -69,7 +69,7 @@ class Transformer:
 
     def __call__(self, one: str, other: str) -> float | None:
         """How alike the questions are, as log odds before calibration; None where they are too long to be read."""
-        network, tokenizer = self._loaded or self._load()
+        network, tokenizer = self._loaded or self.load()
         found = tokenizer.encode(encodable(one), encodable(other))
         if len(found.ids) > self.LONGEST:
             return None
@@ -115,6 +115,10 @@ class DeepJudge:
         """The one that ships. Raises ImportError without onnxruntime."""
         curve = Curve.read((folder / "calibration.json").read_text("utf-8"))
         return cls(quick, Transformer(folder), curve)
+
+    def prepare(self) -> None:
+        """Load the network, which takes half a second and 58 MB."""
+        self._look.load()
 
     def judge(self, prompt: str, vector: Vector, candidates: Sequence[Candidate]) -> list[Judgement]:
         """As the trees do; at once."""
