@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.accounting.telemetry import Telemetry, signals
-from askonce.api.evidence import RuleSetting
+from askonce.api.rule_settings import RuleSetting
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
@@ -353,7 +353,9 @@ class Runtime:
         self.not_ready = "stopping"
 
     async def close(self) -> None:
-        """Write everything down and let go."""
+        """Write everything down and let go; a second time does nothing."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         if self._watcher:
             with contextlib.suppress(Exception):

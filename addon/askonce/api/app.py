@@ -39,6 +39,7 @@ from askonce.api.guard import MAX_BODY, Guard, bearer, bearer_or_key
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
 from askonce.api.product_views import Dispatch, Views
+from askonce.api.rule_settings import RuleSetting
 from askonce.api.warm import Warm
 from askonce.cache import Cache, CacheLimits
 from askonce.calls.dependencies import Dependencies
@@ -66,7 +67,7 @@ def create_app(
     compare: why.CompareEntries | None = None,
     strays: Strays | None = None,
     dependencies: Dependencies | None = None,
-    rules: Callable[[], Iterable[evidence.RuleSetting]] | None = None,
+    rules: Callable[[], Iterable[RuleSetting]] | None = None,
     history: history_routes.ReadHistory | None = None,
     rules_file: rules_routes.RulesFile | None = None,
     parts: checks.Parts | None = None,

@@ -5,27 +5,19 @@ The rule: counts alone, without any text; what follows from them is for `askonce
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from fastapi import APIRouter
 from fastapi.params import Depends
 from pydantic import BaseModel, Field
 
 from askonce.api.errors import RESPONSES
+from askonce.api.rule_settings import RuleSetting
 from askonce.cache import Cache, Observation, probability
 
-__all__ = ["RuleSetting", "router"]
+__all__ = ["router"]
 
 _DIGITS = 4
 """Of a probability; a larger share is asked of no `max_error`."""
-
-
-class RuleSetting(NamedTuple):
-    """How a rule of rules.yaml answers, of today."""
-
-    rule: str
-    match: str
-    max_error: float
 
 
 class Seen(BaseModel):

@@ -4,7 +4,7 @@ import httpx
 
 from askonce.accounting import Accounting
 from askonce.api.app import create_app
-from askonce.api.evidence import RuleSetting
+from askonce.api.rule_settings import RuleSetting
 from askonce.cache import Observation
 from askonce.cache.learning.recalibration import logit
 from askonce.cli.live_tables import live_report, show_live

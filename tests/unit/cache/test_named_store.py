@@ -251,7 +251,7 @@ async def test_a_store_of_the_first_schema_is_carried_over(
     with sqlite3.connect(tmp_path / "named-stores" / "askonce.db") as connection:
         for column in ("labels", "kin", "shown", "request"):
             connection.execute(f"ALTER TABLE entry DROP COLUMN {column}")
-        for table in ("label", "observation", "refused"):
+        for table in ("label", "observation", "refused", "alias"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("DROP INDEX usage_tenant")
         connection.execute("ALTER TABLE usage DROP COLUMN tenant")
