@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import h2.config
 import h2.connection
+import h2.events
 import pytest
 from tests.waiting import PATIENCE, until
 
@@ -163,7 +164,11 @@ class Caller:
     def leave(self) -> None:
         if self._is_http2:  # the connection stays
             self._h2.reset_stream(1, error_code=8)  # CANCEL
+            self._h2.ping(b"is heard")  # what is behind the reset is answered after it
             self._socket.sendall(self._h2.data_to_send())
+            heard: list[h2.events.Event] = []
+            while not any(isinstance(event, h2.events.PingAckReceived) for event in heard):
+                heard = self._h2.receive_data(self._socket.recv(65536))
         else:
             self._socket.close()
 

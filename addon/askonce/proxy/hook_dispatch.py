@@ -15,7 +15,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from mitmproxy import addonmanager, exceptions, flow, hooks, master
+from mitmproxy import addonmanager, connection, exceptions, flow, hooks, master
 from mitmproxy.proxy import commands, events, layer, mode_servers, server
 from mitmproxy.proxy.layers.http import _hooks
 from mitmproxy.utils import asyncio_utils
@@ -236,9 +236,8 @@ class _Joining:
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         held = self._handler.held
-        self._handler.is_provider_heard = (
-            isinstance(event, events.ConnectionEvent) and event.connection is not self._handler.client
-        )
+        heard = event.connection if isinstance(event, events.ConnectionEvent) else None
+        self._handler.is_provider_heard = isinstance(heard, connection.Server)
         try:
             for command in self._top.handle_event(event):
                 if isinstance(command, commands.SendData):
