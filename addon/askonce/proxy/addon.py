@@ -109,7 +109,7 @@ class Askonce:
         if self.runtime.not_ready is None:
             logger.info("ready; the page is at %s/", self.runtime.settings.url)
         await self.runtime.compute(give_back_all)
-        await self.runtime.run_later(_settle)
+        await self.runtime.run_later(lambda: tokens.load(then=_settle))
 
     def _on_hangup(self) -> None:
         asyncio_utils.create_task(self._reload_quietly(), name="reload", keep_ref=True)
@@ -372,6 +372,5 @@ def _measured(request: http.Request) -> Measured:
 
 
 def _settle() -> None:
-    tokens.load()
     give_back_all()  # first: where memory is full of holes, huge pages would fill them
     use_huge_pages()

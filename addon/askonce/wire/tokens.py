@@ -12,6 +12,7 @@ import re
 import tempfile
 import threading
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,17 +78,26 @@ def count(text: str, model: str = "") -> int:
     return len(_WORDS.findall(text) if table is None else table.encode_ordinary(text))
 
 
-def load(name: str = _NEWEST) -> "Encoding | None":
+def load(name: str = _NEWEST, then: Callable[[], object] = lambda: None) -> "Encoding | None":
     """The table of that name where it is there; the first time asked for, it is begun to load.
 
-    A server calls this before it takes calls: building a table holds the interpreter for up to a quarter second.
+    A server asks for one that no call has asked for yet: building a table holds the interpreter for up to a quarter
+    second. `then` is done in the thread that loads, when it has, whether or not the table could be had; where a table
+    was begun before, it is done at once.
     """
-    if name not in _tables:
-        with _lock:
-            if name not in _tables:
-                _tables[name] = None
-                threading.Thread(target=_load, args=(name,), name=f"askonce-tokens-{name}", daemon=True).start()
+    if name in _tables or not _begin(name, then):
+        then()
     return _tables[name]
+
+
+def _begin(name: str, then: Callable[[], object]) -> bool:
+    """Load a table in a thread, and do `then`; False where it was begun before, and nothing is done."""
+    with _lock:
+        if name in _tables:
+            return False
+        _tables[name] = None
+    threading.Thread(target=_load, args=(name, then), name=f"askonce-tokens-{name}", daemon=True).start()
+    return True
 
 
 @functools.lru_cache(1024)
@@ -99,7 +109,7 @@ def _table_of(model: str) -> str:
     )
 
 
-def _load(name: str) -> None:
+def _load(name: str, then: Callable[[], object]) -> None:
     try:
         _fetch(name)
         import tiktoken  # 60 ms that only a server needs
@@ -107,6 +117,7 @@ def _load(name: str) -> None:
         _tables[name] = tiktoken.get_encoding(name)
     except Exception as error:
         _log.warning("no token table %s (%s): replayed streams are cut by words, not by tokens", name, error)
+    then()
 
 
 def _fetch(name: str) -> None:

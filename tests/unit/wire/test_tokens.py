@@ -117,6 +117,25 @@ def test_offline_says_so_once_and_waits_for_nothing(offline: Path, caplog: pytes
     assert "refused" in record.message
 
 
+def test_what_follows_waits_for_a_table_that_is_built(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed, may_fetch = list[str](), threading.Event()
+    monkeypatch.setattr(tokens, "_fetch", lambda name: may_fetch.wait(10))
+    monkeypatch.setattr(tiktoken, "get_encoding", lambda name: followed.append("built"))
+    tokens.load(then=lambda: followed.append("then"))
+    assert followed == []
+    may_fetch.set()
+    _join()
+    assert followed == ["built", "then"]
+
+
+def test_what_follows_is_done_without_a_table_too(offline: Path) -> None:
+    followed = list[str]()
+    tokens.load(then=lambda: followed.append("refused"))
+    _join()
+    tokens.load(then=lambda: followed.append("begun before"))
+    assert followed == ["refused", "begun before"]
+
+
 def test_the_loading_thread_does_not_keep_the_process(offline: Path) -> None:
     tokens.load()
     assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("askonce-tokens"))
