@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from askonce import __version__, trust
 from askonce.accounting import Accounting
-from askonce.accounting.telemetry import Telemetry, signals
+from askonce.accounting.telemetry import Telemetry
 from askonce.api.rule_settings import RuleSetting
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
@@ -189,7 +189,7 @@ class Runtime:
             ask_again=refresher.reply,
             gray_zone=GrayZone(self.cache, self._verifier, lambda: self.rules.config.verifier),
             dependencies=self._dependencies,
-            traces="traces" in signals(),
+            traces=self._telemetry is not None and self._telemetry.traces,
             shadow=self._shadow,
         )
         self._dashboard = Dashboard(self.accounting, self.cache)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_info
 from askonce import trust
 from askonce.cache import StoreError
 from askonce.cache.judge.deep import DeepJudge
+from askonce.call import Request
 from askonce.rules import ConfigError
 from askonce.runtime import Runtime
 from askonce.settings import Settings
@@ -75,6 +77,19 @@ async def test_it_is_ready_once_everything_is_loaded_and_not_while_it_stops(sett
     runtime.stopping()
     assert runtime.not_ready == "stopping"
     await runtime.close()
+
+
+async def test_a_call_keeps_its_apps_span_where_none_of_ours_can_be_exported(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
+    runtime = Runtime(settings)
+    sent = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    request = Request("POST", "api.openai.com", "/v1/chat/completions", "", sent, b"")
+    trace = runtime.life.pass_by(next(iter(runtime.rules)), request, "websocket").trace
+    await runtime.close()
+    assert trace is None
 
 
 async def test_what_pays_for_a_proxy_that_stays_is_not_done_for_one_that_stops(

@@ -1,8 +1,9 @@
 """What is told of a call that is over, and of a request to a product's own store.
 
-One rule: no prompt and no text of a caller's is in them.
+One rule: of a caller's text there are names (model, namespace) in them, and the beginning of a prompt that may be kept.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -73,7 +74,7 @@ class CallRecord:
     temperature: float | None = None
     trace: TraceContext | None = None
     """The call's span; None where nobody traces."""
-    ended: float = 0.0
+    ended: float = field(default_factory=time.time)
     """Unix seconds."""
     owner: str = ""
     """Whose key a product was asked with; empty for calls that need none of ours."""

@@ -9,6 +9,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from askonce.accounting import CallRecord
@@ -17,12 +18,15 @@ from askonce.faults import Faults
 if TYPE_CHECKING:
     from askonce.accounting.telemetry.export import Exporter
 
-__all__ = ["Telemetry", "signals"]
+__all__ = ["Telemetry"]
 
 logger = logging.getLogger("askonce")
 
 _WAITING = 4096
 """Finished calls that may wait to be exported."""
+_NOT_INSTALLED = (
+    "the environment asks for OpenTelemetry (OTEL_*), and askonce[otel] is not installed (%s); nothing is exported"
+)
 
 
 def signals(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
@@ -42,8 +46,9 @@ def _is_asked_for(signal: str, environ: Mapping[str, str]) -> bool:
 class Telemetry:
     """Exports in a thread of its own. `record` may be called from any."""
 
-    def __init__(self, load: "Callable[[], Exporter]", faults: Faults) -> None:
-        """`load` makes the exporter, in the thread."""
+    def __init__(self, load: "Callable[[], Exporter]", faults: Faults, *, traces: bool = False) -> None:
+        """`load` makes the exporter, in the thread. `traces`: it exports spans."""
+        self.traces = traces
         self._records = queue.Queue[tuple[CallRecord, str] | None](_WAITING)
         self._faults = faults
         self._thread = threading.Thread(target=self._work, args=(load,), name="askonce-telemetry", daemon=True)
@@ -51,9 +56,14 @@ class Telemetry:
 
     @classmethod
     def asked_for(cls, version: str, faults: Faults, environ: Mapping[str, str] = os.environ) -> "Telemetry | None":
-        """What the environment asks for; None for nothing."""
+        """What the environment asks for; None for nothing, and where the SDK for it is not installed."""
         asked = signals(environ)
         if not asked:
+            return None
+        # A package's spec is found by importing its parent, which may be missing itself.
+        missing = next((name for name in ("opentelemetry", "opentelemetry.sdk") if find_spec(name) is None), None)
+        if missing:
+            logger.warning(_NOT_INSTALLED, f"no {missing}")
             return None
 
         def load() -> "Exporter":
@@ -61,7 +71,7 @@ class Telemetry:
 
             return Exporter(asked, version)
 
-        return cls(load, faults)
+        return cls(load, faults, traces="traces" in asked)
 
     def record(self, call: CallRecord, model: str) -> None:
         """Hand over a finished call; `model` is its model as a label of few values."""
@@ -93,11 +103,7 @@ class Telemetry:
         try:
             return load()
         except ImportError as error:
-            logger.warning(
-                "the environment asks for OpenTelemetry (OTEL_*), and askonce[otel] is not installed (%s); nothing is "
-                "exported",
-                error,
-            )
+            logger.warning(_NOT_INSTALLED, error)
         except Exception as error:
             self._faults.report("telemetry", error, "nothing is exported")
         return None

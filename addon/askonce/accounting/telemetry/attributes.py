@@ -83,7 +83,7 @@ def of_span(call: CallRecord) -> Attributes:
             "askonce.probability": call.probability,
             "askonce.prompt.kind": call.reuse,
             "askonce.decision.duration": call.decision_seconds,
-            "askonce.forwarded": call.forwarded or call.provider_failed,
+            "askonce.forwarded": call.forwarded,
             "askonce.stored": call.stored,
             "askonce.unkept": call.unkept,
         }

@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -126,6 +127,17 @@ def test_who_does_not_sample_is_not_sampled(received: Received) -> None:
     assert received.metrics
 
 
+def test_a_refusal_that_no_exchange_timed_is_exported_beside_a_call(received: Received) -> None:
+    begun = time.time_ns()
+    refused = CallRecord(
+        outcome="error", upstream="gateway", wire="openai-chat", model="", status=401, seconds=0.001, forwarded=False
+    )
+    export(refused, MISS)
+    spans = {attributes(span.attributes)["askonce.rule"]: span for span in received.spans}
+    assert spans.keys() == {"gateway", "openai-chat"}
+    assert begun < spans["gateway"].end_time_unix_nano < time.time_ns()
+
+
 def test_measurements(received: Received) -> None:
     export(MISS, replace(MISS, seconds=3.0), HIT)
     duration = received.metrics["gen_ai.client.operation.duration"]
@@ -204,6 +216,16 @@ def test_nothing_is_imported_where_nothing_is_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("missing", ["opentelemetry", "opentelemetry.sdk"])
+def test_without_the_packages_nothing_is_made(
+    missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert Telemetry.asked_for("1", Faults(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h"}) is None
+    (line,) = caplog.messages
+    assert "askonce[otel] is not installed" in line
 
 
 def test_packages_that_are_not_there_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
