@@ -35,7 +35,7 @@ TOOL_RESULT = "tool result in the last turn"
 
 # What agents put beside the user's words, in texts of their own: the date, their memory, the folder they are in.
 # Claude Code writes the first, gemini-cli the second.
-_REMINDER = re.compile(r"<(system-reminder|session_context)>.*?</\1>", re.DOTALL)
+_REMINDER = re.compile(r"\s*<(system-reminder|session_context)>")
 
 
 def overlook(body: JsonObject, options: ReadOptions) -> None:
@@ -97,7 +97,15 @@ def _text_blocks(value: Any) -> list[JsonObject]:
 
 def is_reminder(text: str) -> bool:
     """Whether an agent says all of a text, beside the words of its user."""
-    return text.lstrip()[:1] == "<" and not _REMINDER.sub("", text).strip()
+    # From one to the next, as a pattern for a whole one would look for the end of each to the end of the text.
+    at = 0
+    while found := _REMINDER.match(text, at):
+        closing = f"</{found[1]}>"
+        end = text.find(closing, found.end())
+        if end < 0:
+            return False
+        at = end + len(closing)
+    return at > 0 and not text[at:].strip()
 
 
 def find_prompt(body: JsonObject, find: Find) -> Path | None:

@@ -96,3 +96,26 @@ def test_the_users_last_message_leaves_the_history_where_only_the_prompt_was_in_
     assert prompt.around_the_prompt([first, *messages], "content", reason, system_first=True) == parts | {
         "system": first
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("<system-reminder>a</system-reminder>", True),
+        ("\n<system-reminder>a\nb</system-reminder> <session_context></session_context>\n\n", True),
+        ("<system-reminder>a</session_context>", False),
+        ("<system-reminder><system-reminder>a</system-reminder></system-reminder>", False),
+        ("<system-reminder>a</system-reminder> Why?", False),
+        ("Why? <system-reminder>a</system-reminder>", False),
+        ("<system-reminder>" * 3, False),
+        ("", False),
+        (" ", False),
+    ],
+)
+def test_a_text_is_a_reminder_where_nothing_else_is_in_it(text: str, is_one: bool) -> None:
+    assert prompt.is_reminder(text) is is_one
+
+
+def test_reminders_without_an_end_are_read_once() -> None:
+    """Where each one's end was looked for, 3,800 of them took 0.85 s, and twice as many four times that."""
+    assert not prompt.is_reminder("<system-reminder>" * 200_000)
