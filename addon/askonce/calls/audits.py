@@ -13,6 +13,7 @@ from askonce.rules import Rule
 
 __all__ = ["Audits"]
 
+_HOUR = 3600
 _CALLERS = 4
 """One caller may use up a fourth of what checks may cost."""
 _AWAITED = 64
@@ -54,9 +55,9 @@ class Audits:
         """Whether one more check is within the hour's bound: one caller shall neither run up the bill of all nor leave
         the others unchecked."""
         most = rule.behaviour.audits_per_hour
-        own = f"{max(1, most // _CALLERS)}/hour"
+        own = max(1, most // _CALLERS)
         return (
             most > 0
-            and self._rates.take(own, rule.name, identity.tenant).allowed
-            and self._rates.take(f"{most}/hour", rule.name).allowed
+            and self._rates.count(own, _HOUR, str(own), rule.name, identity.tenant).allowed
+            and self._rates.count(most, _HOUR, str(most), rule.name).allowed
         )

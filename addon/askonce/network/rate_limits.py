@@ -77,7 +77,11 @@ class Rates:
 
     def take(self, rate: str, *who: str) -> Standing:
         """Count a request of `who` against `rate`."""
-        (amount, seconds), now, key = _parse(rate), self._clock(), (rate, *who)
+        return self.count(*_parse(rate), rate, *who)
+
+    def count(self, amount: int, seconds: int, *who: str) -> Standing:
+        """Count a request of `who`, of which there may be `amount` in so many seconds."""
+        now, key = self._clock(), who
         with self._lock:
             end, count = self._windows.get(key, (now, 0))
             if end <= now:

@@ -1,5 +1,7 @@
 """How often somebody may ask."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -19,6 +21,18 @@ def test_requests_are_counted_for_each_and_refused_past_the_rate() -> None:
     assert rates.take("2/hour", "product", "bob").allowed
     assert rates.take("2/hour", "other", "ann").allowed
     assert rates.take("3/hour", "product", "ann").remaining == 2
+
+
+def test_a_rate_in_figures_is_counted_without_what_reads_texts() -> None:
+    """`limits` takes a tenth of a second to import, and who counts may be the event loop."""
+    program = """
+import sys
+from askonce.network.rate_limits import Rates
+rates = Rates()
+print([rates.count(1, 3600, "x").allowed for _ in range(2)], "limits" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[True, False] False\n"
 
 
 def test_headers_tell_where_one_stands() -> None:
