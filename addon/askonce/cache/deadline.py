@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from askonce.cache.current_embedder import CurrentEmbedder
 from askonce.cache.embed import waiting_time
-from askonce.cache.finder import LOADING, Finder, Lookup, Policy
+from askonce.cache.finder import LOADING, Finder, Lookup, Policy, exact_only, withheld
 from askonce.cache.identity import Identity
 from askonce.cache.pending import PendingAnswers
 from askonce.cache.store import Entry
@@ -47,7 +47,7 @@ class TimelyFinder:
             if same := self._pending.same(identity):
                 await self._pending.wait([same])
             found = await self._look_up(call, identity, policy)
-            if not found.entry and await self._has_come(call, identity, policy):
+            if not found.entry and await self._has_come(call, identity, policy, found):
                 found = await self._look_up(call, identity, policy)
             return found
         except TimeoutError:
@@ -103,12 +103,20 @@ class TimelyFinder:
             return waited
         return found
 
-    async def _has_come(self, call: Call, identity: Identity, policy: Policy) -> bool:
-        """Whether an answer is in the store by now that was on its way there, and would be served to this wording."""
-        pending, embedder = self._pending.near(identity), self._embedder.now
-        if not pending or not embedder or not policy.semantic:
+    async def _has_come(self, call: Call, identity: Identity, policy: Policy, found: Lookup) -> bool:
+        """Whether an answer is in the store by now that was on its way there, and would be served to this wording, of
+        which nothing but `found` was found."""
+        pending = self._pending.near(identity) if policy.semantic else ()
+        if not pending or not (embedder := self._embedder.now):
             return False
-        if not await self._threads.run(self._pending.would_serve, call, policy, embedder, pending):
+        if withheld(call, policy) or exact_only(call):
+            return False
+        try:
+            async with asyncio.timeout(self._patience()):
+                serves = await self._threads.run(self._pending.would_serve, call, found, policy, embedder, pending)
+        except TimeoutError:
+            return False
+        if not serves:
             return False
         await self._pending.wait(pending)
         return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from askonce.cache.decision import CANDIDATES, Neighbour, Policy, decide
 from askonce.cache.embed import Embedder, is_local
-from askonce.cache.finder import Finder, Lookup, exact_only, withheld
+from askonce.cache.finder import Finder, Lookup, exact_only
 from askonce.cache.identity import Identity
 from askonce.cache.judge import Closer, Judge, Vector
 from askonce.call import Call
@@ -41,13 +41,15 @@ class PendingAnswers:
         self._finder, self._judge = finder, judge
         self._look_closer = judge.look_closer if isinstance(judge, Closer) else None
         self._same = dict[bytes, Pending]()
-        self._near = dict[bytes, list[Pending]]()
+        self._near = dict[bytes, dict[Pending, None]]()
+        """Those that may be asked for in other words, in the order they came."""
 
     def add(self, call: Call, identity: Identity, found: Lookup | None) -> Pending:
         """An answer is whole; `end` says that it is kept."""
         pending = Pending(call, identity, found, asyncio.get_running_loop().create_future())
         self._same[identity.exact] = pending
-        self._near.setdefault(identity.partition, []).append(pending)
+        if not exact_only(call):
+            self._near.setdefault(identity.partition, {})[pending] = None
         return pending
 
     def end(self, pending: Pending) -> None:
@@ -58,9 +60,10 @@ class PendingAnswers:
         exact, partition = pending.identity.exact, pending.identity.partition
         if self._same.get(exact) is pending:
             del self._same[exact]
-        self._near[partition].remove(pending)
-        if not self._near[partition]:
-            del self._near[partition]
+        if near := self._near.get(partition):
+            near.pop(pending, None)
+            if not near:
+                del self._near[partition]
 
     def same(self, identity: Identity) -> Pending | None:
         """The answer to this very call."""
@@ -75,13 +78,14 @@ class PendingAnswers:
         if waiting := {one.over for one in pending}:
             await asyncio.wait(waiting, timeout=PATIENCE)
 
-    def would_serve(self, call: Call, policy: Policy, embedder: Embedder, pending: Sequence[Pending]) -> bool:
-        """Whether the judge would serve one of these answers to this wording. Raises what the judge raises."""
-        if not policy.semantic or withheld(call, policy) or exact_only(call):
-            return False
-        if not is_local(embedder) and any(_vector(one, embedder) is None for one in pending):
+    def would_serve(
+        self, call: Call, found: Lookup, policy: Policy, embedder: Embedder, pending: Sequence[Pending]
+    ) -> bool:
+        """Whether the judge would serve one of these answers to this wording, of which `found` was found. Raises what
+        the judge raises."""
+        if not is_local(embedder) and any(_made(one.found, embedder) is None for one in pending):
             return True  # the store will have the vector as soon as it could be made here
-        vector, _ = self._finder.embed(call.prompt, embedder)
+        vector = self._vector(call, found, embedder)
         if vector is None:
             return False
         near = [(one, float(vector @ one.vector)) for one in (self._neighbour(one, embedder) for one in pending) if one]
@@ -94,14 +98,14 @@ class PendingAnswers:
         return served is not None
 
     def _neighbour(self, pending: Pending, embedder: Embedder) -> Neighbour | None:
-        if exact_only(pending.call):
-            return None
-        vector = _vector(pending, embedder)
-        if vector is None:
-            vector, _ = self._finder.embed(pending.call.prompt, embedder)
+        vector = self._vector(pending.call, pending.found, embedder)
         return None if vector is None else Neighbour(pending.call.prompt, vector)
 
+    def _vector(self, call: Call, found: Lookup | None, embedder: Embedder) -> Vector | None:
+        """A prompt's: that which its look-up made, or a new one; None where none can be made."""
+        made = _made(found, embedder)
+        return self._finder.embed(call.prompt, embedder)[0] if made is None else made
 
-def _vector(pending: Pending, embedder: Embedder) -> Vector | None:
-    found = pending.found
+
+def _made(found: Lookup | None, embedder: Embedder) -> Vector | None:
     return found.vector if found and found.embedder == embedder.name else None
