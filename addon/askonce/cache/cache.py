@@ -334,7 +334,7 @@ class Cache(StoredEntries):
     async def keep_verdict(self, prompt: str, identity: Identity, found: Lookup, *, same: bool) -> None:
         """What a verifier said of a near miss: from now on the call is answered by the nearest entry, as if it were the
         same call, or never. Raises StoreError."""
-        await self._threads.run(self._learner.keep_verdict, identity, prompt, found, same=same)
+        await asyncio.wrap_future(self._learner.keep_verdict(identity, prompt, found, same=same))
 
     async def spend(self, name: str, most: int) -> bool:
         """Take one of the `most` that there are of something a day (UTC), also over restarts; whether one was left.
@@ -344,7 +344,7 @@ class Cache(StoredEntries):
     @property
     def failure(self) -> str:
         """Why nothing can be kept at the moment; empty where it can, as far as is known."""
-        return self._store.stats().failure
+        return self._store.failure
 
     def stats(self) -> dict[str, Any]:
         """Sizes now, and counts since the start."""

@@ -6,6 +6,7 @@ reported and otherwise changes nothing.
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,16 +96,16 @@ class Learner:
 
     # What a verifier said
 
-    def keep_verdict(self, identity: Identity, prompt: str, found: Lookup, *, same: bool) -> None:
-        """A near miss was said to ask the same as the nearest entry, or not: then the two are kept apart for good.
-        Raises StoreError."""
+    def keep_verdict(self, identity: Identity, prompt: str, found: Lookup, *, same: bool) -> Future[None]:
+        """A near miss was said to ask the same as the nearest entry, or not: then the two are kept apart for good. Done
+        once that is kept."""
         near = found.nearest
         assert near and found.weighed
         name = pair(identity.partition, prompt, near.key)
         if not same:
             self._learning.refuse(name)
         observation = self._observation(identity, near.id, found.weighed, same, "verdict")
-        self._store.keep_verdict(observation, identity.exact, near.key, name).result()
+        return self._store.keep_verdict(observation, identity.exact, near.key, name)
 
     # What people say
 

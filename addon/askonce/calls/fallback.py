@@ -23,17 +23,17 @@ class Fallbacks:
     async def prepare(self, exchange: Exchange) -> None:
         """Look up what may be served should the provider fail, before it is asked."""
         max_stale, identity = _max_stale(exchange), exchange.identity
-        if self._look_ups.watches(exchange):
+        if not max_stale or self._look_ups.watches(exchange):
             return
-        if max_stale and identity and exchange.may_fall_back and not (exchange.bypass or exchange.batch):
+        if identity and exchange.is_direct and not (exchange.bypass or exchange.batch):
             found = await self._cache.fallback(identity, max_stale)
             exchange.fallback = found if found and admitted(exchange, found).entry else None
 
     def reply(self, exchange: Exchange, status: int) -> Reply | None:
         """What was prepared, in place of an error of `status`, or of none (0) where the provider did not answer; None
-        where there is nothing, or not any more."""
+        where there is nothing, or not any more. `status` is a failure."""
         found, exchange.fallback = exchange.fallback, None
-        if found is None or found.entry is None or not is_failure(status):
+        if found is None or found.entry is None:
             return None
         is_late = self._clock() >= found.entry.expires + _max_stale(exchange)
         if is_late or not admitted(exchange, found).entry or not self._cache.record_fallback(found):

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from askonce.accounting import Accounting
 from askonce.accounting.trace_context import join_trace
-from askonce.cache import Cache, ComparedCall, Nearest, StoreError
+from askonce.cache import Cache, ComparedCall, Nearest, StoreError, Verdict
 from askonce.call import Answer, Reply, Request, Unstorable, Usage
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
@@ -176,7 +176,7 @@ class Life:
 
     def _remaining(self, exchange: Exchange, batch: Batch) -> bytes | None:
         """The body that asks for what is not known of a batch; None where all of it is to be asked."""
-        may = exchange.may_divide and exchange.is_to_be_kept and self._ask_again and not held_bodies.is_half_full
+        may = exchange.is_direct and exchange.is_to_be_kept and self._ask_again and not held_bodies.is_half_full
         if not may or is_signed(exchange.request.headers):
             return None
         try:
@@ -297,11 +297,7 @@ class Life:
         answers, packed, stored = list[Answer](), b"", False
         try:
             if not (answers := batch.answers if batch else []):
-                answers, packed = await self._compute(
-                    lambda: (assemble(exchange, headers, body()), pack_request(exchange))
-                )
-            if exchange.watched:
-                exchange.agreed = await self._compute(lambda: agreed(exchange, answers))
+                answers, packed, exchange.agreed = await self._compute(lambda: _read(exchange, headers, body()))
             await self._storing.store(exchange, answers, packed, took)
             stored = True
         except Unstorable as error:
@@ -359,3 +355,9 @@ class Life:
         if exchange.batch:
             exchange.batch.forget()
         self._faults.report("looking up an answer", error, "the call goes to the provider")
+
+
+def _read(exchange: Exchange, headers: Headers, body: bytes) -> tuple[list[Answer], bytes, Verdict]:
+    """The answers in a response, the request as it is kept with them, and what they say of what is only watched."""
+    answers = assemble(exchange, headers, body)
+    return answers, pack_request(exchange), agreed(exchange, answers)

@@ -4,7 +4,7 @@ One rule: only `Life` changes it, and `LookUps` for it.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from askonce.accounting import CallRecord, Outcome, Watched
@@ -104,10 +104,9 @@ class Exchange:
     """Why the cache is left out; empty where it is not."""
     batch: Batch | None = None
     """Where the call is several in one."""
-    may_divide: bool = False
-    """The provider can be asked for a part of the batch."""
-    may_fall_back: bool = False
-    """An answer past its time may be served in place of the provider's error."""
+    is_direct: bool = False
+    """The app's own, and not one that a product makes of it: the provider can be asked for a part of a batch, and an
+    answer past its time served in place of the provider's error."""
     may_follow: bool = False
     """Another call's response can be passed on to this one while it comes."""
     status: int = 0
@@ -115,7 +114,7 @@ class Exchange:
     """Seconds that the decision took."""
     agreed: Verdict = "unknown"
     """Whether the provider's answer says what would have been served, where it is only watched."""
-    pending: list[Pending] = field(default_factory=list)
+    pending: Sequence[Pending] = ()
     """The provider's answers, while they are whole and not kept yet."""
     unkept: str = ""
     """Why the provider's answer was not kept; empty where it was, or none came."""
@@ -178,7 +177,7 @@ class Exchange:
 
     def record(self, usage: Usage | None, price: Price | None, stored: bool, seconds: float) -> CallRecord:
         """What is counted of the call, now that it is over; `price` is its model's."""
-        lookup, call, entry = self.lookup, self.call, self.served
+        lookup, call, entry, watched = self.lookup, self.call, self.served, self.watched
         usage = usage or (entry.answer.usage if entry else Usage())
         return CallRecord(
             outcome=self.outcome,
@@ -207,9 +206,9 @@ class Exchange:
             probability=lookup.probability if lookup else None,
             reuse=lookup.reuse.kind if lookup and lookup.reuse else "",
             owner=self.terms.owner,
-            watched=self.watched,
-            agreed=self.agreed if self.watched else "",
-            money_watched=cost(usage, price) if self.watched else 0.0,
+            watched=watched,
+            agreed=self.agreed if watched else "",
+            money_watched=cost(usage, price) if watched else 0.0,
             host=self.request.host,
             port=self.request.port,
             temperature=call.temperature if call else None,

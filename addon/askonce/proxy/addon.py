@@ -252,9 +252,8 @@ class Askonce:
         is_small = len(request.body) <= SMALL
         exchange = life.begin(rule, request, terms) if is_small else await life.begin_apart(rule, request, terms)
         visit.exchange = exchange
-        exchange.may_fall_back = visit.passage is None
+        exchange.is_direct = visit.passage is None
         exchange.may_follow = visit.passage is None and not flow.request.is_http10
-        exchange.may_divide = visit.passage is None
         reply = life.look_up_in_memory(exchange) or await life.look_up(exchange)
         if reply:
             flow.response = messages.make_response(reply)

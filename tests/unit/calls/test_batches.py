@@ -86,7 +86,7 @@ class Bench:
         known = {"authorization": "Bearer sk-1", **(headers or {})}
         request = Request("POST", next(iter(spec.hosts)).name, "/v1/embeddings", "", known, body)
         exchange = self.life.begin(spec, request)
-        exchange.may_divide = divide
+        exchange.is_direct = divide
         return exchange, self.life.look_up_in_memory(exchange) or await self.life.look_up(exchange)
 
     async def answer(self, exchange: Exchange, body: bytes | None = None) -> Reply:

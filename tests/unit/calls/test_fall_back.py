@@ -14,7 +14,7 @@ async def failing(bench: Bench, *arguments: str, rule: str = "lenient", **header
         bench.clock.now += 5400
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     exchange = bench.life.begin(bench.rule(rule), bench.request(*arguments, rule=rule, headers=named))
-    exchange.may_fall_back = True
+    exchange.is_direct = True
     assert await bench.life.look_up(exchange) is None
     return exchange
 

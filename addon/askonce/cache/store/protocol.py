@@ -172,6 +172,10 @@ class AnswerStore(Protocol):
     def refused(self) -> Sequence[bytes]:
         """The pairs that are never served again."""
 
+    @property
+    def failure(self) -> str:
+        """Why nothing could be written when it was last tried; empty where it could. At once."""
+
     def stats(self) -> StoreStats:
         """At once."""
 

@@ -182,6 +182,10 @@ class EmbeddedAnswers:
     def refused(self) -> Sequence[bytes]:
         return self._rows.refused()
 
+    @property
+    def failure(self) -> str:
+        return self._rows.failure
+
     def stats(self) -> StoreStats:
         rows = self._rows
         return StoreStats(

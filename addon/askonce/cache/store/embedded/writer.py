@@ -336,8 +336,9 @@ class Writer:
 
     def touch(self, id: int) -> None:
         """Count a hit."""
+        now = self._clock()
         with self._using:
-            _add(self._uses, {id: (1, self._clock())})
+            _count(self._uses, id, 1, now)
 
     def unwritten(self) -> Callable[[int], Uses]:
         """To be asked before the file is read: what tells which uses are missing in what was read, given the number of
@@ -474,5 +475,9 @@ class Writer:
 
 def _add(uses: Uses, more: Uses) -> None:
     for id, (hits, used) in more.items():
-        before, last = uses.get(id, (0, 0.0))
-        uses[id] = (before + hits, max(last, used))
+        _count(uses, id, hits, used)
+
+
+def _count(uses: Uses, id: int, hits: int, used: float) -> None:
+    before, last = uses.get(id, (0, 0.0))
+    uses[id] = (before + hits, max(last, used))
