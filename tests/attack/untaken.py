@@ -21,8 +21,11 @@ _MUCH = 200 * MIB
 _PART = b" " * 65536
 _STILL = 2.0
 """Seconds for which nothing more is taken before a sender gives up."""
-_HOST = "api.openai.com"
 _LOCAL = b"POST http://model.test:8001/v1/chat/completions HTTP/1.1\r\nHost: model.test:8001\r\n"
+
+
+def _tunnel(address: str) -> bytes:
+    return f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode()
 
 
 def _push(connection: socket.socket, part: bytes = _PART, most: int = _MUCH) -> None:
@@ -56,25 +59,23 @@ def before_a_connection(target: Target) -> int:
     """Bodies of 200 MiB, a tunnel's bytes as well, for a host that is being connected to."""
     with nobody() as port:
         upload = f"POST http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {_MUCH}\r\n\r\n"
-        tunnel = f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
-        for head in (upload, tunnel):
+        for head in (upload.encode(), _tunnel(f"127.0.0.1:{port}")):
             with target.connect() as connection:
-                connection.sendall(head.encode())
+                connection.sendall(head)
                 _push(connection)
     return int(not _is_answered(target))
 
 
 class _Http2:
-    """A client of a provider that speaks HTTP/2 through the proxy."""
+    """A client that speaks HTTP/2, through the proxy, to a host that is being connected to."""
 
-    def __init__(self, target: Target, host: str = "api.openai.com") -> None:
+    def __init__(self, target: Target) -> None:
         context = ssl.create_default_context(cafile=str(target.proxy.bundle))
         context.set_alpn_protocols(["h2"])
         raw = target.connect()
-        raw.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
+        raw.sendall(_tunnel(f"{UNREACHED}:443"))
         assert b" 200 " in raw.recv(65536)
-        self.socket = context.wrap_socket(raw, server_hostname=host)
-        self._host = host
+        self.socket = context.wrap_socket(raw, server_hostname=UNREACHED)
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.h2.initiate_connection()
         self.flush()
@@ -87,18 +88,19 @@ class _Http2:
     def receive(self) -> None:
         self.h2.receive_data(self.socket.recv(65536))
 
-    def ask(self, path: str, *fields: tuple[str, str], ends: bool = True) -> int:
+    def begin(self, path: str) -> int:
+        """Begin a stream that goes on."""
         stream = self.h2.get_next_available_stream_id()
-        pseudo = ((":method", "POST"), (":scheme", "https"), (":authority", self._host), (":path", path))
-        self.h2.send_headers(stream, [*pseudo, *fields], end_stream=ends)
+        pseudo = ((":method", "POST"), (":scheme", "https"), (":authority", UNREACHED), (":path", path))
+        self.h2.send_headers(stream, pseudo)
         self.flush()
         return stream
 
 
 def before_a_connection_over_http2(target: Target) -> int:
-    client = _Http2(target, UNREACHED)
+    client = _Http2(target)
     client.socket.settimeout(_STILL)
-    stream = client.ask("/v1/files", ends=False)
+    stream = client.begin("/v1/files")
     with client.socket, contextlib.suppress(OSError):
         for _ in range(_MUCH // 16384):
             client.h2.send_data(stream, _PART[:16384])
@@ -110,7 +112,7 @@ def long_hello(target: Target) -> int:
     """A TLS greeting that says it is 16 MiB, in records of 16 KiB."""
     record = b"\x16\x03\x01\x40\x00"
     with target.connect() as connection:
-        connection.sendall(f"CONNECT {_HOST}:443 HTTP/1.1\r\nHost: {_HOST}:443\r\n\r\n".encode())
+        connection.sendall(_tunnel("api.openai.com:443"))
         connection.recv(65536)
         connection.sendall(record + b"\x01\xff\xff\xff" + b" " * (0x4000 - 4))
         _push(connection, record + b" " * 0x4000, 15 * MIB)

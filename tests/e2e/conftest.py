@@ -411,10 +411,10 @@ def _python_path() -> list[str]:
 
 
 def _clean_environment() -> dict[str, str]:
-    """This process's environment without anything that leads elsewhere or trusts anyone else.
+    """This process's environment without anything that leads elsewhere, trusts anyone else or tells anyone.
 
     ASKONCE_PLAIN stays: with it the whole suite runs beside mitmproxy as it is.
     """
     drop = {*PROXY_VARIABLES, *TRUST_VARIABLES, *NO_PROXY_VARIABLES}
-    drop |= {name for name in os.environ if name.startswith("ASKONCE_") and name != "ASKONCE_PLAIN"}
+    drop |= {name for name in os.environ if name.startswith(("ASKONCE_", "OTEL_")) and name != "ASKONCE_PLAIN"}
     return {name: value for name, value in os.environ.items() if name not in drop}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import http.client
 import json
 import os
 import socket
@@ -21,6 +20,7 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
+from tests.e2e.raw import read_message
 from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
@@ -154,13 +154,6 @@ class Caller:
             if body and not self._h2.local_flow_control_window(1):
                 self._h2.receive_data(self._socket.recv(65536))
 
-    def hear_out(self) -> None:
-        """Read an answer of HTTP/1.1 to its end."""
-        with http.client.HTTPResponse(self._socket, method="POST") as response:
-            response.begin()
-            assert response.status == 200
-            response.read()
-
     def leave(self) -> None:
         if self._is_http2:  # the connection stays
             self._h2.reset_stream(1, error_code=8)  # CANCEL
@@ -223,7 +216,7 @@ def test_while_a_batch_is_put_together(leaving: Proxy, provider: Provider, calle
     stored = leaving.get("/v1/stats")["stored"]
     with Caller(leaving, caller._key, is_http2=False) as before:
         before.ask(VECTORS, batch("a"))
-        before.hear_out()  # what is left before its end is not kept
+        assert read_message(before._socket)[0] == 200  # to its end: what is left before that is not kept
     until(lambda: leaving.get("/v1/stats")["stored"] > stored)
     until(gates.is_over)
     with gates.closed("complete") as reached:

@@ -1,13 +1,13 @@
 """What a proxy that has started has loaded, and how much memory that takes."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.conftest import REPOSITORY, _clean_environment
+from tests.waiting import PATIENCE
 
 from askonce.exec.proxy_process import free_port
 
@@ -30,6 +30,9 @@ _SERVE = """
 import json, os, signal, sys, threading, time
 from http.client import HTTPConnection
 
+from askonce.api.vital_signs import resident_kilobytes
+from askonce.cli import app
+
 def ask(path):
     connection = HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
     connection.request("GET", path)
@@ -50,7 +53,7 @@ def look():
             except OSError:
                 pass
             time.sleep(0.05)
-        resident = int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        resident = resident_kilobytes()
         untouched = [name for name in sys.argv[2:] if type(sys.modules.get(name)).__name__ == "_LazyModule"]
         told = {"packages": packages(), "untouched": untouched, "resident": resident, "stats": ask("/v1/stats")}
         told["later"] = packages()
@@ -59,7 +62,6 @@ def look():
         os.kill(os.getpid(), signal.SIGTERM)
 
 threading.Thread(target=look).start()
-from askonce.cli import app
 app(["serve", "--listen", f"127.0.0.1:{sys.argv[1]}"])
 """
 
@@ -68,13 +70,14 @@ app(["serve", "--listen", f"127.0.0.1:{sys.argv[1]}"])
 def started(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a proxy says of itself as soon as it is ready, and after its API was asked."""
     folder = tmp_path_factory.mktemp("start")
-    environment = {**os.environ, "ASKONCE_DATA": str(folder / "data"), "ASKONCE_CERTS": str(folder / "certs")}
+    own = {"ASKONCE_DATA": str(folder / "data"), "ASKONCE_CERTS": str(folder / "certs")}
     done = subprocess.run(
         [sys.executable, "-c", _SERVE, str(free_port("127.0.0.1")), *UNTOUCHED],
         capture_output=True,
         text=True,
-        env=environment,
-        cwd=Path(__file__).parents[2],
+        env=_clean_environment() | own,
+        cwd=REPOSITORY,
+        timeout=PATIENCE,
     )
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
@@ -93,4 +96,4 @@ def test_the_api_is_loaded_when_it_is_asked(started: Any) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_it_is_small(started: Any) -> None:
-    assert started["resident"] < RESIDENT << 20
+    assert started["resident"] < RESIDENT << 10
