@@ -24,7 +24,7 @@ from askonce.calls.request_body import Measured, Unread, read_body
 from askonce.calls.state import Dividing, Exchange, Following
 from askonce.proxy import client_hello, error_stream, http1, messages, relay_stream, responses
 from askonce.proxy.asgi import AsgiBridge
-from askonce.proxy.backpressure import Backpressure
+from askonce.proxy.backpressure import Backpressure, handler_of
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
 from askonce.proxy.huge_pages import use_huge_pages
@@ -66,9 +66,13 @@ class Askonce:
         self._responses: responses.Responses
         self.addons: list[object] = [
             relay_stream.Collapse(),
-            Patience(lambda *what: self.runtime.faults.report(*what)),
-            Backpressure(lambda *what: self.runtime.faults.report(*what)),
+            Patience(self._report),
+            Backpressure(self._report),
         ]
+
+    def _report(self, kind: str, error: BaseException, consequence: str) -> None:
+        """`Faults.report` of the runtime, which is made later than what reports."""
+        self.runtime.faults.report(kind, error, consequence)
 
     # Life of the process
 
@@ -135,8 +139,7 @@ class Askonce:
         await self.runtime.close()
 
     def client_connected(self, client: connection.Client) -> None:
-        proxyserver = ctx.master.addons.get("proxyserver")
-        if handler := proxyserver and proxyserver.connections.get(client.id):
+        if handler := handler_of(client):
             handler.max_conns.default_factory = lambda: asyncio.Semaphore(_MAX_CONNECTIONS)
 
     # Life of a call

@@ -19,9 +19,10 @@ from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _http1, _http2
 from mitmproxy.proxy.layers.http._events import RequestData
 
-__all__ = ["Backpressure", "is_held_up", "untaken"]
+__all__ = ["Backpressure", "Report", "handler_of", "is_held_up", "untaken"]
 
 type Report = Callable[[str, BaseException, str], None]
+"""`Faults.report`."""
 
 _MOST = 256 << 10
 """Bytes of a connection that may be left."""
@@ -34,14 +35,13 @@ _MOMENT = 1.0
 
 
 class Backpressure:
-    """The addon that has clients' connections read this way. `report` is `Faults.report`."""
+    """The addon that has clients' connections read this way."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
     def client_connected(self, client: connection.Client) -> None:
-        proxyserver = ctx.master.addons.get("proxyserver")
-        if handler := proxyserver and proxyserver.connections.get(client.id):
+        if handler := handler_of(client):
             io = handler.transports.get(client)
             if io and isinstance(io.reader, asyncio.StreamReader):
                 io.reader = cast(asyncio.StreamReader, PacedReader(io.reader, handler, self._report))
@@ -96,6 +96,13 @@ class PacedReader:
             self._report("backpressure", error, "what comes is held however much it is")
         finally:
             self.is_held_up = False
+
+
+def handler_of(client: connection.Client) -> server.ConnectionHandler | None:
+    """What mitmproxy serves a client with; None once he has left."""
+    proxyserver = ctx.master.addons.get("proxyserver")
+    handler: server.ConnectionHandler | None = proxyserver and proxyserver.connections.get(client.id)
+    return handler
 
 
 def is_held_up(handler: server.ConnectionHandler) -> bool:

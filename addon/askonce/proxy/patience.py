@@ -7,7 +7,7 @@ understood (a tunnel, a WebSocket, a call that waits for its provider) is left a
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -23,8 +23,6 @@ from askonce.calls.limits import Limits
 from askonce.proxy import backpressure
 
 __all__ = ["Patience"]
-
-type Report = Callable[[str, BaseException, str], None]
 
 _LOOKS = 4
 """Looks at a connection within the shortest time that one may take."""
@@ -46,9 +44,9 @@ class Waiting:
 
 
 class Patience:
-    """The addon that ends connections. `report` is `Faults.report`."""
+    """The addon that ends connections."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: backpressure.Report) -> None:
         self._report = report
         self._held = Counter[str]()
         self._seen = WeakKeyDictionary[ProxyConnectionHandler, tuple[Waiting, float]]()
