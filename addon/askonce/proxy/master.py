@@ -103,8 +103,9 @@ def serve(settings: Settings, *, web: bool = False) -> int:
         print(f"askonce: {error}", file=sys.stderr)  # noqa: T201
         if isinstance(error, InUseError):
             return IN_USE
-        is_denied = isinstance(error, trust.TrustError) and isinstance(error.__cause__, OSError)
-        return 2 if isinstance(error, ValueError | exceptions.OptionsError) and not is_denied else 1
+        if isinstance(error, trust.DeniedError):
+            return 1
+        return 2 if isinstance(error, ValueError | exceptions.OptionsError) else 1
 
 
 def _use_all_descriptors() -> None:

@@ -3,6 +3,7 @@
 from askonce.trust.authority import (
     RESERVED_HOST,
     CaInfo,
+    DeniedError,
     Trust,
     TrustError,
     ca_info,
@@ -14,6 +15,7 @@ from askonce.trust.authority import (
 __all__ = [
     "RESERVED_HOST",
     "CaInfo",
+    "DeniedError",
     "Trust",
     "TrustError",
     "ca_info",

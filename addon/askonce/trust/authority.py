@@ -32,6 +32,7 @@ from askonce.trust.roots import certificates, known_roots, pem, truststore
 __all__ = [
     "RESERVED_HOST",
     "CaInfo",
+    "DeniedError",
     "Trust",
     "TrustError",
     "ca_info",
@@ -65,6 +66,10 @@ ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 
 class TrustError(ValueError):
     """The certificates cannot be made or used; the message says which file, and what to do."""
+
+
+class DeniedError(TrustError):
+    """The system does not let a file or folder be used, whatever is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,7 @@ def ensure_ca(directory: Path, hosts: Iterable[str], environ: Mapping[str, str] 
         with _locked(directory):
             return _ensure(directory, constraints, environ)
     except OSError as error:
-        raise TrustError(f"{error.filename or directory}: {error.strerror or error}") from error
+        raise DeniedError(f"{error.filename or directory}: {error.strerror or error}") from error
 
 
 def load_ca(directory: Path, environ: Mapping[str, str] = os.environ) -> Trust:
@@ -120,7 +125,7 @@ def load_ca(directory: Path, environ: Mapping[str, str] = os.environ) -> Trust:
     except FileNotFoundError:
         raise TrustError(f"{file}: there is none yet; `askonce serve` makes it") from None
     except OSError as error:
-        raise TrustError(f"{error.filename or directory}: {error.strerror or error}") from error
+        raise DeniedError(f"{error.filename or directory}: {error.strerror or error}") from error
 
 
 def ca_info(directory: Path) -> CaInfo:
@@ -158,7 +163,7 @@ def upstream_bundle(directory: Path, extra: Path | None) -> Path | None:
         with _locked(directory):
             write_whole(bundle, pem(roots))
     except OSError as error:
-        raise TrustError(f"{error.filename or extra}: {error.strerror or error}") from error
+        raise DeniedError(f"{error.filename or extra}: {error.strerror or error}") from error
     return bundle
 
 
