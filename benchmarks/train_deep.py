@@ -26,7 +26,7 @@ from benchmarks.corpus import domains
 from benchmarks.judge.data import banking_pairs, held_out
 from benchmarks.judge.generate import changed, generate
 from benchmarks.judge.own import Met, met, neighbours, own_pairs
-from benchmarks.train_judge import calibrated
+from benchmarks.train_judge import calibrated, fitted
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
@@ -53,13 +53,12 @@ SEED = 3
 def collect(seed: int, share: float = 1.0) -> list[tuple[str, str, int, float]]:
     """Two texts, label and weight of each pair to train on; `share` of those of our own corpus."""
     dice, embed = random.Random(seed), load_embedder("wordllama").embed
-    fitted = [domain for domain in domains("en") if not domain.is_held_out]
-    written = own_pairs(fitted)
-    near = neighbours(fitted, embed)
+    written = own_pairs(fitted())
+    near = neighbours(fitted(), embed)
     own = [*dice.sample(written, int(share * len(written))), *dice.sample(near, int(share * len(near)))]
     banking = dice.sample(banking_pairs(embed, test=False), int(5_000 * share))
     made = dice.sample([pair for pair in generate(seed, 30_000) if not held_out(pair.kind)], int(6_000 * share))
-    asked = [intent.first for domain in fitted for intent in domain.intents]
+    asked = [intent.first for domain in fitted() for intent in domain.intents]
     altered = changed(asked, dice, int(3_000 * share), "own")
     sources = {"own": own, "banking77": banking, "made": made, "changed": altered}
     print({name: len(some) for name, some in sources.items()}, flush=True)

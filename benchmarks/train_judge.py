@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,6 +54,7 @@ BOOSTING = {
 }
 
 
+@cache
 def fitted() -> list[Domain]:
     """The domains of the corpus that may be learned from."""
     return [domain for domain in domains("en") if not domain.is_held_out]

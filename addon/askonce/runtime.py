@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -315,8 +316,8 @@ class Runtime:
         # link on the way to it.
         folders = {path.parent, target.parent}
         try:
-            awatch = await self.compute(_load_awatch)
-            async for changes in awatch(*folders, recursive=False, step=100, stop_event=self._closing):
+            watchfiles = await self.compute(lambda: import_module("watchfiles"))
+            async for changes in watchfiles.awatch(*folders, recursive=False, step=100, stop_event=self._closing):
                 moved, target = path.resolve() != target, path.resolve()
                 if moved or any(Path(changed) in (path, target) for _, changed in changes):
                     with contextlib.suppress(ConfigError):
@@ -386,12 +387,6 @@ class Runtime:
             self._cassette.save(Record(entry, entry.vector is not None) for entry in entries)
         except (OSError, StoreError) as error:
             logger.error("nothing was recorded in %s: %s", self._cassette.path, error)
-
-
-def _load_awatch() -> Callable[..., AsyncIterator[Iterable[tuple[object, str]]]]:
-    from watchfiles import awatch
-
-    return awatch
 
 
 def _verification(settings: Settings) -> ssl.SSLContext:
