@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from askonce.cache import Identity, Lookup
 from askonce.cache.lru import LRU
 from askonce.call import Reply, Request
+from askonce.calls.background import Background
 from askonce.calls.decoding import decode_content
 from askonce.calls.limits import Limits
 from askonce.calls.single_flight import Flights
@@ -55,7 +56,7 @@ class Refreshes:
     def __init__(self, ask: Refresh | None, flights: Flights, faults: Faults) -> None:
         """Without `ask` nothing is ever refreshed."""
         self._ask, self._flights, self._faults = ask, flights, faults
-        self._tasks = set[asyncio.Task[None]]()
+        self._background = Background()
         self._served = LRU[int, bool](_SERVED)
         self._awaited = set[bytes]()
         """Exact keys whose flight is led for a call that is on its way through the proxy and has not come in yet."""
@@ -70,12 +71,10 @@ class Refreshes:
 
     def ask_again(self, rule: Rule, request: Request, identity: Identity) -> bool:
         """Ask the provider a call that is answered already; whether that is possible now."""
-        if self._ask is None or len(self._tasks) >= _AT_ONCE or not self._flights.lead(identity.exact):
+        if self._ask is None or len(self._background) >= _AT_ONCE or not self._flights.lead(identity.exact):
             return False
         self._awaited.add(identity.exact)
-        task = asyncio.ensure_future(self._fetch(self._ask, rule, request, identity.exact))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.start(self._fetch(self._ask, rule, request, identity.exact))
         return True
 
     def arrived(self, identity: Identity) -> bool:
@@ -87,10 +86,7 @@ class Refreshes:
 
     async def close(self) -> None:
         """End what is under way."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.close()
 
     async def _fetch(self, ask: Refresh, rule: Rule, request: Request, exact: bytes) -> None:
         try:

@@ -3,12 +3,12 @@
 One rule: no call waits for it or is changed by it. A fault in here is reported, and nothing is learned from the miss.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 
 from askonce.cache import Cache, Identity, Lookup
 from askonce.call import Call
+from askonce.calls.background import Background
 from askonce.calls.gray_zone import asking, is_open
 from askonce.calls.verifier import Verifier
 from askonce.faults import Faults
@@ -32,17 +32,15 @@ class Shadow:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._cache, self._verifier, self._spec, self._faults, self._clock = cache, verifier, spec, faults, clock
-        self._tasks = set[asyncio.Task[None]]()
+        self._background = Background()
 
     def consider(self, call: Call, identity: Identity, found: Lookup) -> None:
         """Have the verifier asked about a miss whose caller has his answer, where the judge left it open."""
         spec = self._spec()
-        if spec is None or spec.mode != "shadow" or found.outcome != "miss" or len(self._tasks) >= _AT_ONCE:
+        if spec is None or spec.mode != "shadow" or found.outcome != "miss" or len(self._background) >= _AT_ONCE:
             return
         if is_open(found, spec, self._clock()):
-            task = asyncio.ensure_future(self._ask(call.prompt, identity, found, spec))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._background.start(self._ask(call.prompt, identity, found, spec))
 
     async def _ask(self, prompt: str, identity: Identity, found: Lookup, spec: VerifierSpec) -> None:
         assert found.nearest
@@ -57,7 +55,4 @@ class Shadow:
 
     async def close(self) -> None:
         """End what is under way."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.close()

@@ -13,6 +13,7 @@ import orjson
 
 from askonce.cache import ClientOptions
 from askonce.cache.lru import LRU
+from askonce.calls.background import Background
 from askonce.faults import Faults
 from askonce.jsontext import encodable
 
@@ -50,6 +51,7 @@ class Verifier:
     def __init__(self, faults: Faults, client_options: ClientOptions = lambda _: {}) -> None:
         self._faults, self._client_options = faults, client_options
         self._verdicts = LRU[bytes, Said](_VERDICTS)
+        self._background = Background()
         self._asking = dict[bytes, asyncio.Task[Said]]()
         self._clients = dict[tuple[str, str], Any]()
 
@@ -67,9 +69,9 @@ class Verifier:
             return known
         task = self._asking.get(pair)
         if task is None:
-            if len(self._asking) >= _AT_ONCE:
+            if len(self._background) >= _AT_ONCE:
                 return "unclear"
-            task = self._asking[pair] = asyncio.ensure_future(self._verdict(pair, one, other, asking))
+            task = self._asking[pair] = self._background.start(self._verdict(pair, one, other, asking))
             task.add_done_callback(lambda _: self._asking.pop(pair, None))
         return await asyncio.shield(task)  # whoever stops waiting leaves it to the others
 
@@ -117,10 +119,7 @@ class Verifier:
 
     async def close(self) -> None:
         """End what is under way and let go of the connections."""
-        tasks = list(self._asking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.close()
         for client in self._clients.values():
             await client.close()
 

@@ -69,7 +69,7 @@ class Bench:
     async def ask(self, prompt: str, **headers: str) -> dict[str, str]:
         body = json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode()
         reply = await self.call(Request("POST", "api.example.com", "/v1/chat", "", headers, body))
-        await asyncio.gather(*self.life._refreshes._tasks)
+        await asyncio.gather(*self.life._refreshes._background._tasks)
         return dict(reply.headers) if reply else {}
 
 

@@ -61,7 +61,7 @@ class World:
     async def miss(self, prompt: str = ASKED) -> None:
         """A near miss whose caller has been answered, and all that comes of it."""
         self.shadow.consider(*self.identify(prompt), await self.ask(prompt))
-        await asyncio.gather(*self.shadow._tasks)
+        await asyncio.gather(*self.shadow._background._tasks)
 
     @property
     def key(self) -> str:
@@ -213,9 +213,9 @@ async def test_the_caller_has_his_answer_before_anybody_is_asked(world: World) -
     bench.life._shadow = world.shadow
     await bench.call(STORED)
     await bench.call(ASKED, headers={"cache-control": "no-store"})
-    assert not world.shadow._tasks, "what is not to be kept is shown to nobody"
+    assert not world.shadow._background, "what is not to be kept is shown to nobody"
     assert "fwd=miss; stored" in (await bench.call(ASKED))["cache-status"]
     assert (await until_so(lambda: len(world.endpoint.asked)), bench.accounting.in_flight) == (1, 0)
     world.endpoint.go.set()
-    await asyncio.gather(*world.shadow._tasks)
+    await asyncio.gather(*world.shadow._background._tasks)
     assert world.cache._store.observations()[-1].source == "verdict"
