@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +20,6 @@ from threadpoolctl import threadpool_limits
 from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.accounting.telemetry import Telemetry
-from askonce.api.rule_settings import RuleSetting
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
@@ -231,11 +230,10 @@ class Runtime:
             compare=Compare(self.cache, lambda: self.rules, self.compute),
             strays=self.strays,
             dependencies=self._dependencies,
-            rules=self._rule_settings,
+            rules=lambda: describe(self.rules.config),
             history=self._read_history,
             rules_file=RulesFile(
                 self.settings.rules,
-                in_force=lambda: describe(self.rules.config),
                 review=lambda: review(self.settings.rules, Config.load),
                 explain=lambda url, headers: explain(self.rules.config, url, headers),
                 run=self.compute,
@@ -270,10 +268,6 @@ class Runtime:
             host=self.rules.config.manage.host,
             is_key=self._keys.is_good,
         )
-
-    def _rule_settings(self) -> Iterable[RuleSetting]:
-        told = ((rule.name, rule.behaviour) for rule in self.rules)
-        return [RuleSetting(name, behaviour.match, behaviour.max_error) for name, behaviour in told]
 
     async def _read_history(self, since: float, until: float) -> list[tuple[int, Group, Sums]]:
         return await self.compute(lambda: self.history.read(since, until))

@@ -11,6 +11,7 @@ from askonce.accounting import Accounting
 from askonce.api.app import create_app
 from askonce.api.checks import Parts
 from askonce.api.history import ReadHistory
+from askonce.api.rules import DescribeRules
 from askonce.api.why import CompareEntries
 from askonce.cache import Cache, CacheLimits, Candidate, Embedder, Entry, Judgement, NamedStores, Vector, load_embedder
 from askonce.call import Answer, Call, Turn, Usage
@@ -103,6 +104,7 @@ async def connect(cache: Cache, accounting: Accounting) -> AsyncIterator[Connect
         headers: dict[str, str] | None = None,
         compare: CompareEntries | None = None,
         history: ReadHistory | None = None,
+        rules: DescribeRules | None = None,
         parts: Parts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> httpx.AsyncClient:
@@ -117,6 +119,7 @@ async def connect(cache: Cache, accounting: Accounting) -> AsyncIterator[Connect
             ttl=lambda: 7 * 86400.0,
             compare=compare,
             history=history,
+            rules=rules,
             parts=parts,
             clock=clock,
         )

@@ -7,7 +7,7 @@ It runs without a server, inside the proxy's event loop, so it has no lifespan a
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi.params import Depends
@@ -39,7 +39,6 @@ from askonce.api.guard import MAX_BODY, Guard, bearer, bearer_or_key
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
 from askonce.api.product_views import Dispatch, Views
-from askonce.api.rule_settings import RuleSetting
 from askonce.api.warm import Warm
 from askonce.cache import Cache, CacheLimits
 from askonce.calls.dependencies import Dependencies
@@ -67,7 +66,7 @@ def create_app(
     compare: why.CompareEntries | None = None,
     strays: Strays | None = None,
     dependencies: Dependencies | None = None,
-    rules: Callable[[], Iterable[RuleSetting]] | None = None,
+    rules: rules_routes.DescribeRules | None = None,
     history: history_routes.ReadHistory | None = None,
     rules_file: rules_routes.RulesFile | None = None,
     parts: checks.Parts | None = None,
@@ -136,8 +135,8 @@ def create_app(
     if strays:
         app.include_router(stray_routes.router(strays, protected=protected))
     app.include_router(decisions.router(cache, protected=protected))
-    if rules_file:
-        app.include_router(rules_routes.router(rules_file, protected=protected))
+    if rules and rules_file:
+        app.include_router(rules_routes.router(rules_file, rules, protected=protected))
     if parts:
         app.include_router(checks.router(shared, parts, protected=protected))
     if history:

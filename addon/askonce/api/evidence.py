@@ -4,14 +4,15 @@ The rule: counts alone, without any text; what follows from them is for `askonce
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.params import Depends
 from pydantic import BaseModel, Field
 
 from askonce.api.errors import RESPONSES
-from askonce.api.rule_settings import RuleSetting
+from askonce.api.rules import DescribeRules
 from askonce.cache import Cache, Observation, probability
 
 __all__ = ["router"]
@@ -42,17 +43,22 @@ class Evidence(BaseModel):
     rules: list[RuleEvidence]
 
 
-def router(cache: Cache, rules: Callable[[], Iterable[RuleSetting]], *, protected: Sequence[Depends]) -> APIRouter:
-    """The route /v1/evidence."""
+def router(cache: Cache, rules: DescribeRules, *, protected: Sequence[Depends]) -> APIRouter:
+    """The route /v1/evidence; `rules` are those in force."""
     routes = APIRouter(tags=["statistics"], dependencies=protected, responses=RESPONSES)
 
     @routes.get("/v1/evidence")
     async def evidence() -> Evidence:
         """How right the judge was, by rule, source and probability: what `askonce tune --live` goes by."""
-        seen = _by_rule(await cache.evidence())
-        return Evidence(rules=[RuleEvidence(**one._asdict(), seen=seen.get(one.rule, [])) for one in rules()])
+        observed = await cache.evidence()
+        seen = await cache.run_apart(lambda: _by_rule(observed))
+        return Evidence(rules=[_evidence(rule, seen.get(rule["name"], [])) for rule in rules()])
 
     return routes
+
+
+def _evidence(rule: Mapping[str, Any], seen: list[Seen]) -> RuleEvidence:
+    return RuleEvidence(rule=rule["name"], match=rule["match"], max_error=rule["max_error"], seen=seen)
 
 
 def _by_rule(observed: Iterable[tuple[str, Observation]]) -> Mapping[str, list[Seen]]:

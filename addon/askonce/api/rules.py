@@ -16,7 +16,10 @@ from askonce.api.errors import RESPONSES
 from askonce.api.request_models import RequestModel
 from askonce.workers import Compute
 
-__all__ = ["RulesFile", "router"]
+__all__ = ["DescribeRules", "RulesFile", "router"]
+
+DescribeRules = Callable[[], list[dict[str, Any]]]
+"""The rules in force, each by the fields of `OneRule`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,6 @@ class RulesFile:
     """Where the rules come from."""
 
     path: Path
-    in_force: Callable[[], list[dict[str, Any]]]
-    """The fields of `OneRule` for each."""
     review: Callable[[], tuple[list[str], list[str]]]
     """Mistakes and warnings; it reads the file."""
     explain: Callable[[str, Mapping[str, str]], tuple[bool, list[str]]]
@@ -70,7 +71,7 @@ class Explained(BaseModel):
     lines: list[str] = Field(description="Which one, how it answers, and why others do not.")
 
 
-def router(file: RulesFile, *, protected: Sequence[Depends]) -> APIRouter:
+def router(file: RulesFile, in_force: DescribeRules, *, protected: Sequence[Depends]) -> APIRouter:
     """The routes /v1/rules and /v1/rules/explain."""
     routes = APIRouter(prefix="/v1/rules", tags=["rules"], dependencies=list(protected), responses=RESPONSES)
 
@@ -78,7 +79,7 @@ def router(file: RulesFile, *, protected: Sequence[Depends]) -> APIRouter:
     async def list_rules() -> AllRules:
         """The rules in force, and what is wrong with the file as it is now."""
         mistakes, warnings = await file.run(file.review)
-        rules = [OneRule(**rule) for rule in file.in_force()]
+        rules = [OneRule(**rule) for rule in in_force()]
         return AllRules(file=str(file.path), rules=rules, mistakes=mistakes, warnings=warnings)
 
     @routes.get("/explain")

@@ -1,25 +1,21 @@
 """What was observed, by rule: counts and no text, and advice from them by way of the command's own report."""
 
-import httpx
-
-from askonce.accounting import Accounting
-from askonce.api.app import create_app
-from askonce.api.rule_settings import RuleSetting
 from askonce.cache import Observation
 from askonce.cache.learning.recalibration import logit
 from askonce.cli.live_tables import live_report, show_live
 
 
-async def test_what_was_observed_is_told_by_rule_and_advice_made_of_it(cache, remember, capsys):
+async def test_what_was_observed_is_told_by_rule_and_advice_made_of_it(cache, remember, connect, capsys):
     entry = await remember("What is the capital of France?")
     for right, score, source in [(True, 0.999, "watch")] * 400 + [(False, 0.5, "miss"), (True, 0.7, "verdict")]:
         observed = Observation(entry.partition, entry.tenant, entry.id, logit(score), 0.0, right, source, 1.0)
         cache._store.observe_answer(observed)
     await cache.flush()
-    rules = [RuleSetting("openai-chat", "watch", 0.02), RuleSetting("other", "semantic", 0.05)]
-    app = create_app(cache, Accounting(), token=None, version="0", ready=lambda: None, reload=None, rules=lambda: rules)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
-        told = (await client.get("/v1/evidence")).raise_for_status().json()
+    rules = [
+        {"name": "openai-chat", "match": "watch", "max_error": 0.02},
+        {"name": "other", "match": "semantic", "max_error": 0.05},
+    ]
+    told = (await connect(rules=lambda: rules).get("/v1/evidence")).raise_for_status().json()
     assert [(one["rule"], one["match"], one["max_error"]) for one in told["rules"]] == [
         ("openai-chat", "watch", 0.02),
         ("other", "semantic", 0.05),

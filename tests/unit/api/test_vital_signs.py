@@ -3,11 +3,9 @@
 import json
 from typing import Any
 
-import httpx
 import pytest
+from tests.support.management import Connect
 
-from askonce.accounting import Accounting
-from askonce.api.app import create_app
 from askonce.api.vital_signs import readiness, request_id, vital_sign
 
 OWN = "askonce.internal"
@@ -19,10 +17,8 @@ def told(path: str, ready: str | None = None, host: str = OWN, method: str = "GE
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
 @pytest.mark.parametrize("reason", [None, "starting"])
-async def test_it_says_what_the_application_says(cache: Any, path: str, reason: str | None) -> None:
-    app = create_app(cache, Accounting(), token=None, version="1", ready=lambda: reason, reload=None)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{OWN}") as client:
-        expected = await client.get(path, headers={"x-request-id": "mine"})
+async def test_it_says_what_the_application_says(connect: Connect, path: str, reason: str | None) -> None:
+    expected = await connect(ready=lambda: reason).get(path, headers={"x-request-id": "mine"})
     status, fields, body = told(path, reason, given="mine")
     assert (status, json.loads(body)) == (expected.status_code, expected.json())
     assert dict(fields) == {name.lower(): value for name, value in expected.headers.raw}
