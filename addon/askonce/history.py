@@ -89,6 +89,8 @@ class History:
         self._waiting: dict[tuple[int, Group], Sums] = {}
         self._step, self._groups = 0, set[Group]()
         """Those of the step that is under way."""
+        self._trimmed = 0
+        """The step in which the file was trimmed last; once in each will do, since a step adds few rows."""
 
     def count(self, call: CallRecord, model: str) -> None:
         """A call is over; `model` is its model as one of few labels."""
@@ -115,11 +117,9 @@ class History:
         try:
             with self._file, self._open() as connection, connection:
                 connection.executemany(_ADD, rows)
-                connection.execute("DELETE FROM history WHERE start < ?", (int(self._clock()) - _KEPT_SECONDS,))
-                (excess,) = connection.execute("SELECT count(*) - ? FROM history", (_KEPT_ROWS,)).fetchone()
-                if excess > 0:
-                    oldest = "SELECT start FROM history ORDER BY start LIMIT 1 OFFSET ?"
-                    connection.execute(f"DELETE FROM history WHERE start <= ({oldest})", (excess,))
+                if rows[-1][0] != self._trimmed:
+                    self._trim(connection)
+                    self._trimmed = rows[-1][0]
         except (OSError, sqlite3.Error) as error:
             self._faults.report("history", error, f"the sums of {len(rows)} groups of calls are not kept")
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
@@ -135,6 +135,14 @@ class History:
         except sqlite3.Error as error:
             raise OSError(f"{self._path} cannot be read: {error}") from error
         return [(row[0], Group(*row[1:4]), Sums(*row[4:])) for row in rows]
+
+    def _trim(self, connection: sqlite3.Connection) -> None:
+        """Forget what is too old, and the oldest of what is too much. Counts the whole table."""
+        connection.execute("DELETE FROM history WHERE start < ?", (int(self._clock()) - _KEPT_SECONDS,))
+        (excess,) = connection.execute("SELECT count(*) - ? FROM history", (_KEPT_ROWS,)).fetchone()
+        if excess > 0:
+            oldest = "SELECT start FROM history ORDER BY start LIMIT 1 OFFSET ?"
+            connection.execute(f"DELETE FROM history WHERE start <= ({oldest})", (excess,))
 
     def _set_aside(self) -> None:
         """A damaged file is evidence: it is moved, and history begins anew."""

@@ -73,6 +73,18 @@ def test_what_is_old_goes(tmp_path, clock):
     assert len(history.read(0, clock.now + 1)) == 1
 
 
+def test_the_oldest_of_too_much_goes_once_a_step_begins(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr("askonce.history._KEPT_ROWS", 2)
+    history = History(tmp_path, Faults(), clock)
+    for _ in range(4):
+        history.count(call(), "gpt-4o")
+        history.write()
+        clock.now += STEP
+    rows = history.read(0, clock.now)
+    assert 0 < len(rows) <= 2
+    assert rows[-1][0] == int(clock.now) // STEP * STEP - STEP
+
+
 def test_a_file_that_cannot_be_used_is_told_and_holds_nobody_up(tmp_path, clock):
     (tmp_path / "history.db").write_bytes(b"no database" * 100)
     counted = list[str]()
