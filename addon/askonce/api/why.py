@@ -123,15 +123,14 @@ def router(
         )
 
     async def _find(which: WhichCall) -> tuple[float, CallRecord | None, Entry | None]:
-        calls = [(moment, call) for moment, call in accounting.latest() if call.asked or not which.key]
         if which.prompt is not None:
             found = await cache.search(which.prompt, 1)
             if not found:
                 raise HTTPException(404, "No entry has a prompt that is anything like this")
             return 0.0, None, found[0][0]
         if which.key is not None:
-            calls = [(moment, call) for moment, call in calls if call.asked.startswith(which.key)]
-            moment, record = calls[0] if calls else (0.0, None)
+            known = ((moment, call) for moment, call in accounting.latest() if call.asked.startswith(which.key))
+            moment, record = next(known, (0.0, None))
             entry = await cache.get(record.asked if record else which.key)
             if record is None and entry is None:
                 raise HTTPException(404, "Neither an entry nor one of the last calls has this key")
@@ -141,11 +140,12 @@ def router(
             if not found_call or found_call[0][0] != which.call:
                 raise HTTPException(404, "That call is not among the last ones any more, or not yet")
             _, moment, record = found_call[0]
-            return moment, record, await cache.get(record.asked) if record.asked else None
-        place = which.last or 1
-        if place > len(calls):
-            raise HTTPException(404, f"There were {len(calls)} calls since the start; name a key or a prompt")
-        moment, record = calls[place - 1]
+        else:
+            place = which.last or 1
+            calls = accounting.latest(place)
+            if place > len(calls):
+                raise HTTPException(404, f"There were {len(calls)} calls since the start; name a key or a prompt")
+            moment, record = calls[-1]
         return moment, record, await cache.get(record.asked) if record.asked else None
 
     async def _nearest(other: str | None, asked: ComparedCall, record: CallRecord | None) -> Nearest | None:

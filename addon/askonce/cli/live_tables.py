@@ -1,6 +1,6 @@
 """What `tune --live` shows. One rule: it is the report that `--json` prints, and nothing more."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,10 +23,9 @@ def _advice(rule: Mapping[str, Any], target: float | None, confidence: float) ->
     seen = [Seen(one["probability"], one["right"], one["wrong"]) for one in rule["seen"]]
     named = {"match": rule["match"], "max_error": rule["max_error"]}
     advice = advise(seen, **named, target=target, confidence=confidence)
-    sources = Counter[tuple[str, str]]()
+    sources = defaultdict[str, Counter[str]](Counter)
     for one in rule["seen"]:
-        sources[one["source"], "right"] += one["right"]
-        sources[one["source"], "wrong"] += one["wrong"]
+        sources[one["source"]].update(right=one["right"], wrong=one["wrong"])
     now = advice.now
     return {
         "rule": rule["rule"],
@@ -39,10 +38,7 @@ def _advice(rule: Mapping[str, Any], target: float | None, confidence: float) ->
         "at_least": bounds.lower(now.wrong, now.served, confidence),
         "at_most": now.bound,
         "needed": advice.needed,
-        "sources": {
-            source: {said: sources[source, said] for said in ("right", "wrong")}
-            for source in sorted({source for source, _ in sources})
-        },
+        "sources": dict(sorted(sources.items())),
     }
 
 
