@@ -30,10 +30,11 @@ async function catchUp() {
     for (let more = true; more;) {
       const after = calls.list.at(-1)?.number ?? 0;
       const page = await ask("v1/calls", { query: { after, limit: AT_ONCE } });
-      if (calls.since && calls.since !== page.since) calls.list = page.last && after ? [] : page.calls;
-      else if (page.calls.length) calls.list = calls.list.concat(page.calls).slice(-MOST);
-      more = page.calls.length === AT_ONCE || (calls.since && calls.since !== page.since && after > 0);
+      const anew = calls.since && calls.since !== page.since;
       calls.since = page.since;
+      if (anew && after) calls.list = [];
+      else if (page.calls.length) calls.list = calls.list.concat(page.calls).slice(-MOST);
+      more = (anew && after > 0) || page.calls.length === AT_ONCE;
     }
     calls.problem = "";
   } catch (error) {

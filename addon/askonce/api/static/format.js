@@ -5,7 +5,7 @@ const usd = new Intl.NumberFormat(undefined, { style: "currency", currency: "USD
 const cents = new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", maximumFractionDigits: 4 });
 
 export const whole = value => grouped.format(value);
-export const money = value => (value === null ? "unknown" : Math.abs(value) >= 1 || value === 0 ? usd : cents).format?.(value) ?? "unknown";
+export const money = value => (value === null ? "unknown" : (Math.abs(value) >= 1 || value === 0 ? usd : cents).format(value));
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
 export const three = value => (value === null || value === undefined ? "" : value.toFixed(3));
 export const clock = text => new Date(text).toLocaleTimeString();

@@ -4,7 +4,7 @@ import { compareWords } from "./format.js";
 
 /** [value, problem, again]: what `load` gives, asked anew when `inputs` change and every `every` milliseconds. */
 export function useAnswer(load, inputs, every = 0) {
-  const [state, setState] = useState([null, "", 0]);
+  const [state, setState] = useState([null, ""]);
   const [round, setRound] = useState(0);
   useEffect(() => {
     let wanted = true;

@@ -5,7 +5,7 @@ import { html, useState } from "../html.js";
 import { Chart, Problem, Table, Tile, useAnswer } from "../parts.js";
 
 const RANGES = [["1 h", 3600], ["24 h", 86400], ["7 d", 604800], ["30 d", 2592000], ["1 y", 31536000]];
-const chosen = { seconds: 86400, upstream: "", model: "", namespace: undefined };
+const chosen = { seconds: 86400, upstream: undefined, model: undefined, namespace: undefined };
 
 const hits = sums => sums.exact + sums.semantic;
 const all = sums => hits(sums) + sums.miss + sums.bypass + sums.error;
@@ -30,17 +30,16 @@ const By = ({ title, groups, choose }) => html`
 export function Overview() {
   const [which, setWhich] = useState(chosen);
   const set = change => setWhich(Object.assign(chosen, change) && { ...chosen });
-  const query = { seconds: which.seconds, upstream: which.upstream || undefined, model: which.model || undefined, namespace: which.namespace };
-  const [told, problem] = useAnswer(() => Promise.all([ask("v1/history", { query }), ask("v1/cache/stats")]), [which], 10_000);
-  const narrowed = [["model", which.model], ["upstream", which.upstream], ["namespace", which.namespace]].filter(([, name]) => name !== undefined && (name !== "" || which.namespace === name));
+  const [told, problem] = useAnswer(() => Promise.all([ask("v1/history", { query: which }), ask("v1/cache/stats")]), [which], 10_000);
+  const narrowed = ["model", "upstream", "namespace"].filter(kind => which[kind] !== undefined);
   const [history, cache] = told ?? [];
   return html`
     <h1>Overview</h1>
     <div class="filters">
       <div class="choice" role="group" aria-label="Range">${RANGES.map(([title, seconds]) => html`
         <button aria-pressed=${seconds === which.seconds} onClick=${() => set({ seconds })}>${title}</button>`)}</div>
-      ${narrowed.filter(([kind, name]) => name || kind === "namespace").map(([kind, name]) => html`
-        <button class="chip" aria-label=${`Not only ${kind}`} onClick=${() => set({ [kind]: kind === "namespace" ? undefined : "" })}>${kind === "upstream" ? "rule" : kind}: ${name || "default"} ✕</button>`)}
+      ${narrowed.map(kind => html`
+        <button class="chip" aria-label=${`Not only ${kind}`} onClick=${() => set({ [kind]: undefined })}>${kind === "upstream" ? "rule" : kind}: ${which[kind] || "default"} ✕</button>`)}
     </div>
     <${Problem} text=${problem} />
     ${history && html`
