@@ -1,7 +1,8 @@
 """mitmproxy, cut down to what a call needs: which addons run, what is logged, how it stops.
 
 The stock chain of some thirty addons costs more than everything Askonce does for a hit: 8 hook events a call, each
-offered to every addon by name look-up. Here the chain is short, and `dispatch.py` looks each hook's listeners up once.
+offered to every addon by name look-up. Here the chain is short, and `hook_dispatch.py` looks each hook's listeners up
+once.
 """
 
 import asyncio
