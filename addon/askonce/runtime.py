@@ -160,8 +160,8 @@ class Runtime:
         )
         if self._token is None:  # said of a start that can be
             logger.warning(
-                "no management token: whoever reaches %s may see, change and clear what is remembered; "
-                "set ASKONCE_TOKEN or manage.token to a secret",
+                "no management token: whoever reaches %s may see, change and clear what is remembered; that is this "
+                "machine's programs, and where others use it too, set ASKONCE_TOKEN or manage.token to a secret",
                 settings.listen,
             )
         # A product over thousands of vectors takes 0.3 ms; shared with a second core it takes 0.3 too, and 2 to 8 where
