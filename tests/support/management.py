@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.clock import Clock
 
 from askonce.accounting import Accounting
 from askonce.api.app import create_app
@@ -32,13 +33,6 @@ async def cache(tmp_path: Path, embedder: Embedder) -> AsyncIterator[Cache]:
     cache = Cache.open(tmp_path, embedder=embedder, judge=CosineJudge())
     yield cache
     await cache.close()
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -2,18 +2,12 @@ import sqlite3
 import stat
 
 import pytest
+from tests.support.clock import Clock
 
 from askonce.accounting import CallRecord
 from askonce.call import Usage
 from askonce.faults import Faults
 from askonce.history import STEP, Group, History, Sums
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def call(outcome="miss", namespace="", **more) -> CallRecord:

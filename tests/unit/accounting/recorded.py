@@ -1,4 +1,4 @@
-"""Calls that are over, and a clock that moves when told to."""
+"""Calls that are over."""
 
 import dataclasses
 
@@ -23,10 +23,3 @@ HIT = CallRecord(
 MISS = dataclasses.replace(
     HIT, outcome="miss", detail="no entry", seconds=0.8, similarity=None, seconds_saved=0, money_saved=0, stored=True
 )
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.accounting.recorded import HIT, MISS, Clock
+from tests.support.clock import Clock
+from tests.unit.accounting.recorded import HIT, MISS
 
 from askonce.accounting import OUTCOMES, Accounting, CallRecord
 from askonce.call import Usage

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from tests.unit.accounting.recorded import MISS, Clock
+from tests.support.clock import Clock
+from tests.unit.accounting.recorded import MISS
 
 from askonce.accounting import Accounting
 

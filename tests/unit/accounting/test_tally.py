@@ -3,7 +3,8 @@
 import dataclasses
 
 import pytest
-from tests.unit.accounting.recorded import HIT, MISS, Clock
+from tests.support.clock import Clock
+from tests.unit.accounting.recorded import HIT, MISS
 
 from askonce.accounting import BUCKETS, Accounting, Tally
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.support.clock import Clock
 
 from askonce.cache import Cache, CacheLimits, Candidate, Entry, Judgement, Lookup, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
@@ -14,16 +15,6 @@ from askonce.call import Answer, Call, Turn, Usage
 from askonce.faults import Faults
 
 LENIENT = Policy(max_error=0.2)
-
-
-class Clock:
-    """Time that moves when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class CosineJudge:

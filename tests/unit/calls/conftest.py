@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.clock import Clock
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Embedder, load_embedder
@@ -47,13 +48,6 @@ data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"gpt","choi
 data: [DONE]
 
 """
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Bench:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.clock import Clock
 from tests.waiting import Followed
 
 from askonce.accounting import Accounting
@@ -56,9 +57,9 @@ def answer(body: bytes) -> bytes:
 
 
 class Bench:
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, clock: Clock) -> None:
+        self.clock = clock
         self.rules, self.cache, self.accounting = Rules(Document.parse(RULES, environ={})), cache, Accounting()
-        self.now = 1_800_000_000.0
         self.asked = list[Any]()
         """The inputs of each call that the provider got."""
         self.again: Callable[[Rule, Request], Any] = self.refuse
@@ -69,7 +70,7 @@ class Bench:
             faults=Faults(self.accounting.fault),
             compute=self.compute,
             ask_again=lambda rule, request: self.again(rule, request),
-            clock=lambda: self.now,
+            clock=clock,
         )
 
     async def compute[R](self, function: Callable[[], R], /) -> R:
@@ -115,10 +116,9 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made: list[Bench] = []
-    cache = Cache.open(tmp_path, embedder=Nothing(), judge=load_judge(), clock=lambda: made[0].now)
-    made.append(Bench(cache))
-    yield made[0]
+    clock = Clock()
+    cache = Cache.open(tmp_path, embedder=Nothing(), judge=load_judge(), clock=clock)
+    yield Bench(cache, clock)
     await cache.close()
 
 
@@ -190,15 +190,15 @@ async def test_the_rest_of_the_call_is_asked_as_it_was(bench: Bench) -> None:
 
 async def test_a_hit_is_as_old_as_its_oldest_part(bench: Bench) -> None:
     await bench.call("a")
-    bench.now += 600
+    bench.clock.now += 600
     await bench.call("bb")
-    bench.now += 60
+    bench.clock.now += 60
     hit = await bench.call(["bb", "a"])
     assert status(hit) == "askonce; hit; ttl=2940; detail=exact"
     assert dict(hit.headers)["age"] == "660"
     exchange, _ = await bench.enter(["bb", "a"], headers={"cache-control": "max-age=100"})
     assert exchange.state == Dividing(orjson.dumps({"model": "m", "input": ["a"]}), leads=True)
-    bench.now += 2940
+    bench.clock.now += 2940
     await bench.call(["a", "bb"])
     assert bench.asked[-1] == ["a"]
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.unit.calls.conftest import FRANCE, FRANCE_REWORDED, PARIS, Bench, Clock
+from tests.support.clock import Clock
+from tests.unit.calls.conftest import FRANCE, FRANCE_REWORDED, PARIS, Bench
 
 from askonce.cache import Cache, load_embedder
 from askonce.cache.judge import load_judge

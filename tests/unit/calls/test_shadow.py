@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.calls.conftest import Bench, Clock
+from tests.support.clock import Clock
+from tests.unit.calls.conftest import Bench
 from tests.unit.calls.test_gray_zone import ASKED, STORED, Unsure
 from tests.unit.calls.verdicts import Endpoint, serving
 from tests.waiting import PATIENCE, until_so

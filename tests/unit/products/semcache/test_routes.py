@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.management import Clock
+from tests.support.clock import Clock
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.api.app import create_app
