@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from tests.support.lives import at_once
 
 from askonce.accounting import CallRecord
 from askonce.api.why import _placed
@@ -150,11 +151,8 @@ async def test_the_places_in_the_request_are_named_where_it_was_kept(connect, ca
     def kept(body, **headers):
         return pack(Request("POST", "api.openai.com", "/v1/chat/completions", "", {}, body), headers)
 
-    async def compute(function):
-        return function()
-
     rules = Rules(Document.parse(RULES))
-    client = connect(compare=Compare(cache, lambda: rules, compute))
+    client = connect(compare=Compare(cache, lambda: rules, at_once))
     bodies = [
         b'{"model":"gpt-4o","stream":%b,"metadata":{"request_id":"%b"},"messages":[{"role":"user","content":"%b"}]}'
         % of
@@ -170,7 +168,7 @@ async def test_the_places_in_the_request_are_named_where_it_was_kept(connect, ca
     # The entries of a real call have these parts as well.
     parts = {**other.parts, "other": "00" * 8, "headers": "00" * 8}
     differs = differences(ComparedCall.before(dataclasses.replace(other, parts=parts)), one)
-    placed = await Compare(cache, lambda: rules, compute)(one, other)
+    placed = await Compare(cache, lambda: rules, at_once)(one, other)
     assert [(place.part, place.path, place.stored, place.asked) for place in _placed(differs, placed)] == [
         ("namespace", "", "blue", ""),
         ("headers", "x-job", "", ""),

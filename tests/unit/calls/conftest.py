@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 from tests.support.clock import Clock
+from tests.support.lives import make_life
 
-from askonce.accounting import Accounting
 from askonce.cache import Cache, Embedder, load_embedder
 from askonce.cache.judge import load_judge
 from askonce.call import Reply, Request
-from askonce.calls.life import Life
 from askonce.calls.state import Exchange
-from askonce.faults import Faults
 from askonce.rules import Document, Rule, Rules
 
 RULES = """\
@@ -55,19 +53,10 @@ class Bench:
 
     def __init__(self, cache: Cache, clock: Clock) -> None:
         self.rules = Rules(Document.parse(RULES, environ={}))
-        self.cache, self.clock, self.accounting = cache, clock, Accounting()
-        self.life = Life(
-            rules=self.rules,
-            cache=cache,
-            accounting=self.accounting,
-            faults=Faults(self.accounting.fault),
-            compute=self.compute,
-            clock=clock,
-        )
+        self.cache, self.clock = cache, clock
+        self.life = make_life(self.rules, cache, clock=clock)
+        self.accounting = self.life.accounting
         self.asked = 0
-
-    async def compute[R](self, function: Callable[[], R], /) -> R:
-        return function()
 
     def rule(self, name: str) -> Rule:
         return next(rule for rule in self.rules if rule.name == name)

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.lives import make_life
 
-from askonce.accounting import Accounting
 from askonce.cache import Cache, Candidate, Judgement, Vector, load_embedder
 from askonce.call import Reply, Request
-from askonce.calls.life import Life
-from askonce.faults import Faults
 from askonce.rules import Document, Rule, Rules
 
 RULES = """\
@@ -36,19 +34,9 @@ class Bench:
 
     def __init__(self, cache: Cache, audit: float) -> None:
         self.rules = Rules(Document.parse(RULES.replace("AUDIT", str(audit)), environ={}))
-        self.cache, accounting = cache, Accounting()
-        self.life = Life(
-            rules=self.rules,
-            cache=cache,
-            accounting=accounting,
-            faults=Faults(accounting.fault),
-            compute=self.compute,
-            refresh=self.again,
-        )
+        self.cache = cache
+        self.life = make_life(self.rules, cache, refresh=self.again)
         self.answer, self.asked = "sorted()", list[str]()
-
-    async def compute(self, function: Any, /) -> Any:
-        return function()
 
     async def again(self, rule: Rule, request: Request) -> None:
         await self.call(replace(request, headers={**request.headers, "cache-control": "no-cache"}))

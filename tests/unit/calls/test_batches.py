@@ -8,17 +8,15 @@ from typing import Any
 import orjson
 import pytest
 from tests.support.clock import Clock
+from tests.support.lives import make_life
 from tests.waiting import Followed
 
-from askonce.accounting import Accounting
 from askonce.cache import Cache
 from askonce.cache.judge import load_judge
 from askonce.call import Reply, Request
 from askonce.calls.held_bodies import held_bodies
-from askonce.calls.life import Life
 from askonce.calls.limits import Limits
 from askonce.calls.state import Declined, Dividing, Exchange, Leading
-from askonce.faults import Faults
 from askonce.rules import Document, LimitsSpec, Rule, Rules
 
 RULES = """\
@@ -58,23 +56,12 @@ def answer(body: bytes) -> bytes:
 
 class Bench:
     def __init__(self, cache: Cache, clock: Clock) -> None:
-        self.clock = clock
-        self.rules, self.cache, self.accounting = Rules(Document.parse(RULES, environ={})), cache, Accounting()
+        self.rules, self.cache, self.clock = Rules(Document.parse(RULES, environ={})), cache, clock
         self.asked = list[Any]()
         """The inputs of each call that the provider got."""
         self.again: Callable[[Rule, Request], Any] = self.refuse
-        self.life = Life(
-            rules=self.rules,
-            cache=cache,
-            accounting=self.accounting,
-            faults=Faults(self.accounting.fault),
-            compute=self.compute,
-            ask_again=lambda rule, request: self.again(rule, request),
-            clock=clock,
-        )
-
-    async def compute[R](self, function: Callable[[], R], /) -> R:
-        return function()
+        self.life = make_life(self.rules, cache, ask_again=lambda rule, request: self.again(rule, request), clock=clock)
+        self.accounting = self.life.accounting
 
     async def refuse(self, rule: Rule, request: Request) -> Reply:
         raise AssertionError("asked again")

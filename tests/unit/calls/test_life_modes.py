@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.lives import at_once
 from tests.waiting import until_so
 
 from askonce.accounting import Accounting, CallRecord
@@ -80,9 +81,6 @@ class Bench:
             self.folder, embedder=_embedder(), judge=load_judge(), clock=lambda: self.now
         )
 
-        async def compute(function: Callable[[], Any]) -> Any:
-            return function()
-
         async def refresh(rule: Rule, request: Request) -> None:
             self.refreshed.append(request)
             if self.refresh:
@@ -93,7 +91,7 @@ class Bench:
             cache=self.cache,
             accounting=self.accounting,
             faults=Faults(self._count),
-            compute=compute,
+            compute=at_once,
             refresh=refresh,
             clock=lambda: self.now,
             **more,
