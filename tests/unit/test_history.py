@@ -3,6 +3,7 @@ import stat
 
 import pytest
 from tests.support.clock import Clock
+from tests.support.records import record
 
 from askonce.accounting import CallRecord
 from askonce.call import Usage
@@ -10,18 +11,8 @@ from askonce.faults import Faults
 from askonce.history import STEP, Group, History, Sums
 
 
-def call(outcome="miss", namespace="", **more) -> CallRecord:
-    return CallRecord(
-        outcome=outcome,
-        upstream="chat",
-        wire="openai-chat",
-        model="gpt-4o",
-        status=200,
-        seconds=0.1,
-        namespace=namespace,
-        usage=Usage(10, 5),
-        **more,
-    )
+def call(outcome="miss", **more) -> CallRecord:
+    return record(outcome=outcome, upstream="chat", seconds=0.1, usage=Usage(10, 5), **more)
 
 
 @pytest.fixture

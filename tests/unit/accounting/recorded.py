@@ -2,15 +2,12 @@
 
 import dataclasses
 
-from askonce.accounting import CallRecord
+from tests.support.records import record
+
 from askonce.call import Usage
 
-HIT = CallRecord(
+HIT = record(
     outcome="exact",
-    upstream="openai-chat",
-    wire="openai-chat",
-    model="gpt-4o",
-    status=200,
     seconds=0.001,
     decision_seconds=0.0004,
     similarity=1.0,

@@ -1,6 +1,7 @@
 """The last calls and what became of calls over time, as routes."""
 
 import pytest
+from tests.support.records import record
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.call import Usage
@@ -8,22 +9,14 @@ from askonce.faults import Faults
 from askonce.history import History
 
 
-def record(number: int = 0, **more) -> CallRecord:
-    given = {
-        "outcome": "miss",
-        "upstream": "chat",
-        "wire": "openai-chat",
-        "model": "gpt-4o",
-        "status": 200,
-        "seconds": 0.1,
-    }
-    return CallRecord(**(given | {"prompt": f"Question {number}", "usage": Usage(10, 5)} | more))
+def numbered(number: int = 0, **more) -> CallRecord:
+    return record(**{"upstream": "chat", "prompt": f"Question {number}", "usage": Usage(10, 5)} | more)
 
 
 async def test_calls_come_in_order_and_those_after_a_number_alone(client, accounting):
     assert (await client.get("/v1/calls")).json()["calls"] == []
     for number in range(1, 6):
-        accounting.record(record(number))
+        accounting.record(numbered(number))
     told = (await client.get("/v1/calls?limit=2")).json()
     assert (told["last"], [call["prompt"] for call in told["calls"]]) == (5, ["Question 1", "Question 2"])
     told = (await client.get("/v1/calls?after=4")).json()
@@ -36,15 +29,15 @@ async def test_calls_come_in_order_and_those_after_a_number_alone(client, accoun
 def test_only_the_last_calls_are_held():
     accounting = Accounting()
     for number in range(2_500):
-        accounting.record(record(number))
+        accounting.record(numbered(number))
     held = accounting.after(0, 10_000)
     assert (len(held), held[0][0], held[-1][0], held[0][2].prompt) == (2_000, 501, 2_500, "Question 500")
     assert len(accounting.stats()["latest"]) == 50
 
 
 async def test_a_call_is_explained_by_its_number(client, accounting):
-    accounting.record(record(1, detail="no entry", asked="ab" * 16))
-    accounting.record(record(2, outcome="bypass", detail="no-store", prompt=""))
+    accounting.record(numbered(1, detail="no entry", asked="ab" * 16))
+    accounting.record(numbered(2, outcome="bypass", detail="no-store", prompt=""))
     told = (await client.get("/v1/why?call=1")).json()
     assert (told["prompt"], told["call"]["detail"]) == ("Question 1", "no entry")
     assert (await client.get("/v1/why?call=2")).json()["prompt"] is None
@@ -59,7 +52,7 @@ def history(tmp_path, clock) -> History:
 
 async def test_history_is_summed_up_by_what_is_asked(connect, history, clock):
     for model, namespace, outcome in (("a", "", "miss"), ("a", "x", "exact"), ("b", "x", "semantic")):
-        history.count(record(namespace=namespace, outcome=outcome, seconds_saved=1.0, money_saved=0.25), model)
+        history.count(numbered(namespace=namespace, outcome=outcome, seconds_saved=1.0, money_saved=0.25), model)
         clock.now += 600
 
     async def read(since, until):

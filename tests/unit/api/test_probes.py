@@ -4,18 +4,12 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.support.records import record
 
-from askonce.accounting import CallRecord
 from askonce.api.app import create_app
 from askonce.call import Usage
 
-MISS = CallRecord(
-    outcome="miss",
-    upstream="openai-chat",
-    wire="openai-chat",
-    model="gpt-4o",
-    status=200,
-    seconds=0.8,
+MISS = record(
     detail="no entry",
     decision_seconds=0.002,
     usage=Usage(10, 40),

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 from tests.support.lives import at_once
+from tests.support.records import record
 
-from askonce.accounting import CallRecord
 from askonce.api.why import _placed
 from askonce.cache import ComparedCall
 from askonce.cache.why import differences
@@ -14,14 +14,8 @@ from askonce.calls.comparison import Compare
 from askonce.calls.kept_request import pack
 from askonce.rules import Document, Rules
 
-MISS = CallRecord(
-    outcome="miss",
+MISS = record(
     detail="no entry",
-    upstream="openai-chat",
-    wire="openai-chat",
-    model="gpt-4o",
-    status=200,
-    seconds=0.8,
     usage=Usage(9, 3),
     stored=True,
 )

@@ -12,21 +12,18 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from tests.support.records import record
 from tests.waiting import PATIENCE
 
-from askonce.accounting import Accounting, CallRecord
+from askonce.accounting import Accounting
 from askonce.api.app import create_app
 from askonce.cache import Cache, CacheLimits
 from askonce.cache.judge import load_judge
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.cli import main
 
-RECORD = CallRecord(
+RECORD = record(
     outcome="exact",
-    upstream="openai-chat",
-    wire="openai-chat",
-    model="gpt-4o",
-    status=200,
     seconds=0.002,
     usage=Usage(9, 3),
     seconds_saved=0.8,

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.support.otlp import Received, attributes, receiving
+from tests.support.records import record
 from tests.waiting import until
 
 from askonce.accounting import Accounting, CallRecord
@@ -20,12 +21,8 @@ from askonce.call import Usage
 from askonce.faults import Faults
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-MISS = CallRecord(
-    outcome="miss",
-    upstream="openai-chat",
-    wire="openai-chat",
+MISS = record(
     model="gpt-4o-mini",
-    status=200,
     seconds=1.5,
     decision_seconds=0.001,
     similarity=0.83,
@@ -129,9 +126,7 @@ def test_who_does_not_sample_is_not_sampled(received: Received) -> None:
 
 def test_a_refusal_that_no_exchange_timed_is_exported_beside_a_call(received: Received) -> None:
     begun = time.time_ns()
-    refused = CallRecord(
-        outcome="error", upstream="gateway", wire="openai-chat", model="", status=401, seconds=0.001, forwarded=False
-    )
+    refused = record(outcome="error", upstream="gateway", model="", status=401, seconds=0.001, forwarded=False)
     export(refused, MISS)
     spans = {attributes(span.attributes)["askonce.rule"]: span for span in received.spans}
     assert spans.keys() == {"gateway", "openai-chat"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.records import record
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.api.app import create_app
@@ -117,17 +118,12 @@ async def test_the_management_token_is_an_administrators(serve: Callable[..., Se
 
 def call(**changes: Any) -> CallRecord:
     fields: dict[str, Any] = {
-        "outcome": "miss",
         "upstream": "openai",
-        "wire": "openai-chat",
-        "model": "gpt-4o",
-        "status": 200,
-        "seconds": 0.8,
         "usage": Usage(9, 3),
         "owner": "ann",
         "endpoint": "/v1/chat/completions",
     }
-    return CallRecord(**fields | changes)
+    return record(**fields | changes)
 
 
 @BOTH

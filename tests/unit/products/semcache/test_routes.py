@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.clock import Clock
+from tests.support.records import record
 
-from askonce.accounting import Accounting, CallRecord
+from askonce.accounting import Accounting
 from askonce.api.app import create_app
 from askonce.cache import Cache, NamedStores, StoreError
 from askonce.products.semcache import routes as semcache_routes
@@ -266,9 +267,7 @@ async def test_figures_are_those_of_the_accounting(
 ) -> None:
     await remember(FRANCE)
     for outcome in ("exact", "semantic", "miss", "miss", "miss"):
-        accounting.record(
-            CallRecord(outcome=outcome, upstream="u", wire="w", model="m", status=200, seconds=0.1)  # type: ignore[arg-type]
-        )
+        accounting.record(record(outcome=outcome))
     now = (await serve().get("/dashboard-metrics")).json()
     assert now["timestamp"] == "2027-01-15T08:00:00Z"
     memory = now["metrics"].pop()
