@@ -8,7 +8,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,8 +166,9 @@ class Store:
 
     def get_many(self, ids: Iterable[int]) -> Entries:
         """Those of `ids` that exist, in no order."""
-        among = orjson.dumps(list(ids)).decode()
-        return self._entries(f"{_SELECT} WHERE entry.id IN (SELECT value FROM json_each(?))", [among])
+        wanted = [*ids]
+        query = f"{_SELECT} WHERE entry.id IN (SELECT value FROM json_each(?))"
+        return self._entries(query, [orjson.dumps(wanted).decode()], wanted)
 
     def list(self, filter: Filter = EVERYTHING, *, offset: int = 0, limit: int = 100) -> Entries:
         """A page of the entries that `filter` names, the newest first."""
@@ -332,8 +333,9 @@ class Store:
         with self._reading() as connection:
             return connection.execute(query, values).fetchall()
 
-    def _entries(self, query: str, values: Sequence[Any]) -> Entries:
-        missing = self._writer.unwritten()
+    def _entries(self, query: str, values: Sequence[Any], among: Collection[int] | None = None) -> Entries:
+        """The query's. `among`: the ids that there may be, where these are known."""
+        missing = self._writer.unwritten(among)
         rows = self._rows(query, values)
         uses = missing(rows[0][-1] or 0) if rows else {}
         entries = [from_row(row[:-1]) for row in rows]

@@ -9,7 +9,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, replace
 from math import inf
@@ -340,11 +340,11 @@ class Writer:
         with self._using:
             _count(self._uses, id, 1, now)
 
-    def unwritten(self) -> Callable[[int], Uses]:
+    def unwritten(self, among: Collection[int] | None = None) -> Callable[[int], Uses]:
         """To be asked before the file is read: what tells which uses are missing in what was read, given the number of
-        transactions with uses that was in it."""
+        transactions with uses that was in it. `among`: of these entries, where they are known before."""
         with self._using:
-            written, batches = self._written, [dict(uses) for uses in (self._writing, self._uses) if uses]
+            written, batches = self._written, [_some(uses, among) for uses in (self._writing, self._uses) if uses]
 
         def missing(read: int) -> Uses:
             found: Uses = {}
@@ -476,6 +476,10 @@ class Writer:
 def _add(uses: Uses, more: Uses) -> None:
     for id, (hits, used) in more.items():
         _count(uses, id, hits, used)
+
+
+def _some(uses: Uses, among: Collection[int] | None) -> Uses:
+    return dict(uses) if among is None else {id: uses[id] for id in among if id in uses}
 
 
 def _count(uses: Uses, id: int, hits: int, used: float) -> None:
