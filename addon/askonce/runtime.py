@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from askonce import __version__, trust
 from askonce.accounting import Accounting
+from askonce.accounting.history import Group, History, Sums
 from askonce.accounting.telemetry import Telemetry
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
@@ -35,7 +36,6 @@ from askonce.calls.warming import LikeWarmer
 from askonce.credentials import is_secret
 from askonce.exec.proxy_process import note_holder
 from askonce.faults import Faults
-from askonce.history import Group, History, Sums
 from askonce.network.admission import Admission
 from askonce.network.api_keys import ApiKeys
 from askonce.network.peers import Peers

@@ -11,9 +11,9 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.params import Depends
 from pydantic import BaseModel, Field
 
+from askonce.accounting.history import STEP, Group, Sums
 from askonce.api.errors import RESPONSES
 from askonce.api.request_models import RequestModel
-from askonce.history import STEP, Group, Sums
 
 __all__ = ["ReadHistory", "router"]
 

@@ -4,9 +4,9 @@ import pytest
 from tests.support.records import record
 
 from askonce.accounting import Accounting, CallRecord
+from askonce.accounting.history import History
 from askonce.call import Usage
 from askonce.faults import Faults
-from askonce.history import History
 
 
 def numbered(number: int = 0, **more) -> CallRecord:

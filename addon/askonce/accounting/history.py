@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
-from askonce.accounting import CallRecord
+from askonce.accounting.records import CallRecord
 from askonce.faults import Faults
 
 __all__ = ["STEP", "Group", "History", "Sums"]

@@ -6,9 +6,9 @@ from tests.support.clock import Clock
 from tests.support.records import record
 
 from askonce.accounting import CallRecord
+from askonce.accounting.history import STEP, Group, History, Sums
 from askonce.call import Usage
 from askonce.faults import Faults
-from askonce.history import STEP, Group, History, Sums
 
 
 def call(outcome="miss", **more) -> CallRecord:
@@ -59,7 +59,7 @@ def test_what_is_old_goes(tmp_path, clock):
 
 
 def test_the_oldest_of_too_much_goes_once_a_step_begins(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr("askonce.history._KEPT_ROWS", 2)
+    monkeypatch.setattr("askonce.accounting.history._KEPT_ROWS", 2)
     history = History(tmp_path, Faults(), clock)
     for _ in range(4):
         history.count(call(), "gpt-4o")
