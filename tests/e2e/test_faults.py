@@ -191,6 +191,26 @@ def test_a_start_on_a_read_only_data_folder_says_why_in_one_line(rules: Path, tm
     assert str(tmp_path / "data") in line
 
 
+def test_a_data_folder_that_becomes_read_only_costs_no_call_and_no_clean_end(
+    start_proxy: StartProxy, rules: Path, tmp_path: Path, api_key: str
+) -> None:
+    """The system kills who writes to a file that is mapped and may not be written any more (SIGBUS)."""
+    proxy = start_proxy(rules=rules)
+    with as_app(proxy, api_key) as client:
+        client.post(URL, json=body("Who wrote Hamlet?"))
+        proxy.settle()
+        os.sync()  # a page of a map that is not written out yet may be written to all the same
+        with read_only(proxy.data):
+            assert is_hit(client.post(URL, json=body("Who wrote Hamlet?")))
+            for number in range(3):
+                assert client.post(URL, json=body(f"What is {number} plus one?")).is_success
+            proxy.settle()
+            assert proxy.get("/health/live")["status"] == "alive"
+            proxy.stop()
+        proxy.restart()
+        assert is_hit(client.post(URL, json=body("Who wrote Hamlet?")))
+
+
 def test_an_embedder_that_refuses_at_the_start(
     start_proxy: StartProxy, provider: Provider, tmp_path: Path, api_key: str
 ) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import sqlite3
+import sys
 import time
 from pathlib import Path
 
@@ -133,6 +134,9 @@ MIGRATIONS = {
 _BORN = "INSERT INTO meta VALUES ('store', lower(hex(randomblob(8)))), ('change', 0);\n"
 _LEAST = 16 << 20
 """Bytes of a disk that count as none: with less, the next answer may find no room."""
+_VFS = "" if sys.platform == "win32" else "?vfs=unix-excl"
+"""Keeps the log's index in memory of our own instead of a file that is mapped (sqlite.org/vfs.html). The system kills
+who writes to a mapped file on a disk that has become read-only, and nobody else may open ours anyway."""
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -169,7 +173,14 @@ def trouble(folder: Path) -> str:
 
 def connect(path: Path, *, reader: bool = False) -> sqlite3.Connection:
     """A connection that any one thread at a time may use; transactions are begun by hand."""
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=64)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}{_VFS}",
+        uri=True,
+        timeout=10,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=64,
+    )
     try:
         connection.execute("PRAGMA cache_size = -4000")  # KiB
         if reader:
@@ -230,7 +241,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its -wal and -shm the same mode
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its -wal the same mode
     connection = connect(path)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]

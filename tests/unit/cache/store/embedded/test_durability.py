@@ -108,3 +108,11 @@ def test_kill_minus_nine_during_writes(tmp_path: Path) -> None:
         labels = connection.execute("SELECT id, name, value FROM label").fetchall()
         assert sorted(labels) == sorted((entry.id, "rest", str(int(key, 16) % 3)) for key, entry in kept.items())
     assert list(directory.glob("*.corrupt-*")) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SQLite keeps it in a file there")
+def test_no_file_is_mapped_that_a_disk_may_refuse_to_write(tmp_path: Path) -> None:
+    """The log's index in a file of its own would be; a disk that becomes read-only would then end the process."""
+    with contextlib.closing(Store(tmp_path)) as store:
+        assert store.vectors(b"p" * 16, "e", 8).ids.size == 0  # by a reader's connection
+        assert not list(tmp_path.glob("*-shm"))
