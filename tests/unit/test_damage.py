@@ -121,7 +121,7 @@ OF_DATABASES: list[Damage] = [*ANY, half, bad_head, bad_middle, bad_rest]
 CASES = [
     *((file, damage) for file in ("data/askonce.db", "data/askonce.db-wal") for damage in OF_DATABASES),
     *((f"data/named-stores/{file}", damage) for file in ("askonce.db", "lock") for damage in ANY),
-    *((f"data/{file}", damage) for file in ("askonce.db-shm", "lock", "secret", "index/*.npz") for damage in ANY),
+    *((f"data/{file}", damage) for file in ("lock", "secret", "index/*.npz") for damage in ANY),
     *(("data/gateway-keys.json", damage) for damage in (*ANY, half)),
     *((f"certs/{file}", damage) for file in ("mitmproxy-ca.pem", "mitmproxy-ca-cert.pem") for damage in (*ANY, half)),
     *((f"certs/{file}", noise) for file in ("mitmproxy-dhparam.pem", "askonce-bundle.pem", "askonce-truststore.p12")),
