@@ -125,7 +125,7 @@ set_up() { # run | test
                 "$uv" venv --quiet --no-project --python "$python" "$venv" &&
                 # The lock holds every group; as constraints it gives versions and hashes to those that are asked for.
                 # shellcheck disable=SC2086
-                "$uv" pip install $quiet --python "$venv" --require-hashes -r pyproject.toml --extra deep $groups -c requirements.lock &&
+                "$uv" pip install $quiet --python "$venv" --require-hashes -r pyproject.toml --extra graph --group deep $groups -c requirements.lock &&
                 "$uv" pip install --quiet --python "$venv" --no-deps --no-build-isolation --offline -e .
         ) >&2 || fail "the set-up failed; the next run tries again"
         stamp "$1" >"$venv/stamp.new" && mv "$venv/stamp.new" "$venv/stamp"

@@ -32,10 +32,11 @@ from sklearn.linear_model import LogisticRegression
 
 from askonce.cache.embed import load_embedder
 from askonce.cache.judge import Judge, load_judge
-from askonce.cache.judge.deep import PARAMETERS, Curve, DeepJudge, Transformer
+from askonce.cache.judge.deep import Curve, DeepJudge, Transformer
 from askonce.cache.judge.difference import difference
 from askonce.cache.judge.reading import question
 from askonce.cache.learning.recalibration import logit
+from askonce_deep import PARAMETERS
 
 WEIGHTS = {"own": 1.0, "banking77": 0.3, "made": 0.7, "changed": 0.7}
 """Of one pair in the loss."""

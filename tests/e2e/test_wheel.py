@@ -20,6 +20,7 @@ from askonce import __version__
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "addon" / "askonce"
+DEEP = REPOSITORY / "packaging" / "deep"
 LICENCES = {"LICENSE", "licenses/Apache-2.0.txt", "licenses/MIT-preact.txt", "licenses/NOTICE.txt"}
 
 
@@ -77,9 +78,22 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(wheel: Path) -> None:
         "askonce/api/static/vendor/preact.js",
         "askonce/cache/judge/lexicon/antonyms.txt",
         "askonce/cache/judge/params/judge.npz",
-        "askonce/cache/judge/params/deep/model.onnx",
         "askonce/exec/preload/python/sitecustomize.py",
         "askonce/rules/prices.tsv",
+    } <= names
+
+
+def test_what_the_deep_judge_learned_is_a_wheel_of_its_own(tmp_path: Path) -> None:
+    must(run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path, cwd=DEEP))
+    (found,) = tmp_path.iterdir()
+    must(run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", found))
+    names = set(zipfile.ZipFile(found).namelist())
+    package = {file.name for file in (PACKAGE.parent / "askonce_deep").iterdir() if file.is_file()}
+    assert package >= {"__init__.py", "calibration.json", "model.onnx", "py.typed", "tokenizer.json"}
+    told = f"askonce_deep-{__version__}.dist-info"
+    assert {name for name in names if not name.startswith(told)} == {f"askonce_deep/{name}" for name in package}
+    assert {
+        f"{told}/licenses/{name}" for name in ("LICENSE", "licenses/Apache-2.0.txt", "licenses/NOTICE.txt")
     } <= names
 
 
@@ -116,6 +130,12 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     must(run(*install, "--no-deps", "--offline", wheel))
     must(run(uv, "pip", "check", "--quiet", "--python", folder))
     return folder / "bin"
+
+
+def test_it_is_small(environment: Path) -> None:
+    """`python -m tests.install` measures it with what Python compiles, which is a quarter more."""
+    files = (file for file in environment.parent.rglob("*") if file.is_file() and not file.is_symlink())
+    assert sum(file.stat().st_size for file in files if file.suffix != ".pyc") < 280e6
 
 
 def find_uv() -> str:

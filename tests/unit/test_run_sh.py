@@ -159,7 +159,7 @@ def test_the_first_run_sets_up_and_runs(ready: Checkout) -> None:
         "uv --version",
         f"uv venv --quiet --no-project --python {ready.bin}/python3.13 {root}/.venv",
         f"uv pip install --quiet --python {root}/.venv --require-hashes"
-        " -r pyproject.toml --extra deep --group build -c requirements.lock",
+        " -r pyproject.toml --extra graph --group deep --group build -c requirements.lock",
         f"uv pip install --quiet --python {root}/.venv --no-deps --no-build-isolation --offline -e .",
     ]
 

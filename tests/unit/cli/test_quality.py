@@ -213,4 +213,4 @@ def test_a_judge_that_cannot_be_had(askonce: Askonce, pairs: Path, monkeypatch: 
     rules.write_text("version: 1\nupstreams: [{name: a, hosts: [a.test], paths: [/v1], wire: generic}]\njudge: deep\n")
     done = askonce("eval", "pairs", pairs, "--rules", rules)
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("askonce: judge: deep needs onnxruntime") and done.err.count("\n") == 1
+    assert done.err.startswith("askonce: judge: deep is not installed") and done.err.count("\n") == 1

@@ -78,7 +78,7 @@ async def test_nothing_signs_with_a_stolen_key(tmp_path: Path, name: str) -> Non
             lambda folder: (folder / "rules.yaml").write_text(RULES + "embedder: word2vec\n"),
             'unknown embedder "word2vec"',
         ),
-        (lambda folder: (folder / "rules.yaml").write_text(RULES + "judge: deep\n"), "judge: deep needs onnxruntime"),
+        (lambda folder: (folder / "rules.yaml").write_text(RULES + "judge: deep\n"), "judge: deep is not installed"),
         (lambda folder: (folder / "rules.yaml").write_text("version: 1\nupstreams: []\n"), "rules.yaml:2: upstreams"),
         (lambda folder: None, "rules.yaml: cannot be read"),
     ],

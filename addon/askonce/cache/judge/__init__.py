@@ -34,4 +34,4 @@ def load_judge(name: str = "trees") -> Judge:
     except ImportError as error:
         if name == "auto":
             return trees
-        raise JudgeError(f'judge: deep needs onnxruntime ({error}): pip install "askonce[deep]"') from error
+        raise JudgeError(f'judge: deep is not installed ({error}): pip install "askonce[deep]"') from error

@@ -1,7 +1,8 @@
 """The deep judge: a small transformer that reads both prompts at once, for what the trees are in doubt about.
 
 It looks at one pair in a decision, milliseconds, and only where no guard objected: it knows paraphrases better than
-traps. Needs onnxruntime (`pip install "askonce[deep]"`). docs/judge.md has its card and what it adds.
+traps. What it learned is in another distribution (`pip install "askonce[deep]"`). docs/judge.md has its card, and what
+it adds.
 """
 
 import json
@@ -22,10 +23,7 @@ from askonce.cache.judge.trained import TrainedJudge
 from askonce.cache.learning.recalibration import logit
 from askonce.jsontext import encodable
 
-__all__ = ["PARAMETERS", "Curve", "DeepJudge", "Transformer"]
-
-PARAMETERS = Path(__file__).parent / "params" / "deep"
-"""model.onnx, tokenizer.json and calibration.json, as `python -m benchmarks.train_deep` writes them."""
+__all__ = ["Curve", "DeepJudge", "Transformer"]
 
 
 class Transformer:
@@ -34,8 +32,9 @@ class Transformer:
     LONGEST = 48
     """Tokens of both texts together, which is 10 ms on one core; the judges' differences of long prompts mostly fit."""
 
-    def __init__(self, folder: Path = PARAMETERS) -> None:
-        """Raises ImportError without onnxruntime; the model is read when it is first asked."""
+    def __init__(self, folder: Path) -> None:
+        """From `folder`, as askonce_deep is one. Raises ImportError without onnxruntime; the model is read when it is
+        first asked."""
         for needed in ("onnxruntime", "tokenizers"):
             if sys.modules.get(needed, needed) is None or not find_spec(needed):
                 raise ImportError(f"no module named {needed}")
@@ -111,8 +110,12 @@ class DeepJudge:
         self._quick, self._look, self._curve = quick, look, curve
 
     @classmethod
-    def beside(cls, quick: Judge, folder: Path = PARAMETERS) -> "DeepJudge":
-        """The one that ships. Raises ImportError without onnxruntime."""
+    def beside(cls, quick: Judge, folder: Path | None = None) -> "DeepJudge":
+        """The one that is installed, or that in `folder`. Raises ImportError where something of it is missing."""
+        if folder is None:
+            from askonce_deep import PARAMETERS
+
+            folder = PARAMETERS
         curve = Curve.read((folder / "calibration.json").read_text("utf-8"))
         return cls(quick, Transformer(folder), curve)
 

@@ -11,7 +11,8 @@ import pytest
 
 from askonce.cache import Candidate, Judgement, Policy
 from askonce.cache.judge import Closer, load_judge
-from askonce.cache.judge.deep import PARAMETERS, Curve, DeepJudge
+from askonce.cache.judge.deep import Curve, DeepJudge
+from askonce_deep import PARAMETERS
 
 NOTHING = np.zeros(0, np.float32)
 GUITAR = ("How do I learn to play the guitar?", "What is the best way to learn guitar?")
@@ -108,9 +109,10 @@ def test_only_the_deep_one_can_look_closer() -> None:
     assert not isinstance(load_judge(), Closer)
 
 
-def test_without_onnxruntime_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ValueError, match=r'judge: deep needs onnxruntime .*pip install "askonce\[deep\]"'):
+@pytest.mark.parametrize("missing", ["onnxruntime", "askonce_deep"])
+def test_where_it_is_not_installed_it_says_how(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ValueError, match=r'judge: deep is not installed .*pip install "askonce\[deep\]"'):
         load_judge("deep")
 
 

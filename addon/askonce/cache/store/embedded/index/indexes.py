@@ -5,6 +5,7 @@ The one rule here: an index follows the store's numbered changes, each exactly o
 says exactly what is in it. Reading one in and following happen under one lock for that reason.
 """
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -12,12 +13,14 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from askonce.cache.embed import Embedder
-from askonce.cache.store.embedded.index.partition import Index
+from askonce.cache.store.embedded.index.partition import GRAPH_FROM, GRAPHS, Index
 from askonce.cache.store.embedded.store import Store
 from askonce.cache.store.embedded.writer import Change
 from askonce.faults import Faults
 
 __all__ = ["Indexes"]
+
+logger = logging.getLogger("askonce")
 
 MOST = 4_096
 """Indexes in memory; conversations make many partitions of one entry."""
@@ -39,6 +42,8 @@ class Indexes:
         self._busy: set[bytes] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._told = GRAPHS
+        """Whether it was said what large partitions need."""
 
     def __len__(self) -> int:
         return len(self._loaded)
@@ -148,6 +153,12 @@ class Indexes:
 
     def _tend(self, partition: bytes, index: Index) -> None:
         """Have done in the background what would keep a call waiting."""
+        if not self._told and len(index) >= GRAPH_FROM:
+            self._told = True
+            logger.info(
+                'over %d questions of one kind are searched one by one; pip install "askonce[graph]" makes it faster',
+                GRAPH_FROM,
+            )
         if partition in self._busy or not (index.unfolded or index.unsaved >= max(SNAPSHOT_FROM, len(index) // 4)):
             return
         self._busy.add(partition)
