@@ -122,7 +122,7 @@ def long_header(target: Target) -> int:
     return int(answer.is_success)
 
 
-def _completion(text: str) -> str:
+def completion(text: str) -> str:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     return json.dumps({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
 
@@ -131,7 +131,7 @@ def long_prompts(target: Target) -> int:
     """A prompt of 4 MiB, and one that is nothing but words of the judge's."""
     with target.client() as client:
         for _ in range(4):
-            target.provider.script(_completion("Yes."))
+            target.provider.script(completion("Yes."))
         for text in ("word " * (4 * MIB // 5), "not never without 10 km to miles " * 20_000):
             for ending in ("?", "!"):
                 client.post(CHAT, json=body(text + ending))
@@ -142,7 +142,7 @@ def long_prompts(target: Target) -> int:
 def long_answers(target: Target) -> int:
     """How many of three streams of a kept answer of almost 4 MiB are no hits."""
     key, question = target.key(), "Say it at length."
-    target.provider.script(_completion("word " * (4 * MIB // 5 - 100)))
+    target.provider.script(completion("word " * (4 * MIB // 5 - 100)))
     target.ask(key, question=question)
     return sum(not target.ask(key, question=question, stream=True) for _ in range(3))
 

@@ -33,7 +33,14 @@ upstreams:
     hosts: ["http://model.test:8001", "http://model.test:8002"]
     paths: [/v1/chat/completions]
     wire: openai-chat
+  - name: turned
+    hosts: [api.turned.test]
+    upstream: http://model.test:8001
+    paths: [/v1/chat/completions]
+    wire: openai-chat
 """
+TURNED = "api.turned.test"
+"""A name whose calls go to the first of them."""
 FRANCE = "What is the capital of France?"
 DESCRIPTORS = 1024
 """How many the proxy may have."""

@@ -19,8 +19,8 @@ from askonce.calls.batches import Batch
 from askonce.calls.broadcast import Broadcast
 from askonce.calls.dependencies import Dependencies
 from askonce.calls.fallback import Fallbacks, is_failure
-from askonce.calls.held_bodies import held_bodies
-from askonce.calls.lookup import LookUps, Reconsider, admitted
+from askonce.calls.held_bodies import NO_ROOM, held_bodies
+from askonce.calls.lookup import LookUps, Reconsider, admitted, is_large
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.reader import Reader
 from askonce.calls.refresh import Refresh, Refreshes
@@ -131,6 +131,8 @@ class Life:
             return None
         try:
             found = self.cache.look_up_in_memory(exchange.identity, self._look_ups.policy(exchange))
+            if is_large(found):
+                return None
             exchange.lookup = found and admitted(exchange, found)
             return self._look_ups.reply(exchange) if exchange.lookup else None
         except Exception as error:  # fail open
@@ -173,6 +175,11 @@ class Life:
             exchange.lookup = missed
             self._faults.report("falling back", error, "the app gets the provider's error")
             return None
+
+    async def take_back(self, exchange: Exchange) -> Reply | None:
+        """Serve no hit after all, as nobody reads so many; None where the provider is to be asked."""
+        self._forward(exchange, OSError(NO_ROOM), "keeping a hit until it is read")
+        return await self._refuse(exchange)
 
     def _remaining(self, exchange: Exchange, batch: Batch) -> bytes | None:
         """The body that asks for what is not known of a batch; None where all of it is to be asked."""
@@ -348,13 +355,13 @@ class Life:
             self._faults.report("counting a product's call", error, "the call was answered")
         self.accounting.end()
 
-    def _forward(self, exchange: Exchange, error: Exception) -> None:
+    def _forward(self, exchange: Exchange, error: Exception, what: str = "looking up an answer") -> None:
         exchange.lookup = None
         if isinstance(exchange.state, Hit):
             exchange.state, exchange.status = Passing(), 0
         if exchange.batch:
             exchange.batch.forget()
-        self._faults.report("looking up an answer", error, "the call goes to the provider")
+        self._faults.report(what, error, "the call goes to the provider")
 
 
 def _read(exchange: Exchange, headers: Headers, body: bytes) -> tuple[list[Answer], bytes, Verdict]:

@@ -3,6 +3,7 @@
 One rule: an entry is served only where the call's terms admit it, each time that it is found.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,6 +13,8 @@ from askonce.call import Call, Reply
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
 from askonce.calls.broadcast import Broadcast, Follower
+from askonce.calls.held_bodies import NO_ROOM, held_bodies
+from askonce.calls.limits import SMALL
 from askonce.calls.refresh import Refreshes
 from askonce.calls.response_headers import fresh_id
 from askonce.calls.single_flight import Flights
@@ -19,7 +22,7 @@ from askonce.calls.state import Exchange, FallenBack, Following, Hit, Leading
 from askonce.wire.base import Replay
 from askonce.workers import Compute
 
-__all__ = ["LookUps", "Reconsider", "admitted"]
+__all__ = ["LookUps", "Reconsider", "admitted", "is_large"]
 
 type Reconsider = Callable[[Call, Identity, Lookup], Awaitable[Lookup]]
 """The last word on a lookup that did not find the same call."""
@@ -49,6 +52,7 @@ class LookUps:
         `match: watch` holds. `gray_zone` has the last word on misses."""
         self._may_watch = may_watch
         self._cache, self._flights, self._refreshes, self._audits = cache, flights, refreshes, audits
+        self._one_large = asyncio.Lock()
         self._compute, self._strict, self._gray_zone, self._clock = compute, strict, gray_zone, clock
 
     async def look_up(self, exchange: Exchange, call: Call, identity: Identity) -> Reply | None:
@@ -68,7 +72,7 @@ class LookUps:
             if exchange.lookup.stale and not self._refreshes.begin(exchange.rule, request, exchange.lookup, identity):
                 policy = fresh
                 continue
-            if reply := self.reply(exchange):
+            if reply := await self._reply_apart(exchange):
                 if not self._strict:
                     self._audits.consider(exchange, request, identity)
                 return reply
@@ -113,6 +117,18 @@ class LookUps:
         )
         exchange.policy = exchange.terms.policy(allowed)
         return exchange.policy
+
+    async def _reply_apart(self, exchange: Exchange) -> Reply | None:
+        """`reply`, of large answers one at a time and in Askonce's own threads: others need not wait for it. None where
+        too many are still on their way to callers who do not read."""
+        found = exchange.lookup
+        if found is None or not is_large(found):
+            return self.reply(exchange)
+        async with self._one_large:
+            if held_bodies.is_half_full:
+                exchange.lookup = replace(found, outcome="miss", entry=None, stale=False, reason=NO_ROOM)
+                return None
+            return await self._compute(lambda: self.reply(exchange))
 
     def reply(self, exchange: Exchange, state: Hit | FallenBack = _HIT) -> Reply | None:
         """The entry that `exchange.lookup` found, replayed for this caller; None where it found none."""
@@ -163,6 +179,11 @@ class LookUps:
     def _max_stale(self, exchange: Exchange) -> float:
         may = exchange.may_be_asked_again and not self._strict
         return min(exchange.directives.max_stale, exchange.rule.behaviour.stale_while_revalidate) if may else 0.0
+
+
+def is_large(found: Lookup | None) -> bool:
+    """Whether an answer was found that takes long to replay."""
+    return found is not None and found.entry is not None and len(found.entry.answer.body) > SMALL
 
 
 def admitted(exchange: Exchange, found: Lookup) -> Lookup:

@@ -22,7 +22,7 @@ from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.refusals import broken, no_room, no_websocket, too_large
 from askonce.calls.request_body import Measured, Unread, read_body
 from askonce.calls.state import Dividing, Exchange, Following
-from askonce.proxy import client_hello, error_stream, http1, messages, relay_stream, responses
+from askonce.proxy import client_hello, error_stream, http1, http2, messages, relay_stream, responses, unread_hits
 from askonce.proxy.asgi import AsgiBridge
 from askonce.proxy.backpressure import Backpressure, handler_of
 from askonce.proxy.flow_state import Visit, Work
@@ -78,6 +78,7 @@ class Askonce:
 
     def load(self, _loader: object) -> None:
         http1.install()
+        http2.install()
         client_hello.install()
         error_stream.install()
         give_back_large_blocks()
@@ -258,6 +259,8 @@ class Askonce:
         exchange.is_direct = visit.passage is None
         exchange.may_follow = visit.passage is None and not flow.request.is_http10
         reply = life.look_up_in_memory(exchange) or await life.look_up(exchange)
+        if reply and unread_hits.may_lack_room(flow, reply) and not await unread_hits.find_room(flow, reply):
+            reply = await life.take_back(exchange)
         if reply:
             flow.response = messages.make_response(reply)
             if visit.passage:

@@ -4,20 +4,28 @@ mitmproxy reads on whatever becomes of the bytes: behind a request whose answer 
 being connected to; 200 MiB of each were held. Here a client's connection is read from only while little of what came
 from it is left, and TCP tells the sender.
 
-One rule: nothing is refused or lost, only read later. What is not understood is read as mitmproxy does. Providers are
-not kept waiting: one connection to them may carry the answers of many, and who reads none would stop the others'.
+A provider's connection that carries one answer at a time is read from while the HTTP/2 client that it is for leaves
+little of it; of one that carries many `http2` sees to each.
+
+One rule: nothing is refused or lost, only read later. What is not understood is read as mitmproxy does.
 """
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, ctx
 from mitmproxy.proxy import events, layer, server
 from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _http1, _http2
+from mitmproxy.proxy.layers.http._base import HttpConnection
 from mitmproxy.proxy.layers.http._events import RequestData
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from askonce.proxy import http2
 
 __all__ = ["Backpressure", "Report", "handler_of", "is_held_up", "untaken"]
 
@@ -46,13 +54,25 @@ class Backpressure:
             if io and isinstance(io.reader, asyncio.StreamReader):
                 io.reader = cast(asyncio.StreamReader, PacedReader(io.reader, handler, self._report))
 
+    def server_connected(self, data: ServerConnectionHookData) -> None:
+        handler = handler_of(data.client)
+        io = handler and handler.transports.get(data.server)
+        if handler and io and isinstance(io.reader, asyncio.StreamReader):
+            io.reader = cast(asyncio.StreamReader, PacedProvider(io.reader, handler, data.server, self._report))
+
 
 class _Steps:
     """What happens to a client's connections, from one event to the next."""
 
     def __init__(self, handler: server.ConnectionHandler) -> None:
-        self.handler = handler
+        self._handler = weakref.ref(handler)
         self._next: asyncio.Event | None = None
+
+    @property
+    def handler(self) -> server.ConnectionHandler:
+        handler = self._handler()
+        assert handler  # it is what reads
+        return handler
 
     async def next(self) -> None:
         """Wait until something has happened to one of them."""
@@ -75,7 +95,7 @@ class PacedReader:
     """What mitmproxy reads a client's connection from."""
 
     def __init__(self, reader: asyncio.StreamReader, handler: server.ConnectionHandler, report: Report) -> None:
-        self._reader, self._steps, self._report = reader, _Steps(handler), report
+        self._reader, self._steps, self._report = reader, _steps(handler), report
         self._unseen = 0
         self.is_held_up = False
 
@@ -96,6 +116,53 @@ class PacedReader:
             self._report("backpressure", error, "what comes is held however much it is")
         finally:
             self.is_held_up = False
+
+
+class PacedProvider:
+    """What mitmproxy reads a provider's connection from."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        handler: server.ConnectionHandler,
+        provider: connection.Server,
+        report: Report,
+    ) -> None:
+        self._reader, self._steps, self._provider, self._report = reader, _steps(handler), provider, report
+        self._speaker: HttpConnection | None = None
+
+    async def read(self, most: int) -> bytes:
+        if http2.untaken(self._steps.handler.client):
+            await self._until_taken()
+        return await self._reader.read(most)
+
+    async def _until_taken(self) -> None:
+        try:
+            while (stream := self._stream()) and http2.untaken(self._steps.handler.client, stream) > http2.FEW:
+                await self._steps.next()
+        except Exception as error:  # fail open
+            self._report("backpressure", error, "what comes is held however much it is")
+
+    def _stream(self) -> int:
+        """That which the connection carries an answer of; 0 where it is none or may be many."""
+        if self._speaker is None:
+            self._speaker = next(
+                (
+                    each
+                    for each in _layers(self._steps.handler.layer)
+                    if isinstance(each, HttpConnection) and each.conn is self._provider
+                ),
+                None,
+            )
+        return (self._speaker.stream_id or 0) if isinstance(self._speaker, _http1.Http1Client) else 0
+
+
+def _steps(handler: server.ConnectionHandler) -> _Steps:
+    """Those of a handler, for all who wait for one."""
+    return _all_steps.setdefault(handler, _Steps(handler))
+
+
+_all_steps = WeakKeyDictionary[server.ConnectionHandler, _Steps]()
 
 
 def handler_of(client: connection.Client) -> server.ConnectionHandler | None:

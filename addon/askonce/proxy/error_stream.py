@@ -4,19 +4,22 @@ An answer of ours where a provider fails: mitmproxy writes its own page of HTML 
 product's client expects; here an `error` hook that sets `flow.response` has it sent instead. A limit to what is held: a
 request that turns out to be larger than is read is streamed from there on, with what has come so far, and nothing is
 held of one that is answered already. Whether a request came as to a server or as to a proxy. And a blind tunnel that is
-there before its client is told so, who hears why where it cannot be.
+there before its client is told so, who hears why where it cannot be. What is no HTTP any more passes on, and nothing of
+it is kept.
 
 One rule: an answer of ours is sent only before the caller was sent anything.
 """
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, ClassVar
 from weakref import WeakSet
 
 from mitmproxy.http import HTTPFlow, Request, Response
 from mitmproxy.options import Options
 from mitmproxy.proxy import commands, layer
-from mitmproxy.proxy.layers import http
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http, tcp
 from mitmproxy.proxy.layers.http import _events as events
 from mitmproxy.utils import human
 
@@ -41,6 +44,13 @@ class AskonceFullHook(commands.StartHook):
     """All requests together are more than may be held, and this one is the last that came; the same."""
 
     flow: HTTPFlow
+
+
+class _Untouched(tcp.TCPLayer):
+    """What follows a 101 (RFC 9110 15.2.2). mitmproxy's own keeps every byte for an addon to look at."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, ignore=True)
 
 
 class AnsweringStream(http.HttpStream):
@@ -167,3 +177,4 @@ def note(options: Options) -> None:
 def install() -> None:
     """Have mitmproxy make streams of this kind. It looks the name up for each stream (12.2.3)."""
     http.HttpStream = AnsweringStream  # type: ignore[misc]
+    http.tcp = SimpleNamespace(TCPLayer=_Untouched)  # type: ignore[assignment,attr-defined]  # all that is asked of it there

@@ -13,7 +13,7 @@ from types import ModuleType
 from mitmproxy import addonmanager, connection, http, optmanager
 from mitmproxy.coretypes import multidict
 from mitmproxy.proxy import context, layer, mode_servers, server
-from mitmproxy.proxy.layers.http import _http1
+from mitmproxy.proxy.layers.http import _http1, _http2, _http_h2
 
 __all__ = ["KNOWN", "digest", "is_known"]
 
@@ -21,6 +21,8 @@ logger = logging.getLogger("askonce")
 
 KNOWN: Mapping[ModuleType, frozenset[str]] = {
     _http1: frozenset({"a2ed8918f1c4a070"}),
+    _http2: frozenset({"f47bdcb75c97138f", "4fdbd2d46f542db1"}),  # a letter in a comment
+    _http_h2: frozenset({"62b992b8e61893a6", "ae436d68c3be5875"}),  # the type of an argument
     addonmanager: frozenset({"1dc72e4f560c8873", "8134356f2d543357"}),  # a word in a docstring
     connection: frozenset({"e8e7f3a695e17cd1"}),
     context: frozenset({"6eb6f92863b8dafa"}),

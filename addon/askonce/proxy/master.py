@@ -138,6 +138,7 @@ async def _serve(settings: Settings, web: bool) -> int:
         allow_hosts=askonce.runtime.rules.allow_hosts(),
         upstream_cert=False,  # a leaf must name the host that was called and, for the name constraints, nothing else
         tcp_timeout=_IDLE,
+        websocket=web,  # whose messages mitmproxy keeps until they are whole, to show them
         # Off loopback the token guards what is worth guarding, and a container's clients have public-looking addresses.
         block_global=settings.token is None,
     )

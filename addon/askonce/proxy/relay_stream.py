@@ -25,6 +25,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
 
 from askonce.calls.broadcast import Broadcast, Follower
+from askonce.proxy import http2, unread_hits
 from askonce.proxy.error_stream import AnsweringStream
 
 __all__ = ["Collapse", "follow", "is_relayed"]
@@ -35,13 +36,20 @@ class AskonceFollowHook(commands.StartHook):
     """Waits for news. A blocking hook stops one stream of one connection and nothing else."""
 
     # Not a flow, or mitmweb would take every chunk for an update of one.
-    follower: Follower
+    listening: "_Listening"
 
 
 @dataclass(frozen=True, slots=True)
 class _Relay:
     response: http.Response
     follower: Follower
+
+
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    follower: Follower
+    client: connection.Client
+    stream_id: int
 
 
 _LOOK = 0.5
@@ -69,8 +77,9 @@ class Collapse:
         # In place of what `streams.install` has put there. HttpLayer.make_stream looks the name up for each stream.
         layers.HttpStream = _Stream  # type: ignore[misc]
 
-    async def askonce_follow(self, follower: Follower) -> None:
-        await follower.news()
+    async def askonce_follow(self, listening: _Listening) -> None:
+        await unread_hits.until_taken(listening.client, http2.FEW, stream_id=listening.stream_id)
+        await listening.follower.news()
 
     async def client_disconnected(self, client: connection.Client) -> None:
         # Once this returns mitmproxy closes the provider's connections, and by then its own watchdog no longer runs.
@@ -104,7 +113,7 @@ class _Stream(AnsweringStream):
             return
         yield layers.SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         while True:
-            yield AskonceFollowHook(follower)
+            yield AskonceFollowHook(_Listening(follower, self.context.client, self.stream_id))
             if (yield from self.check_killed(True)):
                 return
             if data := follower.take():

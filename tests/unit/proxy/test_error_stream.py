@@ -1,8 +1,11 @@
-"""Whether mitmproxy's own limits to bodies are asked: only where one is set."""
+"""Whether mitmproxy's own limits to bodies are asked: only where one is set. And what is kept of no HTTP: nothing."""
 
 import pytest
+from mitmproxy import options
 from mitmproxy.addons import proxyserver
-from mitmproxy.test import taddons
+from mitmproxy.proxy import context
+from mitmproxy.proxy.layers import http
+from mitmproxy.test import taddons, tflow
 
 from askonce.proxy import error_stream
 from askonce.proxy.error_stream import AnsweringStream
@@ -17,3 +20,9 @@ def test_mitmproxys_own_limits_are_asked_where_they_are_set(name: str, monkeypat
         context.options.update(**{name: "1m"})
         error_stream.note(context.options)
         assert AnsweringStream.has_options
+
+
+def test_nothing_is_kept_of_what_follows_an_upgrade() -> None:
+    error_stream.install()
+    relay = http.tcp.TCPLayer(context.Context(tflow.tclient_conn(), options.Options()))
+    assert relay.flow is None
