@@ -17,12 +17,12 @@ from askonce.cache.current_embedder import CurrentEmbedder
 from askonce.cache.deadline import TimelyFinder
 from askonce.cache.embed import ClientOptions, Embedder, find_embedder
 from askonce.cache.finder import EMBEDDER_FAILED, Finder, Lookup, Policy, exact_only
-from askonce.cache.identity import Identifier, Identity, load_secret
+from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Judge, Vector
 from askonce.cache.labelling import Learner, load_learning
 from askonce.cache.learning.pools import pair
 from askonce.cache.pending import Pending, PendingAnswers
-from askonce.cache.store import CacheLimits, Entry, StoreError, open_answers
+from askonce.cache.store import CacheLimits, Entry, SharedPlace, StoreError, open_answers
 from askonce.cache.stored_entries import StoredEntries
 from askonce.cache.threads import CacheThreads
 from askonce.cache.uses import USES, Use, Uses, reuse_of
@@ -49,16 +49,17 @@ class Cache(StoredEntries):
         clock: Callable[[], float],
         faults: Faults,
         client_options: ClientOptions,
+        shared: SharedPlace | None,
     ) -> None:
         load = find_embedder(embedder, client_options) if isinstance(embedder, str) else lambda: embedder
         self._faults = faults
         self._counts: Counter[str] = Counter()
-        store = open_answers(directory, limits, clock, faults)
+        store = open_answers(directory, limits, clock, faults, shared)
         try:
-            identifier = Identifier(load_secret(directory / "secret"))
-        except (OSError, ValueError) as error:
+            identifier = Identifier(store.secret())
+        except StoreError:
             store.close()
-            raise StoreError(f"the cache's secret cannot be used: {error}") from error
+            raise
         learning = load_learning(store, faults)
         self._learner = Learner(store, learning, clock=clock, faults=faults)
         finder = Finder(store, judge, learning, clock=clock, faults=faults)
@@ -87,8 +88,9 @@ class Cache(StoredEntries):
         clock: Callable[[], float] = time.time,
         faults: Faults | None = None,
         client_options: ClientOptions = lambda _: {},
+        shared: SharedPlace | None = None,
     ) -> "Cache":
-        """The cache in `directory`, made where missing.
+        """The cache in `directory`, made where missing; its answers at `shared`, where that is given.
 
         `embedder` is one at hand, or a name for `load_embedder`, loaded in the background; None is "wordllama".
         `client_options` are for one that is asked over the net.
@@ -105,6 +107,7 @@ class Cache(StoredEntries):
             clock,
             faults or Faults(),
             client_options,
+            shared,
         )
 
     async def ready(self) -> bool:
@@ -188,7 +191,7 @@ class Cache(StoredEntries):
         self._counts["exact" if all(entries) else "miss"] += 1
         for entry in entries:
             if entry:
-                self._store.touch(entry.id)
+                self._store.touch(entry.partition, entry.id)
         return entries
 
     def holds(self, identities: Iterable[Identity]) -> bool:
@@ -205,7 +208,7 @@ class Cache(StoredEntries):
 
         Should it be served, tell `record_fallback`. Never raises.
         """
-        if not self.holds([identity]):
+        if self._store.lacks(identity.exact):
             return None
         return await self._timely.look_up_same(identity, Policy(semantic=False, max_stale=max_stale))
 
@@ -379,5 +382,5 @@ class Cache(StoredEntries):
     def _hit(self, found: Lookup) -> Lookup:
         assert found.entry
         self._counts[found.outcome] += 1
-        self._store.touch(found.entry.id)
+        self._store.touch(found.entry.partition, found.entry.id)
         return found

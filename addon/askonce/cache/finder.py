@@ -174,7 +174,7 @@ class Finder:
 
     def _look_up_alias(self, call: Call, identity: Identity, policy: Policy, *, at_once: bool = False) -> Lookup | None:
         """A hit on the entry that a verifier said this wording asks for."""
-        key = self._store.alias_of(identity.exact, at_once=at_once)
+        key = self._store.alias_of(identity.partition, identity.exact, at_once=at_once)
         if key is None:
             return None
         entry = self._store.held(key) if at_once else self._store.same(identity.partition, key)

@@ -21,7 +21,7 @@ from askonce.cache.embed import Embedder
 from askonce.cache.judge import Vector
 from askonce.cache.judge.guards import Pair, objection
 from askonce.cache.judge.reading import read
-from askonce.cache.store import AnswerStore, CacheLimits, Entry, Filter, StoreError, open_answers
+from askonce.cache.store import AnswerStore, CacheLimits, Entry, Filter, SharedPlace, StoreError, open_answers
 from askonce.cache.store.protocol import Near
 from askonce.cache.transfer import FOREVER
 from askonce.cache.wrapped import Unwrapped, unwrap
@@ -91,11 +91,13 @@ class NamedStores:
         index_bytes: int = 256 << 20,
         clock: Callable[[], float] = time.time,
         faults: Faults | None = None,
+        shared: SharedPlace | None = None,
     ) -> None:
-        """The limits hold for all stores together; what was used least recently goes first. Raises StoreError."""
+        """In `directory`, or at `shared`. The limits hold for all stores together; what was used least recently goes
+        first. Raises StoreError."""
         self._embed, self._clock, faults = embed, clock, faults or Faults()
         limits = CacheLimits(max_entries, max_bytes, memory_bytes=0, index_bytes=index_bytes)
-        self._store: AnswerStore = open_answers(directory, limits, clock, faults)
+        self._store: AnswerStore = open_answers(directory, limits, clock, faults, shared)
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="askonce-named-store")
         self._closed = False
 
@@ -178,7 +180,7 @@ class NamedStores:
                 found = await self._run(self._near, name, text, asked, wanted, min_cosine, limit, guarded, embedded)
             if found:
                 for match in found:
-                    self._store.touch(match.entry)
+                    self._store.touch(_partition(name), match.entry)
                 return found
         return []
 

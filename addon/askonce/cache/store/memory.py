@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from askonce.cache.store.entry import Entry, payload
 
@@ -12,8 +12,10 @@ __all__ = ["Memory"]
 class Memory:
     """Entries by id, at most `max_bytes` of them; the least recently used goes first. Thread-safe."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, left: Callable[[Entry], object] = lambda entry: None) -> None:
+        """`left` is told of each entry that is held no more."""
         self.max_bytes = max_bytes
+        self._left = left
         self.size = 0
         """Bytes of payload."""
         self._entries: OrderedDict[int, tuple[Entry, int]] = OrderedDict()
@@ -60,7 +62,12 @@ class Memory:
             for id in ids:
                 self._remove(id)
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.remove(list(self._entries))
+
     def _remove(self, id: int) -> None:
         found = self._entries.pop(id, None)
         if found:
             self.size -= found[1]
+            self._left(found[0])

@@ -88,6 +88,9 @@ class AnswerStore(Protocol):
     def follow(self, follower: Follower) -> None:
         """Tell `follower`, too."""
 
+    def secret(self) -> bytes:
+        """What the keys of its entries are made under, 32 bytes. Raises StoreError."""
+
     # Looking up
 
     def held(self, key: bytes) -> Entry | None:
@@ -105,7 +108,7 @@ class AnswerStore(Protocol):
     def same(self, partition: bytes, key: bytes) -> Entry | None:
         """The entry of this exact key, expired or not."""
 
-    def alias_of(self, key: bytes, *, at_once: bool = False) -> bytes | None:
+    def alias_of(self, partition: bytes, key: bytes, *, at_once: bool = False) -> bytes | None:
         """The key of the entry that a wording, by its own exact key, was said to ask for: see `keep_verdict`.
 
         `at_once`, it raises NotAtOnceError where memory does not tell.
@@ -137,7 +140,7 @@ class AnswerStore(Protocol):
         """Those of `ids`, all of one partition, that exist. `at_once`, it raises NotAtOnceError where memory lacks one
         of them."""
 
-    def touch(self, id: int) -> None:
+    def touch(self, partition: bytes, id: int) -> None:
         """An entry was served: it counts, and is the last to be evicted. At once; written down within seconds."""
 
     # Management

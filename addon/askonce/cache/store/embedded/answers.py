@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from askonce.cache.embed import Embedder
+from askonce.cache.identity import load_secret
 from askonce.cache.judge import Vector
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store.embedded.index.indexes import Indexes
 from askonce.cache.store.embedded.index.partition import Busy, Index
 from askonce.cache.store.embedded.store import Store
 from askonce.cache.store.embedded.writer import Change
-from askonce.cache.store.entry import Entry, Filter
+from askonce.cache.store.entry import Entry, Filter, StoreError
 from askonce.cache.store.memory import Memory
 from askonce.cache.store.protocol import (
     EVERYTHING,
@@ -40,6 +41,7 @@ class EmbeddedAnswers:
 
     def __init__(self, directory: Path, limits: CacheLimits, *, clock: Callable[[], float], faults: Faults) -> None:
         """Raises StoreError; see `Store`."""
+        self._directory = directory
         self._memory = Memory(limits.memory_bytes)
         self._rows = Store(
             directory,
@@ -57,6 +59,12 @@ class EmbeddedAnswers:
 
     def follow(self, follower: Follower) -> None:
         self._followers.append(follower)
+
+    def secret(self) -> bytes:
+        try:
+            return load_secret(self._directory / "secret")
+        except (OSError, ValueError) as error:
+            raise StoreError(f"the cache's secret cannot be used: {error}") from error
 
     def _follow(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -90,7 +98,7 @@ class EmbeddedAnswers:
             self._memory.add(entry)
         return entry
 
-    def alias_of(self, key: bytes, *, at_once: bool = False) -> bytes | None:
+    def alias_of(self, partition: bytes, key: bytes, *, at_once: bool = False) -> bytes | None:
         return self._rows.aliases.get(key)
 
     def is_empty(self, partition: bytes) -> bool:
@@ -132,7 +140,7 @@ class EmbeddedAnswers:
                 self._memory.add(entry)
         return found
 
-    def touch(self, id: int) -> None:
+    def touch(self, partition: bytes, id: int) -> None:
         self._rows.touch(id)
 
     def _index(self, partition: bytes, embedder: Embedder, *, at_once: bool) -> Index:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import orjson
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store.embedded import database
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, payload, to_row
-from askonce.cache.store.shares import ENTRIES, SIZE, Measure, Shares, caller_of
+from askonce.cache.store.shares import ENTRIES, Measure, Room, Shares, caller_of
 from askonce.faults import Faults
 
 __all__ = ["Change", "Transaction", "Writer"]
@@ -76,7 +75,7 @@ class Change:
 class Transaction:
     """What one transaction does, and what memory has to learn from it once it is committed."""
 
-    def __init__(self, connection: sqlite3.Connection, number: int, entries: int, size: int, shares: Shares) -> None:
+    def __init__(self, connection: sqlite3.Connection, number: int, size: int, shares: Shares) -> None:
         self._connection, self._shares = connection, shares
         self._moves: list[tuple[str, int, int]] = []
         """What was counted in `shares`, which is the writer's."""
@@ -84,7 +83,7 @@ class Transaction:
         """Callers who hold more than before."""
         self.number = number
         """Of the last change."""
-        self.entries, self.size, self.partitions = entries, size, 0
+        self.size, self.partitions = size, 0
         self.changes: list[Change] = []
         self.gone: list[tuple[bytes, int]] = []
         self.aliased: dict[bytes, bytes | None] = {}
@@ -117,7 +116,6 @@ class Transaction:
         )
         if execute(upsert, (entry.partition, self.number)).fetchone()[0] == 1:
             self.partitions += 1
-        self.entries += 1
         self.size += size
         kept = replace(entry, id=id, last_used=used, request=b"")
         self.changes.append(Change(entry.partition, self.number, added=kept))
@@ -146,30 +144,15 @@ class Transaction:
         rows = self._connection.execute("SELECT id FROM usage WHERE stale_until <= ? LIMIT ?", (now, limit))
         return self.drop([id for (id,) in rows])
 
-    def evict(self, max_entries: int, max_size: int, max_share: float) -> None:
-        """Delete until both limits hold, and for nobody more than a share of them, with a hundredth to spare: not one
-        for every put. Whoever holds most gives what he used least recently."""
-        before = self.evicted
-        for measure, limit in ((ENTRIES, max(1, int(max_entries * max_share))), (SIZE, int(max_size * max_share))):
-            for caller in self._grown if max_share < 1 else ():
-                if self._shares.of_caller(caller, measure) > limit:
-                    most = limit - limit // 100
-                    for tenant, fair in list(self._shares.above_of(caller, measure, most)):
-                        self._shed(tenant, measure, fair)
-        self.evicted_over_share += self.evicted - before
-        if self.entries > max_entries:
-            enough = max_entries - max_entries // 100
-            for tenant, fair in list(self._shares.above(ENTRIES, enough)):
-                self._shed(tenant, ENTRIES, fair, self.entries - enough)
-        if self.size > max_size:
-            enough = max_size - max_size // 100
-            for tenant, fair in list(self._shares.above(SIZE, enough)):
-                self._shed(tenant, SIZE, fair, self.size - enough)
+    def evict(self, room: Room) -> None:
+        """Delete until the limits hold. Whoever holds most gives what he used least recently."""
+        evicted, over = room.make(self._shares, self._grown, self._shed)
+        self.evicted += evicted
+        self.evicted_over_share += over
 
-    def _shed(self, tenant: str, measure: Measure, fair: int, excess: float = inf) -> None:
-        """Delete what a tenant used least recently until it holds what is fair, or `excess` less than now."""
-        excess = min(excess, self._shares.held(tenant, measure) - fair)
+    def _shed(self, tenant: str, measure: Measure, excess: int) -> int:
         query = "SELECT id, bytes FROM usage WHERE tenant = ? ORDER BY last_used, id LIMIT 1000"
+        gone = 0
         while excess > 0:
             victims = []
             for id, size in self._connection.execute(query, (tenant,)):
@@ -177,7 +160,8 @@ class Transaction:
                     break
                 victims.append(id)
                 excess -= 1 if measure == ENTRIES else size
-            self.evicted += self.drop(victims)
+            gone += self.drop(victims)
+        return gone
 
     def _move(self, tenant: str, entries: int, size: int) -> None:
         self._shares.add(tenant, entries, size)
@@ -253,7 +237,6 @@ class Transaction:
             by_partition.setdefault(partition, []).append(id)
             self.gone.append((key, id))
             self.size -= size
-        self.entries -= len(rows)
         for table in ("entry", "usage", "vector", "label"):
             execute(f"DELETE FROM {table} WHERE id {_AMONG}", among)
         execute(f"UPDATE observation SET entry = 0 WHERE entry {_AMONG}", among)
@@ -287,7 +270,7 @@ class Writer:
         faults: Faults,
     ) -> None:
         self._connection, self._folder = connection, folder
-        self._max_entries, self._max_bytes, self._max_share = max_entries, max_bytes, max_share
+        self._room = Room(max_entries, max_bytes, max_share)
         self._clock, self._failure, self._faults = clock, failure, faults
         self.observer: Callable[[Sequence[Change]], None] = lambda changes: None
         """Called on this thread after each commit and before its acknowledgement."""
@@ -429,12 +412,12 @@ class Writer:
     def _write(self, operations: list[Operation]) -> list[Any]:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        transaction = Transaction(connection, self._number, len(self.keys), self.size, self._shares)
+        transaction = Transaction(connection, self._number, self.size, self._shares)
         try:
             if self._writing:
                 transaction.touch(self._writing, self._written + 1)
             results = [operation(transaction) for operation in operations]
-            transaction.evict(self._max_entries, self._max_bytes, self._max_share)
+            transaction.evict(self._room)
             if transaction.changes:
                 connection.execute("UPDATE meta SET value = ? WHERE name = 'change'", (transaction.number,))
             connection.execute("COMMIT")

@@ -11,23 +11,22 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.entries import NOW, entry, with_vector
 from tests.waiting import PATIENCE
 
-from askonce.cache.store import Entry, Filter, StoreError
+from askonce.cache.store import Entry, StoreError
 from askonce.cache.store.embedded import database, writer
 from askonce.cache.store.embedded.store import Store
 from askonce.cache.store.embedded.writer import Change
 from askonce.cache.store.shares import level
-from askonce.call import Answer, Turn, Usage
+from askonce.call import Answer
 from askonce.faults import Faults
 
 Open = Callable[..., Store]
@@ -52,54 +51,6 @@ def store(open_store: Open) -> Store:
     return open_store()
 
 
-text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-entries = st.builds(
-    Entry,
-    key=st.binary(min_size=16, max_size=16).map(bytes.hex),
-    partition=st.binary(min_size=16, max_size=16),
-    parts=st.dictionaries(text, text, max_size=3),
-    upstream=text,
-    host=text,
-    wire=text,
-    model=text,
-    namespace=text,
-    prompt=text,
-    turns=st.lists(st.builds(Turn, text, text), max_size=3).map(tuple),
-    answer=st.builds(
-        Answer,
-        st.binary(max_size=50),
-        text,
-        st.builds(Usage, st.integers(0, 2**40), st.integers(0, 2**40)),
-        st.lists(st.tuples(text, text), max_size=3).map(tuple),
-    ),
-    created=st.floats(0, 2e9),
-    expires=st.floats(0, 2e9),
-    stale_until=st.floats(2e9, 3e9),
-    upstream_seconds=st.floats(0, 1e4),
-    embedder=text,
-    vector=st.none()
-    | st.lists(st.floats(-1, 1, width=32), min_size=3, max_size=3).map(lambda v: np.array(v, np.float32)),
-)
-
-
-@given(entries)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
-def test_what_goes_in_comes_out(store: Store, entry: Entry) -> None:
-    kept = store.put(entry).result()
-    found = store.get(entry.key)
-    assert found == kept == replace(entry, id=kept.id)
-    np.testing.assert_array_equal(
-        np.array(found.vector if found.vector is not None else []),
-        np.array(entry.vector if entry.vector is not None else []),
-    )
-
-
-def test_a_key_that_is_none(store: Store) -> None:
-    store.put(entry(1)).result()
-    assert store.get(entry(2).key) is store.get("no hex") is store.get("") is None
-    assert store.delete("no hex").result() is False
-
-
 def test_the_same_key_is_replaced_under_a_new_id(store: Store) -> None:
     first = store.put(entry(1)).result()
     second = store.put(entry(1, prompt="again")).result()
@@ -107,13 +58,6 @@ def test_the_same_key_is_replaced_under_a_new_id(store: Store) -> None:
     assert store.get_many([first.id, second.id]) == [second]
     assert dict(store.keys) == {bytes.fromhex(second.key): second.id}
     assert len(store) == 1
-
-
-def test_ids_are_never_used_again(store: Store, open_store: Open) -> None:
-    last = store.put(entry(1)).result().id
-    store.clear().result()
-    store.close()
-    assert open_store().put(entry(2)).result().id > last
 
 
 def test_it_is_all_there_after_a_restart(store: Store, open_store: Open) -> None:
@@ -135,41 +79,6 @@ def test_files_are_private(store: Store) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()}
     log = {"askonce.db-wal"} if sys.platform != "win32" else {"askonce.db-wal", "askonce.db-shm"}
     assert modes == dict.fromkeys({".gitignore", "askonce.db", "lock"} | log, 0o600)
-
-
-@pytest.mark.parametrize(
-    ("filter", "expected"),
-    [
-        (Filter(), [3, 2, 1, 0]),
-        (Filter(upstream="two"), [2]),
-        (Filter(model="other"), [1]),
-        (Filter(namespace="blue"), [3, 2]),
-        (Filter(namespace=""), [1, 0]),
-        (Filter(since=NOW + 2), [3, 2]),
-        (Filter(prompt="ESTION 1"), [1]),
-        (Filter(prompt="100%"), [3]),
-        (Filter(prompt="_"), []),
-        (Filter(prompt="\\"), []),
-        (Filter(namespace="blue", upstream="two"), [2]),
-        (Filter(model="none"), []),
-    ],
-)
-def test_filters_list_count_and_clear_the_same(store: Store, filter: Filter, expected: list[int]) -> None:
-    for number, values in enumerate(
-        [{}, {"model": "other"}, {"upstream": "two", "namespace": "blue"}, {"namespace": "blue", "prompt": "100% sure"}]
-    ):
-        store.put(entry(number, created=NOW + number, **values)).result()
-    assert [int(e.key, 16) for e in store.list(filter)] == expected
-    assert store.count(filter) == len(expected)
-    assert store.clear(filter).result() == len(expected)
-    assert {int(e.key, 16) for e in store.list()} == {0, 1, 2, 3} - set(expected)
-
-
-def test_pages(store: Store) -> None:
-    for number in range(7):
-        store.put(entry(number)).result()
-    assert [int(e.key, 16) for e in store.list(offset=2, limit=3)] == [4, 3, 2]
-    assert store.list(offset=7) == store.list(limit=0) == store.list(limit=-1) == []
 
 
 def test_vectors_are_of_one_partition_and_one_embedder(store: Store) -> None:
@@ -228,41 +137,6 @@ def test_an_observer_that_fails_harms_nobody(open_store: Open, caplog: pytest.Lo
     assert caplog.text.count("could not be followed") == 1
 
 
-def test_the_least_recently_used_is_evicted(open_store: Open) -> None:
-    moments = iter(range(10**6))
-    store = open_store(max_entries=3, clock=lambda: NOW + next(moments))
-    for number in range(3):
-        store.put(entry(number, created=NOW - 10 + number)).result()
-    store.touch(1)  # the oldest
-    store.put(entry(3)).result()
-    assert [int(e.key, 16) for e in store.list()] == [3, 2, 0]
-    store.put(entry(4)).result()
-    assert [int(e.key, 16) for e in store.list()] == [4, 3, 0]
-    assert (store.evicted, len(store)) == (2, 3)
-
-
-def test_bytes_are_counted_and_limited(open_store: Open) -> None:
-    store = open_store(max_bytes=10_000)
-    sizes = []
-    for number in range(20):
-        store.put(entry(number, answer=Answer(b"x" * 1000))).result()
-        sizes.append(store.size)
-    assert sizes[0] > 1000
-    assert max(sizes) <= 10_000
-    newest = [int(e.key, 16) for e in store.list(limit=99)]
-    assert newest == list(range(19, 19 - len(newest), -1)) and 4 <= len(newest) <= 9
-    store.clear().result()
-    assert store.size == len(store) == store.partitions == 0
-
-
-def test_what_can_never_fit_is_refused(open_store: Open) -> None:
-    store = open_store(max_bytes=10_000)
-    store.put(entry(1)).result()
-    with pytest.raises(StoreError, match="more than the cache may hold"):
-        store.put(entry(2, answer=Answer(b"x" * 10_000))).result()
-    assert len(store) == 1
-
-
 def test_a_hundredth_is_evicted_at_once(open_store: Open) -> None:
     store = open_store(max_entries=200)
     for future in [store.put(entry(number)) for number in range(201)]:
@@ -278,18 +152,6 @@ def of(caller: str, namespace: str, number: int, **given: Any) -> Entry:
 
 def owners(store: Store) -> Counter[str]:
     return Counter(entry.tenant[0] + entry.tenant[-1] for entry in store.list(limit=10_000))
-
-
-def test_one_callers_many_entries_push_out_none_of_anothers(open_store: Open) -> None:
-    store = open_store(max_entries=100)
-    for number in range(30):
-        store.put(of("a", "0", number, created=NOW - 100)).result()
-    for future in [store.put(of("b", "0", number)) for number in range(100, 400)]:
-        future.result()
-    assert owners(store)["a0"] == 30
-    assert 65 <= owners(store)["b0"] <= 70
-    assert {int(e.key, 16) for e in store.list(limit=5)} == {399, 398, 397, 396, 395}
-    assert store.evicted == 330 - len(store)
 
 
 def test_full_callers_end_with_equal_shares(open_store: Open) -> None:
@@ -311,25 +173,6 @@ def test_a_callers_namespaces_are_one_share(open_store: Open) -> None:
     held = owners(store)
     assert held.pop("a0") == 40
     assert all(5 <= one <= 6 for one in held.values()) and len(held) == 10, held
-
-
-def test_bytes_are_shared_like_entries(open_store: Open) -> None:
-    store = open_store(max_bytes=100_000)
-    for number in range(20):
-        store.put(of("a", "0", number, created=NOW - 100)).result()
-    for number in range(100, 200):
-        store.put(of("b", "0", number, answer=Answer(b"x" * 5_000))).result()
-    assert owners(store)["a0"] == 20 and store.size <= 100_000
-
-
-def test_nobody_holds_more_than_a_share_where_one_is_set(open_store: Open) -> None:
-    store = open_store(max_entries=1_000, max_bytes=200_000, max_share=0.1)
-    for number in range(150):
-        store.put(of("a", "0", number, answer=Answer(b""))).result()
-    assert len(store) < 100 and store.size <= 20_000
-    assert store.evicted == store.evicted_over_share == 150 - len(store)
-    with pytest.raises(StoreError, match="may hold of one caller"):
-        store.put(of("b", "0", 1000, answer=Answer(b"x" * 20_000))).result()
 
 
 def test_shares_survive_a_restart_and_a_failed_write(open_store: Open) -> None:
@@ -363,16 +206,6 @@ def test_entries_of_the_schema_before_are_given_their_tenant(open_store: Open) -
     assert again._writer._shares.held("a" * 16 + "0" * 16, 0) == 1
     assert again._writer._shares.held(entry(2).partition.hex(), 0) == 1
     assert again.request(entry(2).key) == b""
-
-
-def test_what_was_asked_is_read_by_itself(open_store: Open) -> None:
-    store = open_store()
-    small = store.put(entry(1)).result()
-    size = store.size
-    kept = store.put(entry(2, request=b"x" * 1000)).result()
-    assert store.size == 2 * size + 1000
-    assert (kept.request, store.get(kept.key), store.request(kept.key)) == (b"", kept, b"x" * 1000)
-    assert [store.request(key) for key in (small.key, "00", "no key")] == [b"", b"", b""]
 
 
 @given(st.lists(st.integers(0, 50), max_size=20), st.integers(0, 300))
@@ -489,26 +322,6 @@ def test_a_closed_store_says_so(store: Store) -> None:
         store.put(entry(1)).result()
     with pytest.raises(StoreError, match="closed"):
         store.get(entry(1).key)
-
-
-def test_many_threads(store: Store) -> None:
-    def work(part: int) -> None:
-        for number in range(part, 200, 4):
-            kept = store.put(entry(number)).result()
-            assert store.get(kept.key) == kept
-            store.touch(kept.id)
-            if number % 3 == 0:
-                assert store.delete(kept.key).result()
-
-    threads = [threading.Thread(target=work, args=(part,)) for part in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    store.flush().result()
-    assert {int(e.key, 16) for e in store.list(limit=999)} == {n for n in range(200) if n % 3}
-    assert {e.hits for e in store.list(limit=999)} == {1}
-    assert (len(store), store.partitions) == (133, 1)
 
 
 def test_the_folder_belongs_to_one_process(store: Store) -> None:
@@ -654,32 +467,3 @@ def test_why_a_write_failed_is_said_plainly() -> None:
     error.sqlite_errorcode = sqlite3.SQLITE_FULL
     assert database.describe(error) == "the disk is full (database or disk is full)"
     assert database.describe(ValueError("odd")) == "odd"
-
-
-def test_entries_are_found_and_deleted_by_their_labels(store: Store) -> None:
-    for number, labels in enumerate(({"a": "1", "b": "1"}, {"a": "2"}, {}, {"b": "1"})):
-        store.put(entry(number, labels=labels)).result()
-    store.put(entry(4, labels={"a": "1"}, partition=b"q" * 16, expires=NOW + 1)).result()
-
-    def found(**given: Any) -> list[int]:
-        filter = Filter(**given)
-        keys = [int(found.key, 16) for found in store.list(filter)]
-        assert store.count(filter) == len(keys)
-        assert {store.keys[bytes.fromhex(f"{key:032x}")] for key in keys} == set(store.ids(filter))
-        return sorted(keys)
-
-    assert found(labels={"a": "1"}) == [0, 4]
-    assert found(labels={"a": None}) == [0, 1, 4]
-    assert found(labels={"a": None, "b": "1"}) == [0]
-    assert found(labels={"c": None}) == found(labels={"a": ""}) == []
-    assert found(labels={}) == [0, 1, 2, 3, 4]
-    assert found(labels={"a": "1"}, partition=b"q" * 16) == [4]
-    assert found(labels={"a": "1"}, alive=NOW + 1) == [0]
-    kept = store.get(f"{0:032x}")
-    assert kept and kept.labels == {"a": "1", "b": "1"}
-
-    assert store.clear(Filter(labels={"a": "1"})).result() == 2
-    assert found(labels={"a": None}) == [1]
-    store.put(entry(1, labels={"b": "9"})).result()  # takes the place of the one with a label "a"
-    assert found(labels={"a": None}) == []
-    assert found(labels={"b": None}) == [1, 3]

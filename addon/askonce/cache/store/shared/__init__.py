@@ -1,0 +1,1 @@
+"""The store of answers of many proxies: PostgreSQL with pgvector."""

@@ -1,0 +1,63 @@
+"""Both stores of answers: the tests beside this file run against each of them."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.entries import NOW
+from tests.support.postgres import Postgres, running
+from tests.waiting import PATIENCE
+
+from askonce.cache.store import AnswerStore, CacheLimits, SharedPlace, open_answers
+from askonce.cache.store.shared import lease, reading, writer
+from askonce.faults import Faults
+
+Open = Callable[..., AnswerStore]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running(os.environ.get("PYTEST_XDIST_TESTRUNUID", secrets.token_hex(8))[:16]) as server:
+        yield server
+
+
+@pytest.fixture
+def place(postgres: Postgres) -> Iterator[SharedPlace]:
+    place = postgres.place()
+    yield place
+    postgres.drop(place)
+
+
+@pytest.fixture(autouse=True)
+def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that takes long has nobody give up."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", PATIENCE)
+    monkeypatch.setattr(lease, "BEAT_PATIENCE", PATIENCE)
+    monkeypatch.setattr(reading, "LOOK_SECONDS", PATIENCE)
+    monkeypatch.setattr(writer, "WRITE_SECONDS", PATIENCE)
+
+
+@pytest.fixture(params=["embedded", "shared"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the test's store; once more, after it was closed, to restart."""
+    opened: list[AnswerStore] = []
+    shared = request.getfixturevalue("place") if request.param == "shared" else None
+
+    def open_store(
+        *, clock: Callable[[], float] = lambda: NOW, faults: Faults | None = None, **limits: Any
+    ) -> AnswerStore:
+        store = open_answers(tmp_path / "data", CacheLimits(**limits), clock, faults or Faults(), shared)
+        opened.append(store)
+        return store
+
+    yield open_store
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Open) -> AnswerStore:
+    return open_store()
