@@ -24,6 +24,7 @@ from askonce.calls.request_body import Measured, Unread, read_body
 from askonce.calls.state import Dividing, Exchange, Following
 from askonce.proxy import client_hello, error_stream, http1, http2, messages, relay_stream, responses, unread_hits
 from askonce.proxy.asgi import AsgiBridge
+from askonce.proxy.at_once import AtOnce
 from askonce.proxy.backpressure import Backpressure, handler_of
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
@@ -64,13 +65,14 @@ class Askonce:
         self._gate: Gate
         self._watch: Watch
         self._responses: responses.Responses
+        self.at_once: AtOnce
         self.addons: list[object] = [
             relay_stream.Collapse(),
-            Patience(self._report),
-            Backpressure(self._report),
+            Patience(self.report),
+            Backpressure(self.report),
         ]
 
-    def _report(self, kind: str, error: BaseException, consequence: str) -> None:
+    def report(self, kind: str, error: BaseException, consequence: str) -> None:
         """`Faults.report` of the runtime, which is made later than what reports."""
         self.runtime.faults.report(kind, error, consequence)
 
@@ -90,7 +92,8 @@ class Askonce:
         self._manage = AsgiBridge(lambda: self.runtime.management(self.reload), self.runtime.compute)
         self._gate, self._watch = Gate(self.runtime), Watch(self.runtime)
         self._responses = responses.Responses(self.runtime, self._work)
-        self.addons += [self._gate, self._watch]
+        self.at_once = AtOnce(self.runtime, self._gate, self._watch, self._work)
+        self.addons += [self._gate, self._watch, self.at_once]
 
     def configure(self, updated: set[str]) -> None:
         error_stream.note(ctx.options)
@@ -253,13 +256,21 @@ class Askonce:
         self, flow: http.HTTPFlow, visit: Visit, rule: Rule, request: Request, terms: Terms = PLAIN
     ) -> None:
         life = self.runtime.life
-        is_small = len(request.body) <= SMALL
-        exchange = life.begin(rule, request, terms) if is_small else await life.begin_apart(rule, request, terms)
-        visit.exchange = exchange
-        exchange.is_direct = visit.passage is None
-        exchange.may_follow = visit.passage is None and not flow.request.is_http10
-        reply = life.look_up_in_memory(exchange) or await life.look_up(exchange)
-        if reply and unread_hits.may_lack_room(flow, reply) and not await unread_hits.find_room(flow, reply):
+        if begun := self.at_once.claim(flow.client_conn, rule, request):
+            exchange = visit.exchange = begun.exchange
+            reply = await begun.reply()
+        else:
+            is_small = len(request.body) <= SMALL
+            exchange = life.begin(rule, request, terms) if is_small else await life.begin_apart(rule, request, terms)
+            visit.exchange = exchange
+            exchange.is_direct = visit.passage is None
+            exchange.may_follow = visit.passage is None and not flow.request.is_http10
+            reply = life.look_up_in_memory(exchange) or await life.look_up(exchange)
+        if (
+            reply
+            and unread_hits.may_lack_room(flow.client_conn, reply)
+            and not await unread_hits.find_room(flow, reply)
+        ):
             reply = await life.take_back(exchange)
         if reply:
             flow.response = messages.make_response(reply)

@@ -106,6 +106,10 @@ class PacedReader:
         self._unseen += len(data)
         return data
 
+    def count(self, size: int) -> None:
+        """So many bytes more have come in another way."""
+        self._unseen += size
+
     async def _until_taken(self) -> None:
         self._unseen = 0
         try:

@@ -116,6 +116,11 @@ class Gate:
             return self._ask_for_key()
         return None
 
+    def admits(self, client: connection.Client) -> bool:
+        """Whether a call is let in, as `refuse` says, that shows nothing of its own, out of a tunnel to a provider."""
+        access = self._runtime.rules.config.access
+        return not access.authenticate or self._runtime.admission.authenticates(client, None)
+
     def send_on(self, flow: http.HTTPFlow, visit: Visit) -> None:
         """Take care of a call that its sender did not send there by way of HTTPS_PROXY, or that could come back.
 

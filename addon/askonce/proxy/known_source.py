@@ -12,7 +12,9 @@ from types import ModuleType
 
 from mitmproxy import addonmanager, connection, http, optmanager
 from mitmproxy.coretypes import multidict
-from mitmproxy.proxy import context, layer, mode_servers, server
+from mitmproxy.proxy import context, layer, mode_servers, server, tunnel
+from mitmproxy.proxy.layers import http as layers_http
+from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.http import _http1, _http2, _http_h2
 
 __all__ = ["KNOWN", "digest", "is_known"]
@@ -27,11 +29,14 @@ KNOWN: Mapping[ModuleType, frozenset[str]] = {
     connection: frozenset({"e8e7f3a695e17cd1"}),
     context: frozenset({"6eb6f92863b8dafa"}),
     http: frozenset({"f8ff6ff9e8f095ec"}),
+    layers_http: frozenset({"0e7b3474f7febddc"}),
     layer: frozenset({"c45454046edfdf03"}),
     mode_servers: frozenset({"1b980ec81b97843f"}),
     multidict: frozenset({"d8cf7fdc1896241c", "53bbc4d7480b2682"}),  # `set_all` copies a list that it is given
     optmanager: frozenset({"673343bb13fcce1c", "b9c63ca390de2258"}),  # the words of an error
     server: frozenset({"8e7a49721801ffc2"}),
+    tls: frozenset({"76e315d8e64355a7", "1a7d91d83846c2b6"}),  # two words in docstrings
+    tunnel: frozenset({"a063fb4bc7f50f91"}),
 }
 """Digests of modules as mitmproxy 12.2.3 and 12.3.1 have them; where there are two, the difference was read, and what
 it is stands behind."""

@@ -21,7 +21,7 @@ from askonce.cache import InUseError, StoreError
 from askonce.calls.limits import SMALL
 from askonce.exec.proxy_process import IN_USE, free_port
 from askonce.products.document import Config
-from askonce.proxy import hook_dispatch, mitmproxy_patches
+from askonce.proxy import hook_dispatch, lane, mitmproxy_patches
 from askonce.proxy.addon import Askonce
 from askonce.proxy.log_format import formatter
 from askonce.rules import ConfigError, Rules
@@ -42,9 +42,10 @@ class LeanMaster(master.Master):
     def __init__(self, opts: options.Options, askonce: Askonce, *, plain: bool = False) -> None:
         """`plain`: mitmproxy's own ways, longer by some functions."""
         super().__init__(opts)
+        is_direct = False
         if not plain:
             mitmproxy_patches.install()
-            if hook_dispatch.install():
+            if is_direct := hook_dispatch.install():
                 self.addons = hook_dispatch.CachedAddons(self)
         self._legacy_log_events.uninstall()  # 65 µs for every log record, seen or not
         self.addons.add(
@@ -53,6 +54,7 @@ class LeanMaster(master.Master):
             disable_h2c.DisableH2C(),
             proxyserver.Proxyserver(),
             next_layer.NextLayer(),
+            *([lane.Lanes(askonce)] if is_direct and lane.is_known_here() else []),
             tlsconfig.TlsConfig(),
             askonce,
             LetGo(askonce),

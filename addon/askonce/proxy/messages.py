@@ -4,7 +4,7 @@ One rule: no decisions. What costs on the way of a hit is written for speed, and
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from mitmproxy import http
@@ -27,12 +27,14 @@ __all__ = [
     "finish",
     "http_response",
     "join_trace",
+    "make_request",
     "make_response",
     "must_be_whole",
     "place",
     "put",
     "put_body",
     "put_decoded",
+    "read_fields",
     "read_head",
     "read_request",
     "redirect",
@@ -40,6 +42,7 @@ __all__ = [
     "start_response",
     "start_translation",
     "strip_directives",
+    "write",
 ]
 
 _FRAMING = frozenset({b"host", b"content-length", b"content-encoding", b"transfer-encoding", b"connection"})
@@ -67,16 +70,38 @@ def read_head(flow: http.HTTPFlow) -> Arrival:
 
 def read_request(request: http.Request, host: str, body: bytes, client: str = "") -> Request:
     """`body` is the request's without its content-encoding."""
-    path, _, query = request.path.partition("?")
+    fields = request.headers.fields
+    place = request.scheme, host, request.port
+    return make_request(request.method, place, request.path, fields, read_fields(fields), body, client)
+
+
+def make_request(
+    method: str,
+    place: tuple[str, str, int],
+    target: str,
+    fields: Fields,
+    headers: Mapping[str, str],
+    body: bytes,
+    client: str = "",
+) -> Request:
+    """`place` is scheme, host and port, `target` the path with the query, and `headers` what `read_fields` makes of
+    `fields`."""
+    path, _, query = target.partition("?")
+    scheme, host, port = place
+    return Request(
+        method, host, path, query, headers, body, (scheme, host, port, target, fields, body), client, scheme, port
+    )
+
+
+def read_fields(fields: Fields) -> dict[str, str]:
+    """Header fields by their names, as `Request.headers` has them."""
     headers: dict[str, str] = {}
-    for raw_name, raw_value in request.headers.fields:
+    for raw_name, raw_value in fields:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "surrogateescape")
         if name in headers:
             value = f"{headers[name]}{'; ' if name == 'cookie' else ', '}{value}"
         headers[name] = value
-    scheme, port = request.scheme, request.port
-    raw = (scheme, host, port, request.path, request.headers.fields, body)
-    return Request(request.method, host, path, query, headers, body, raw, client, scheme, port)
+    return headers
 
 
 def place(request: http.Request, host: str) -> str:
@@ -169,6 +194,13 @@ def make_response(reply: Reply) -> http.Response:
     fields = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
     fields += [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in reply.headers]
     return http_response(reply.status, fields, reply.body)
+
+
+def write(reply: Reply) -> bytes:
+    """The bytes of a reply over HTTP/1.1, as mitmproxy would write what `make_response` makes of it."""
+    said = (("content-type", reply.content_type), ("content-length", str(len(reply.body))), *reply.headers)
+    lines = "".join([f"{name}: {value}\r\n" for name, value in said]).encode("utf-8", "surrogateescape")
+    return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (reply.status, _REASONS.get(reply.status, b""), lines, reply.body)
 
 
 def start_response(reply: Reply) -> http.Response:

@@ -20,7 +20,7 @@ from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
 from askonce.calls.limits import Limits
-from askonce.proxy import backpressure
+from askonce.proxy import backpressure, lane
 
 __all__ = ["Patience"]
 
@@ -107,6 +107,8 @@ class Patience:
 
 def stands(handler: ProxyConnectionHandler) -> Waiting | None:
     """What the client of a connection is waited for; None where the client is not who is waited for."""
+    if begun := lane.awaited(handler):
+        return Waiting(*begun)
     layers = handler.layer.context.layers
     while isinstance(last := layers[-1], http.HttpLayer):
         tunnel = next((stream for stream in last.streams.values() if stream.child_layer), None)

@@ -27,9 +27,9 @@ _LOOK = 0.02
 """Seconds between two looks at a client."""
 
 
-def may_lack_room(flow: http.HTTPFlow, reply: Reply) -> bool:
+def may_lack_room(client: connection.Client, reply: Reply) -> bool:
     """Whether `find_room` has to be asked: mostly not."""
-    return len(reply.body) > SMALL or left(flow.client_conn) > _MOST
+    return len(reply.body) > SMALL or left(client) > _MOST
 
 
 async def find_room(flow: http.HTTPFlow, reply: Reply) -> bool:

@@ -47,7 +47,11 @@ class Watch:
             self._silent[data.context.client.id] = place
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        self._silent.pop(flow.client_conn.id, None)
+        self.heard(flow.client_conn)
+
+    def heard(self, client: connection.Client) -> None:
+        """A client has asked something."""
+        self._silent.pop(client.id, None)
 
     def unnamed(self, flow: http.HTTPFlow, visit: Visit) -> None:
         """A request passes on that no rule takes."""

@@ -121,7 +121,7 @@ def _messages(body: JsonObject) -> list[JsonObject]:
 def _why_exact(messages: list[JsonObject], body: JsonObject) -> str:
     if body.get("prediction"):
         return "predicted output"
-    last = messages[reading.where_it_asks(messages)]
+    last = messages[-1]
     if last["role"] in _RESULTS:
         return "tool result in the last turn"
     if last["role"] != "user":

@@ -128,15 +128,14 @@ class Tokens:
         sign, money, digits, under, _rest = _AMOUNT.fullmatch(text).groups()  # type: ignore[union-attr]
         lower = tail.lower()
         plain = digits.replace(",", "")
-        under = under or ""
-        if max(len(plain), len(under)) > _DIGITS or not (digits + under).isascii() or under.startswith("0"):
+        if len(plain) > _DIGITS or not digits.isascii():
             self.ids.append(text)
             self._push(text, mark, False)
             return
         amount = Fraction(int(plain) if plain.isdecimal() else plain)  # it takes five times as long over text
         value: Fraction | str = -amount if sign else amount
         unit = UNITS.get(money, "gbp" if money == "£" else "")
-        if under:
+        if under and int(under):
             # "6/8" is no 3/4: it is a time signature, a score, a date.
             lowest = lower or (amount.denominator == 1 and gcd(int(amount), int(under)) == 1)
             value = (-amount if sign else amount) / int(under) if lowest else f"{sign or ''}{digits}/{under}"

@@ -1,0 +1,284 @@
+"""The fast lane: an ordinary call that the cache can answer at once is answered below mitmproxy, between its layers and
+the socket, in one read and one write.
+
+One rule: mitmproxy's layers have the connection, and the lane looks at bytes only while they have nothing to do: the
+last request answered, nothing sent, read or waited for. What is not answered here is read by them, byte for byte as it
+came, and what they make of it is no business of the lane's.
+
+Between two calls, a client's connection through CONNECT and TLS is at rest in mitmproxy, but for the TLS session. What
+the lane has decrypted and does not answer is given to mitmproxy's TLS layer as the session's next text (`Ahead`).
+"""
+
+import asyncio
+import contextlib
+from asyncio import StreamReaderProtocol
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+from weakref import WeakKeyDictionary
+
+from mitmproxy.connection import ConnectionState
+from mitmproxy.proxy import events, layer, server, tunnel
+from mitmproxy.proxy.layers import http, modes, tls
+from mitmproxy.proxy.layers.http import _http1
+from mitmproxy.proxy.server import ConnectionHandler
+from OpenSSL import SSL
+
+from askonce.calls.held_bodies import held_bodies
+from askonce.proxy import http1
+from askonce.proxy.at_once import AtOnce, Caller
+from askonce.proxy.backpressure import PacedReader, Report, handler_of
+from askonce.proxy.known_source import is_known
+from askonce.proxy.messages import write
+from askonce.proxy.ordinary import Body, Head, Heads, is_begun
+
+if TYPE_CHECKING:
+    from askonce.proxy.addon import Askonce
+
+__all__ = ["Ahead", "Lane", "Lanes", "awaited", "is_known_here"]
+
+_PIECE = 65535
+_TUNNEL = (modes.HttpProxy, http.HttpLayer, http.HttpStream, tls.ServerTLSLayer, tls.ClientTLSLayer, http.HttpLayer)
+"""The layers of a connection to a rule's host, from the socket on; of an HttpStream, ours are kinds."""
+
+
+class Ahead:
+    """A TLS session that was read ahead: whoever reads it next is given that first."""
+
+    def __init__(self, session: SSL.Connection) -> None:
+        self._session = session
+        self._read = list[bytes | SSL.Error]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def recv(self, size: int, flags: int | None = None) -> bytes:
+        if self._read:
+            first = self._read.pop(0)
+            if isinstance(first, SSL.Error):
+                raise first
+            return first
+        return self._session.recv(size, flags)
+
+    @property
+    def size(self) -> int:
+        """Bytes of text that were read, and not taken."""
+        return sum([len(one) for one in self._read if isinstance(one, bytes)])
+
+    def open(self, data: bytes) -> bytes | None:
+        """The text that `data` holds; None where an end or a mistake follows it. All of it is still to be read."""
+        self._session.bio_write(data)
+        pieces = list[bytes]()
+        while True:
+            try:
+                pieces.append(self._session.recv(_PIECE))
+            except SSL.WantReadError:
+                self._read += pieces
+                return b"".join(pieces)
+            except SSL.Error as end:
+                self._read += [*pieces, end]
+                return None
+
+    def answer(self, text: bytes) -> bytes:
+        """Take all that was read; returns what is to be sent for the other side to read `text`."""
+        self._read.clear()
+        with contextlib.suppress(SSL.ZeroReturnError, SSL.SysCallError):  # as mitmproxy has it
+            self._session.sendall(text)
+        return self.pending()
+
+    def pending(self) -> bytes:
+        """What is to be sent."""
+        pieces = list[bytes]()
+        with contextlib.suppress(SSL.WantReadError):
+            while not pieces or len(pieces[-1]) == _PIECE:
+                pieces.append(self._session.bio_read(_PIECE))
+        return b"".join(pieces)
+
+
+class Lane:
+    """One connection's. It listens in the place of mitmproxy's reader."""
+
+    def __init__(
+        self, handler: ConnectionHandler, layers: Sequence[layer.Layer], at_once: AtOnce, heads: Heads, report: Report
+    ) -> None:
+        """`layers` are of the kinds of `_TUNNEL`."""
+        self._handler, self._client, self._layers = handler, handler.client, layers
+        self._top, self._tls = cast(http.HttpLayer, layers[-1]), cast(tls.ClientTLSLayer, layers[-2])
+        self._at_once, self._heads, self._report = at_once, heads, report
+        writer = cast(asyncio.StreamWriter, handler.transports[self._client].writer)
+        self._transport = cast(asyncio.Transport, writer.transport)
+        self._protocol = cast(Any, self._transport.get_protocol())
+        self._reader: Any = self._protocol._stream_reader
+        self._ahead = Ahead(self._tls.tls)
+        self._work = f"lane of {self._client.id}"
+        self._tasks = set[asyncio.Task[None]]()
+        self._text = b""
+        """Of a request whose head is not whole."""
+        self._asked: tuple[Caller, Head, Body] | None = None
+        """A request whose body is not whole."""
+
+    def open(self) -> None:
+        """Listen from now on. Raises AttributeError where asyncio is not the one that this was written for."""
+        for name in ("_waiter", "_buffer"):
+            getattr(self._reader, name)
+        self._tls.tls = self._ahead  # type: ignore[assignment]
+        self._protocol.data_received = self._data_received
+        self._protocol.eof_received = self._eof_received
+        self._protocol.connection_lost = self._connection_lost
+
+    @property
+    def awaited(self) -> tuple[Literal["header", "body"], Hashable] | None:
+        """What the rest of is waited for, and what tells that it got further; None where nothing has begun."""
+        if self._asked:
+            return "body", (self._speaker.stream_id, self._ahead.size)
+        return ("header", self._speaker.stream_id) if self._text else None
+
+    @property
+    def _speaker(self) -> _http1.Http1Server:
+        return cast(_http1.Http1Server, self._top.connections[self._client])
+
+    # What the socket says
+
+    def _data_received(self, data: bytes) -> None:
+        if not self._is_at_rest():
+            self._forget()  # mitmproxy reads on from where the lane began
+            StreamReaderProtocol.data_received(self._protocol, data)
+            return
+        self._handler.timeout_watchdog.register_activity()
+        try:
+            is_done = self._take(data)
+        except Exception as error:  # fail open
+            self._report("fast lane", error, "the call goes mitmproxy's way")
+            is_done = False
+        if not is_done:
+            self._hand_over()
+
+    def _eof_received(self) -> bool | None:
+        if self._ahead.size:
+            self._hand_over()
+        return StreamReaderProtocol.eof_received(self._protocol)
+
+    def _connection_lost(self, error: Exception | None) -> None:
+        self._forget()
+        del self._protocol.data_received, self._protocol.eof_received, self._protocol.connection_lost
+        StreamReaderProtocol.connection_lost(self._protocol, error)
+
+    def _is_at_rest(self) -> bool:
+        """Whether mitmproxy waits for a request on this connection, and for nothing else."""
+        speaker, reader = self._top.connections.get(self._client), self._reader
+        return (
+            type(speaker) is http1.Server
+            and speaker.state == speaker.read_headers
+            and not speaker.buf
+            and not self._top.streams
+            and reader._waiter is not None  # it has done with the event before, and sent what there was to send
+            and not reader._buffer
+            and not self._tasks
+            and self._client.state is ConnectionState.OPEN
+            and all(each._paused is None for each in self._layers)
+            and not self._transport.get_write_buffer_size()
+        )
+
+    # What is answered
+
+    def _take(self, data: bytes) -> bool:
+        """Answer the request that `data` completes, or have it waited for; false where neither is for the lane."""
+        text = self._ahead.open(data)
+        if text is None:
+            return False
+        if not text:  # a part of a TLS record, or what the session itself has to say
+            self._transport.write(self._ahead.pending())
+            return True
+        asked = self._asked
+        if asked is None:
+            text = self._text = self._text + text
+            if (end := text.find(b"\r\n\r\n")) < 0:
+                return is_begun(text)
+            if (asked := self._arrive(text, end)) is None:
+                return False
+            text = text[asked[1].size :]
+        caller, head, rest = asked
+        try:
+            body = rest.add(text)
+        except ValueError:
+            return False
+        if body is None and self._asked is None:
+            self._asked = asked
+            self._at_once.work.begin(self._work)
+        if not held_bodies.hold(self._work, len(text)):
+            return False
+        return body is None or self._answer(caller, head, body)
+
+    def _arrive(self, text: bytes, end: int) -> tuple[Caller, Head, Body] | None:
+        """The request whose head `text` begins with; None where it is not for the lane."""
+        head = self._heads.read(text, end)
+        caller = self._at_once.arrive(self._client, self._top.context.server, head) if head else None
+        return (caller, head, Body(head)) if head and caller else None
+
+    def _answer(self, caller: Caller, head: Head, body: bytes) -> bool:
+        if (reply := self._at_once.look_up(caller, head, body)) is None:
+            return False
+        text = write(reply)
+        self._transport.write(self._ahead.answer(text))
+        self._speaker.stream_id += 2  # as after each of mitmproxy's own
+        self._forget()
+        self._at_once.over(self._client)
+        return True
+
+    # What is not
+
+    def _hand_over(self) -> None:
+        """Have mitmproxy read what the lane has read."""
+        self._forget()
+        io = self._handler.transports.get(self._client)
+        reader: object = io and io.reader
+        if isinstance(reader, PacedReader):
+            reader.count(self._ahead.size)
+        task = asyncio.eager_task_factory(asyncio.get_running_loop(), self._pass_on())
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pass_on(self) -> None:
+        await self._handler.server_event(events.DataReceived(self._client, b""))  # the TLS layer asks what there is
+        await self._handler.drain_writers()
+
+    def _forget(self) -> None:
+        """Nothing is waited for any more."""
+        self._text = b""
+        if self._asked:
+            self._asked = None
+            self._at_once.work.end(self._work)
+
+
+class Lanes:
+    """The addon that opens them. It comes after whoever chooses layers."""
+
+    def __init__(self, askonce: "Askonce") -> None:
+        self._askonce, self._heads = askonce, Heads()
+
+    def next_layer(self, chosen: layer.NextLayer) -> None:
+        layers, client = chosen.context.layers, chosen.context.client
+        if len(layers) != len(_TUNNEL) or not all(map(isinstance, layers, _TUNNEL)) or client.alpn == b"h2":
+            return
+        if handler := handler_of(client):
+            try:
+                lane = Lane(handler, tuple(layers), self._askonce.at_once, self._heads, self._askonce.report)
+                lane.open()
+            except Exception as error:  # fail open
+                self._askonce.report("fast lane", error, "this connection has none")
+            else:
+                _lanes[handler] = lane
+
+
+def is_known_here() -> bool:
+    """Whether mitmproxy is the one that lanes were written for; says so where it is not."""
+    return is_known("the fast lane is", (server, layer, tls, tunnel, http, _http1))
+
+
+_lanes = WeakKeyDictionary[ConnectionHandler, Lane]()
+
+
+def awaited(handler: ConnectionHandler) -> tuple[Literal["header", "body"], Hashable] | None:
+    """`Lane.awaited` of a connection's lane; None where it has none."""
+    lane = _lanes.get(handler)
+    return lane.awaited if lane else None
