@@ -15,27 +15,36 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tests.fuzz.world import world
+from tests.fuzz.lanes import Lanes, lanes
+from tests.fuzz.world import World, world
 from tests.waiting import PATIENCE
+
+type Make = Callable[[Path], AbstractAsyncContextManager[World | Lanes]]
 
 ROUND = 2000
 """Cases that share a cache."""
 
 
-async def run(cases: int, seed: int, first: int = 0, failures: int = 10) -> tuple[Counter[str], int]:
+async def run(
+    cases: int, seed: int, first: int = 0, failures: int = 10, make: Make = world
+) -> tuple[Counter[str], int]:
     """Outcomes by kind, and how many cases went wrong; each is printed."""
     outcomes, failed, number = Counter[str](), 0, first
     while number < cases and failed < failures:
         end = min(number - number % ROUND + ROUND, cases)
         with tempfile.TemporaryDirectory() as folder:
-            async with world(Path(folder)) as at:
+            async with make(Path(folder)) as at:
                 while number < end:
                     number += 1
                     try:
                         async with asyncio.timeout(PATIENCE):
                             await at.case(random.Random(f"{seed}-{number - 1}"))
+                            if number == end:
+                                await at.end()
                     except Exception:
                         failed += 1
                         print(f"case {number - 1} of seed {seed}:\n{traceback.format_exc()}", file=sys.stderr)
@@ -52,10 +61,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--failures", type=int, default=10, help="stop after so many")
     parser.add_argument("--first", type=int, default=0, help=f"begin with this case; a multiple of {ROUND}")
+    parser.add_argument("--lanes", action="store_true", help="compare the fast lane with mitmproxy's layers instead")
     asked = parser.parse_args()
     logging.disable(logging.WARNING)
     began = time.monotonic()
-    outcomes, failed = asyncio.run(run(asked.cases, asked.seed, asked.first, asked.failures))
+    outcomes, failed = asyncio.run(
+        run(asked.cases, asked.seed, asked.first, asked.failures, lanes if asked.lanes else world)
+    )
     for outcome, count in sorted(outcomes.items()):
         print(f"{count:8} {outcome}")
     print(f"{asked.cases - asked.first} cases, {failed} wrong, {time.monotonic() - began:.0f} s")

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from mitmproxy import http
 from tests.fuzz import corpus, mutate, reference
 from tests.fuzz.__main__ import run
+from tests.fuzz.lanes import lanes
 
 from askonce import jsontext
 from askonce.cache.identity import Identifier
 from askonce.cache.wrapped import Unwrapped
 from askonce.call import Call, Request, Unreadable
-from askonce.proxy import messages
+from askonce.proxy import lane, messages
 from askonce.proxy.flow_state import Recorder
 from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import wire_format
@@ -50,6 +51,18 @@ async def test_a_sample_reaches_every_outcome() -> None:
     ):
         assert outcomes[outcome], outcome
     assert outcomes["request: rewritten"] > CASES / 100
+
+
+async def test_both_lanes_answer_a_sample_alike(request: pytest.FixtureRequest) -> None:
+    outcomes, failed = await run(300, request.config.option.seed, make=lanes)
+    assert failed == 0
+    assert outcomes["fast"] and outcomes["the longer way"]
+
+
+async def test_a_lane_that_answers_otherwise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "write", lambda reply: messages.write(reply).replace(b"x-cache: HIT", b"x-cache: MISS"))
+    _, failed = await run(300, seed=13, failures=1, make=lanes)
+    assert failed == 1
 
 
 def words_alone(data: bytes | str) -> str:

@@ -111,6 +111,9 @@ class World:
         if unforeseen := [kind for kind in new if not kind.startswith(FORESEEN)]:
             raise Wrong(f"faults: {unforeseen}")
 
+    async def end(self) -> None:
+        """All is checked already, case by case."""
+
     # Requests
 
     def _request(self, rng: random.Random) -> tuple[Sent, bool]:
