@@ -14,13 +14,13 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.attack import isolation, resources, staying_up, untaken
+from tests.attack import isolation, measures, resources, staying_up, untaken
 from tests.attack.attack import Attack
 from tests.attack.target import FRANCE, Target, target
 from tests.attack.watch import MIB, Figures, Watch
 from tests.processes import answer_for_all, descendants, kill
 
-ATTACKS = (*isolation.ATTACKS, *resources.ATTACKS, *untaken.ATTACKS, *staying_up.ATTACKS)
+ATTACKS = (*isolation.ATTACKS, *resources.ATTACKS, *untaken.ATTACKS, *staying_up.ATTACKS, *measures.ATTACKS)
 _HEAD = f"{'attack':<22} {'wrong':>6} {'stall ms':>9} {'memory MiB':>11} {'descriptors':>12}  verdict"
 
 

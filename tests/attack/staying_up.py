@@ -6,9 +6,13 @@ One rule: each attack has a proxy of its own and counts how often that did not e
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import resource
+import shutil
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +22,7 @@ import trustme
 from tests.attack.attack import Attack
 from tests.attack.target import CHAT, FRANCE, Target, body, is_hit
 from tests.e2e.conftest import REPOSITORY, free_port
+from tests.processes import end
 
 _NOISE = bytes(range(256)) * 64
 
@@ -157,6 +162,35 @@ def full_disk(target: Target) -> int:
     return sum(not answer.is_success for answer in answers)
 
 
+def read_only_disk(target: Target) -> int:
+    """How many of ten calls fail, or are no hits, and the code that a stop ends with, where nobody may write to the
+    data folder any more."""
+    proxy = target.start("read-only")
+    if not _may_change(proxy.data, "-i"):
+        sys.stderr.write("a read-only disk: not tried, for only root can make one, on some file systems\n")
+        return 0
+    with _app(target, proxy) as client:
+        client.post(CHAT, json=body(FRANCE)).raise_for_status()
+        proxy.settle()
+        os.sync()  # a page of a map that is not written out yet may be written to all the same
+        try:
+            _may_change(proxy.data, "+i")
+            hits = [client.post(CHAT, json=body(FRANCE)) for _ in range(5)]
+            others = [client.post(CHAT, json=body(f"What is {number} plus one?")) for number in range(5)]
+            ended = end(proxy.process)
+        finally:
+            _may_change(proxy.data, "-i")
+    proxy.launch()
+    proxy.wait_until_ready()
+    return sum(not is_hit(answer) for answer in hits) + sum(not answer.is_success for answer in others) + abs(ended)
+
+
+def _may_change(folder: Path, attribute: str) -> bool:
+    """Whether an attribute of a folder's files can be changed; `+i` is for files that nobody may write to."""
+    command = ["chattr", "-R", attribute, str(folder)]
+    return bool(shutil.which("chattr")) and not subprocess.run(command, capture_output=True, check=False).returncode
+
+
 ATTACKS = (
     Attack("damaged files", "a database, a log, an index and keys, cut, overwritten and emptied", damaged_files),
     Attack("IPv6", "listening on [::1]", ipv6),
@@ -165,4 +199,5 @@ ATTACKS = (
     Attack("clock jumps", "a year back, right again, and a year ahead", clock_jumps),
     Attack("mitmweb's password", "its pages and API without, and with guesses", web_password),
     Attack("a full disk", "nothing more can be written", full_disk),
+    Attack("a read-only disk", "a data folder that nobody may write to any more", read_only_disk),
 )
