@@ -122,12 +122,13 @@ class Lanes:
         runtime = proxy.askonce.runtime
         await runtime.cache.clear()
         self.upstream.requests.clear()
+        held = set(held_bodies._by_call)  # by other tests, whose calls never end
         answered, last, faults = proxy.answered, runtime.accounting.recorded, Counter(runtime.accounting.faults())
         async with proxy.tunnel(host) as tunnel:
             told = await script(tunnel, proxy)
         await until_so(lambda: not runtime.strays.connections)
         await proxy.settled()
-        assert not held_bodies._by_call
+        assert held_bodies._by_call.keys() <= held
         calls = [call for _, _, call in runtime.accounting.after(last, 1000)]
         return Seen(
             [_VARIES.sub(b"~", text) for text in told],
