@@ -21,7 +21,8 @@ _TOKEN = re.compile(
     | (?P<version>\bv\d+(?:\.\d+)*\b|\b\d+(?:\.\d+){2,}\b)
     | (?P<time>\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b)?|\b\d{1,2}\s?[ap]\.?m\b)
     | (?P<symbol>\b[A-Za-z]\+\+|\b[CFJcfj]\#|\.NET\b|\b[A-Za-z]+\.(?:js|py|io|ai|net)\b)
-    | (?P<number>(?:(?<=\s)[-−])?[$€£¥₹]?\d+(?:,\d{2,3})*(?:\.\d+)?(?:\s?/\s?\d+)?(?P<tail>%|°[CF]?|[A-Za-z][\w-]*)?)
+    | (?P<number>(?:(?<=\s)[-−])?[$€£¥₹]?\d+(?:,\d{2,3})*(?:\.\d+)?(?:\s?/\s?\d+)?
+        (?P<tail>%|[ -]?percent\b|[ ]%(?![ ]?(?:\d|[(]|[b-z]\b))|°[CF]?|[A-Za-z][\w-]*)?)
     | (?P<word>[^\W\d_]+(?:[’'][^\W\d_]+)*(?:[-_]?\d[\w-]*)?)
     | (?P<mark>[.,;:?!/()\n_]|[^\w\s])
     """,
@@ -30,6 +31,8 @@ _TOKEN = re.compile(
 _AMOUNT = re.compile(r"([-−])?([$€£¥₹])?([\d,]+(?:\.\d+)?)(?:\s?/\s?(\d+))?(.*)", re.DOTALL)
 _PADDED = re.compile(r"0\d.*|.*\..*0")
 """Zeros that say something: agent 007, Python 3.10."""
+_DECIMAL_COMMA = re.compile(r"\d+,\d\d")
+"""Two digits after a comma are no thousands."""
 _DIGITS = 100
 """More are no amount, and Python refuses to read thousands of them."""
 _SHADOWED = {"US": "usa", "IT": "infotech", "WHO": "w.h.o", "Go": "golang"}
@@ -126,16 +129,17 @@ class Tokens:
 
     def _number(self, text: str, tail: str, mark: str) -> None:
         sign, money, digits, under, _rest = _AMOUNT.fullmatch(text).groups()  # type: ignore[union-attr]
-        lower = tail.lower()
-        plain = digits.replace(",", "")
-        if len(plain) > _DIGITS or not digits.isascii():
+        lower = tail.lower().lstrip(" -")
+        plain = digits.replace(",", "." if _DECIMAL_COMMA.fullmatch(digits) else "")
+        under = under or ""
+        if max(len(plain), len(under)) > _DIGITS or not (digits + under).isascii() or under.startswith("0"):
             self.ids.append(text)
             self._push(text, mark, False)
             return
         amount = Fraction(int(plain) if plain.isdecimal() else plain)  # it takes five times as long over text
         value: Fraction | str = -amount if sign else amount
         unit = UNITS.get(money, "gbp" if money == "£" else "")
-        if under and int(under):
+        if under:
             # "6/8" is no 3/4: it is a time signature, a score, a date.
             lowest = lower or (amount.denominator == 1 and gcd(int(amount), int(under)) == 1)
             value = (-amount if sign else amount) / int(under) if lowest else f"{sign or ''}{digits}/{under}"

@@ -25,6 +25,16 @@ SAME = [
     ("How do I reset my password?", "Hello there, how do I reset my password? Thanks a lot!"),
     ("How do I reset my password?", "Quick question: how do I reset my password, please?"),
     ("What is the difference between TCP and UDP?", "Explain the difference between UDP and TCP"),
+    ("What is 18 percent of 250?", "What is 18 % of 250?"),
+    ("What is 18% of 250?", "what is eighteen per cent of 250"),
+    ("Is a deposit of 3.5% enough?", "Is a deposit of three and a half pct enough?"),
+    ("Is 1,250 euros a fair price?", "Is one thousand two hundred and fifty euros a fair price?"),
+    ("Is 500,000 dollars enough to retire?", "Is half a million dollars enough to retire?"),
+    ("What's the right bike size at 1.80 m?", "What's the right bike size at 1,80 m?"),
+    ("How long is 2.5 years in months?", "How long is two and a half years in months?"),
+    ("Is a fee of 3.50% usual?", "Is a fee of 3.50 percent usual?"),
+    ("Is it 100 percent cotton?", "Is it one hundred percent cotton?"),
+    ("Is it between 100 and 200?", "Is it between one hundred and two hundred?"),
 ]
 DIFFERENT = [
     ("How do I reset my password?", "How do I change my password?"),
@@ -38,6 +48,11 @@ DIFFERENT = [
     ("How do you say please in Czech?", "How do you say thank you in Czech?"),
     ("How do I say thanks?", "How do I say please?"),
     ("What is hello world?", "What is world?"),
+    ("What is 18 % of 250?", "What is 18 of 250?"),
+    ("What is 7 % 2 in Python?", "What is 0.07 2 in Python?"),
+    ("Is 1,250 euros a fair price?", "Is one thousand two hundred and fifteen euros a fair price?"),
+    ("Is it 100 and 50?", "Is it one hundred and fifty?"),
+    ("Is a valuation of half a million right?", "Is a valuation of half a billion right?"),
 ]
 
 
