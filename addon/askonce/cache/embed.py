@@ -33,6 +33,8 @@ _TIMEOUT = 5.0
 """Seconds that a remote embedder may take."""
 _WORDS, _WORD = 20_000, 32
 """Words whose tokens are remembered, and the characters of the longest of them."""
+_SPACED = re.compile(" ( *[^ ]*)")
+"""A word with what spaces are before it but one; spaces at the end are one without letters."""
 _PIECE = re.compile(r"[0-9][^0-9]*|[^0-9]+")
 """What a word is cut into before each of its digits: no token holds a digit and anything else."""
 
@@ -90,6 +92,8 @@ class WordLlamaEmbedder:
         self._vocabulary = vocabulary()
         self._words: dict[str, list[int]] = {}
         """The tokens of words, and of pieces of such with digits, that were seen before."""
+        self._blank = self._encode("a ")[1:]
+        """The token of a space at the end, which the tokenizer tells of no text alone."""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         # WordLlama.embed does the same in twice the time, and divides by zero for a text without tokens.
@@ -102,18 +106,23 @@ class WordLlamaEmbedder:
     def _tokens(self, text: str) -> list[int]:
         """The ids of the tokens that a text is made of.
 
-        Word by word, since no token of the model's reaches over a single space. The tokenizer looks up every two
-        letters in tables of megabytes, which after a wait are in no cache: 0.2 ms for a short question.
+        Word by word, since no token of the model's goes on with a space. The tokenizer looks up every two letters in
+        tables of megabytes, which after a wait are in no cache: 0.2 ms for a short question.
         """
-        words = text.split(" ")
-        if "" in words or "<" in text or _SPACE in text:  # two spaces, or what may be a token of another sort
+        if not text or "<" in text or _SPACE in text:  # what may be a token of another sort
             return self._encode(text)
+        words = text.split(" ")
+        if "" in words:
+            words = _SPACED.findall(f" {text}")
         tokens: list[int] = []
         for word in words:
             tokens += self._words.get(word) or self._word(word)
         return tokens
 
     def _word(self, word: str) -> list[int]:
+        """The tokens of a space and a word, which may begin with more spaces, or be nothing else."""
+        if not word:
+            return self._blank
         if len(word) > _WORD:
             return self._encode(word)
         # A number, new as it may be, is made of pieces that are known.

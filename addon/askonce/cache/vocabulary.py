@@ -30,8 +30,9 @@ class Vocabulary:
         from tokenizers import Tokenizer
 
         self._tokenizer: Any = Tokenizer.from_file(str(folder / _TOKENIZER))
-        self._table = _mapped(folder / _TABLE, _TENSOR)
-        self.dimension = self._table.shape[1]
+        table = _mapped(folder / _TABLE, _TENSOR)
+        self._halves = table.view(np.int16)
+        self.dimension = table.shape[1]
 
     def tokens(self, text: str) -> list[int]:
         """The ids of the tokens that a text is made of; it has no lone surrogates."""
@@ -40,7 +41,7 @@ class Vocabulary:
 
     def rows(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """(len(tokens), dimension): their vectors."""
-        return self._table.take(np.asarray(tokens, dtype=np.intp), axis=0).astype(np.float32)
+        return _widened(self._halves.take(np.array(tokens, dtype=np.intp), axis=0))
 
 
 @cache
@@ -53,6 +54,24 @@ def vocabulary() -> Vocabulary:
     if found is None or found.origin is None:
         raise FileNotFoundError("wordllama is not installed")
     return Vocabulary(Path(found.origin).parent)
+
+
+_SHIFT = np.array(13, np.int32)
+_MASK = np.array(-0x70002000, np.int32)
+_SCALE = np.array(2.0**112, np.float32)
+
+
+def _widened(halves: NDArray[np.int16]) -> NDArray[np.float32]:
+    """The bits of 16-bit floats, none of them infinite or no number, as the same numbers in 32 bits.
+
+    Sign, exponent and fraction are put where 32-bit floats have them; the product puts the exponent right, whose
+    zero is 15 in the one and 127 in the other. NumPy converts one number after the other: 7 µs a prompt, this 4.
+    """
+    bits = halves.astype(np.int32)
+    np.left_shift(bits, _SHIFT, out=bits)
+    np.bitwise_and(bits, _MASK, out=bits)
+    floats: NDArray[np.float32] = bits.view(np.float32)
+    return np.multiply(floats, _SCALE, out=floats)
 
 
 def _mapped(path: Path, tensor: str) -> NDArray[np.float16]:

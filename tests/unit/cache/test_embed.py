@@ -50,6 +50,9 @@ ODD = st.sampled_from(
 
 @given(pieces=st.lists(st.one_of(ODD, st.text(max_size=5)), max_size=12))
 @example(pieces=["a", " ", "b"] * 30)
+@example(pieces=["a", " "])
+@example(pieces=[" "])
+@example(pieces=["  ", "a", "  ", "12", "   ", "word", " " * 40])
 def test_word_by_word_the_tokens_are_those_of_the_whole_text(wordllama: WordLlamaEmbedder, pieces: list[str]) -> None:
     text = "".join(pieces)
     for _ in range(2):  # the second time the words are known

@@ -26,12 +26,24 @@ def test_tokens_and_vectors_are_wordllamas() -> None:
     assert vocabulary().tokens(text) == model.tokenizer.encode(text, add_special_tokens=False).ids
 
 
+def test_every_16_bit_number_is_the_same_in_32_bits() -> None:
+    every = np.arange(1 << 16, dtype=np.uint16)
+    numbers = every.view(np.float16).astype(np.float32)
+    finite = np.isfinite(numbers)
+    widened = module._widened(every.view(np.int16)[finite])
+    np.testing.assert_array_equal(widened.view(np.int32), numbers[finite].view(np.int32))
+
+
+def test_the_table_has_no_numbers_that_widening_takes_for_others() -> None:
+    assert np.isfinite(vocabulary()._halves.view(np.float16)).all()
+
+
 def test_no_tokens_have_no_rows() -> None:
     assert vocabulary().rows(vocabulary().tokens("")).shape == (0, 256)
 
 
 def test_the_table_is_mapped_and_not_copied() -> None:
-    table = vocabulary()._table
+    table = vocabulary()._halves
     assert not table.flags.owndata and not table.flags.writeable
 
 

@@ -155,6 +155,9 @@ DIFFERENT = {
         ("Is it 10:20:30?", "Is it 10:20:31?"),
         ("What happened on 12/05/2024?", "What happened on 12.05.2024?"),
         ("What is ٣?", "What is ٤?"),
+        ("Is it 1/2 of it?", "Is it 1/၂ of it?"),
+        ("Is it 1/2 of it?", "Is it 1/02 of it?"),
+        ("Is it 1/" + 5_000 * "2", "Is it 1/" + 5_000 * "3"),  # more digits than Python reads
         ("Who is O'Brien?", "Who is O'Neil?"),
     ],
     "letters": [
