@@ -6,7 +6,7 @@ a prompt that speaks of words, of one in several lines, or of what is quoted.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from askonce.cache.judge.lexicon import ABBREVIATIONS, ABOUT_TEXT, FOREIGN, GRAMMAR, NUMBER_WORDS, PLAIN_FORMS, SPOKEN
 
@@ -50,6 +50,13 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _SOFTENER = re.compile(rf"^\s*(?:{_SOFTENERS})\s*[,:]?\s+(?=(?:{_ASKING})\b)", re.IGNORECASE)
+_SOUND_WORDS = SPOKEN["sound"]
+_LEADING = frozenset(
+    first
+    for phrase in SPOKEN["opening"] | SPOKEN["softener"]
+    for first in (phrase.split()[0], phrase.split()[0].replace("'", ""))
+)
+"""The words that openings and softeners begin with."""
 _FRONTED = re.compile(
     rf"^\s*((?:{_either(SPOKEN['fronted'])})\s+[^,.;:?!]{{2,60}}?),\s+((?:{_STARTING})\b[^,;:?!]*?)\s*([?.]*)\s*$",
     re.IGNORECASE,
@@ -68,6 +75,7 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _PM = re.compile(r"\b(1[0-2]|0?[1-9])(?:[:.]([0-5]\d))?\s*([ap])\.?\s?m\b\.?", re.IGNORECASE)
+_DIGIT = re.compile("[0-9]")
 _EARLIEST = {"morning": (1, 12), "afternoon": (12, 7), "evening": (4, 12), "night": (8, 12)}
 
 
@@ -81,15 +89,19 @@ def plain(prompt: str) -> str:
         prompt = quoted[1]
     if len(prompt) > _LONGEST or "\n" in prompt or '"' in prompt or "`" in prompt:
         return prompt
-    words = set(_WORD.findall(prompt.lower()))
+    told = _WORD.findall(prompt.lower())
+    words = set(told)
     if not _SAID.isdisjoint(words) or not _OTHERS.isdisjoint(words):
         return prompt
-    text = _FRONTED.sub(_moved, _bare(prompt))
+    text = _bare(prompt, told)
+    if "," in text:
+        text = _FRONTED.sub(_moved, text)
     if not _FORM_WORDS.isdisjoint(words):
         text = _FORM.sub(lambda found: _FORMS[_key(found[0])], text)
     if not _LONG_WORDS.isdisjoint(words) and _SHORTENED.isdisjoint(words):
         text = _ABBREVIATED.sub(_abbreviation, text)
-    text = _PM.sub(_time, _CLOCK.sub(_hour, text))
+    if _may_tell_time(text):
+        text = _PM.sub(_time, _CLOCK.sub(_hour, text))
     return text if any(map(str.isalnum, text)) else prompt
 
 
@@ -99,14 +111,49 @@ def _moved(found: re.Match[str]) -> str:
     return f"{found[2]} {phrase[0].lower()}{phrase[1:]}{found[3]}"
 
 
-def _bare(prompt: str) -> str:
-    """What is left once all is taken off that only leads to the question."""
-    text = _SOUND.sub(lambda found: ", " if found[0].startswith(",") else "", prompt)
-    while True:
-        shorter = _SOFTENER.sub("", _OPENING.sub("", text))
+def _bare(prompt: str, told: Sequence[str]) -> str:
+    """What is left once all is taken off that only leads to the question; `told` are the words, in lower case."""
+    text = prompt
+    if _may_sound(prompt, told):
+        text = _SOUND.sub(lambda found: ", " if found[0].startswith(",") else "", prompt)
+    while _may_lead(text):
+        shorter = _without(_SOFTENER, _without(_OPENING, text))
         if shorter == text:
-            return text
+            break
         text = shorter
+    return text
+
+
+# A pattern of many phrases takes several times as long to find nothing as a look at the words takes. The patterns
+# also know letters that are no other letter's lower case ("ſ" for "s"), so beyond ASCII they are asked.
+
+
+def _may_sound(prompt: str, told: Sequence[str]) -> bool:
+    """Whether a sound may be in a prompt of these words."""
+    if not prompt.isascii():
+        return True
+    heard = [part for word in told for part in word.split("'")] if "'" in prompt else told
+    return not _SOUND_WORDS.isdisjoint(heard)
+
+
+def _may_lead(text: str) -> bool:
+    """Whether a text may begin with what only leads to its question."""
+    first = _WORD.search(text)
+    return first is not None and (first[0].lower() in _LEADING or not first[0].isascii())
+
+
+def _may_tell_time(text: str) -> bool:
+    """Whether there may be a time of day in a text."""
+    if _DIGIT.search(text) or not text.isascii():
+        return True
+    lower = text.lower()
+    return any(part in lower for part in _EARLIEST)
+
+
+def _without(leading: re.Pattern[str], text: str) -> str:
+    """A text without what a pattern finds at its beginning."""
+    found = leading.match(text)
+    return text[found.end() :] if found else text
 
 
 def _abbreviation(found: re.Match[str]) -> str:

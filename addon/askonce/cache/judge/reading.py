@@ -93,7 +93,8 @@ def question(prompt: str) -> str:
 
 
 def _bare(prompt: str) -> str:
-    return _THANKS.sub("", _GREETING.sub("", prompt)) or prompt
+    greeting = _GREETING.match(prompt)
+    return _THANKS.sub("", prompt[greeting.end() :] if greeting else prompt) or prompt
 
 
 def is_about_text(prompt: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from askonce.cache.judge.lexicon import FOREIGN, FUNCTION_WORDS, GRAMMAR, REUSE_CUES, REUSE_NOW
-from askonce.cache.judge.reuse_features import NAME, START, asked, features, tokens, words
+from askonce.cache.judge.reuse_features import NAME, START, Names, asked, features, tokens, words
 
 __all__ = ["LASTING", "PARAMETERS", "Reuse", "ReuseKind", "Reuses", "reuse"]
 
@@ -26,8 +26,6 @@ PARAMETERS = Path(__file__).parent / "params" / "reuse.json"
 """The weights that ship; docs/judge.md is their card."""
 _SHORT = 1_000
 """Characters of prompts that are remembered with their kind; longer ones would take the memory that answers need."""
-_PHRASE = 4
-"""Words of the longest phrase."""
 _NOW, _BEGIN, _WAY, _RULE = (REUSE_NOW[name] for name in ("now", "begin", "way", "rule"))
 _GOING_ON = REUSE_NOW["going-on"]
 _OPENING = GRAMMAR["opening"]
@@ -69,7 +67,7 @@ def _read(prompt: str) -> Reuse:
         return spotted
     if not _is_english(lower):
         return LASTING
-    found = _learned().read(told)
+    found = _learned().read(told, lower)
     return LASTING if found.kind == "conversation" and _is_title(lower) else found
 
 
@@ -82,17 +80,16 @@ def _spotted(prompt: str, told: list[str]) -> Reuse | None:
         found = _anywhere().search(asked(prompt))
         return Reuse(_kind(found[0]), found[0]) if found else None
     is_dated = _may_be_dated(told)
-    line = [START, *told]
-    for at in range(len(line)):
-        phrase = ""
-        for word in line[at : at + _PHRASE]:
-            phrase = f"{phrase} {word}" if phrase else word
-            if phrase in REUSE_CUES:
-                return Reuse(_kind(phrase), phrase.removeprefix(f"{START} "))
-            if is_dated and phrase in _NOW:
-                return Reuse("volatile", phrase)
-            if phrase not in _BEGUN:
-                break
+    line = [START, *told, ""]
+    for at, first in enumerate(line):
+        step = _PHRASES.following.get(first)
+        while step:
+            if step.name in REUSE_CUES:
+                return Reuse(_kind(step.name), step.name.removeprefix(f"{START} "))
+            if is_dated and step.name in _NOW:
+                return Reuse("volatile", step.name)
+            at += 1
+            step = step.following.get(line[at])
     return Reuse("conversation") if _is_elliptic(told) else None
 
 
@@ -129,17 +126,7 @@ def _is_english(told: list[str]) -> bool:
     return not foreign or foreign < sum(word in FUNCTION_WORDS for word in told)
 
 
-def _beginnings(names: Iterable[str]) -> frozenset[str]:
-    """All names, and what each of them begins with, word by word."""
-    found = set[str]()
-    for name in names:
-        while name:
-            found.add(name)
-            name = name.rpartition(" ")[0]
-    return frozenset(found)
-
-
-_BEGUN = _beginnings([*REUSE_CUES, *_NOW])
+_PHRASES = Names([*REUSE_CUES, *_NOW])
 
 
 class Reuses:
@@ -151,7 +138,7 @@ class Reuses:
         self._known = frozenset(known)
         self._lasting = dict(weights["lasting"])
         self._others = {kind: dict(own) for kind, own in weights.items() if kind != "lasting"}
-        self._begun = _beginnings(name for own in weights.values() for name in own)
+        self._names = Names(name for own in weights.values() for name in own)
 
     @classmethod
     def load(cls, path: Path = PARAMETERS) -> "Reuses":
@@ -159,9 +146,9 @@ class Reuses:
         found = json.loads(path.read_text("utf-8"))
         return cls(found["words"], found["weights"])
 
-    def read(self, told: Sequence[str]) -> Reuse:
-        """What a prompt of these tokens is."""
-        seen = features(told, self._known, self._begun)
+    def read(self, told: Sequence[str], lower: Sequence[str] | None = None) -> Reuse:
+        """What a prompt of these tokens is; `lower` are their `words`, where they are at hand."""
+        seen = features(told, self._known, lower=lower, names=self._names)
         if _sum(self._lasting, seen) >= 0:
             return LASTING
         kind = max(self._others, key=lambda kind: _sum(self._others[kind], seen))
@@ -169,7 +156,7 @@ class Reuses:
 
 
 def _sum(weights: Mapping[str, float], seen: Iterable[str]) -> float:
-    return weights[""] + sum([weights[name] for name in seen if name in weights])
+    return weights[""] + sum(filter(None, map(weights.get, seen)))
 
 
 def _loudest(weights: Mapping[str, float], seen: Iterable[str]) -> str:

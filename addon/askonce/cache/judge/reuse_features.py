@@ -5,11 +5,11 @@ Words that are rare stand as "*": how something is asked is learned in one domai
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from askonce.cache.judge.lexicon import FUNCTION_WORDS, GRAMMAR, REUSE_CLASSES
 
-__all__ = ["NAME", "START", "asked", "features", "tokens", "words"]
+__all__ = ["NAME", "START", "Names", "asked", "features", "tokens", "words"]
 
 _SHORT = 200
 """Characters of a paragraph that may be the question beside a document."""
@@ -19,11 +19,12 @@ _MOST = 30
 """Words at each end of a longer question."""
 _NGRAM = 4
 _QUOTED = re.compile(r'"[^"\n]{3,}"|“[^”\n]{3,}”|«[^»\n]{3,}»|„[^“”\n]{3,}[“”]|`[^`]+`|(?<!\w)\'[^\'\n]{3,}\'(?!\w)')
+_QUOTE = re.compile("[\"“«„`']")
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|[?!.,:;\n\"]")
 _POINTING, _SELF = GRAMMAR["pointing"], GRAMMAR["self"]
 _SPECIFIC, _OPENING = GRAMMAR["specific"], GRAMMAR["opening"]
 START, END, NAME, NUMBER, RARE = "^", "$", "n_", "#", "*"
-_TAGGED = "C "
+_TAGGED = "C"
 """Before neighbours of which each stands as its class, where it has one."""
 _ALWAYS = frozenset({START, END, NAME, NUMBER})
 
@@ -37,7 +38,7 @@ def asked(prompt: str) -> str:
         if len(ends) == 2 and len(questions) == 1:
             ends = questions
         text = " \n ".join(ends) if ends else f"{prompt[:_EDGE]} \n {prompt[-_EDGE:]}"
-    unquoted = _QUOTED.sub(' " ', text)
+    unquoted = _QUOTED.sub(' " ', text) if _QUOTE.search(text) else text
     return unquoted if len(unquoted.strip(' ".\n')) > 3 else prompt[: 2 * _SHORT]
 
 
@@ -63,49 +64,89 @@ def words(told: Iterable[str]) -> list[str]:
     return [NUMBER if token.isdigit() else token.lower().replace("’", "'") for token in told]
 
 
-def features(told: Sequence[str], known: Collection[str], begun: Collection[str] | None = None) -> set[str]:
+class Names:
+    """Names word by word, so that those in a text are found without putting any together."""
+
+    __slots__ = ("following", "name")
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.following: dict[str, Names] = _NOTHING
+        """What may follow the words so far."""
+        self.name = ""
+        """The name that is whole here; empty where none is."""
+        for name in names:
+            last = self
+            for word in name.split(" "):
+                last = last._then(word)
+            last.name = name
+
+    def _then(self, word: str) -> "Names":
+        if not self.following:
+            self.following = {}
+        return self.following.setdefault(word, Names())
+
+
+_NOTHING: dict[str, Names] = {}
+
+
+def features(
+    told: Sequence[str], known: Collection[str], *, lower: Sequence[str] | None = None, names: Names | None = None
+) -> set[str]:
     """What is seen in a prompt's tokens, by name, where the words in `known` are those that are not rare.
 
-    `begun` are all features that matter and whatever they begin with: no other neighbours are put together.
+    `lower` are the `words` of `told`, where they are at hand. `names` are those of the neighbours that matter: no
+    others are told.
     """
-    named = _named(told, known)
+    named = _named(told, words(told) if lower is None else lower, known)
     seen = [token if token in known or token in _ALWAYS else RARE for token in named]
     classes = [() if token in FUNCTION_WORDS else REUSE_CLASSES.get(token, ()) for token in named]
-    found = set(_ngrams(seen, [token != RARE for token in seen], begun))
+    says = [token != RARE for token in seen]
+    found = set(_ngrams(seen, says)) if names is None else _named_ngrams(seen, says, names.following)
     present = {name for some in classes for name in some}
     if present:
         tagged = [some[0].upper() if some else token for some, token in zip(classes, seen, strict=True)]
-        found.update(_ngrams(tagged, [bool(some) for some in classes], begun, _TAGGED))
+        says = [bool(some) for some in classes]
+        if names is None:
+            found.update(f"{_TAGGED} {gram}" for gram in _ngrams(tagged, says))
+        elif of_classes := names.following.get(_TAGGED):
+            found |= _named_ngrams(tagged, says, of_classes.following)
     found.update(_frame(named, seen, classes, present))
     return found
 
 
-def _named(told: Sequence[str], known: Collection[str]) -> list[str]:
+def _named(told: Sequence[str], lower: Sequence[str], known: Collection[str]) -> list[str]:
     """The words between a start and an end; a capitalised one that is neither known nor in a class is a name."""
     if len(told) > 2 * _MOST:
-        told = [*told[:_MOST], *told[-_MOST:]]
+        told, lower = ([*some[:_MOST], *some[-_MOST:]] for some in (told, lower))
     found = [START]
-    for token, word in zip(told, words(told), strict=True):
+    for token, word in zip(told, lower, strict=True):
         is_name = token[0].isupper() and len(found) > 1 and word not in known and word not in REUSE_CLASSES
         found.append(NAME if is_name else word)
     return [*found, END]
 
 
-def _ngrams(
-    line: Sequence[str], says: Sequence[bool], begun: Collection[str] | None, prefix: str = ""
-) -> Iterator[str]:
+def _ngrams(line: Sequence[str], says: Sequence[bool]) -> Iterator[str]:
     """Up to four neighbours, of which one at least says something."""
-    for at, first in enumerate(line):
-        gram, told = prefix + first, says[at]
-        if told:
-            yield gram
-        for place in range(at + 1, min(at + _NGRAM, len(line))):
-            if begun is not None and gram not in begun:
-                break
-            gram = f"{gram} {line[place]}"
+    for start in range(len(line)):
+        for end in range(start + 1, min(start + _NGRAM, len(line)) + 1):
+            if any(says[start:end]):
+                yield " ".join(line[start:end])
+
+
+def _named_ngrams(line: Sequence[str], says: Sequence[bool], names: Mapping[str, Names]) -> set[str]:
+    """Those of them that have a name."""
+    found, last = set[str](), len(line) - 1
+    for start, first in enumerate(line):
+        step, place, told = names.get(first), start, False
+        while step:
             told = told or says[place]
-            if told:
-                yield gram
+            if told and step.name:
+                found.add(step.name)
+            if place == last:
+                break
+            place += 1
+            step = step.following.get(line[place])
+    return found
 
 
 def _frame(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from askonce.cache.judge import plain_form
 from askonce.cache.judge.lexicon import ABBREVIATIONS, PLAIN_FORMS
 from askonce.cache.judge.plain_form import plain
 
@@ -79,3 +80,42 @@ def test_any_text_has_a_plain_form_with_no_new_signs(prompt: str) -> None:
 @given(st.sampled_from(["er, ", "um so ", "uh... ", "okay, so, "]), st.sampled_from(["do you know ", "tell me, ", ""]))
 def test_what_leads_to_a_question_changes_nothing_of_it(sound: str, softener: str) -> None:
     assert plain(f"{sound}{softener}how do bees make honey?") == "how do bees make honey?"
+
+
+LEADING = [
+    "um",
+    "Er",
+    "um's",
+    "so",
+    "OK",
+    "tell me",
+    "i'd like to know",
+    "can you tell me",
+    "in the old town",
+    "\u017fo",
+]
+ASKED = [
+    "what",
+    "how",
+    "is it",
+    "9 p.m.",
+    "nine in the evening",
+    "at night",
+    "noon",
+    "eur",
+    "'",
+    " ",
+    ",",
+    ".",
+    "?",
+    "…",
+]
+
+
+@given(st.lists(st.sampled_from(LEADING + ASKED), max_size=9).map(" ".join))
+def test_a_look_at_the_words_spares_only_patterns_that_find_nothing(prompt: str) -> None:
+    looked = plain(prompt)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_may_sound", "_may_lead", "_may_tell_time"):
+            patch.setattr(plain_form, name, lambda *_: True)
+        assert plain(prompt) == looked

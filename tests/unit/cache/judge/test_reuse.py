@@ -75,6 +75,11 @@ def test_each_phrase_tells_a_kind() -> None:
     assert set(REUSE_CUES.values()) == set(get_args(ReuseKind)) - {"lasting"}
 
 
+def test_each_phrase_is_found_however_long_it_is() -> None:
+    prompts = [phrase.removeprefix("^ ") + " zzz" for phrase in REUSE_CUES]
+    assert [prompt for prompt in prompts if reuse(prompt).kind == "lasting"] == []
+
+
 def test_what_is_quoted_or_talked_about_says_nothing() -> None:
     assert reuse('Classify the sentiment: "I cannot log in today and my order is late"').kind == "lasting"
     document = "The office is closed today. Where is my parcel? " * 9

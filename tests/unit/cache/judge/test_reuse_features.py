@@ -1,10 +1,12 @@
 """What of a prompt asks, and what is seen in it."""
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.cache.judge.reuse_features import _ends, asked, features, tokens, words
+from askonce.cache.judge.reuse_features import Names, _ends, asked, features, tokens, words
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,15 @@ def test_classes_are_seen_wherever_they_stand() -> None:
     assert {"P work", "C WORK", "X 1 work"} <= found
 
 
-@given(st.text(max_size=400))
-def test_any_text_has_features(prompt: str) -> None:
-    every = features(tokens(prompt), {"a"})
-    assert features(tokens(prompt), {"a"}, {"a"}) <= every
+WORDS = st.sampled_from(["what", "is", "the", "my", "joke", "Anna", "12", "?", "zebra", "tell", "me", "C", "\n"])
+
+
+@given(st.one_of(st.text(max_size=400), st.lists(WORDS, max_size=90).map(" ".join)), st.randoms())
+def test_where_names_are_given_those_and_no_other_neighbours_are_told(prompt: str, chance: Random) -> None:
+    told, known = tokens(prompt), {"a", "what", "is", "the", "my", "tell", "me"}
+    every = features(told, known)
+    some = {name for name in every if chance.random() < 0.3} | {"what never", "^"}
+    found = features(told, known, lower=words(told), names=Names(some))
+    assert some & every <= found <= every
+    framed = {"F", "L", "LL", "P", "X", "A", "N"}
+    assert not any(name.split(" ")[0] not in framed for name in found - some)
