@@ -24,7 +24,7 @@ from tests.waiting import PATIENCE, until
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHONS = ("3.12", "3.13", "3.14")
-MOST = 350
+MOST = 600
 """MB of an environment, what Python compiled included."""
 SUITE = """
 import openai, pytest

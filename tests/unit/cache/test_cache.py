@@ -501,6 +501,7 @@ async def fill(bench: Any, count: int) -> list[Entry]:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Snapshots and folding at sizes that a test can afford."""
     monkeypatch.setattr(indexes_module, "SNAPSHOT_FROM", 20)
+    monkeypatch.setattr(index_module, "FIT_FROM", 40)
     monkeypatch.setattr(index_module, "GRAPH_FROM", 40)
     monkeypatch.setattr(index_module, "TAIL", 10)
 

@@ -128,7 +128,7 @@ async def test_a_look_up_waits_for_a_loading_embedder_no_longer_than_it_may(benc
 @pytest.fixture
 def graph(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     """An index with a graph of 40 vectors and 60 that are not in it."""
-    for name in ("GRAPH_FROM", "TAIL"):
+    for name in ("FIT_FROM", "GRAPH_FROM", "TAIL"):
         monkeypatch.setattr(index_module, name, 8)
     index, rows = Index(DIMENSION), units(100)
     for id in range(40):
@@ -157,7 +157,7 @@ class Recorded:
 
 
 def test_a_search_comes_before_the_next_step_of_growing(graph: Index) -> None:
-    block: Any = graph._graph
+    block: Any = graph._block
     inside = block._graph = Recorded(block._graph)
     folding = threading.Thread(target=graph.fold)
     folding.start()
@@ -173,7 +173,7 @@ def test_a_search_comes_before_the_next_step_of_growing(graph: Index) -> None:
 
 
 def test_who_will_not_wait_is_told_at_once(graph: Index) -> None:
-    block: Any = graph._graph
+    block: Any = graph._block
     with block._lock, pytest.raises(Busy):
         graph.nearest(units(1)[0], 3, patience=0.0)
     assert len(graph.nearest(units(1)[0], 3, patience=0.0)) == 3
@@ -208,11 +208,11 @@ def test_a_sweep_serves_from_the_old_graph_and_takes_in_what_came_meanwhile(
     graph.fold()
     for id in range(40):
         graph.remove(id)
-    old, rows, real = graph._graph, units(120), index_module._Graph.extend
+    old, rows, real = graph._block, units(120), index_module._Graph.extend
 
     def extend(self: Any, *given: Any) -> None:
         if self is not old and not self.size:
-            assert graph._graph is old
+            assert graph._block is old
             graph.remove(50)
             graph.add(110, rows[110])
             graph.add(60, rows[111])
@@ -221,7 +221,7 @@ def test_a_sweep_serves_from_the_old_graph_and_takes_in_what_came_meanwhile(
 
     monkeypatch.setattr(index_module._Graph, "extend", extend)
     graph.fold()
-    assert graph._graph is not old
+    assert graph._block is not old
     assert {id for id, _ in graph.nearest(rows[0], 200)} == {*range(40, 100), 110} - {50}
     assert graph.nearest(rows[111], 1)[0][0] == 60
     assert graph._used - len(graph) <= 2
@@ -231,10 +231,10 @@ def test_a_stopped_sweep_leaves_the_old_graph(graph: Index) -> None:
     graph.fold()
     for id in range(40):
         graph.remove(id)
-    old, stop = graph._graph, threading.Event()
+    old, stop = graph._block, threading.Event()
     stop.set()
     graph.fold(stop)
-    assert graph._graph is old
+    assert graph._block is old
     assert {id for id, _ in graph.nearest(units(1)[0], 200)} == set(range(40, 100))
 
 

@@ -156,7 +156,7 @@ class Indexes:
         if not self._told and len(index) >= GRAPH_FROM:
             self._told = True
             logger.info(
-                'over %d questions of one kind are searched one by one; pip install "askonce[graph]" makes it faster',
+                'over %d questions of one kind are compared one by one; pip install "askonce[graph]" makes it faster',
                 GRAPH_FROM,
             )
         if partition in self._busy or not (index.unfolded or index.unsaved >= max(SNAPSHOT_FROM, len(index) // 4)):

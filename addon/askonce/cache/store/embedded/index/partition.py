@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from math import copysign
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,11 @@ from askonce.cache.judge import Vector
 
 __all__ = ["Busy", "Index"]
 
+FIT_FROM = 4_096
+"""Up to here a plain dot product finds the nearest (0.03 ms at 1,000 vectors of 256; NearestNeighbors takes 0.5)."""
 GRAPH_FROM = 8_192
-"""Up to here a plain dot product finds the nearest (0.03 ms at 1,000 vectors of 256, 0.3 at 8,000), and from here on an
-HNSW graph (0.15 ms at 20,000 vectors; a dot product takes 1.7, and 16 at 100,000) where usearch is installed."""
+"""From here on an HNSW graph, where usearch is installed (0.15 ms at 20,000 vectors; a dot product 0.3,
+NearestNeighbors 5)."""
 GRAPHS = find_spec("usearch") is not None
 TAIL = 512
 """So many vectors may wait to be folded in; they are found by a dot product meanwhile."""
@@ -40,6 +42,35 @@ COURTESY = 0.02
 
 class Busy(TimeoutError):
     """The index is being searched or extended by others for longer than the caller would wait."""
+
+
+class _Block(Protocol):
+    size: int
+    """It holds the rows 0 to size - 1."""
+
+    def search(self, vector: Vector, k: int, patience: float) -> NDArray[np.int64]:
+        """The rows of about the `k` nearest, in any order. Raises Busy after `patience` seconds."""
+
+
+class _Neighbours:
+    """scikit-learn's NearestNeighbors: exact, and fitted anew each time."""
+
+    def __init__(self, rows: NDArray[np.float32]) -> None:
+        import sklearn
+        from sklearn.neighbors import NearestNeighbors
+
+        self.size = len(rows)
+        # On unit vectors the euclidean order is that of the cosine, at a third of its cost.
+        self._context = sklearn.config_context
+        with self._context(assume_finite=True, skip_parameter_validation=True):
+            self._fitted = NearestNeighbors(metric="euclidean", algorithm="brute").fit(rows)
+
+    def search(self, vector: Vector, k: int, patience: float) -> NDArray[np.int64]:
+        with self._context(assume_finite=True, skip_parameter_validation=True):
+            found: NDArray[np.int64] = self._fitted.kneighbors(
+                vector[np.newaxis], min(k, self.size), return_distance=False
+            )[0]
+        return found
 
 
 class _Graph:
@@ -61,7 +92,6 @@ class _Graph:
             raise ValueError("not a graph of this dimension")
         self._graph = made
         self.size = len(made)
-        """It holds the rows 0 to size - 1."""
         self._waiting = set[int]()
         """Threads with a search to make."""
 
@@ -82,7 +112,6 @@ class _Graph:
             time.sleep(0.0002)
 
     def search(self, vector: Vector, k: int, patience: float) -> NDArray[np.int64]:
-        """The rows of about the `k` nearest, in any order. Raises Busy after `patience` seconds."""
         if not self._lock.acquire(blocking=False):
             self._wait(patience)
         try:
@@ -126,7 +155,7 @@ class Index:
     """Vectors by id: the nearest by cosine. Thread-safe.
 
     Rows are only ever appended; a removed one loses its id and is swept out by a later `fold`. The front part may be
-    held by a graph, which searches faster; the tail behind it is scanned.
+    held by a block that searches faster, the tail behind it is scanned.
     """
 
     def __init__(self, dimension: int, embedder: str = "", change: int = 0) -> None:
@@ -143,14 +172,14 @@ class Index:
         self._ids: NDArray[np.int64] = np.empty(1, dtype=np.int64)
         self._used = 0
         self._row_of: dict[int, int] = {}
-        self._graph: _Graph | None = None
+        self._block: _Block | None = None
         self._removed: list[int] | None = None
         """Ids removed since a sweep began; None where there is none under way."""
         self._show()
 
     def _show(self) -> None:
         """Let searches see what was changed, all at once. Rows up to `_used` never change, ids become -1 in place."""
-        self._seen = self._rows, self._ids, self._used, self._graph
+        self._seen = self._rows, self._ids, self._used, self._block
 
     @classmethod
     def of(
@@ -172,7 +201,7 @@ class Index:
     @property
     def nbytes(self) -> int:
         """Memory held, roughly."""
-        graph = self._rows.nbytes if self._graph else 0
+        graph = self._rows.nbytes if isinstance(self._block, _Graph) else 0
         return 1_000 + self._rows.nbytes + graph + 150 * self._used
 
     @property
@@ -184,11 +213,10 @@ class Index:
         """It is time to call `fold`."""
         if self._is_littered:
             return True
-        graph = self._graph
-        return self._used - graph.size > TAIL if graph else self._is_for_a_graph(self._used)
-
-    def _is_for_a_graph(self, count: int) -> bool:
-        return GRAPHS and count >= GRAPH_FROM
+        block = self._block
+        if block is None:
+            return self._used >= FIT_FROM
+        return self._used - block.size > TAIL or (_is_for_a_graph(self._used) and not isinstance(block, _Graph))
 
     def add(self, id: int, vector: Vector) -> None:
         """Add a unit vector (dimension,), or replace the one with this id."""
@@ -243,11 +271,11 @@ class Index:
         """
         if among is not None:
             return self._nearest_among(vector, k, among)
-        rows, ids, used, graph = self._seen
+        rows, ids, used, block = self._seen
         dead = max(0, used - len(self._row_of))
         if not used or k < 1:
             return []
-        start = min(graph.size, used) if graph else 0
+        start = min(block.size, used) if block else 0
         if patience <= 0 and used - start > AT_ONCE:
             raise Busy
         cosines = rows[start:used] @ vector
@@ -257,9 +285,9 @@ class Index:
         if len(cosines) > k:
             near = cosines.argpartition(-k)[-k:]
             found, cosines = near + start, cosines[near]
-        if graph:
-            front = graph.search(vector, k + min(dead, SPARE), patience)
-            front = front[front < start]  # it may have grown since
+        if block:
+            front = block.search(vector, k + min(dead, SPARE), patience)
+            front = front[front < start]  # a graph may have grown since
             found = np.concatenate((front, np.arange(start, used) if found is None else found))
             cosines = np.concatenate((rows[front] @ vector, cosines))
         named = ids[:used] if found is None else ids[found]
@@ -278,7 +306,7 @@ class Index:
         return [(found[at][0], min(1.0, max(-1.0, float(cosines[at])))) for at in order.tolist()]
 
     def fold(self, stop: threading.Event | None = None) -> None:
-        """Sweep out what was removed and take the tail into the graph: milliseconds to a minute, never on a call's way.
+        """Sweep out what was removed and take the tail into the block: milliseconds to a minute, never on a call's way.
 
         `stop` ends a long one early; what it left out is still found.
         """
@@ -288,19 +316,21 @@ class Index:
             stop = stop or threading.Event()
             if self._is_littered:
                 self._sweep(stop)
-            rows, _, used, graph = self._seen
-            if self._is_for_a_graph(used):
-                graph = graph or _Graph(self.dimension)
+            rows, _, used, block = self._seen
+            if _is_for_a_graph(used):
+                graph = block if isinstance(block, _Graph) else _Graph(self.dimension)
                 self._use(graph)
                 if graph.size < used:
                     self.unsaved += 1  # else a stop would keep nothing of it, and every start begin again
                 graph.extend(rows[:used], stop)
+            elif used >= FIT_FROM and (block is None or block.size < used):
+                self._use(_Neighbours(rows[:used]))
         finally:
             self._folding.release()
 
-    def _use(self, graph: _Graph) -> None:
+    def _use(self, block: _Block) -> None:
         with self._lock:
-            self._graph = graph
+            self._block = block
             self._show()
 
     def _sweep(self, stop: threading.Event) -> None:
@@ -315,7 +345,7 @@ class Index:
             fresh[0][: len(kept)], fresh[1][: len(kept)] = rows[kept], ids[kept]
             row_of = {id: row for row, id in enumerate(ids[kept].tolist())}
             graph = None
-            if self._is_for_a_graph(len(kept)):
+            if _is_for_a_graph(len(kept)):
                 graph = _Graph(self.dimension)
                 graph.extend(fresh[0][: len(kept)], stop)
                 if stop.is_set():
@@ -331,14 +361,14 @@ class Index:
         row_of: dict[int, int],
         kept: int,
         swept: int,
-        graph: _Graph | None,
+        block: _Block | None,
     ) -> None:
         """Put `kept` rows and ids in place of the first `swept`, with what came and went meanwhile."""
         for id in self._removed or ():
             if (row := row_of.pop(id, None)) is not None:
                 fresh[1][row] = -1
         rows, ids, used = self._rows, self._ids, self._used
-        (self._rows, self._ids), self._used, self._row_of, self._graph = fresh, kept, row_of, graph
+        (self._rows, self._ids), self._used, self._row_of, self._block = fresh, kept, row_of, block
         for row in range(swept, used):
             if ids[row] >= 0:
                 self._append(int(ids[row]), rows[row])
@@ -351,12 +381,12 @@ class Index:
             with self._lock:
                 stamp = _stamp(store, self.embedder, self.change)
                 rows, ids = self._rows[: self._used], self._ids[: self._used].copy()
-                graph, pending = self._graph, self.unsaved
-            saved = graph.save() if graph else np.empty(0, dtype=np.uint8)
+                block, pending = self._block, self.unsaved
+            graph = block.save() if isinstance(block, _Graph) else np.empty(0, dtype=np.uint8)
         fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
         try:
             with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-                np.savez(file, stamp=np.array(stamp), ids=ids, rows=rows, graph=saved)
+                np.savez(file, stamp=np.array(stamp), ids=ids, rows=rows, graph=graph)
             fresh.replace(path)
         finally:
             fresh.unlink(missing_ok=True)
@@ -371,17 +401,21 @@ class Index:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 if str(saved["stamp"]) != _stamp(store, embedder, change):
                     return None
-                ids, rows, saved_graph = saved["ids"], saved["rows"], saved["graph"]
+                ids, rows, graph = saved["ids"], saved["rows"], saved["graph"]
             if ids.dtype != np.int64 or rows.dtype != np.float32:
                 return None
             index = cls.of(ids, rows, dimension=dimension, embedder=embedder, change=change)
-            if GRAPHS and len(saved_graph):
-                graph = _Graph(dimension, saved_graph)
-                if graph.size <= len(ids):
-                    index._use(graph)
+            if GRAPHS and len(graph):
+                block = _Graph(dimension, graph)
+                if block.size <= len(ids):
+                    index._use(block)
             return index
         except Exception:  # missing, torn, not a zip, not numpy's: all the same, it is rebuilt
             return None
+
+
+def _is_for_a_graph(count: int) -> bool:
+    return GRAPHS and count >= GRAPH_FROM
 
 
 def _stamp(store: str, embedder: str, change: int) -> str:

@@ -15,13 +15,14 @@ from askonce.cache.store.embedded.index import partition as index_module
 from askonce.cache.store.embedded.index.partition import Index
 
 DIMENSION = 16
-KINDS = ["scan", "graph", "without usearch"]
+KINDS = ["scan", "neighbours", "graph", "without usearch"]
 
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each way of searching, at sizes that a test can afford."""
-    monkeypatch.setattr(index_module, "GRAPH_FROM", 10**9 if request.param == "scan" else 8)
+    monkeypatch.setattr(index_module, "FIT_FROM", 10**9 if request.param == "scan" else 8)
+    monkeypatch.setattr(index_module, "GRAPH_FROM", 8 if request.param in ("graph", "without usearch") else 10**9)
     monkeypatch.setattr(index_module, "GRAPHS", request.param != "without usearch")
     monkeypatch.setattr(index_module, "TAIL", 8)
     return str(request.param)
@@ -102,10 +103,11 @@ def test_it_finds_what_a_scan_finds(kind: str, steps: list[tuple[str, int]]) -> 
 def test_folding_changes_how_and_not_what(kind: str) -> None:
     index, query = filled(100), units(1, seed=9)[0]
     before = index.nearest(query, 5)
-    assert index.unfolded == (kind == "graph")
+    assert index.unfolded == (kind != "scan")
     index.fold()
     assert not index.unfolded
-    assert (index._graph is not None) == (kind == "graph")
+    blocks = {"scan": "NoneType", "neighbours": "_Neighbours", "graph": "_Graph", "without usearch": "_Neighbours"}
+    assert type(index._block).__name__ == blocks[kind]
     assert [id for id, _ in index.nearest(query, 5)] == [id for id, _ in before]
 
 
@@ -123,6 +125,7 @@ def test_removed_vectors_are_swept_out(kind: str) -> None:
 
 
 def test_a_stopped_fold_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "FIT_FROM", 8)
     monkeypatch.setattr(index_module, "GRAPH_FROM", 8)
     index, stop = filled(300), threading.Event()
     stop.set()
