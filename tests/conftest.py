@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from tests.processes import Left, answer_for_all, descendants, kill
 from tests.waiting import PATIENCE, Followed, until, until_so
@@ -44,6 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ASKONCE_TEST_SEED"] = str(config.option.seed)  # for the processes of pytest-xdist
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(config.option.seed)
+    # How fast examples are made is the machine's affair.
+    hypothesis.settings.register_profile(
+        "askonce", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("askonce")
     config.stash[_LEFT] = []
     answer_for_all()
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import timeit
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -85,6 +86,12 @@ def test_threads_lose_no_count():
     assert accounting.totals().all.calls == 8000
 
 
-def test_recording_costs_less_than_15_microseconds():
+def test_recording_costs_little():
+    """2 to 15 µs, where 250 turns of a loop take 17 and more; in turns, since others work on this machine."""
     accounting = Accounting()
-    assert min(timeit.repeat(lambda: accounting.record(HIT), number=1000, repeat=5)) / 1000 < 15e-6
+
+    def once(work: Callable[[], object]) -> float:
+        return timeit.timeit(work, number=500)
+
+    ratios = [once(lambda: accounting.record(HIT)) / once(lambda: sum(n * n for n in range(250))) for _ in range(9)]
+    assert min(ratios) < 1, ratios
