@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.conformance.conftest import _installed
+from tests.conformance.conftest import REPOSITORY, _installed
 from tests.e2e.conftest import (  # noqa: F401  # fixtures
     Provider,
     Proxy,
@@ -27,6 +27,7 @@ from tests.e2e.conftest import (  # noqa: F401  # fixtures
     pytest_runtest_makereport,
     routes,
 )
+from tests.e2e.test_wheel import find_uv
 from tests.waiting import PATIENCE
 
 from askonce.exec import child
@@ -36,7 +37,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Agent:
-    """How an agent is asked one thing by a command, and what it is told to have it use its shell."""
+    """How an agent is asked one thing by a command, and what has it use its shell; nothing where it has none."""
 
     name: str
     command: Sequence[str]
@@ -44,6 +45,8 @@ class Agent:
     key_variables: Sequence[str]
     settings: Mapping[str, str] = field(default_factory=dict)
     """More of the environment: what model it asks, and that it asks nobody for news."""
+    is_python: bool = False
+    """It comes from PyPI, not from npm."""
     looks_back: bool = False
     """It asks its model about the conversation as well, in which other words are another question."""
 
@@ -85,7 +88,22 @@ OPENCODE = Agent(
     ("OPENAI_API_KEY",),
     {"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
 )
-AGENTS = (CLAUDE_CODE, CODEX, GEMINI, QWEN_CODE, OPENCODE)
+AIDER = Agent(
+    "aider",
+    [
+        "--model",
+        "openai/gpt-4o-mini",
+        "--no-git",
+        "--yes-always",
+        "--no-check-update",
+        "--analytics-disable",
+        "--message",
+    ],
+    "",
+    ("OPENAI_API_KEY",),
+    is_python=True,
+)
+AGENTS = (CLAUDE_CODE, CODEX, GEMINI, QWEN_CODE, OPENCODE, AIDER)
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +118,15 @@ def programs() -> Path:
     finish = [node, modules / "@anthropic-ai" / "claude-code" / "install.cjs"]
     _installed(modules, HERE / "package.json", install, finish)
     return modules / ".bin"
+
+
+@pytest.fixture(scope="session")
+def python_programs() -> Path:
+    """The folder with the commands of those that come from PyPI."""
+    uv, folder, wanted = find_uv(), REPOSITORY / ".venv-clients", HERE / "requirements.txt"
+    made = [uv, "venv", "--quiet", "--clear", "--no-project", "--python", ">=3.10,<3.13", folder]  # what aider runs on
+    _installed(folder, wanted, made, [uv, "pip", "install", "--quiet", "--python", folder, "-r", wanted])
+    return folder / "bin"
 
 
 @dataclass(frozen=True)
@@ -129,17 +156,17 @@ class Desk:
 @pytest.fixture(params=AGENTS, ids=str)
 def desk(
     request: pytest.FixtureRequest,
-    programs: Path,
     proxy: Proxy,  # noqa: F811
     api_key: str,  # noqa: F811
     tmp_path: Path,
 ) -> Desk:
     agent: Agent = request.param
+    programs: Path = request.getfixturevalue("python_programs" if agent.is_python else "programs")
     home, folder = tmp_path / "home", tmp_path / "work"
     for place in (home / ".codex", folder):
         place.mkdir(parents=True)
     base = _clean_environment()
-    environment = base | child.environment(proxy.url, proxy.bundle, proxy.certs / "mitmproxy-ca-cert.pem", base)
+    trusting = base | child.environment(proxy.url, proxy.bundle, proxy.certs / "mitmproxy-ca-cert.pem", base)
     own = {"HOME": str(home), "CODEX_HOME": str(home / ".codex")} | dict.fromkeys(agent.key_variables, api_key)
     quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
-    return Desk(agent, programs / agent.name, environment | own | quiet | dict(agent.settings), folder)
+    return Desk(agent, programs / agent.name, trusting | own | quiet | dict(agent.settings), folder)

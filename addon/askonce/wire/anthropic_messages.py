@@ -29,6 +29,7 @@ from askonce.wire.prompt import (
     NOT_THE_USER,
     TOOL_RESULT,
     around_the_prompt,
+    cut_instructions,
     cut_prompt,
     cut_text,
     is_reminder,
@@ -80,7 +81,7 @@ class AnthropicMessages:
             if isinstance(tool, dict):
                 tool.pop("cache_control", None)
 
-        instructions = _cut_instructions(messages)
+        instructions = cut_instructions(messages)
         last = messages[-1]
         reason = _why_exact(messages, body)
         if found is None and last["role"] == "user":
@@ -94,10 +95,7 @@ class AnthropicMessages:
         if system:
             parts["system"] = system
         content = last["content"] = _plain(last["content"])
-        if instructions:
-            parts["history"] = messages + instructions
-        else:
-            parts |= around_the_prompt(messages, "content", reason)
+        parts |= around_the_prompt(messages, instructions, "content", reason)
         turns = [Turn("system", plain_text(system))] if system else []
         turns += turns_of(messages[:-1] + instructions)
         turns.append(Turn(last["role"], text or plain_text(content)))
@@ -150,14 +148,6 @@ def _messages(value: Any) -> list[JsonObject]:
         if message["content"] is None:
             raise Unreadable(f"messages[{index}].content: expected text or a list of blocks")
     return value
-
-
-def _cut_instructions(messages: list[JsonObject]) -> list[JsonObject]:
-    """Take the system messages off that follow the user's last one: an agent's, about its tools, and not the prompt."""
-    spoken = next((at for at in range(len(messages), 0, -1) if messages[at - 1]["role"] != "system"), len(messages))
-    instructions = messages[spoken:]
-    del messages[spoken:]
-    return instructions
 
 
 def _cut_question(message: JsonObject) -> str | None:

@@ -31,6 +31,7 @@ from askonce.wire.prompt import (
     NOT_THE_USER,
     TOOL_RESULT,
     around_the_prompt,
+    cut_instructions,
     cut_prompt,
     cut_text,
     overlook,
@@ -75,7 +76,7 @@ class CohereChat:
         if not isinstance(model, str) or not model:
             raise Unreadable("model: expected a name")
         messages = _messages(body.pop("messages", None))
-
+        instructions = cut_instructions(messages)
         last = messages[-1]
         reason = _why_exact(last)
         if found is None and last["role"] == "user":
@@ -87,7 +88,7 @@ class CohereChat:
 
         parts = by_part(body, _PARTS)
         parts["model"] = model
-        parts |= around_the_prompt(messages, "content", reason, system_first=True)
+        parts |= around_the_prompt(messages, instructions, "content", reason, system_first=True)
         return Call(
             wire=self.name,
             prompt=text,
@@ -96,7 +97,7 @@ class CohereChat:
             temperature=number(body.get("temperature")),
             stream=stream,
             exact_only=reason,
-            turns=(*turns_of(messages[:-1]), Turn(last["role"], text or plain_text(content))),
+            turns=(*turns_of(messages[:-1] + instructions), Turn(last["role"], text or plain_text(content))),
         )
 
     def assemble(self, body: bytes, content_type: str, call: Call) -> Answer:

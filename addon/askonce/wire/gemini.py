@@ -107,7 +107,7 @@ class Gemini:
             parts["sampling"] = config
         if system is not None:
             parts["system"] = system
-        parts |= around_the_prompt(contents, "parts", reason, empty=[{"text": ""}])
+        parts |= around_the_prompt(contents, [], "parts", reason, empty=[{"text": ""}])
 
         turns = turns_of(contents[:-1], "parts")
         if system:

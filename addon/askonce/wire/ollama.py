@@ -29,6 +29,7 @@ from askonce.wire.prompt import (
     NOT_THE_USER,
     TOOL_RESULT,
     around_the_prompt,
+    cut_instructions,
     cut_prompt,
     cut_text,
     overlook,
@@ -142,6 +143,7 @@ def _read_chat(body: JsonObject, found: str | None) -> _Reading:
             message.pop("images", None)
         else:
             message["images"] = _hashed(message["images"], f"messages[{index}].images")
+    instructions = cut_instructions(messages)
     last = messages[-1]
     role, reason = last["role"], ""
     if role != "user":
@@ -151,8 +153,8 @@ def _read_chat(body: JsonObject, found: str | None) -> _Reading:
     if found is None and role == "user":
         found = cut_text(last, "content")
     parts = by_part(body, _CHAT_PARTS)
-    parts |= around_the_prompt(messages, "content", reason, system_first=True)
-    return found or "", reason, parts, [*turns_of(messages[:-1]), Turn(role, found or last["content"])]
+    parts |= around_the_prompt(messages, instructions, "content", reason, system_first=True)
+    return found or "", reason, parts, [*turns_of(messages[:-1] + instructions), Turn(role, found or last["content"])]
 
 
 def _read_generate(body: JsonObject, found: str | None) -> _Reading:

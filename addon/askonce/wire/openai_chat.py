@@ -121,7 +121,7 @@ def _messages(body: JsonObject) -> list[JsonObject]:
 def _why_exact(messages: list[JsonObject], body: JsonObject) -> str:
     if body.get("prediction"):
         return "predicted output"
-    last = messages[-1]
+    last = messages[reading.where_it_asks(messages)]
     if last["role"] in _RESULTS:
         return "tool result in the last turn"
     if last["role"] != "user":

@@ -22,6 +22,7 @@ __all__ = [
     "number",
     "string",
     "where",
+    "where_it_asks",
 ]
 
 _INLINE = 1024
@@ -65,30 +66,38 @@ def cut_stream(document: JsonObject) -> tuple[bool, bool]:
     return stream, stream and bool((options or {}).get("include_usage"))
 
 
+def where_it_asks(items: Sequence[JsonObject]) -> int:
+    """The place of the last message or item, those left out that instruct: agents say after a question how they want
+    their edits."""
+    instructs = (item.get("role") in _SYSTEM and "type" not in item for item in reversed(items))
+    behind = next((count for count, is_one in enumerate(instructs) if not is_one), 0)
+    return len(items) - 1 - behind
+
+
 class Conversation:
     """Messages or items, split into what may be worded differently and what must be equal."""
 
     def __init__(
         self, items: Sequence[JsonObject], field: str, prompt: str | None, words: Callable[[JsonObject], str]
     ) -> None:
-        """`items`: those under `field`, at least one. `prompt`: what a rule's path has cut out; None where the last
-        item's text is the prompt. `words`: an item as a person would read it. Raises `Unreadable`."""
+        """`items`: those under `field`, at least one. `prompt`: what a rule's path has cut out; None where the text of
+        the item that asks is the prompt. `words`: an item as a person would read it. Raises `Unreadable`."""
         self.system: list[Any] = []
         self.history: list[Any] = []
         """All but the system messages, the prompt's text and the last message's media."""
         self.media: list[Any] = []
-        turns = [Turn(item.get("role") or "tool", words(item)) for item in items[:-1]]
-        for item in items[:-1]:
-            self._keep(item)
-        last = items[-1]
-        role = last.get("role") or "tool"
-        if prompt is None:
-            self.prompt = self._take(last, (field, len(items) - 1, "content"))
-            turns.append(Turn(role, self.prompt or words(last)))
-        else:
-            self.prompt = prompt
-            self._keep(last)
-            turns += (Turn(role, words(last)), Turn("user", prompt))
+        asks = where_it_asks(items)
+        self.prompt, turns = prompt or "", list[Turn]()
+        for at, item in enumerate(items):
+            role = item.get("role") or "tool"
+            if prompt is None and at == asks:
+                self.prompt = self._take(item, (field, at, "content"))
+                turns.append(Turn(role, self.prompt or words(item)))
+            else:
+                self._keep(item)
+                turns.append(Turn(role, words(item)))
+        if prompt is not None:
+            turns.append(Turn("user", prompt))
         self.turns = tuple(turns)
 
     def _keep(self, item: JsonObject) -> None:

@@ -123,7 +123,7 @@ def _why_exact(items: list[JsonObject], body: JsonObject) -> str:
             return f"state kept by the provider: {field}"
     if any(item.get("type") == "item_reference" for item in items):
         return "state kept by the provider: item_reference"
-    last = items[-1]
+    last = items[reading.where_it_asks(items)]
     if "type" not in last and last["role"] != "user":
         return f"last message from the {last['role']}"
     for item in reversed(items):

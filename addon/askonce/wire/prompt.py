@@ -18,6 +18,7 @@ __all__ = [
     "NO_PROMPT",
     "TOOL_RESULT",
     "around_the_prompt",
+    "cut_instructions",
     "cut_prompt",
     "cut_text",
     "find_prompt",
@@ -126,17 +127,33 @@ def cut_prompt(body: JsonObject, options: ReadOptions, own: Collection[Path] = (
     return cut_text(_holder(body, path), path[-1]) if path and path not in own else None
 
 
+def cut_instructions(messages: list[JsonObject]) -> list[JsonObject]:
+    """Take the system messages off that follow the last other one: an agent's, about its tools, and not the prompt."""
+    spoken = next((at for at in range(len(messages), 0, -1) if messages[at - 1]["role"] != "system"), len(messages))
+    instructions = messages[spoken:]
+    del messages[spoken:]
+    return instructions
+
+
 def around_the_prompt(
-    messages: list[JsonObject], field: str, reason: str, *, empty: Any = "", system_first: bool = False
+    messages: list[JsonObject],
+    instructions: list[JsonObject],
+    field: str,
+    reason: str,
+    *,
+    empty: Any = "",
+    system_first: bool = False,
 ) -> dict[Part, Any]:
     """What must be equal of a conversation whose prompt is cut out: the history, and the last message's media.
 
-    `messages`: at least one, their content under `field`. The user's last message leaves the history where its content
-    is `empty`, and nothing else is in it, or where `reason` says that it holds media. `system_first`: a system message
-    that comes first is a part of its own.
+    `messages`: at least one, their content under `field`; `instructions`: those that followed. The user's last message
+    leaves the history where its content is `empty`, and nothing else is in it, or where `reason` says that it holds
+    media; never before instructions. `system_first`: a system message that comes first is a part of its own.
     """
     last, history, parts = messages[-1], messages, dict[Part, Any]()
-    if last["role"] == "user":
+    if instructions:
+        history = messages + instructions
+    elif last["role"] == "user":
         if last[field] == empty and len(last) == 2:
             history = messages[:-1]
         elif reason == MEDIA:

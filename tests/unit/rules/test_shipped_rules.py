@@ -31,6 +31,9 @@ def rule_of(url: str) -> Rule | None:
         ("https://eu.api.openai.com/v1/responses", "openai-responses", "openai-responses"),
         ("https://api.openai.com/v1/completions", "openai-completions", "openai-completions"),
         ("https://api.openai.com/v1/embeddings", "openai-embeddings", "openai-embeddings"),
+        ("https://api.githubcopilot.com/chat/completions", "copilot-chat", "openai-chat"),
+        ("https://api.individual.githubcopilot.com/responses", "copilot-responses", "openai-responses"),
+        ("https://api.business.githubcopilot.com/v1/messages", "copilot-messages", "anthropic-messages"),
         ("https://x.openai.azure.com/openai/deployments/d/chat/completions", "azure-openai-chat", "openai-chat"),
         ("https://x.openai.azure.com/openai/v1/responses", "azure-openai-responses", "openai-responses"),
         (

@@ -193,6 +193,25 @@ DIFFERENT: dict[str, Json] = {
 }
 
 
+INSTRUCTS = {"role": "system", "content": "Give edits as whole files."}
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_what_instructs_behind_a_question_is_no_prompt(role: str) -> None:
+    after = INSTRUCTS | {"role": role}
+    call = ask(SYSTEM, USER, after, after)
+    assert (call.prompt, call.exact_only) == (USER["content"], "")
+    assert [turn.role for turn in call.turns] == ["system", "user", role, role]
+    assert call.parts == ask(SYSTEM, USER | {"content": "Reworded"}, after, after).parts
+    others = [
+        ask(SYSTEM, USER, after),
+        ask(SYSTEM, after, after, USER),
+        ask(SYSTEM, USER, after, after | {"content": "Give diffs."}),
+        ask(USER, after, after),
+    ]
+    assert all(other.parts != call.parts for other in others)
+
+
 def test_whatever_could_change_the_answer_makes_another_call() -> None:
     keys = {name: key(read({"model": "gpt-4o", "messages": [USER], **change})) for name, change in DIFFERENT.items()}
     for one, other in itertools.combinations(keys, 2):

@@ -91,9 +91,9 @@ SAID = {"role": "assistant", "content": "yes"}
 def test_the_users_last_message_leaves_the_history_where_only_the_prompt_was_in_it(
     messages: list[Any], reason: str, parts: dict[str, Any]
 ) -> None:
-    assert prompt.around_the_prompt(messages, "content", reason) == parts
+    assert prompt.around_the_prompt(messages, [], "content", reason) == parts
     first = {"role": "system", "content": "x"}
-    assert prompt.around_the_prompt([first, *messages], "content", reason, system_first=True) == parts | {
+    assert prompt.around_the_prompt([first, *messages], [], "content", reason, system_first=True) == parts | {
         "system": first
     }
 
@@ -119,3 +119,12 @@ def test_a_text_is_a_reminder_where_nothing_else_is_in_it(text: str, is_one: boo
 def test_reminders_without_an_end_are_read_once() -> None:
     """Where each one's end was looked for, 3,800 of them took 0.85 s, and twice as many four times that."""
     assert not prompt.is_reminder("<system-reminder>" * 200_000)
+
+
+def test_what_instructs_behind_the_prompt_keeps_its_place() -> None:
+    after = {"role": "system", "content": "as whole files"}
+    messages = [SAID, USER, after, after]
+    assert (prompt.cut_instructions(messages), messages) == ([after, after], [SAID, USER])
+    assert prompt.around_the_prompt([USER], [after], "content", "") == {"history": [USER, after]}
+    alone = [after]
+    assert (prompt.cut_instructions(alone), alone) == ([], [after])
