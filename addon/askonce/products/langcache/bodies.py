@@ -53,9 +53,17 @@ _KINDS = {
 }
 """By status: the document's code, then the service's title and type."""
 
+
+class _FailFast(FailFast):
+    """One with a hash, without which Python 3.12 takes it into no union."""
+
+    def __hash__(self) -> int:
+        return hash(self.fail_fast)
+
+
 Attributes = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=256)], Annotated[str, Field(max_length=_LONGEST_VALUE)]],
-    FailFast(),
+    _FailFast(),
     Field(max_length=64, examples=[{"model": "gpt-5", "user_id": "user_123"}]),
 ]
 
