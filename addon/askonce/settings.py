@@ -7,7 +7,7 @@ import ipaddress
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self, cast, get_args
@@ -150,11 +150,11 @@ class Settings:
         checkout's `run.sh`, and elsewhere the user's own: all projects of a person share one cache and one authority.
         """
 
-        def path(given: Path | None, variable: str, default: Path) -> Path:
-            return (given or Path(environ.get(variable) or default)).expanduser().absolute()
+        def path(given: Path | None, variable: str, default: Callable[[], Path]) -> Path:
+            return (given or Path(environ.get(variable) or default())).expanduser().absolute()
 
         upstream_ca = environ.get("ASKONCE_UPSTREAM_CA")
-        own_rules, home = Path("rules.yaml"), _home()
+        own_rules = Path("rules.yaml")
         host, port = (
             parse_listen(listen, "--listen")
             if listen
@@ -163,16 +163,14 @@ class Settings:
         settings = cls(
             listen_host=host,
             listen_port=port,
-            rules=path(rules, "ASKONCE_RULES", own_rules if own_rules.is_file() else default_rules()),
-            data=path(data, "ASKONCE_DATA", home / "data"),
-            certs=path(certs, "ASKONCE_CERTS", home / "certs"),
+            rules=path(rules, "ASKONCE_RULES", lambda: own_rules if own_rules.is_file() else default_rules()),
+            data=path(data, "ASKONCE_DATA", lambda: _home() / "data"),
+            certs=path(certs, "ASKONCE_CERTS", lambda: _home() / "certs"),
             token=environ.get("ASKONCE_TOKEN") or None,
             upstream_ca=Path(upstream_ca).expanduser().absolute() if upstream_ca else None,
             web_port=web_port if web_port is not None else _web_port(environ),
             mode=cast(Mode, mode or environ.get("ASKONCE_MODE") or "normal"),
-            cassette=path(cassette, "ASKONCE_CASSETTE", Path())
-            if cassette or environ.get("ASKONCE_CASSETTE")
-            else None,
+            cassette=path(cassette, "ASKONCE_CASSETTE", Path) if cassette or environ.get("ASKONCE_CASSETTE") else None,
             log_format=cast(LogFormat, log_format or environ.get("ASKONCE_LOG_FORMAT") or "text"),
             plain=environ.get("ASKONCE_PLAIN", "") not in ("", "0"),
         )
@@ -230,7 +228,10 @@ def is_checkout() -> bool:
 
 def _home() -> Path:
     """Where the folders are: here in a checkout, else where this platform keeps a user's data."""
-    return Path() if is_checkout() else platformdirs.user_data_path("askonce", appauthor=False)
+    try:
+        return Path() if is_checkout() else platformdirs.user_data_path("askonce", appauthor=False)
+    except RuntimeError as error:  # a user that the system does not know, as in a container
+        raise SettingsError("there is no home folder: set HOME, or ASKONCE_DATA and ASKONCE_CERTS") from error
 
 
 def default_rules() -> Path:

@@ -40,6 +40,18 @@ def test_outside_a_checkout_the_folders_are_the_users_own(tmp_path: Path, monkey
     assert home.is_relative_to(tmp_path)
 
 
+def test_without_a_home_the_folders_must_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(*_: object, **__: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("askonce.settings.is_checkout", lambda: False)
+    monkeypatch.setattr(platformdirs, "user_data_path", homeless)
+    with pytest.raises(SettingsError, match="no home folder: set HOME, or ASKONCE_DATA and ASKONCE_CERTS"):
+        Settings.from_env(environ={"ASKONCE_DATA": str(tmp_path / "data")})
+    told = {"ASKONCE_DATA": str(tmp_path / "data"), "ASKONCE_CERTS": str(tmp_path / "certs")}
+    assert Settings.from_env(environ=told).certs == tmp_path / "certs"
+
+
 def test_options_win_over_variables_and_those_over_defaults(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
     environ = {
