@@ -135,7 +135,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_small(environment: Path) -> None:
     """`python -m tests.install` measures it with what Python compiles, which is a quarter more."""
     files = (file for file in environment.parent.rglob("*") if file.is_file() and not file.is_symlink())
-    assert sum(file.stat().st_size for file in files if file.suffix != ".pyc") < 280e6
+    assert sum(file.stat().st_size for file in files if file.suffix != ".pyc") < 430e6
 
 
 def find_uv() -> str:
