@@ -53,8 +53,8 @@ def watched(start_module_proxy: StartProxy, tmp_path_factory: pytest.TempPathFac
     return start_module_proxy(rules=rules)
 
 
-def askonce(proxy: Proxy, name: str, command: list[str]) -> "subprocess.CompletedProcess[str]":
-    arguments = ["--listen", f"127.0.0.1:{proxy.port}", "--rules", str(proxy.rules), "--data", str(proxy.data)]
+def askonce(proxy: Proxy, name: str, command: list[str], *more: str) -> "subprocess.CompletedProcess[str]":
+    arguments = ["--listen", f"127.0.0.1:{proxy.port}", "--rules", str(proxy.rules), "--data", str(proxy.data), *more]
     return subprocess.run(
         [sys.executable, "-m", "askonce", name, *arguments, "--", *command],
         env=proxy.environment,
@@ -77,6 +77,12 @@ def test_a_command_and_what_keeps_it_from_being_answered(watched: Proxy, fault: 
     assert line.startswith(said), done.stdout + done.stderr
     assert done.returncode == 1
     assert "secret" not in done.stdout
+
+
+def test_what_a_command_prints_is_beside_the_json(watched: Proxy) -> None:
+    done = askonce(watched, "doctor", [sys.executable, "-c", "print('hello')"], "--json")
+    assert {"name": "command", "fault": "", "cure": "", "note": "ended with 0"} in json.loads(done.stdout)
+    assert "hello" in done.stderr
 
 
 def test_exec_names_the_one_cause(watched: Proxy, tmp_path: Path) -> None:

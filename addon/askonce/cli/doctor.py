@@ -7,6 +7,7 @@ one what to do.
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -72,7 +73,8 @@ def doctor(
     settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs)
     found = [finding for check in CHECKS for finding in check(settings)]
     if not any(finding.fault for finding in found):
-        found += list(_behind_proxy(settings, command))
+        # What the command prints stands beside our JSON, not in it.
+        found += list(_behind_proxy(settings, command, sys.stderr.fileno() if as_json else None))
     if as_json:
         print_json([asdict(finding) for finding in found])
     else:
@@ -171,7 +173,7 @@ def _upstream_proxy(settings: Settings) -> Iterator[Finding]:
             return
 
 
-def _behind_proxy(settings: Settings, command: Sequence[str] | None) -> Iterator[Finding]:
+def _behind_proxy(settings: Settings, command: Sequence[str] | None, stdout: int | None) -> Iterator[Finding]:
     from askonce.cli.programs import variables_for
     from askonce.exec.proxy_process import ProxyError, borrowed
 
@@ -182,14 +184,16 @@ def _behind_proxy(settings: Settings, command: Sequence[str] | None) -> Iterator
         except ProxyError as error:
             yield Finding("proxy", str(error), "start it with `askonce serve`, which says more")
             return
-        yield from _command(proxy, command, environ) if command else _clients(settings, environ)
+        yield from _command(proxy, command, environ, stdout) if command else _clients(settings, environ)
 
 
-def _command(settings: Settings, command: Sequence[str], environ: Mapping[str, str]) -> Iterator[Finding]:
+def _command(
+    settings: Settings, command: Sequence[str], environ: Mapping[str, str], stdout: int | None
+) -> Iterator[Finding]:
     from askonce.exec import child
 
     before = snapshot(settings)
-    code = child.run(command, environ)
+    code = child.run(command, environ, stdout)
     yield Finding("command", note=f"ended with {code}")
     after = settled(settings)
     if before and after:
