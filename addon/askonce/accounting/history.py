@@ -102,7 +102,10 @@ class History:
             if group not in self._groups and len(self._groups) >= _GROUPS:
                 group = Group(call.upstream, "other", "other")
             self._groups.add(group)
-            self._waiting.setdefault((start, group), Sums()).count(call)
+            sums = self._waiting.get((start, group))
+            if sums is None:
+                sums = self._waiting[start, group] = Sums()
+            sums.count(call)
 
     def write(self) -> None:
         """Put what was counted on disk. What cannot be written is dropped: it must not grow in memory instead."""

@@ -136,8 +136,8 @@ class Finder:
         unlike = exact_only(call)
         if unlike:
             return Lookup("miss", reason=reason or unlike)
-        found = self._look_up_reworded(call.prompt, identity, policy, embedder, now)
-        return replace(found, reuse=kind, reason=reason if reason and not found.entry else found.reason)
+        found = self._look_up_reworded(call.prompt, kind, identity, policy, embedder, now)
+        return replace(found, reason=reason) if reason and not found.entry else found
 
     def look_up_at_once(
         self, call: Call, identity: Identity, policy: Policy, embedder: Embedder | None
@@ -167,8 +167,7 @@ class Finder:
             return None
         now = self._clock()
         try:
-            found = self._look_up_reworded(call.prompt, identity, policy, embedder, now, at_once=True)
-            return replace(found, reuse=kind)
+            return self._look_up_reworded(call.prompt, kind, identity, policy, embedder, now, at_once=True)
         except NotAtOnceError:
             return None
 
@@ -193,6 +192,7 @@ class Finder:
     def _look_up_reworded(
         self,
         prompt: str,
+        kind: Reuse,
         identity: Identity,
         policy: Policy,
         embedder: Embedder,
@@ -201,14 +201,23 @@ class Finder:
         at_once: bool = False,
     ) -> Lookup:
         if not self._store.may_have_near(identity.partition, embedder, at_once=at_once):
-            return Lookup("miss", reason="no entry")
+            return Lookup("miss", reason="no entry", reuse=kind)
         vector, fault = self.embed(prompt, embedder)
         if vector is None:
-            return Lookup("miss", reason=fault)
+            return Lookup("miss", reason=fault, reuse=kind)
 
         def missed(reason: str, nearest: tuple[Entry | None, float | None] = (None, None)) -> Lookup:
             entry, cosine = nearest
-            return Lookup("miss", None, cosine, reason=reason, nearest=entry, vector=vector, embedder=embedder.name)
+            return Lookup(
+                "miss",
+                None,
+                cosine,
+                reason=reason,
+                nearest=entry,
+                vector=vector,
+                embedder=embedder.name,
+                reuse=kind,
+            )
 
         nearest = self._store.nearest(identity.partition, embedder, vector, AROUND, at_once=at_once)
         around = [(one.kin, one.cosine) for one in nearest]
@@ -255,6 +264,7 @@ class Finder:
             decision.weighed,
             vector=vector,
             embedder=embedder.name,
+            reuse=kind,
         )
 
     def _look_closer(self, *, at_once: bool) -> Callable[[str, str, Judgement], Judgement] | None:

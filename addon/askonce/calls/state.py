@@ -177,10 +177,14 @@ class Exchange:
 
     def record(self, usage: Usage | None, price: Price | None, stored: bool, seconds: float) -> CallRecord:
         """What is counted of the call, now that it is over; `price` is its model's."""
-        lookup, call, entry, watched = self.lookup, self.call, self.served, self.watched
+        # Each of these is asked once: this is on the way of every call.
+        lookup, call, entry, outcome = self.lookup, self.call, self.served, self.outcome
+        watched: Watched = lookup.watched if lookup and outcome == "miss" else ""
+        is_answered, is_to_be_kept = self.is_answered, self.is_to_be_kept
+        is_recorded = is_to_be_kept and 200 <= self.status < 300
         usage = usage or (entry.answer.usage if entry else Usage())
         return CallRecord(
-            outcome=self.outcome,
+            outcome=outcome,
             detail=self._detail,
             upstream=self.rule.name,
             wire=self.rule.wire.name,
@@ -194,12 +198,12 @@ class Exchange:
             money_saved=cost(usage, price) if entry else 0.0,
             stored=stored,
             key=entry.key if entry else self.kept_key if stored else "",
-            forwarded=not self.is_answered,
+            forwarded=not is_answered,
             provider_failed=isinstance(self.state, FallenBack),
             method=self.request.method,
             endpoint=self.rule.endpoint,
             unkept=self.unkept
-            or ("cut off, or far over max_answer" if self.is_recorded and not (stored or self.is_answered) else ""),
+            or ("cut off, or far over max_answer" if is_recorded and not (stored or is_answered) else ""),
             asked=self.identity.key if self.identity else "",
             parts=self.identity.parts if self.identity else {},
             nearest=lookup.nearest.key if lookup and lookup.nearest else "",
@@ -215,7 +219,7 @@ class Exchange:
             trace=self.trace,
             ended=time.time() - (time.perf_counter() - self.started) + seconds,
             namespace=self.directives.namespace,
-            prompt=call.prompt[:_SHOWN] if call and self.is_to_be_kept else "",
+            prompt=call.prompt[:_SHOWN] if call and is_to_be_kept else "",
             decision=lookup.decision if lookup else "",
         )
 

@@ -6,7 +6,7 @@ date or a `latest` behind it; nothing is guessed from a name that begins alike.
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from askonce.call import Usage
@@ -14,6 +14,8 @@ from askonce.rules.document import Price
 
 __all__ = ["Prices", "cost", "listed"]
 
+_REMEMBERED = 256
+"""Models whose price is at hand; callers choose their names."""
 _EDITION = re.compile(r"[-@:](?:\d{4}-\d{2}-\d{2}|\d{3,8}|latest|default)$")
 """What providers put behind a name for one edition of a model: `-2024-08-06`, `-20241022`, `@001`, `-latest`."""
 
@@ -31,9 +33,10 @@ class Prices:
     def __init__(self, own: Mapping[str, Price]) -> None:
         """`own`: by what a model's name begins with; the longest counts."""
         self._own = sorted(own.items(), key=lambda item: -len(item[0]))
+        self.of = lru_cache(_REMEMBERED)(self._of)
+        """A model's price; None: not known."""
 
-    def of(self, model: str) -> Price | None:
-        """None: not known."""
+    def _of(self, model: str) -> Price | None:
         own = next((price for name, price in self._own if model.startswith(name)), None)
         return own or listed().get(model) or listed().get(_EDITION.sub("", model))
 

@@ -53,6 +53,8 @@ def question_of(tokens: list[str], marks: list[str]) -> tuple[str, str]:
     """The type of the last question in the prompt and its leading auxiliary."""
     best, lead = "", ""
     for index, token in enumerate(tokens):
+        if token not in _OPENERS:
+            continue
         opens = (
             index == 0 or marks[index] not in ("",) or tokens[index - 1] in ("and", "but", "so", "then", "hi", "hello")
         )
