@@ -10,9 +10,10 @@ import contextlib
 import os
 import random
 import secrets
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -20,6 +21,11 @@ from tests.processes import Left, answer_for_all, descendants, kill
 from tests.waiting import PATIENCE, Followed, until, until_so
 
 from askonce.calls.single_flight import Flights
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Postgres
+
+    from askonce.cache.store import SharedPlace
 
 HERE = Path(__file__).parent
 _LEFT = pytest.StashKey[list[str]]()
@@ -81,6 +87,24 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> Followed:
 
     monkeypatch.setattr(Flights, "follow", counted)
     return lambda count: until_so(lambda: count if len(waiting) >= count else 0)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests of a run that need one."""
+    from tests.support.postgres import running
+
+    with running(os.environ.get("PYTEST_XDIST_TESTRUNUID", secrets.token_hex(8))[:16]) as server:
+        yield server
+
+
+@pytest.fixture
+def place(postgres: Postgres) -> Iterator[SharedPlace]:
+    """A part of it for this test alone."""
+    place = postgres.place()
+    yield place
+    postgres.drop(place)
+    postgres.drop(place.beside("named_stores"))
 
 
 def _is_worker(config: pytest.Config) -> bool:

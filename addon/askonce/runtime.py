@@ -96,8 +96,10 @@ class Runtime:
             lambda: self.rules.config.upstream_proxy, settings.outer_proxies, lambda: _verification(settings)
         )
         self._limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
+        shared = None if self._cassette else config.cache.place()
         self.cache = Cache.open(
             data,
+            shared=shared,
             embedder=config.embedder,
             client_options=self.upstream_proxies.client_options,
             judge=load_judge(config.judge),
@@ -157,6 +159,7 @@ class Runtime:
             max_bytes=self._limits.max_bytes,
             index_bytes=self._limits.index_bytes,
             faults=self.faults,
+            shared=shared and shared.beside("named_stores"),
         )
         if self._token is None:  # said of a start that can be
             logger.warning(

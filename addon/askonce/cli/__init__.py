@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from askonce import __version__
-from askonce.cli import cache, certs, doctor, keys, programs, quality, rules, serve, stats, trying
+from askonce.cli import cache, certs, doctor, keys, programs, quality, rules, serve, stats, store, trying
 
 __all__ = ["app", "main"]
 
@@ -37,6 +37,7 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(rules.app, name="rules")
 app.add_typer(certs.app, name="certs")
 app.add_typer(keys.app, name="keys")
+app.add_typer(store.app, name="store")
 app.add_typer(quality.app, name="eval")
 app.command()(quality.tune)
 app.add_typer(trying.bench, name="bench")

@@ -102,7 +102,13 @@ def _own_management(settings: Settings) -> Iterator[AskProxy]:
     rules = Rules(config)
     limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
     with asyncio.Runner() as runner:
-        cache = Cache.open(settings.data, embedder=config.embedder, judge=load_judge(config.judge), limits=limits)
+        cache = Cache.open(
+            settings.data,
+            embedder=config.embedder,
+            judge=load_judge(config.judge),
+            limits=limits,
+            shared=config.cache.place(),
+        )
         app = create_app(
             cache,
             Accounting(),

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from askonce.cache.store.place import SharedPlace, check_schema, check_url
 from askonce.credentials import names_caller
 from askonce.rules.access import AccessSpec
 from askonce.rules.dependencies import parse_place
@@ -206,6 +207,38 @@ class CacheSpec(Section):
     """The part of both that one credential may hold."""
     lookup_deadline: Annotated[Duration, AT_START] = Field(default=0.05, gt=0)
     """After that the call goes to the provider."""
+    url: Annotated[Annotated[str, _checked(check_url)] | None, AT_START] = None
+    """Of the PostgreSQL database that holds the answers, where several proxies share them; without one they are in the
+    data folder."""
+    database_schema: Annotated[Annotated[str, _checked(check_schema)], AT_START] = "askonce"
+    """Of that database: where the tables are."""
+    password: Annotated[str | None, AT_START] = None
+    password_file: Annotated[str | None, AT_START] = None
+    """A file that holds the password and nothing else, in its place."""
+
+    @model_validator(mode="after")
+    def _says_once_who_asks(self) -> Self:
+        if self.password and self.password_file:
+            raise ValueError("password and password_file are both given; expected one of them")
+        return self
+
+    def place(self) -> SharedPlace | None:
+        """Where the answers are shared; None where they are not. Raises `ConfigError`."""
+        if self.url is None:
+            return None
+        return SharedPlace(self.url, self.database_schema, self.password or _password_in(self.password_file))
+
+
+def _password_in(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        text = Path(file).expanduser().read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cache.password_file: {file} cannot be read: {error}; expected a password alone") from error
+    if not text or "\n" in text:
+        raise ConfigError(f"cache.password_file: expected one line in {file}: the password")
+    return text
 
 
 class ManageSpec(Section):

@@ -24,6 +24,7 @@ COMMANDS = [
     "rules",
     "certs",
     "keys",
+    "store",
     "eval",
     "bench",
 ]

@@ -1,34 +1,18 @@
 """Both stores of answers: the tests beside this file run against each of them."""
 
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.entries import NOW
-from tests.support.postgres import Postgres, running
 from tests.waiting import PATIENCE
 
-from askonce.cache.store import AnswerStore, CacheLimits, SharedPlace, open_answers
+from askonce.cache.store import AnswerStore, CacheLimits, open_answers
 from askonce.cache.store.shared import lease, reading, writer
 from askonce.faults import Faults
 
 Open = Callable[..., AnswerStore]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    with running(os.environ.get("PYTEST_XDIST_TESTRUNUID", secrets.token_hex(8))[:16]) as server:
-        yield server
-
-
-@pytest.fixture
-def place(postgres: Postgres) -> Iterator[SharedPlace]:
-    place = postgres.place()
-    yield place
-    postgres.drop(place)
 
 
 @pytest.fixture(autouse=True)

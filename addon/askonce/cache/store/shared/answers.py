@@ -46,8 +46,18 @@ class _Noted(threading.local):
 class SharedAnswers:
     """An `AnswerStore`."""
 
-    def __init__(self, place: SharedPlace, limits: CacheLimits, *, clock: Callable[[], float], faults: Faults) -> None:
-        """Make the tables where they are missing. Raises StoreError where the database cannot be used."""
+    def __init__(
+        self,
+        place: SharedPlace,
+        limits: CacheLimits,
+        *,
+        clock: Callable[[], float],
+        faults: Faults,
+        closing: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Make the tables where they are missing. `closing` is called at the end of `close`. Raises StoreError where
+        the database cannot be used."""
+        self._closing = closing
         self._place, self._tables = place, Tables(place.schema)
         self._max_bytes = int(limits.max_bytes * limits.max_share)
         self._memory = Memory(limits.memory_bytes, self._left)
@@ -317,6 +327,7 @@ class SharedAnswers:
         self._writer.close()
         self._lease.stop(self._connections)
         self._connections.close()
+        self._closing()
 
 
 def _raw(key: str) -> bytes:

@@ -4,7 +4,6 @@ One rule: the partition is the first column of every key, so that the same table
 one server, or nodes of Citus) and no look-up asks more than one of them. A newer schema is refused and left alone.
 """
 
-import secrets
 from collections.abc import Iterator
 
 import psycopg
@@ -152,6 +151,8 @@ def ddl(schema: str, *, partitions: int = 0) -> list[str]:
         filled = text.replace("{s}", schema).replace("{by}", by)
         made += [statement.strip() for statement in filled.split(";\n") if statement.strip()]
     made += list(_parts(schema, partitions))
+    secret = "replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')"
+    made.append(f"INSERT INTO {schema}.meta VALUES ('version', '{VERSION}'), ('secret', {secret})")
     return made
 
 
@@ -194,17 +195,11 @@ def prepare(connection: psycopg.Connection, schema: str, *, partitions: int = 0)
             _need_vectors(connection)
             for statement in ddl(schema, partitions=partitions):
                 connection.execute(statement.encode())
-            _note(connection, schema, {"store": secrets.token_hex(8), "secret": secrets.token_hex(32)})
         for older in range(version or VERSION, VERSION):
             for statement in MIGRATIONS[older].split(";\n"):
                 connection.execute(Tables(schema)(statement))
-        _note(connection, schema, {"version": str(VERSION)})
-
-
-def _note(connection: psycopg.Connection, schema: str, values: dict[str, str]) -> None:
-    statement = "INSERT INTO {s}.meta VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-    for name, value in values.items():
-        connection.execute(Tables(schema)(statement), [name, value])
+        update = "UPDATE {s}.meta SET value = %s WHERE name = 'version'"
+        connection.execute(Tables(schema)(update), [str(VERSION)])
 
 
 def _need_vectors(connection: psycopg.Connection) -> None:

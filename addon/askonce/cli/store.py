@@ -1,0 +1,68 @@
+"""`store`: the database that several proxies share."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from askonce.cli.options import AsJson, RulesFile
+from askonce.settings import Settings
+
+if TYPE_CHECKING:
+    from askonce.cache.store import SharedPlace
+
+__all__ = ["app"]
+
+app = typer.Typer(help="The database that several proxies share.", no_args_is_help=True, rich_markup_mode=None)
+Partitions = Annotated[int, typer.Option(min=0, max=1024, help="So many parts of each table; 0 for whole ones.")]
+
+
+def _places(rules: Any) -> "list[SharedPlace]":
+    """That of the answers, and that of the named stores."""
+    from askonce.products.document import Config
+    from askonce.rules import ConfigError
+
+    settings = Settings.from_env(rules=rules)
+    place = Config.load(settings.rules).cache.place()
+    if place is None:
+        raise ConfigError(f"{settings.rules}: expected cache.url, the database to share; there is none")
+    return [place, place.beside("named_stores")]
+
+
+@app.command()
+def check(rules: RulesFile = None, as_json: AsJson = False) -> None:
+    """Whether the database can be used, and what is in it."""
+    from askonce.cache.store.opening import upkeep
+    from askonce.cli.output import print_json, results
+
+    found = [(place, upkeep().check(place)) for place in _places(rules)]
+    if as_json:
+        print_json({place.schema: asdict(condition) for place, condition in found})
+        return
+    console = results()
+    server = found[0][1]
+    vectors = server.pgvector or "missing: CREATE EXTENSION vector"
+    console.print(f"PostgreSQL {server.server}, pgvector {vectors}, {1000 * server.round_trip:.1f} ms a round trip")
+    for place, one in found:
+        tables = f"schema {one.schema}, {one.entries} entries, {one.proxies} proxies" if one.schema else "no tables yet"
+        console.print(f"{place.schema}: {tables}", markup=False)
+
+
+@app.command()
+def migrate(rules: RulesFile = None, partitions: Partitions = 0) -> None:
+    """Make the tables, or bring them up to this Askonce. A proxy does so at its start as well."""
+    from askonce.cache.store.opening import upkeep
+
+    for place in _places(rules):
+        before, after = upkeep().migrate(place, partitions=partitions)
+        typer.echo(f"{place.schema}: {f'schema {after} already' if before == after else f'schema {before} -> {after}'}")
+
+
+@app.command()
+def ddl(rules: RulesFile = None, partitions: Partitions = 0) -> None:
+    """Print the statements that make the tables, for somebody who may."""
+    from askonce.cache.store.opening import upkeep
+
+    for place in _places(rules):
+        for statement in upkeep().statements(place, partitions=partitions):
+            typer.echo(f"{statement};")
