@@ -92,7 +92,7 @@ async def test_answers_that_differ_at_every_call_cost_another_tenant_no_hit(benc
 
 
 def test_one_tenants_observations_push_out_none_of_anothers(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("askonce.cache.store.embedded.writer.OBSERVATIONS", 300)
+    monkeypatch.setattr("askonce.cache.store.embedded.transaction.OBSERVATIONS", 300)
     store = bench.cache._store
     done = [store.observe_answer(seen(True, tenant=US)) for _ in range(100)]
     done += [store.observe_answer(replace(seen(True, tenant=THEM), score=float(n))) for n in range(924)]
@@ -264,7 +264,7 @@ async def test_what_was_learned_cannot_be_read(bench: Any, monkeypatch: pytest.M
 
 
 def test_old_observations_make_room(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("askonce.cache.store.embedded.writer.OBSERVATIONS", 300)
+    monkeypatch.setattr("askonce.cache.store.embedded.transaction.OBSERVATIONS", 300)
     store = bench.cache._store
     done = [store.observe_answer(replace(seen(True), score=float(n))) for n in range(512)]
     done[-1].result()

@@ -16,7 +16,7 @@ from askonce.cache.learning.pools import Observation
 from askonce.cache.store.embedded.index.indexes import Indexes
 from askonce.cache.store.embedded.index.partition import Busy, Index
 from askonce.cache.store.embedded.store import Store
-from askonce.cache.store.embedded.writer import Change
+from askonce.cache.store.embedded.transaction import Change
 from askonce.cache.store.entry import Entry, Filter, StoreError
 from askonce.cache.store.memory import Memory
 from askonce.cache.store.protocol import (

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store.embedded import database
-from askonce.cache.store.embedded.writer import Change, Transaction, Writer
+from askonce.cache.store.embedded.transaction import Change, Transaction
+from askonce.cache.store.embedded.writer import Writer
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, from_row, payload
 from askonce.faults import Faults
 from askonce.files import make_folder

@@ -24,7 +24,7 @@ from tests.waiting import PATIENCE
 from askonce.cache.store import Entry, StoreError
 from askonce.cache.store.embedded import database, writer
 from askonce.cache.store.embedded.store import Store
-from askonce.cache.store.embedded.writer import Change
+from askonce.cache.store.embedded.transaction import Change
 from askonce.cache.store.shares import level
 from askonce.call import Answer
 from askonce.faults import Faults

@@ -15,7 +15,7 @@ from pathlib import Path
 from askonce.cache.embed import Embedder
 from askonce.cache.store.embedded.index.partition import GRAPH_FROM, GRAPHS, Index
 from askonce.cache.store.embedded.store import Store
-from askonce.cache.store.embedded.writer import Change
+from askonce.cache.store.embedded.transaction import Change
 from askonce.faults import Faults
 
 __all__ = ["Indexes"]
