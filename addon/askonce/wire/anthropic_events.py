@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from askonce import jsontext
 from askonce.call import Unstorable
 from askonce.wire import sse
-from askonce.wire.common import JsonObject, count_of
+from askonce.wire.common import JsonObject, count_of, named
 from askonce.wire.keeping import refuse_error
 from askonce.wire.tokens import pieces
 
@@ -52,7 +52,7 @@ def accumulate(body: bytes) -> JsonObject:
             blocks = list(message.get("content") or ())
             continue
         if message is None:
-            raise Unstorable(f"{kind} before message_start")
+            raise Unstorable(f"{named(kind)} before message_start")
         if kind == "content_block_start":
             if data["index"] != len(blocks):
                 raise Unstorable(f"content block {data['index']} out of order")
@@ -74,7 +74,7 @@ def accumulate(body: bytes) -> JsonObject:
             message["content"] = blocks
             return message
         else:
-            raise Unstorable(f"unknown event {kind}")
+            raise Unstorable(f"unknown event {named(kind)}")
     raise Unstorable("no message_stop: the stream was cut off")
 
 
@@ -93,7 +93,7 @@ def _grow(block: JsonObject, grown: dict[str, list[str]], delta: JsonObject) -> 
     elif kind == "compaction_delta":
         block.update((name, value) for name, value in delta.items() if name != "type")
     else:
-        raise Unstorable(f"unknown delta {kind}")
+        raise Unstorable(f"unknown delta {named(kind)}")
 
 
 def _close(block: JsonObject, grown: dict[str, list[str]]) -> None:

@@ -19,6 +19,7 @@ from askonce.wire.common import (
     encode_final,
     estimate,
     load_object,
+    named,
     number,
     zeroed,
 )
@@ -212,17 +213,17 @@ def _why_exact(messages: list[JsonObject], body: JsonObject) -> str:
                 continue
             if kind in _MEDIA:
                 return MEDIA
-            return TOOL_RESULT if "tool" in kind else f"{kind} block in the last message"
+            return TOOL_RESULT if "tool" in kind else f"{named(kind)} block in the last message"
     return next((f"state kept by the provider: {name}" for name in _STATE if body.get(name)), "")
 
 
 def _check(message: Any) -> None:
     if not isinstance(message, dict) or message.get("type") != "message":
         kind = message.get("type") if isinstance(message, dict) else type(message).__name__
-        raise Unstorable(f"expected a message, found {kind}")
+        raise Unstorable(f"expected a message, found {named(kind)}")
     reason = message.get("stop_reason")
     if reason not in _DONE:
-        raise Unstorable(f"stop_reason {reason}")
+        raise Unstorable(f"stop_reason {named(reason)}")
     if message.get("container"):
         raise Unstorable("the answer refers to a container, which expires")
     content = message["content"]
@@ -235,7 +236,7 @@ def _check(message: Any) -> None:
     for block in content:
         result = block.get("content")
         if block.get("is_error") or (isinstance(result, dict) and str(result.get("type")).endswith("_error")):
-            raise Unstorable(f"a tool at the provider failed: {block['type']}")
+            raise Unstorable(f"a tool at the provider failed: {named(block['type'])}")
 
 
 def _usage(message: JsonObject, call: Call) -> JsonObject:

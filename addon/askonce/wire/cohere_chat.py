@@ -20,6 +20,7 @@ from askonce.wire.common import (
     encode_final,
     fresh_uuid,
     load_object,
+    named,
     number,
     token_groups,
     zeroed,
@@ -167,7 +168,7 @@ def _why_exact(last: JsonObject) -> str:
         if kind == "image_url":
             return MEDIA
         if kind != "text":
-            return f"{kind} block in the last message"
+            return f"{named(kind)} block in the last message"
     return ""
 
 
@@ -176,7 +177,7 @@ def _check(final: Any) -> None:
         raise Unstorable("no message in the answer")
     reason = final.get("finish_reason")
     if reason not in _DONE:
-        raise Unstorable(f"finish_reason {reason}")
+        raise Unstorable(f"finish_reason {named(reason)}")
     message = final["message"]
     blocks = message.get("content") or []
     for block in blocks:
@@ -223,7 +224,7 @@ def _accumulate(body: bytes) -> JsonObject:
         elif kind == "debug":
             continue
         elif not message:
-            raise Unstorable(f"{kind} before message-start")
+            raise Unstorable(f"{named(kind)} before message-start")
         elif step == "end" and what in ("content", "tool-call", "citation"):
             still_open.remove((what, data.get("index")))
         elif kind == "tool-plan-delta":
@@ -241,7 +242,7 @@ def _accumulate(body: bytes) -> JsonObject:
             name = {"content": "content", "tool-call": "tool_calls", "citation": "citations"}[what]
             message[name].append(delta[name])
         else:
-            raise Unstorable(f"unknown event {kind}")
+            raise Unstorable(f"unknown event {named(kind)}")
     if "finish_reason" not in final:
         raise Unstorable("no message-end: the stream was cut off")
     texts.join()

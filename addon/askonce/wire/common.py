@@ -7,7 +7,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from askonce import jsontext
 from askonce.call import Call, Part, Unreadable, Usage
@@ -23,7 +23,9 @@ __all__ = [
     "encode_final",
     "estimate",
     "fresh_uuid",
+    "is_name",
     "load_object",
+    "named",
     "number",
     "same_number",
     "time_like",
@@ -33,6 +35,7 @@ __all__ = [
 
 type JsonObject = dict[str, Any]
 
+_NAME = re.compile(r"[A-Za-z][\w.:-]{0,39}", re.ASCII)
 _MOST = 2**53
 """More is no count of tokens, and no integer that JSON and SQLite can be trusted with."""
 
@@ -44,6 +47,17 @@ _REALS = frozenset(
 )
 """Fields that every provider documents as a `number`, so that 1 and 1.0 are one value to it. Elsewhere they may not be:
 an integer's field may refuse 1.0, and what a tool is given is anybody's to read."""
+
+
+def is_name(kind: object) -> TypeGuard[str]:
+    """Whether something is a name, such as `image_url`, and not text that may be anything."""
+    return isinstance(kind, str) and _NAME.fullmatch(kind) is not None
+
+
+def named(kind: object) -> str:
+    """What a caller or a provider calls a kind of thing, as it may stand in a reason, which headers, traces and sums
+    tell; "unknown" where that is no name."""
+    return kind if is_name(kind) else "unknown" if kind is not None else "None"
 
 
 def load_object(body: bytes) -> JsonObject:

@@ -20,6 +20,7 @@ from askonce.wire.common import (
     digest,
     encode_final,
     load_object,
+    named,
     number,
     same_number,
     time_like,
@@ -66,7 +67,7 @@ class Gemini:
         framing = [(name, value) for name, value in map(_parameter, query) if name in _FRAMING]
         alt = next((value for name, value in framing if name in ("alt", "$alt")), "json")
         if alt not in ("json", "sse"):
-            raise Unreadable(f"alt={alt}: expected json or sse")
+            raise Unreadable("alt: expected json or sse")
         stream = path[3] == "streamGenerateContent"
 
         body = load_object(request.body)
@@ -238,7 +239,7 @@ def _why_exact(contents: list[JsonObject]) -> str:
                 return TOOL_RESULT
             if not _MEDIA.isdisjoint(part):
                 return MEDIA
-            return f"{next(iter(part.keys() - {'text'}))} in the last message"
+            return f"{named(next(iter(part.keys() - {'text'})))} in the last message"
     return ""
 
 
@@ -248,7 +249,7 @@ def _check(final: Any) -> None:
     refuse_error(final)
     blocked = (final.get("promptFeedback") or {}).get("blockReason")
     if blocked:
-        raise Unstorable(f"the prompt was blocked: {blocked}")
+        raise Unstorable(f"the prompt was blocked: {named(blocked)}")
     candidates = final.get("candidates")
     if not isinstance(candidates, list) or not candidates:
         raise Unstorable("no candidates")
@@ -257,7 +258,7 @@ def _check(final: Any) -> None:
         if reason is None:
             raise Unstorable("a candidate without finishReason: the answer was cut off")
         if reason != "STOP":
-            raise Unstorable(f"finishReason {reason}")
+            raise Unstorable(f"finishReason {named(reason)}")
         parts = (candidate.get("content") or {}).get("parts") or []
         for part in parts:
             if not isinstance(part.get("text", ""), str):

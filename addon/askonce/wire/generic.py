@@ -12,7 +12,7 @@ from askonce import jsontext
 from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unstorable, Usage
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, count_of, load_object, number
+from askonce.wire.common import JsonObject, count_of, load_object, named, number
 from askonce.wire.keeping import refuse_error
 from askonce.wire.prompt import cut_prompt, overlook
 
@@ -87,7 +87,7 @@ def _check(data: bytes, what: str) -> Usage | None:
     for holder in _holders(value):
         for key in _ENDS:
             if isinstance(end := holder.get(key), str) and end.lower() in _BAD_ENDS:
-                raise Unstorable(f"{key} {end[:40]}")
+                raise Unstorable(f"{key} {named(end)}")
     return _usage(value)
 
 

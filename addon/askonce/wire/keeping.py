@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from askonce.call import Unstorable
+from askonce.wire.common import is_name
 
 __all__ = ["assembling", "holds", "in_words", "refuse_bad_arguments", "refuse_error"]
 
@@ -41,11 +42,12 @@ def in_words(error: Exception) -> str:
 
 
 def refuse_error(value: Mapping[str, Any]) -> None:
-    """Raise `Unstorable` where the object carries an error."""
+    """Raise `Unstorable` where the object carries an error. A message of more than one word may repeat
+    what the provider was sent, and is told nobody but the caller."""
     if error := value.get("error"):
-        if isinstance(error, dict):
-            error = next(filter(None, map(error.get, ("message", "type", "status", "code"))), "not named")
-        raise Unstorable(f"error: {str(error)[:200]}")
+        names = ("message", "type", "status", "code")
+        told = [error.get(name) for name in names] if isinstance(error, dict) else [error]
+        raise Unstorable(f"error: {next((str(one) for one in told if type(one) is int or is_name(one)), 'not named')}")
 
 
 def refuse_bad_arguments(arguments: Any) -> None:

@@ -17,6 +17,7 @@ from askonce.wire.common import (
     digest,
     encode_final,
     load_object,
+    named,
     number,
     same_number,
     time_like,
@@ -191,7 +192,7 @@ def _check(final: Any) -> None:
         raise Unstorable("not done: the answer was cut off")
     # Versions before 0.1.45 give no reason.
     if final.get("done_reason", "stop") != "stop":
-        raise Unstorable(f"done_reason {final['done_reason']}")
+        raise Unstorable(f"done_reason {named(final['done_reason'])}")
     message, text = final.get("message"), final.get("response")
     if isinstance(message, dict):
         texts, calls = [message.get("content") or "", message.get("thinking")], message.get("tool_calls")

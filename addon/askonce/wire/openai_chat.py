@@ -12,7 +12,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Unreadable, Unstora
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, estimate, load_object
+from askonce.wire.common import JsonObject, by_part, count_of, estimate, load_object, named
 from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_deltas import Chunks, fold
 from askonce.wire.prompt import cut_prompt, overlook, plain_text
@@ -125,7 +125,7 @@ def _why_exact(messages: list[JsonObject], body: JsonObject) -> str:
     if last["role"] in _RESULTS:
         return "tool result in the last turn"
     if last["role"] != "user":
-        return f"last message from the {last['role']}"
+        return f"last message from the {named(last['role'])}"
     for message in reversed(messages):
         if message["role"] in _RESULTS:
             return "tool result in the last turn"
@@ -174,7 +174,7 @@ def _refuse_bad(final: JsonObject) -> None:
         refuse_error(choice)
         end = choice.get("finish_reason")
         if end not in _GOOD_ENDS:
-            raise Unstorable("cut off: no finish_reason" if end is None else f"finish_reason {str(end)[:40]}")
+            raise Unstorable("cut off: no finish_reason" if end is None else f"finish_reason {named(end)}")
         for name, arguments in _tool_calls(message):
             if not name:
                 raise Unstorable("a tool call without a name")

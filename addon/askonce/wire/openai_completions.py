@@ -14,7 +14,7 @@ from askonce.call import Answer, Call, Part, Reply, Request, Turn, Unreadable, U
 from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, estimate, load_object
+from askonce.wire.common import JsonObject, by_part, count_of, estimate, load_object, named
 from askonce.wire.keeping import assembling, refuse_error
 from askonce.wire.openai_deltas import collect
 from askonce.wire.prompt import cut_prompt, overlook
@@ -141,7 +141,7 @@ def _refuse_bad(final: JsonObject) -> None:
             raise Unstorable("a choice without a text")
         end = choice.get("finish_reason")
         if end not in _GOOD_ENDS:
-            raise Unstorable("cut off: no finish_reason" if end is None else f"finish_reason {str(end)[:40]}")
+            raise Unstorable("cut off: no finish_reason" if end is None else f"finish_reason {named(end)}")
         if not choice["text"].strip():
             raise Unstorable("an empty answer")
 

@@ -10,7 +10,7 @@ from askonce.call import Part, Turn, Unreadable
 from askonce.jsontext import is_number
 from askonce.jsontext.differences import Path
 from askonce.wire import common
-from askonce.wire.common import JsonObject
+from askonce.wire.common import JsonObject, named
 
 __all__ = [
     "Conversation",
@@ -166,7 +166,7 @@ def media_in(message: JsonObject) -> str:
     content = message.get("content")
     for part in content if isinstance(content, list) else ():
         if isinstance(part, dict) and part.get("type") not in _TEXTS:
-            return f"{part.get('type')} in the last message"
+            return f"{named(part.get('type'))} in the last message"
     return ""
 
 

@@ -14,7 +14,7 @@ from askonce.wire import openai_answers as answers
 from askonce.wire import openai_reading as reading
 from askonce.wire import sse
 from askonce.wire.base import ReadOptions, Replay
-from askonce.wire.common import JsonObject, by_part, count_of, load_object, zeroed
+from askonce.wire.common import JsonObject, by_part, count_of, load_object, named, zeroed
 from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_events import events_of
 from askonce.wire.prompt import cut_prompt, overlook, plain_text
@@ -125,11 +125,11 @@ def _why_exact(items: list[JsonObject], body: JsonObject) -> str:
         return "state kept by the provider: item_reference"
     last = items[reading.where_it_asks(items)]
     if "type" not in last and last["role"] != "user":
-        return f"last message from the {last['role']}"
+        return f"last message from the {named(last['role'])}"
     for item in reversed(items):
         kind = item.get("type", "message")
         if kind not in ("message", "reasoning") and not _defines_tools(item):
-            return f"{kind} in the last turn"
+            return f"{named(kind)} in the last turn"
         if item.get("role") == "assistant":
             break
     return reading.media_in(last)
@@ -176,13 +176,13 @@ def _refuse_bad(final: JsonObject) -> None:
     if (status := final.get("status")) != "completed":
         details = final.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, dict) else None
-        raise Unstorable(f"status {str(status)[:40]}" + (f" ({str(reason)[:40]})" if reason else ""))
+        raise Unstorable(f"status {named(status)}" + (f" ({named(reason)})" if reason else ""))
     output = final.get("output")
     if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
         raise Unstorable("output: expected a list of items")
     for item in output:
         if item.get("status", "completed") not in ("completed", None):
-            raise Unstorable(f"{str(item.get('type'))[:40]}: status {str(item['status'])[:40]}")
+            raise Unstorable(f"{named(item.get('type'))}: status {named(item['status'])}")
         refuse_bad_arguments(item.get("arguments"))
     if not any(item.get("type") != "reasoning" and _says_something(item) for item in output):
         raise Unstorable("an empty answer")

@@ -86,3 +86,13 @@ def test_small_values() -> None:
 def test_what_is_no_count_of_tokens_counts_for_nothing(said: object) -> None:
     assert common.count_of({"input": said, "cached": 2.0}, "input", "cached", "missing") == 2
     assert common.count_of(said, "input") == 0
+
+
+@pytest.mark.parametrize("name", ["image_url", "inlineData", "end_turn", "tool-call", "a.b:c", "x" * 40])
+def test_a_kind_is_told_by_its_name(name: str) -> None:
+    assert common.named(name) == name
+
+
+@pytest.mark.parametrize("text", ["", "Who am I?", "two\nlines", "x" * 41, "é", "1st", 7, ["a"], {}, True])
+def test_a_kind_that_is_no_name_is_not_told(text: object) -> None:
+    assert common.named(text) == "unknown"

@@ -51,8 +51,23 @@ def test_holds() -> None:
     assert not holds({"a": [{"b": {"c": None}}], "d": "c"}, "c")
 
 
-def test_an_error_is_told_by_its_message() -> None:
+def test_an_error_is_told_by_its_message_where_that_is_a_word() -> None:
     refuse_error({"error": None})
     for error in ("busy", {"message": "busy", "type": "overloaded"}):
         with pytest.raises(Unstorable, match=r"^error: busy$"):
             refuse_error({"error": error})
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("no answer to: Who am I?", "not named"),
+        ({"message": "Incorrect key: sk-1"}, "not named"),
+        ({"message": "Who am I?", "type": "invalid_request_error"}, "invalid_request_error"),
+        ({"message": "Who am I?", "type": ["x"], "code": 529}, "529"),
+        ({"message": "Who am I?", "type": "x" * 41, "code": True}, "not named"),
+    ],
+)
+def test_no_text_of_an_error_is_told_that_may_repeat_what_was_asked(error: object, told: str) -> None:
+    with pytest.raises(Unstorable, match=f"^error: {told}$"):
+        refuse_error({"error": error})
