@@ -5,41 +5,36 @@ were not there.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 from askonce.accounting import Accounting
 from askonce.accounting.trace_context import join_trace
-from askonce.cache import Cache, ComparedCall, Nearest, StoreError, Verdict
+from askonce.cache import Cache, StoreError
 from askonce.call import Answer, Reply, Request, Unstorable, Usage
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
-from askonce.calls.aws_signature import is_signed
-from askonce.calls.batches import Batch
 from askonce.calls.broadcast import Broadcast
 from askonce.calls.dependencies import Dependencies
+from askonce.calls.divisions import AskAgain, Divisions
 from askonce.calls.fallback import Fallbacks, is_failure
-from askonce.calls.held_bodies import NO_ROOM, held_bodies
+from askonce.calls.held_bodies import NO_ROOM
 from askonce.calls.lookup import LookUps, Reconsider, admitted, is_large
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.reader import Reader
 from askonce.calls.refresh import Refresh, Refreshes
-from askonce.calls.refusals import failure, refusal, strict_message
-from askonce.calls.response_headers import Headers, fresh_id
+from askonce.calls.response_headers import Headers
 from askonce.calls.shadow import Shadow
 from askonce.calls.single_flight import FlightEnd, Flights
 from askonce.calls.state import Declined, Dividing, Exchange, Following, Hit, Leading, Passing
-from askonce.calls.storing import Storing, agreed, assemble, pack_request
+from askonce.calls.stored_only import StoredOnly
+from askonce.calls.storing import Storing, read_answers
 from askonce.faults import Faults
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
-from askonce.wire.base import Replay
 from askonce.workers import Compute
 
 __all__ = ["Life"]
-
-type AskAgain = Callable[[Rule, Request], Awaitable[Reply]]
-"""Asks a provider, by way of the proxy and past the cache. Raises OSError or httpx.HTTPError where it cannot."""
 
 
 class Life:
@@ -75,7 +70,9 @@ class Life:
         self.accounting = accounting
         self._faults = faults
         self._compute = compute
-        self._mode, self._ask_again, self._shadow, self._clock = mode, ask_again, shadow, clock
+        self._shadow = shadow
+        self.stored_only = StoredOnly(cache, faults, strict=mode == "strict")
+        self.divisions = Divisions(ask_again, compute, faults, clock)
         self._flights = Flights()
         self._refreshes = Refreshes(refresh, self._flights, faults)
         self._reader = Reader(cache, faults, mode=mode, lasting=lasting)
@@ -152,7 +149,7 @@ class Life:
         if reply is None:
             exchange.decided = time.perf_counter() - exchange.started
             reply = await self._refuse(exchange)
-        if reply is None and exchange.batch and (body := self._remaining(exchange, exchange.batch)) is not None:
+        if reply is None and (body := self.divisions.remaining(exchange)) is not None:
             exchange.state = Dividing(body, leads=isinstance(exchange.state, Leading))
         if reply is None:
             await self._fallbacks.prepare(exchange)
@@ -181,46 +178,15 @@ class Life:
         self._forward(exchange, OSError(NO_ROOM), "keeping a hit until it is read")
         return await self._refuse(exchange)
 
-    def _remaining(self, exchange: Exchange, batch: Batch) -> bytes | None:
-        """The body that asks for what is not known of a batch; None where all of it is to be asked."""
-        may = exchange.is_direct and exchange.is_to_be_kept and self._ask_again and not held_bodies.is_half_full
-        if not may or is_signed(exchange.request.headers):
-            return None
-        try:
-            return batch.asked_body(exchange.request.body)
-        except Exception as error:  # fail open
-            batch.forget()
-            self._faults.report("dividing a batch", error, "all of it goes to the provider")
-            return None
-
     async def close(self) -> None:
         """End what runs in the background."""
         await self._refreshes.close()
 
-    async def nearest(self, exchange: Exchange) -> Nearest | None:
-        """The stored call that is most like this one, in whatever partition; None where there is none."""
-        call, identity = exchange.call, exchange.identity
-        if not call or not identity:
-            return None
-        try:
-            named = {"namespace": exchange.directives.namespace, "host": exchange.request.host}
-            return await self.cache.nearest(ComparedCall.by(call, identity, **named, upstream=exchange.rule.name))
-        except Exception as error:
-            self._faults.report("comparing calls", error, "what differs from the nearest call is not told")
-            return None
-
     async def _refuse(self, exchange: Exchange) -> Reply | None:
         """The reply to a caller who wants no answer but a stored one; None for all others."""
-        if self._mode == "strict" and exchange.bypass != "rule":
-            nearest = await self.nearest(exchange)
-            why = exchange.why or "no entry"
-            reply = refusal(strict_message(exchange.rule.name, exchange.call, why, nearest), "strict")
-        elif exchange.directives.only_if_cached:
-            message = "Askonce has no answer to this call, and the request says only-if-cached"
-            reply = refusal(f"{message} ({exchange.why})" if exchange.why else message, "only-if-cached")
-        else:
-            return None
-        self.decline(exchange, reply.status)
+        reply = await self.stored_only.refuse(exchange)
+        if reply:
+            self.decline(exchange, reply.status)
         return reply
 
     def decline(self, exchange: Exchange, status: int) -> None:
@@ -239,34 +205,6 @@ class Life:
         if not 200 <= status < 300:
             exchange.unkept = f"status {status}"
         return response_headers.of_miss(exchange, is_kept=exchange.is_recorded and not self.cache.failure)
-
-    async def complete(self, exchange: Exchange, headers: Headers, body: Callable[[], bytes]) -> Reply:
-        """The reply to a batch of which the provider was asked only a part: its answer, and what was known.
-
-        Where the two do not fit, the whole batch is asked for, as it would have been without Askonce.
-        """
-        batch, headers = exchange.batch, tuple(headers)
-        assert batch and self._ask_again
-
-        def joined() -> bytes:
-            batch.answers = assemble(exchange, headers, body())
-            return batch.joined(Replay(self._clock(), fresh_id, exchange.rule.behaviour.usage == "zero"))
-
-        try:
-            reply = Reply(await self._compute(joined), "application/json")
-            return replace(reply, headers=(("x-cache-tokens-saved", f"input={batch.saved}, output=0"),))
-        except Exception as error:  # fail open
-            leads = isinstance(exchange.state, Dividing) and exchange.state.leads
-            exchange.state = Leading() if leads else Passing()
-            exchange.unkept = "does not fit the part that was asked"
-            self._faults.report("completing a batch", error, "all of it is asked of the provider")
-        try:
-            return await self._ask_again(exchange.rule, exchange.request)
-        except Exception as error:
-            self._faults.report("asking for a batch again", error, "the app gets a 502")
-            return failure(
-                "Askonce could not complete a batch of which it knew a part, and the provider not be reached"
-            )
 
     def share(
         self, exchange: Exchange, headers: Callable[[], Headers], so_far: Callable[[], bytes | None]
@@ -304,7 +242,7 @@ class Life:
         answers, packed, stored = list[Answer](), b"", False
         try:
             if not (answers := batch.answers if batch else []):
-                answers, packed, exchange.agreed = await self._compute(lambda: _read(exchange, headers, body()))
+                answers, packed, exchange.agreed = await self._compute(lambda: read_answers(exchange, headers, body()))
             await self._storing.store(exchange, answers, packed, took)
             stored = True
         except Unstorable as error:
@@ -362,9 +300,3 @@ class Life:
         if exchange.batch:
             exchange.batch.forget()
         self._faults.report(what, error, "the call goes to the provider")
-
-
-def _read(exchange: Exchange, headers: Headers, body: bytes) -> tuple[list[Answer], bytes, Verdict]:
-    """The answers in a response, the request as it is kept with them, and what they say of what is only watched."""
-    answers = assemble(exchange, headers, body)
-    return answers, pack_request(exchange), agreed(exchange, answers)

@@ -19,7 +19,7 @@ from askonce.calls.limits import is_intricate
 from askonce.calls.response_headers import Headers
 from askonce.calls.state import Exchange
 
-__all__ = ["Storing", "agreed", "assemble", "pack_request"]
+__all__ = ["Storing", "assemble", "read_answers"]
 
 _AT_ONCE = 256
 """Items of a batch that are handed to the store together."""
@@ -73,6 +73,13 @@ class Storing:
         exchange.terms.kept(kept)
 
 
+def read_answers(exchange: Exchange, headers: Headers, body: bytes) -> tuple[list[Answer], bytes, Verdict]:
+    """The answers in a response, the request as it is kept with them, and what they say of what is only watched. Raises
+    Unstorable."""
+    answers = assemble(exchange, headers, body)
+    return answers, _pack_request(exchange), _agreed(exchange, answers)
+
+
 def assemble(exchange: Exchange, headers: Headers, body: bytes) -> list[Answer]:
     """The provider's answer; those to the items that were asked, where the call is a batch. Raises Unstorable."""
     assert exchange.call
@@ -91,7 +98,7 @@ def assemble(exchange: Exchange, headers: Headers, body: bytes) -> list[Answer]:
     return [replace(answer, headers=repeatable) for answer in answers]
 
 
-def agreed(exchange: Exchange, answers: Sequence[Answer]) -> Verdict:
+def _agreed(exchange: Exchange, answers: Sequence[Answer]) -> Verdict:
     """Whether the provider's answer says what would have been served; "unknown" where nothing would have been."""
     found = exchange.lookup
     if not found or not found.watched or not found.nearest or exchange.batch:
@@ -99,7 +106,7 @@ def agreed(exchange: Exchange, answers: Sequence[Answer]) -> Verdict:
     return compare_bodies(answers[0].body, found.nearest.answer.body)
 
 
-def pack_request(exchange: Exchange) -> bytes:
+def _pack_request(exchange: Exchange) -> bytes:
     """What is kept of a request; nothing of a batch, to whose parts the answers belong."""
     if exchange.batch:
         return b""

@@ -82,7 +82,7 @@ class Inspector:
 
     async def _compare(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Add what keeps a call apart from the nearest one that is stored."""
-        if nearest := await self._askonce.runtime.life.nearest(exchange):
+        if nearest := await self._askonce.runtime.life.stored_only.nearest(exchange):
             flow.metadata[_STORED]["decision"] |= {
                 "nearest prompt": nearest.entry.prompt,
                 "entry": nearest.entry.key,

@@ -96,7 +96,7 @@ class Responses:
         """Join the provider's answer, to the part of a batch that it was asked for, to what was known."""
         fields, body = tuple(response.headers.items(multi=True)), response.raw_content or b""
         coding = response.headers.get("content-encoding", "")
-        reply = await self._life.complete(exchange, fields, lambda: _decoded(flow.id, body, coding))
+        reply = await self._life.divisions.complete(exchange, fields, lambda: _decoded(flow.id, body, coding))
         messages.put(response, reply)
         _say(response, None, self._life.pass_on(exchange, reply.status))
         if isinstance(exchange.state, Dividing):

@@ -83,7 +83,7 @@ class Bench:
         self.asked.append(orjson.loads(sent)["input"])
         body = answer(sent) if body is None else body
         if isinstance(exchange.state, Dividing):
-            reply = await self.life.complete(exchange, JSON, lambda: body)
+            reply = await self.life.divisions.complete(exchange, JSON, lambda: body)
         else:
             reply = Reply(body, "application/json")
         said = (*reply.headers, *self.life.pass_on(exchange, reply.status))
