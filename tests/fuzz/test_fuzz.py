@@ -19,7 +19,7 @@ from askonce import jsontext
 from askonce.cache.identity import Identifier
 from askonce.cache.wrapped import Unwrapped
 from askonce.call import Call, Request, Unreadable
-from askonce.proxy import lane, messages
+from askonce.proxy import messages
 from askonce.proxy.flow_state import Recorder
 from askonce.rules.patterns import parse_jsonpath
 from askonce.wire import wire_format
@@ -60,7 +60,8 @@ async def test_both_lanes_answer_a_sample_alike(request: pytest.FixtureRequest) 
 
 
 async def test_a_lane_that_answers_otherwise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "write", lambda reply: messages.write(reply).replace(b"x-cache: HIT", b"x-cache: MISS"))
+    write = messages.write
+    monkeypatch.setattr(messages, "write", lambda reply: write(reply).replace(b"x-cache: HIT", b"x-cache: MISS"))
     _, failed = await run(300, seed=13, failures=1, make=lanes)
     assert failed == 1
 

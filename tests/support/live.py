@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mitmproxy import ctx, options
-from mitmproxy.connection import Client
+from mitmproxy.connection import Client as Connected
 from tests.waiting import PATIENCE, until_so
 
 from askonce import trust
@@ -24,7 +24,7 @@ from askonce.proxy.lane import Lanes
 from askonce.proxy.master import LeanMaster
 from askonce.settings import Settings
 
-__all__ = ["Live", "Provider", "Tunnel", "live", "provider"]
+__all__ = ["Client", "Live", "Provider", "Tunnel", "live", "provider"]
 
 _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding): *([^\r]*)", re.IGNORECASE)
 
@@ -111,15 +111,53 @@ async def provider(answer: Callable[[bytes], bytes]) -> AsyncIterator[Provider]:
         server.close()
 
 
-class Tunnel:
+class Client:
+    """A client's connection to the proxy's own port, without TLS."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self._messages = Message(self._texts)
+
+    def sealed(self, text: bytes) -> bytes:
+        """`text` as it is sent, which is to be before anything that is asked for after it."""
+        return text
+
+    def send(self, text: bytes) -> None:
+        self.writer.write(self.sealed(text))
+
+    def end(self) -> None:
+        """Say that nothing more will come."""
+        self.writer.write_eof()
+
+    async def next(self) -> bytes:
+        """The next message, as it came. Raises EOFError where there is none."""
+        async with asyncio.timeout(PATIENCE):
+            return await self._messages.next()
+
+    async def ask(self, text: bytes) -> bytes:
+        self.send(text)
+        return await self.next()
+
+    async def until_closed(self) -> bytes:
+        """All that comes until the proxy closes."""
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(OSError):
+                return self._messages.rest + b"".join([text async for text in self._texts()])
+        return self._messages.rest
+
+    async def _texts(self) -> AsyncIterator[bytes]:
+        while data := await self.reader.read(1 << 16):
+            yield data
+
+
+class Tunnel(Client):
     """A client's connection through CONNECT and TLS, which it encrypts itself: what one write holds, and where the
     bytes of TLS are cut, is the test's to say."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
+        super().__init__(reader, writer)
         self._into, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject
-        self._messages = Message(self._texts)
 
     async def begin(self, host: str, ca: Path) -> None:
         self.writer.write(f"CONNECT {host}:443 HTTP/1.1\r\nhost: {host}:443\r\n\r\n".encode())
@@ -138,35 +176,14 @@ class Tunnel:
                 return
 
     def sealed(self, text: bytes) -> bytes:
-        """`text`, encrypted, which is to be sent before anything that is encrypted after it."""
         for start in range(0, len(text), 1 << 14):
             self._tls.write(text[start : start + (1 << 14)])
         return self._out.read()
 
-    def send(self, text: bytes) -> None:
-        self.writer.write(self.sealed(text))
-
     def end(self) -> None:
-        """Say that nothing more will come, in TLS."""
         with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLSyscallError):
             self._tls.unwrap()
         self.writer.write(self._out.read())
-
-    async def next(self) -> bytes:
-        """The next message, as it came. Raises EOFError where there is none."""
-        async with asyncio.timeout(PATIENCE):
-            return await self._messages.next()
-
-    async def ask(self, text: bytes) -> bytes:
-        self.send(text)
-        return await self.next()
-
-    async def until_closed(self) -> bytes:
-        """All that comes until the proxy closes."""
-        async with asyncio.timeout(PATIENCE):
-            with contextlib.suppress(OSError):
-                return self._messages.rest + b"".join([text async for text in self._texts()])
-        return self._messages.rest
 
     async def _texts(self) -> AsyncIterator[bytes]:
         while True:
@@ -201,6 +218,14 @@ class Live:
             yield tunnel
         finally:
             tunnel.writer.close()
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        try:
+            yield client
+        finally:
+            client.writer.close()
 
     async def settled(self) -> None:
         """Wait until no call is under way: all are counted, and kept where they are to be."""
@@ -246,7 +271,7 @@ def _count(one: Live) -> None:
     """Have what is answered counted, by the call that ends there."""
     over = one.askonce.at_once.over
 
-    def counting(client: Client) -> None:
+    def counting(client: Connected) -> None:
         one.answered += client.id in one.askonce.at_once._begun
         over(client)
 

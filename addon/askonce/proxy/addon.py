@@ -24,7 +24,7 @@ from askonce.calls.request_body import Measured, Unread, read_body
 from askonce.calls.state import Dividing, Exchange, Following
 from askonce.proxy import client_hello, error_stream, http1, http2, messages, relay_stream, responses, unread_hits
 from askonce.proxy.asgi import AsgiBridge
-from askonce.proxy.at_once import AtOnce
+from askonce.proxy.at_once import AtOnce, Begun
 from askonce.proxy.backpressure import Backpressure, handler_of
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
@@ -230,7 +230,9 @@ class Askonce:
         elif visit.origin.managed:
             await self._receive(flow, visit, body)
         elif visit.rule:
-            await self._answer(flow, visit, visit.rule, messages.read_request(flow.request, visit.origin.host, body))
+            request = messages.read_request(flow.request, visit.origin.host, body)
+            begun = self.at_once.claim(flow.client_conn, visit.rule, request)
+            await self._answer(flow, visit, visit.rule, request, begun=begun)
 
     def _leave(self, flow: http.HTTPFlow, visit: Visit, body: Unread) -> None:
         if visit.origin.managed:
@@ -241,7 +243,9 @@ class Askonce:
     async def _receive(self, flow: http.HTTPFlow, visit: Visit, body: bytes) -> None:
         client = flow.client_conn.peername
         request = messages.read_request(flow.request, visit.origin.host, body, client[0])
-        claimed = self.runtime.products.claim(request, flow.request.scheme, self.runtime.rules)
+        begun = self.at_once.claim(flow.client_conn, None, request)
+        claim = self.runtime.products.claim
+        claimed = begun.claimed if begun else claim(request, flow.request.scheme, self.runtime.rules)
         if isinstance(claimed, Reply):
             flow.response = messages.make_response(claimed)
         elif claimed is None:
@@ -250,13 +254,19 @@ class Askonce:
             )
         else:
             visit.passage = claimed
-            await self._answer(flow, visit, claimed.rule, claimed.request, claimed.terms)
+            await self._answer(flow, visit, claimed.rule, claimed.request, claimed.terms, begun)
 
     async def _answer(
-        self, flow: http.HTTPFlow, visit: Visit, rule: Rule, request: Request, terms: Terms = PLAIN
+        self,
+        flow: http.HTTPFlow,
+        visit: Visit,
+        rule: Rule,
+        request: Request,
+        terms: Terms = PLAIN,
+        begun: Begun | None = None,
     ) -> None:
         life = self.runtime.life
-        if begun := self.at_once.claim(flow.client_conn, rule, request):
+        if begun and begun.exchange:
             exchange = visit.exchange = begun.exchange
             reply = await begun.reply()
         else:

@@ -5,12 +5,11 @@ One rule: mitmproxy's layers have the connection, and the lane looks at bytes on
 last request answered, nothing sent, read or waited for. What is not answered here is read by them, byte for byte as it
 came, and what they make of it is no business of the lane's.
 
-Between two calls, a client's connection through CONNECT and TLS is at rest in mitmproxy, but for the TLS session. What
-the lane has decrypted and does not answer is given to mitmproxy's TLS layer as the session's next text (`Ahead`).
+Between two calls, a client's connection is at rest in mitmproxy, but for the TLS session. What the lane has decrypted
+and does not answer is given to mitmproxy's TLS layer as the session's next text (`read_ahead`).
 """
 
 import asyncio
-import contextlib
 from asyncio import StreamReaderProtocol
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -21,77 +20,24 @@ from mitmproxy.proxy import events, layer, server, tunnel
 from mitmproxy.proxy.layers import http, modes, tls
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.server import ConnectionHandler
-from OpenSSL import SSL
 
 from askonce.calls.held_bodies import held_bodies
 from askonce.proxy import http1
 from askonce.proxy.at_once import AtOnce, Caller
 from askonce.proxy.backpressure import PacedReader, Report, handler_of
 from askonce.proxy.known_source import is_known
-from askonce.proxy.messages import write
 from askonce.proxy.ordinary import Body, Head, Heads, is_begun
+from askonce.proxy.read_ahead import InTheOpen, InTls, ReadAhead
 
 if TYPE_CHECKING:
     from askonce.proxy.addon import Askonce
 
-__all__ = ["Ahead", "Lane", "Lanes", "awaited", "is_known_here"]
+__all__ = ["Lane", "Lanes", "awaited", "is_known_here"]
 
-_PIECE = 65535
 _TUNNEL = (modes.HttpProxy, http.HttpLayer, http.HttpStream, tls.ServerTLSLayer, tls.ClientTLSLayer, http.HttpLayer)
 """The layers of a connection to a rule's host, from the socket on; of an HttpStream, ours are kinds."""
-
-
-class Ahead:
-    """A TLS session that was read ahead: whoever reads it next is given that first."""
-
-    def __init__(self, session: SSL.Connection) -> None:
-        self._session = session
-        self._read = list[bytes | SSL.Error]()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-    def recv(self, size: int, flags: int | None = None) -> bytes:
-        if self._read:
-            first = self._read.pop(0)
-            if isinstance(first, SSL.Error):
-                raise first
-            return first
-        return self._session.recv(size, flags)
-
-    @property
-    def size(self) -> int:
-        """Bytes of text that were read, and not taken."""
-        return sum([len(one) for one in self._read if isinstance(one, bytes)])
-
-    def open(self, data: bytes) -> bytes | None:
-        """The text that `data` holds; None where an end or a mistake follows it. All of it is still to be read."""
-        self._session.bio_write(data)
-        pieces = list[bytes]()
-        while True:
-            try:
-                pieces.append(self._session.recv(_PIECE))
-            except SSL.WantReadError:
-                self._read += pieces
-                return b"".join(pieces)
-            except SSL.Error as end:
-                self._read += [*pieces, end]
-                return None
-
-    def answer(self, text: bytes) -> bytes:
-        """Take all that was read; returns what is to be sent for the other side to read `text`."""
-        self._read.clear()
-        with contextlib.suppress(SSL.ZeroReturnError, SSL.SysCallError):  # as mitmproxy has it
-            self._session.sendall(text)
-        return self.pending()
-
-    def pending(self) -> bytes:
-        """What is to be sent."""
-        pieces = list[bytes]()
-        with contextlib.suppress(SSL.WantReadError):
-            while not pieces or len(pieces[-1]) == _PIECE:
-                pieces.append(self._session.bio_read(_PIECE))
-        return b"".join(pieces)
+_OPEN = _TUNNEL[:2]
+"""Those of a connection to our own port."""
 
 
 class Lane:
@@ -100,15 +46,16 @@ class Lane:
     def __init__(
         self, handler: ConnectionHandler, layers: Sequence[layer.Layer], at_once: AtOnce, heads: Heads, report: Report
     ) -> None:
-        """`layers` are of the kinds of `_TUNNEL`."""
+        """`layers` are of the kinds of `_TUNNEL`, or of `_OPEN`."""
         self._handler, self._client, self._layers = handler, handler.client, layers
-        self._top, self._tls = cast(http.HttpLayer, layers[-1]), cast(tls.ClientTLSLayer, layers[-2])
+        self._top = cast(http.HttpLayer, layers[-1])
+        self._tls = layers[-2] if isinstance(layers[-2], tls.ClientTLSLayer) else None
         self._at_once, self._heads, self._report = at_once, heads, report
         writer = cast(asyncio.StreamWriter, handler.transports[self._client].writer)
         self._transport = cast(asyncio.Transport, writer.transport)
         self._protocol = cast(Any, self._transport.get_protocol())
         self._reader: Any = self._protocol._stream_reader
-        self._ahead = Ahead(self._tls.tls)
+        self._ahead: ReadAhead = InTls(self._tls.tls) if self._tls else InTheOpen()
         self._work = f"lane of {self._client.id}"
         self._tasks = set[asyncio.Task[None]]()
         self._text = b""
@@ -120,7 +67,8 @@ class Lane:
         """Listen from now on. Raises AttributeError where asyncio is not the one that this was written for."""
         for name in ("_waiter", "_buffer"):
             getattr(self._reader, name)
-        self._tls.tls = self._ahead  # type: ignore[assignment]
+        if self._tls:
+            self._tls.tls = self._ahead  # type: ignore[assignment]
         self._protocol.data_received = self._data_received
         self._protocol.eof_received = self._eof_received
         self._protocol.connection_lost = self._connection_lost
@@ -140,7 +88,8 @@ class Lane:
 
     def _data_received(self, data: bytes) -> None:
         if not self._is_at_rest():
-            self._forget()  # mitmproxy reads on from where the lane began
+            if self._ahead.size:
+                self._hand_over()
             StreamReaderProtocol.data_received(self._protocol, data)
             return
         self._handler.timeout_watchdog.register_activity()
@@ -211,13 +160,13 @@ class Lane:
     def _arrive(self, text: bytes, end: int) -> tuple[Caller, Head, Body] | None:
         """The request whose head `text` begins with; None where it is not for the lane."""
         head = self._heads.read(text, end)
-        caller = self._at_once.arrive(self._client, self._top.context.server, head) if head else None
+        server = self._top.context.server if self._tls else None
+        caller = self._at_once.arrive(self._client, server, head) if head else None
         return (caller, head, Body(head)) if head and caller else None
 
     def _answer(self, caller: Caller, head: Head, body: bytes) -> bool:
-        if (reply := self._at_once.look_up(caller, head, body)) is None:
+        if (text := self._at_once.answer(caller, head, body)) is None:
             return False
-        text = write(reply)
         self._transport.write(self._ahead.answer(text))
         self._speaker.stream_id += 2  # as after each of mitmproxy's own
         self._forget()
@@ -233,13 +182,14 @@ class Lane:
         reader: object = io and io.reader
         if isinstance(reader, PacedReader):
             reader.count(self._ahead.size)
-        task = asyncio.eager_task_factory(asyncio.get_running_loop(), self._pass_on())
+        event = events.DataReceived(self._client, self._ahead.hand_over())
+        task = asyncio.eager_task_factory(asyncio.get_running_loop(), self._pass_on(event))
         if not task.done():
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pass_on(self) -> None:
-        await self._handler.server_event(events.DataReceived(self._client, b""))  # the TLS layer asks what there is
+    async def _pass_on(self, event: events.Event) -> None:
+        await self._handler.server_event(event)
         await self._handler.drain_writers()
 
     def _forget(self) -> None:
@@ -258,7 +208,8 @@ class Lanes:
 
     def next_layer(self, chosen: layer.NextLayer) -> None:
         layers, client = chosen.context.layers, chosen.context.client
-        if len(layers) != len(_TUNNEL) or not all(map(isinstance, layers, _TUNNEL)) or client.alpn == b"h2":
+        kinds = _TUNNEL if len(layers) == len(_TUNNEL) else _OPEN
+        if len(layers) != len(kinds) or not all(map(isinstance, layers, kinds)) or client.alpn == b"h2":
             return
         if handler := handler_of(client):
             try:

@@ -11,10 +11,11 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.support.live import Live, Provider, Tunnel, live, provider
+from tests.support.live import Live, Provider, live, provider
 from tests.waiting import until_so
 
 from askonce.calls.held_bodies import held_bodies
@@ -23,7 +24,8 @@ from askonce.proxy.patience import Waiting, stands
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-HOST, OTHER = "api.openai.com", "api.example.com"
+LANDS = ("Italy", "Peru", "Ghana")
+HOST, OWN = "api.openai.com", "localhost"
 PATH = b"/v1/chat/completions"
 RULES = """\
 version: 1
@@ -34,12 +36,12 @@ upstreams:
   - {{name: other, hosts: [api.example.com], paths: ["/**"], wire: openai-chat, match: exact, upstream: "{upstream}"}}
 """
 _VARIES = re.compile(
-    rb'(?<="id":")[^"]+|(?<=req_)[0-9a-f]{32}|(?<="created":)\d+|(?<=age: )\d+|(?<=ttl=)\d+'
-    rb"|(?<=1\.1 askonce-)[0-9a-f]+|(?<=127.0.0.1:)\d+"
+    rb'(?<="id":")[^"]+|(?<=req_)[0-9a-f]{24,32}|(?<="created":)\d+|(?<=age: )\d+|(?<=ttl=)\d+'
+    rb"|(?<=1\.1 askonce-)[0-9a-f]+|(?<=127.0.0.1:)\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
 """What is each reply's own: ids, times, our name in `Via`, ports."""
 
-type Script = Callable[[Tunnel, Live], Awaitable[list[bytes]]]
+type Script = Callable[[Any, Live], Awaitable[list[bytes]]]
 """What a client does, and what he is told."""
 
 
@@ -107,9 +109,9 @@ class Lanes:
     fast: Live
     other: Live
 
-    async def both(self, script: Script) -> Seen:
+    async def both(self, script: Script, host: str = HOST) -> Seen:
         """What came of it on the fast lane, which is what came of it on the other."""
-        fast, other = await self.see(script, self.fast), await self.see(script, self.other)
+        fast, other = await self.see(script, self.fast, host), await self.see(script, self.other, host)
         assert other.answered == 0
         for one, another in zip([*fast.told, *fast.asked], [*other.told, *other.asked], strict=True):
             assert one == another
@@ -124,8 +126,8 @@ class Lanes:
         self.upstream.requests.clear()
         held = set(held_bodies._by_call)  # by other tests, whose calls never end
         answered, last, faults = proxy.answered, runtime.accounting.recorded, Counter(runtime.accounting.faults())
-        async with proxy.tunnel(host) as tunnel:
-            told = await script(tunnel, proxy)
+        async with proxy.client() if host == OWN else proxy.tunnel(host) as client:
+            told = await script(client, proxy)
         await until_so(lambda: not runtime.strays.connections)
         await proxy.settled()
         assert held_bodies._by_call.keys() <= held
@@ -152,11 +154,11 @@ async def lanes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lanes
 def asking(*requests: bytes) -> Script:
     """Each request once the one before is answered."""
 
-    async def script(tunnel: Tunnel, proxy: Live) -> list[bytes]:
+    async def script(client: Any, proxy: Live) -> list[bytes]:
         told = []
         for one in requests:
             try:
-                told.append(await tunnel.ask(one))
+                told.append(await client.ask(one))
             except (EOFError, OSError):  # nobody is there to be asked what no rule names
                 return [*told, b"closed"]
             await proxy.settled()
@@ -221,12 +223,12 @@ async def test_one_of_another_kind_and_then_the_same_again(again: bytes, lanes: 
 async def test_a_client_that_asks_for_100_continue_hears_it_first(lanes: Lanes) -> None:
     asked = request("What is the capital of France?", b"expect: 100-continue")
 
-    async def script(tunnel: Tunnel, proxy: Live) -> list[bytes]:
-        told = [await tunnel.ask(request())]
+    async def script(client: Any, proxy: Live) -> list[bytes]:
+        told = [await client.ask(request())]
         await proxy.settled()
         head, _, body = asked.partition(b"\r\n\r\n")
-        told.append(await tunnel.ask(head + b"\r\n\r\n"))
-        return [*told, await tunnel.ask(body), await tunnel.ask(request())]
+        told.append(await client.ask(head + b"\r\n\r\n"))
+        return [*told, await client.ask(body), await client.ask(request())]
 
     seen = await lanes.both(script)
     assert seen.told[1].startswith(b"HTTP/1.1 100 ")
@@ -237,19 +239,19 @@ async def test_a_client_that_asks_for_100_continue_hears_it_first(lanes: Lanes) 
 @pytest.mark.parametrize("seed", range(3))
 async def test_requests_cut_anywhere(chunks: int, seed: int, lanes: Lanes) -> None:
     def script_of(rng: random.Random) -> Script:
-        async def script(tunnel: Tunnel, proxy: Live) -> list[bytes]:
-            told = [await tunnel.ask(request())]
+        async def script(client: Any, proxy: Live) -> list[bytes]:
+            told = [await client.ask(request())]
             await proxy.settled()
             for _ in range(12):
                 text = request(rng.choice(("What is the capital of France?", REWORDED)), chunks=chunks)
                 cuts = sorted(rng.sample(range(1, len(text)), rng.randrange(5)))
                 for start, end in itertools.pairwise([0, *cuts, len(text)]):
-                    sealed = tunnel.sealed(text[start:end])
+                    sealed = client.sealed(text[start:end])
                     at = rng.randrange(len(sealed))
                     for piece in (sealed[:at], sealed[at:]):  # a record of TLS in two
-                        tunnel.writer.write(piece)
+                        client.writer.write(piece)
                         await asyncio.sleep(0.001 * rng.randrange(2))
-                told.append(await tunnel.next())
+                told.append(await client.next())
                 await proxy.settled()
             return told
 
@@ -263,34 +265,34 @@ async def test_requests_cut_anywhere(chunks: int, seed: int, lanes: Lanes) -> No
 
 
 async def test_a_request_by_the_byte(lanes: Lanes) -> None:
-    async def script(tunnel: Tunnel, proxy: Live) -> list[bytes]:
-        told = [await tunnel.ask(request())]
+    async def script(client: Any, proxy: Live) -> list[bytes]:
+        told = [await client.ask(request())]
         await proxy.settled()
         for text in (request(), request(chunks=4)):
             for byte in text:
-                tunnel.send(bytes([byte]))
-                await tunnel.writer.drain()
+                client.send(bytes([byte]))
+                await client.writer.drain()
                 await asyncio.sleep(0)
-            told.append(await tunnel.next())
+            told.append(await client.next())
         return told
 
     assert (await lanes.both(script)).answered == 2
 
 
 async def test_requests_behind_one_another(lanes: Lanes) -> None:
-    async def script(tunnel: Tunnel, proxy: Live) -> list[bytes]:
-        told = [await tunnel.ask(request())]
+    async def script(client: Any, proxy: Live) -> list[bytes]:
+        told = [await client.ask(request())]
         await proxy.settled()
         other = request("What is the capital of Spain?")
-        tunnel.send(request() * 2 + other + request())
-        told += [await tunnel.next() for _ in range(4)]
+        client.send(request() * 2 + other + request())
+        told += [await client.next() for _ in range(4)]
         await proxy.settled()
         half = len(other) // 2
-        tunnel.send(request() + other[:half])
-        told.append(await tunnel.next())
-        tunnel.send(other[half:] + request())
-        told += [await tunnel.next() for _ in range(2)]
-        return [*told, await tunnel.ask(request())]
+        client.send(request() + other[:half])
+        told.append(await client.next())
+        client.send(other[half:] + request())
+        told += [await client.next() for _ in range(2)]
+        return [*told, await client.ask(request())]
 
     assert (await lanes.both(script)).answered == 1
 
@@ -322,12 +324,12 @@ async def test_a_trailer_is_left_out_and_ends_nothing(lanes: Lanes) -> None:
     ids=lambda wrong: repr(wrong[:60]),
 )
 async def test_what_ends_a_connection(wrong: bytes, lanes: Lanes) -> None:
-    async def script(tunnel: Tunnel, proxy: Live) -> list[bytes]:
-        told = [await tunnel.ask(request())]
+    async def script(client: Any, proxy: Live) -> list[bytes]:
+        told = [await client.ask(request())]
         await proxy.settled()
-        told.append(await tunnel.ask(request()))
-        tunnel.send(wrong)
-        return [*told, await tunnel.until_closed()]
+        told.append(await client.ask(request()))
+        client.send(wrong)
+        return [*told, await client.until_closed()]
 
     assert (await lanes.both(script)).answered == 1
 
@@ -337,20 +339,20 @@ async def test_what_ends_a_connection(wrong: bytes, lanes: Lanes) -> None:
 async def test_a_client_that_leaves(how: str, part: float, lanes: Lanes) -> None:
     """After a part of its request, by TLS's own end, by the socket's half, or at once."""
 
-    async def script(tunnel: Tunnel, proxy: Live) -> list[bytes]:
-        told = [await tunnel.ask(request())]
+    async def script(client: Any, proxy: Live) -> list[bytes]:
+        told = [await client.ask(request())]
         await proxy.settled()
         text = request()
         if part:
-            tunnel.send(text[: int(len(text) * part)])
+            client.send(text[: int(len(text) * part)])
         if how == "reset":
-            tunnel.writer.transport.abort()
+            client.writer.transport.abort()
             return told
         if how == "tls":
-            tunnel.end()
+            client.end()
         else:
-            tunnel.writer.write_eof()
-        return [*told, await tunnel.until_closed()]
+            client.writer.write_eof()
+        return [*told, await client.until_closed()]
 
     if part == 1.0 and how != "tls":  # whether it was answered before it was seen to leave is a race, on both
         for proxy in (lanes.fast, lanes.other):
@@ -364,17 +366,17 @@ async def test_a_client_that_does_not_read(lanes: Lanes) -> None:
     """Nothing is read from it before it has taken what it was sent, and it gets all of it."""
     calls = 200
 
-    async def script(tunnel: Tunnel, proxy: Live) -> list[bytes]:
+    async def script(client: Any, proxy: Live) -> list[bytes]:
         asked = request("Tell me of it at length.")
-        await tunnel.ask(asked)
+        await client.ask(asked)
         await proxy.settled()
         for _ in range(calls):
-            tunnel.send(asked)
+            client.send(asked)
             await asyncio.sleep(0)
         server = [io.writer for one in _handlers() for io in one.transports.values()]
         sizes = [writer.transport.get_write_buffer_size() for writer in server if writer]
         assert 0 < max(sizes) < 1 << 20
-        return [b"%d" % len(await tunnel.next()) for _ in range(calls)]
+        return [b"%d" % len(await client.next()) for _ in range(calls)]
 
     seen = await lanes.both(script)
     assert (len(seen.asked), len(seen.told), len(set(seen.told))) == (1, calls, 1)
@@ -388,18 +390,18 @@ def _handlers():  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("ask", [request(), request(chunks=2)])
 async def test_what_a_client_is_waited_for_is_the_same(ask: bytes, lanes: Lanes) -> None:
-    async def script(tunnel: Tunnel, proxy: Live) -> list[bytes]:
+    async def script(client: Any, proxy: Live) -> list[bytes]:
         *_, handler = _handlers()  # the last: one before it may still be closing
         body, seen = ask.index(b"\r\n\r\n") + 4, list[Waiting | None]()
-        await tunnel.ask(request())
+        await client.ask(request())
         for _ in range(2):
             await proxy.settled()
             seen.append(stands(handler))
             for start, end in itertools.pairwise((0, 5, body - 1, body, body + 9, len(ask) - 1)):
-                tunnel.send(ask[start:end])
+                client.send(ask[start:end])
                 await asyncio.sleep(0.05)
                 seen.append(stands(handler))
-            await tunnel.ask(ask[-1:])
+            await client.ask(ask[-1:])
         return [one.wait.encode() if one else b"" for one in seen]
 
     seen = await lanes.both(script)
@@ -408,10 +410,10 @@ async def test_what_a_client_is_waited_for_is_the_same(ask: bytes, lanes: Lanes)
 
 
 async def test_many_connections_at_once(lanes: Lanes) -> None:
-    async def script(_tunnel: Tunnel, proxy: Live) -> list[bytes]:
+    async def script(_client: Any, proxy: Live) -> list[bytes]:
         async def client(number: int) -> list[bytes]:
-            async with proxy.tunnel(HOST) as tunnel:
-                return [await tunnel.ask(request(f"What is {number} and {turn % 3}?")) for turn in range(9)]
+            async with proxy.tunnel(HOST) as client:
+                return [await client.ask(request(f"Name {number} towns in {LANDS[turn % 3]}.")) for turn in range(9)]
 
         return [text for told in await asyncio.gather(*map(client, range(8))) for text in told]
 
@@ -423,9 +425,111 @@ async def test_many_connections_at_once(lanes: Lanes) -> None:
 async def test_a_fault_in_the_lane_is_told_and_the_call_goes_the_other_way(
     lanes: Lanes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from askonce.proxy import lane as module
-
-    monkeypatch.setattr(module, "write", lambda _reply: 1 / 0)
+    monkeypatch.setattr("askonce.proxy.messages.write", lambda _reply: 1 / 0)
     seen = await lanes.see(asking(request(), request(), request()), lanes.fast)
     assert (len(seen.asked), seen.faults, seen.answered) == (3, {"fast lane": 2}, 0)
     assert all(b"Paris." in text for text in seen.told)
+
+
+# On our own port, as to a server and without TLS
+
+
+def own(*arguments: Any, **more: Any) -> bytes:
+    return request(*arguments, host=OWN, **more)
+
+
+async def test_a_product_s_call_again_a_rewording_and_another(lanes: Lanes) -> None:
+    seen = await lanes.both(
+        asking(
+            own(),
+            own(),
+            own(REWORDED),
+            own(key=b"sk-2"),
+            own("What is the capital of Spain?"),
+            own(stream=True),
+            own(path=b"/promptcache" + PATH),
+            own(chunks=3),
+        ),
+        OWN,
+    )
+    assert [b"x-cache: HIT" in text for text in seen.told] == [False, True, True, False, False, True, True, True]
+    assert (seen.answered, len(seen.asked)) == (5, 3)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        own("What is the capital of France?", b"connection: keep-alive"),
+        own("What is the capital of France?", b"cache-control: no-cache"),
+        own("What is the capital of Spain?", b"cache-control: only-if-cached"),
+        own("What is the capital of France?", b"origin: https://elsewhere.example"),
+        own("What is the capital of France?", b"origin: https://elsewhere.example", key=b""),
+        own("What is the capital of France?", b"expect: x"),
+        own("What is the capital of France?", b"content-encoding: identity"),
+        own("What is the capital of France?", b"x-cache-namespace: a"),
+        own("an error"),
+        own(body=b"{}"),
+        own(body=b""),
+        own(path=b"/v1/responses"),
+        own(path=b"/v1/nothing"),
+        own(path=b"/v1/entries"),
+        own(path=b"/gateway/v1/chat/completions"),
+        own(path=b"/cachecore/v1/chat"),
+        own(path=b"/langcache/v1/caches/a/entries/search", body=b'{"prompt": "x"}'),
+        own(line=b"GET /v1/nothing HTTP/1.1", body=b""),
+        own(line=b"POST http://localhost%s HTTP/1.1" % PATH),
+        request(host="askonce.internal"),
+        request(host="promptcache.askonce.internal"),
+        request(host="localhost:1234"),
+        request(host="elsewhere.example"),
+        request(host="api.openai.com"),
+        request(host="a b"),
+        own("x" * (SMALL + 100)),
+    ],
+    ids=lambda again: repr(again[:30] + again[-30:]),
+)
+async def test_one_of_another_kind_to_our_own_port(again: bytes, lanes: Lanes) -> None:
+    seen = await lanes.both(asking(own(), own(), own(), again, own(), again, own()), OWN)
+    assert seen.answered >= 2
+
+
+async def test_calls_to_our_own_port_behind_one_another_and_by_the_byte(lanes: Lanes) -> None:
+    async def script(client: Any, proxy: Live) -> list[bytes]:
+        told = [await client.ask(own())]
+        await proxy.settled()
+        client.send(own() * 2 + own("What is the capital of Spain?"))
+        told += [await client.next() for _ in range(3)]
+        await proxy.settled()
+        for text in (own(), own(chunks=4)):
+            for byte in text:
+                client.send(bytes([byte]))
+                await client.writer.drain()
+                await asyncio.sleep(0)
+            told.append(await client.next())
+        return told
+
+    assert (await lanes.both(script, OWN)).answered == 2
+
+
+@pytest.mark.parametrize("part", [0.0, 0.2, 0.9])
+async def test_a_client_of_our_own_port_that_leaves(part: float, lanes: Lanes) -> None:
+    async def script(client: Any, proxy: Live) -> list[bytes]:
+        told = [await client.ask(own()), await client.ask(own())]
+        await proxy.settled()
+        client.send(own()[: int(len(own()) * part)])
+        client.end()
+        return [*told, await client.until_closed()]
+
+    await lanes.both(script, OWN)
+
+
+async def test_a_tunnel_after_a_call_to_our_own_port(lanes: Lanes) -> None:
+    async def script(client: Any, proxy: Live) -> list[bytes]:
+        told = [await client.ask(own()), await client.ask(own())]
+        client.send(b"CONNECT api.openai.com:443 HTTP/1.1\r\nhost: api.openai.com:443\r\n\r\n")
+        told.append(await client.next())
+        client.send(b"no TLS\r\n\r\n")
+        client.end()
+        return [*told, await client.until_closed()]
+
+    await lanes.both(script, OWN)
