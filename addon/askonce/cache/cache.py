@@ -6,7 +6,6 @@ disk, or computes for long, runs in the cache's own threads.
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -16,27 +15,21 @@ from typing import Any
 from askonce.cache.current_embedder import CurrentEmbedder
 from askonce.cache.deadline import TimelyFinder
 from askonce.cache.embed import ClientOptions, Embedder, find_embedder
-from askonce.cache.finder import EMBEDDER_FAILED, Finder, Lookup, Policy, exact_only
+from askonce.cache.finder import Finder, Lookup, Policy
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Judge, Vector
 from askonce.cache.labelling import Learner, load_learning
-from askonce.cache.learning.pools import pair
 from askonce.cache.pending import Pending, PendingAnswers
+from askonce.cache.remembering import RememberedAnswers
 from askonce.cache.store import CacheLimits, Entry, SharedPlace, StoreError, open_answers
-from askonce.cache.stored_entries import StoredEntries
 from askonce.cache.threads import CacheThreads
-from askonce.cache.uses import USES, Use, Uses, reuse_of
-from askonce.cache.why import values_of
-from askonce.call import Answer, Call, Unstorable
+from askonce.call import Call
 from askonce.faults import Faults
 
 __all__ = ["Cache", "CacheLimits", "Lookup", "Policy"]
 
-_ANY = Use(semantic=True)
-"""Of what lasts."""
 
-
-class Cache(StoredEntries):
+class Cache(RememberedAnswers):
     """Finds and remembers answers. Its coroutines belong to one event loop; `close` it at the end."""
 
     def __init__(
@@ -52,8 +45,6 @@ class Cache(StoredEntries):
         shared: SharedPlace | None,
     ) -> None:
         load = find_embedder(embedder, client_options) if isinstance(embedder, str) else lambda: embedder
-        self._faults = faults
-        self._counts: Counter[str] = Counter()
         store = open_answers(directory, limits, clock, faults, shared)
         try:
             identifier = Identifier(store.secret())
@@ -61,10 +52,12 @@ class Cache(StoredEntries):
             store.close()
             raise
         learning = load_learning(store, faults)
-        self._learner = Learner(store, learning, clock=clock, faults=faults)
+        learner = Learner(store, learning, clock=clock, faults=faults)
         finder = Finder(store, judge, learning, clock=clock, faults=faults)
         store.follow(learning)
-        super().__init__(store, finder, CurrentEmbedder(faults), identifier, CacheThreads(), clock)
+        super().__init__(
+            store, finder, CurrentEmbedder(faults), identifier, CacheThreads(), clock, learner=learner, faults=faults
+        )
         self._pending = PendingAnswers(finder, judge)
         self._timely = TimelyFinder(
             finder, self._pending, self._embedder, self._threads, deadline=lookup_deadline, faults=faults
@@ -74,7 +67,6 @@ class Cache(StoredEntries):
         else:
             self._embedder.load(load)
         self._closing: asyncio.Future[None] | None = None
-        self._is_prepared = False
 
     @classmethod
     def open(
@@ -132,17 +124,6 @@ class Cache(StoredEntries):
         return None if vector is None else (embedder, vector)
 
     # The life of a call
-
-    async def prepare(self, call: Call) -> Lookup:
-        """A miss that has the vector of the call's prompt, for `remember`; or none, and why. Without a vector the
-        answer serves identical calls only. `EMBEDDER_FAILED` begins the reason where there should be one."""
-        embedder = await self._embedder.wait()
-        if embedder is None:
-            return Lookup("miss", reason=f"{EMBEDDER_FAILED} to load")
-        if why := exact_only(call):
-            return Lookup("miss", reason=why)
-        vector, why = await self._threads.run(self._finder.embed, call.prompt, embedder)
-        return Lookup("miss", reason=why, vector=vector, embedder=embedder.name)
 
     def identify(
         self, call: Call, *, host: str, scope: str, namespace: str = "", headers: Mapping[str, str] | None = None
@@ -235,109 +216,6 @@ class Cache(StoredEntries):
     def expect_no_more(self, pending: Pending) -> None:
         """The answer is kept, or will not be. A second time does nothing."""
         self._pending.end(pending)
-
-    async def remember(
-        self,
-        call: Call,
-        identity: Identity,
-        answer: Answer,
-        *,
-        upstream: str,
-        host: str,
-        ttl: float,
-        stale: float = 0,
-        uses: Uses = USES,
-        namespace: str = "",
-        upstream_seconds: float,
-        found: Lookup | None = None,
-        labels: Mapping[str, str] | None = None,
-        request: bytes = b"",
-        still: Callable[[], bool] = lambda: True,
-    ) -> Entry:
-        """Keep `answer` for `ttl` seconds, and `stale` more for callers that have nothing better.
-
-        Returns once it is committed. Raises StoreError, logged already. `found` is what the call's lookup found; its
-        vector saves making another, and its nearest entry's answer is compared with this one: the judge learns from
-        that. Without a vector of the embedder the entry serves identical calls only. `request` is what was asked,
-        packed; see `request`. `uses` narrows all this where the prompt is of a kind that does not last: how long, for
-        whom, or not at all (Unstorable). `still` is asked last, with nothing between it and the store's queue: where it
-        says no, nothing is kept (Unstorable).
-        """
-        kind = found.reuse if found and found.reuse else await self._threads.run(reuse_of, call)
-        use = uses.get(kind.kind, _ANY)
-        if not use.exact:
-            raise Unstorable(kind.reason)
-        if use.ttl is not None:
-            ttl, stale = min(ttl, use.ttl), 0.0
-        embedder = await self._embedder.wait()
-        vector = found.vector if found and embedder and found.embedder == embedder.name else None
-        if embedder is None or not use.semantic or exact_only(call):
-            vector = None
-        elif vector is None:
-            vector, _ = await self._threads.run(self._finder.embed, call.prompt, embedder)
-        lesson = await self._threads.run(self._learner.compare, identity, call.prompt, answer, found)
-        now = self._clock()
-        entry = Entry(
-            key=identity.key,
-            partition=identity.partition,
-            parts=identity.parts,
-            upstream=upstream,
-            host=host,
-            wire=call.wire,
-            model=call.model,
-            namespace=namespace,
-            prompt=call.prompt,
-            turns=call.turns,
-            answer=answer,
-            created=now,
-            expires=now + ttl,
-            stale_until=now + ttl + stale,
-            upstream_seconds=upstream_seconds,
-            embedder=embedder.name if embedder and vector is not None else "",
-            labels=labels or {},
-            values=values_of(call),
-            request=request,
-            vector=vector,
-            kin=lesson.kin,
-        )
-        if not still():
-            raise Unstorable("overtaken")
-        try:
-            kept = await asyncio.wrap_future(self._store.put(entry))
-        except StoreError as error:
-            self._faults.report("store", error, "answers are not kept")
-            raise
-        self._counts["stored"] += 1
-        if vector is not None and not self._is_prepared:  # from now on, there is something to compare with
-            self._is_prepared = True
-            self._threads.background.submit(self._finder.prepare)
-        await self._threads.run(self._learner.learn, lesson)
-        return kept
-
-    async def feedback(self, decision: str, *, right: bool, caller: str = "") -> str:
-        """What somebody says of a semantic hit, by its name (`Lookup.decision`): a wrong one is never served again.
-
-        "learned": it counts as evidence, too, once for each `caller`; "noted": it does not, or the hit is too long ago.
-        Raises StoreError, and ValueError for what is no such name.
-        """
-        name = bytes.fromhex(decision)
-        if len(name) != 16:
-            raise ValueError("a decision's name has 32 hex digits")
-        return await self._threads.run(self._learner.feedback, name, right=right, caller=caller)
-
-    async def decision(self, key: str, prompt: str | None = None) -> str | None:
-        """The name of the hit that served the entry of `key` to `prompt`, or of the latest one; None where there is no
-        such entry, or its hits were too long ago."""
-        if prompt is None:
-            last = self._learner.last(key)
-            return last.hex() if last else None
-        entry = await self.get(key)
-        return pair(entry.partition, prompt, key).hex() if entry else None
-
-    async def keep_verdict(self, prompt: str, identity: Identity, found: Lookup, *, same: bool) -> None:
-        """What a verifier said of a near miss: from now on the call is answered by the nearest entry, as if it were the
-        same call, or never. Raises StoreError."""
-        await asyncio.wrap_future(self._learner.keep_verdict(identity, prompt, found, same=same))
 
     async def spend(self, name: str, most: int) -> bool:
         """Take one of the `most` that there are of something a day (UTC), also over restarts; whether one was left.
