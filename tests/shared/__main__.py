@@ -1,7 +1,8 @@
-"""`python -m tests.shared --trials 1000`: two proxies on one PostgreSQL; what one takes away is asked of the other.
+"""`python -m tests.shared --trials 1000 --kills 20`: two proxies on one PostgreSQL.
 
-Nothing may be served that was deleted, invalidated or said to be wrong, once that was acknowledged. Ends with 1 where
-something was.
+What one takes away is asked of the other: nothing may be served that was deleted, invalidated or said to be wrong, once
+that was acknowledged. Then the database, and one of the proxies, is killed under load: no app may hear of it, nothing
+that was acknowledged may be lost, nothing that was deleted come back. Ends with 1 where that is not so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import trustme
 from tests.e2e.conftest import PROVIDER_HOSTS, Provider, Proxy
 from tests.processes import answer_for_all
+from tests.shared import kills
 from tests.shared.trials import apps, rules_for, run
 from tests.support.postgres import running
 
@@ -23,6 +25,7 @@ from tests.support.postgres import running
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.shared", description=__doc__)
     parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--kills", type=int, default=20, help="of the database, and as many of a proxy")
     asked = parser.parse_args()
     answer_for_all()
     begin = time.monotonic()
@@ -38,15 +41,20 @@ def main() -> int:
                 proxies.append(Proxy(own, routes, provider.ca_file, rules=own / "rules.yaml"))
                 proxies[-1].wait_until_ready()
             with apps(*proxies) as (one, other):
-                served = run(one, other, asked.trials)
+                served, trial_seconds = run(one, other, asked.trials), time.monotonic() - begin
+                killed = kills.run(one, other, postgres, asked.kills)
         finally:
             for proxy in proxies:
                 proxy.close()
             provider.stop()
-    print(f"{asked.trials} trials in {time.monotonic() - begin:.0f} s; served although it was")
+    print(f"{asked.trials} trials in {trial_seconds:.0f} s; served although it was")
     for way, count in served.items():
         print(f"  {way}: {count}")
-    return int(any(served.values()))
+    print(f"{asked.kills} kills each of the database and of a proxy, {killed.calls} calls")
+    print(f"  kept and lost: {len(killed.lost)} of {len(killed.kept)}")
+    print(f"  deleted and back: {len(killed.back)} of {len(killed.gone)}")
+    print(f"  errors that the provider had not sent: {len(killed.errors)} {killed.errors[:1] or ''}")
+    return int(any(served.values()) or bool(killed.lost or killed.back or killed.errors))
 
 
 if __name__ == "__main__":

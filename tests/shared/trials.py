@@ -67,6 +67,10 @@ class App:
             done = self._manage.post("/v1/feedback", json={"key": entry, "prompt": REWORDED, "right": False})
         assert done.raise_for_status().json().get("deleted_count", 1) == 1, done.text
 
+    def delete(self, entry: str) -> bool:
+        """Whether that was acknowledged."""
+        return self._manage.delete(f"/v1/cache/{entry}").is_success
+
     def close(self) -> None:
         self._client.close()
         self._manage.close()

@@ -3,16 +3,16 @@
 A test that stops it or cuts it off takes one of its own.
 """
 
-import os
 import secrets
 import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 
 from askonce.cache.store import SharedPlace
@@ -51,10 +51,23 @@ class Postgres:
             connection.execute(f"DROP SCHEMA IF EXISTS {place.schema} CASCADE".encode())
 
     def signal(self, number: signal.Signals) -> None:
-        """To the server and every process that serves a connection."""
-        for line in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
-            os.kill(int(line), number)
-        os.kill(self.pid, number)
+        """To the server and all processes that it began."""
+        server = psutil.Process(self.pid)
+        for process in (*server.children(), server):
+            process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would; `start` brings it back."""
+        server = psutil.Process(self.pid)
+        processes = [server, *server.children()]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes)
+
+    def start(self) -> None:
+        """After `kill`."""
+        self._server.ensure_postgres_running()
 
     def stop(self) -> None:
         self._server.cleanup()

@@ -230,8 +230,8 @@ class SharedAnswers:
             raise StoreError(failure)
         try:
             return work()
-        except StoreError:
-            self._lease.doubt()
+        except StoreError as error:
+            self._lease.doubt(str(error))
             raise
 
     # Management

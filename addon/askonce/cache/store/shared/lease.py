@@ -97,9 +97,9 @@ class Lease:
         self._thread.start()
         return self._held.wait(patience)
 
-    def doubt(self) -> None:
+    def doubt(self, why: str) -> None:
         """Somebody waited for the database in vain: nothing is served until it has answered here."""
-        self._until = 0.0
+        self._failure, self._until = why, 0.0
 
     def wait_for_others(self, number: int, connections: Connections) -> None:
         """Until no other proxy serves what the change of this number took away."""
@@ -131,9 +131,10 @@ class Lease:
                 with connect(self._place) as connection:
                     self._keep(connection)
             except Exception as error:
-                self._failure = str(failure(self._place, "reach", error))
+                known = failure(self._place, "reach", error) if isinstance(error, psycopg.Error) else error
+                self._failure = str(known)
                 if self._held.is_set() and not self._stopping.is_set():
-                    self._faults.report("shared store", error, "calls go to the provider until the database answers")
+                    self._faults.report("shared store", known, "calls go to the provider until the database answers")
             attempts = 0 if self.is_held else attempts + 1
             self._until = 0.0
             self._stopping.wait(_AGAIN[min(attempts, len(_AGAIN) - 1)])

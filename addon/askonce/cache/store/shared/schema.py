@@ -167,7 +167,7 @@ def _parts(schema: str, partitions: int) -> Iterator[str]:
 
 def version_of(connection: psycopg.Connection, schema: str) -> int:
     """The tables' schema; 0 where there are none."""
-    # Not `to_regclass`, which remembers that there was none while it waited for another that makes it.
+    # Not `to_regclass`, which in a transaction that waited for another still says what was before.
     query = "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'meta'"
     if not connection.execute(query, [schema]).fetchone():
         return 0

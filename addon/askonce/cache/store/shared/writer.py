@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 import psycopg
+from psycopg.errors import DeadlockDetected
 
 from askonce.cache.store.entry import StoreError
 from askonce.cache.store.place import SharedPlace
@@ -158,11 +159,11 @@ class Writer:
             number = self._transact(batch)
             self.failure = ""
         except Exception as error:
-            gone = isinstance(error, psycopg.OperationalError)
+            failed = failure(self._place, "write to", error)
+            gone = isinstance(error, psycopg.OperationalError) and not isinstance(error, DeadlockDetected)
             if gone:
-                self._lease.doubt()
-            if len(batch) == 1 or (gone and not isinstance(error, psycopg.errors.DeadlockDetected)):
-                failed = failure(self._place, "write to", error)
+                self._lease.doubt(str(failed))
+            if gone or len(batch) == 1:
                 if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.DataError):
                     self.failure = str(failed)
                 for job in batch:
