@@ -74,9 +74,18 @@ def _moved(left: list[str], right: list[str]) -> tuple[str, str] | None:
             if size < 1 or len(behind) - size not in range(1, _REQUEST_SENTENCES + 1) or text != same:
                 continue
             asked = "".join(before[:start]).strip(), "".join(behind[size:]).strip()
-            if all(len(part) <= LONG and _REQUEST.search(part) for part in asked):
+            said = [bool(_REQUEST.search(part)) for part in asked]
+            if max(map(len, asked)) > LONG or not any(said):
+                continue
+            if all(said) or (before[start - 1].endswith("\n\n") and _tells(before[start:], behind[size - 1])):
                 return asked[::-1] if turned else asked
     return None
+
+
+def _tells(text: list[str], last: str) -> bool:
+    """Whether nothing is requested in a text, and its last sentence, as it is where a request follows, ends it: then a
+    paragraph beside it is the request, though it has neither a mark nor a word of one."""
+    return last.endswith("\n\n") and not any(_REQUEST.search(sentence) for sentence in text)
 
 
 _REQUEST_SENTENCES = 3

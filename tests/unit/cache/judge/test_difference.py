@@ -41,6 +41,17 @@ def test_a_paragraph_by_itself_beside_a_text_without_a_request_is_one() -> None:
     assert difference(f"{order}{REPORT}\n\nOne oven broke", f"{order}{REPORT}\n\nTwo ovens broke") is None
 
 
+def test_a_paragraph_behind_the_text_may_be_the_request_that_stands_before_it_elsewhere() -> None:
+    report, asked = REPORT.strip(), ("How many ovens were replaced?", "number of ovens replaced pls")
+    before, behind = f"{asked[0]}\n\n{report}", f"{report}\n\n{asked[1]}"
+    assert difference(before, behind) == asked
+    assert difference(behind, before) == asked[::-1]
+    assert difference(before, f"{report} {asked[1]}") is None, "it stands in the text"
+    assert difference(f"{asked[1]}\n\n{report}", behind) is None, "nothing is asked"
+    asking = f"{report} Which oven is the oldest?"
+    assert difference(f"{asked[0]}\n\n{asking}", f"{asking}\n\n{asked[1]}") is None, "the text asks, too"
+
+
 def test_another_text_under_the_same_question_is_not_compared() -> None:
     question = "\n\nSummarize this report."
     assert difference(REPORT + question, REPORT.replace("Lyon", "Turin") + question) is None
