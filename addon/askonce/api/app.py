@@ -47,6 +47,9 @@ from askonce.network.strays import Strays
 
 __all__ = ["create_app"]
 
+_OWN_TAGS = ("calls", "cache", "statistics", "rules", "health", "page")
+"""Askonce's own, in the order in which /docs shows them; the products' follow."""
+
 
 class Reloaded(BaseModel):
     message: str = "Rules reloaded"
@@ -177,6 +180,7 @@ def _application(title: str, shared: Shared, views: Views) -> FastAPI:
         redirect_slashes=False,
         static_url="/docs/assets",
         swagger_ui_parameters={"validatorUrl": None},
+        openapi_tags=[{"name": name} for name in _OWN_TAGS],
         generate_unique_id_function=_operation_id,
     )
     install(app, shared.faults, views.render_for)

@@ -4,6 +4,7 @@ The rule: what a caller gets wrong never widens what he deletes; an unknown filt
 """
 
 import base64
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -15,16 +16,18 @@ from askonce import jsontext
 from askonce.api.errors import RESPONSES, Problem
 from askonce.api.product_routes import Shared, hours
 from askonce.api.request_models import RequestModel
-from askonce.cache import Entry, Filter
+from askonce.cache import Cache, Entry, Filter
 from askonce.call import Answer
 from askonce.calls.dependencies import declared, depending_on
 from askonce.calls.kept_request import KeptRequest, unpack
 from askonce.jsontext import encodable
 from askonce.rules.dependencies import parse_tag
 
-__all__ = ["EntrySummary", "router", "summary"]
+__all__ = ["EntrySummary", "router", "summary", "whole_key"]
 
 _SHOWN = ("bytes", "memory_bytes", "index_bytes", "partitions", "evicted", "evicted_over_share", "embedder")
+_BEGINNING = re.compile(r"[0-9a-f]{4,63}")
+"""A digit less is a mistake more often than a key."""
 _LAST_MOMENT = 253402300799.0
 """The end of the year 9999: what an endless lifetime shows as."""
 
@@ -188,20 +191,21 @@ def router(shared: Shared) -> APIRouter:
         found = await cache.search(query.q, query.limit)
         return Results(results=[FoundEntry(entry=summary(entry), similarity=cosine) for entry, cosine in found])
 
-    @routes.get("/{key}", responses={404: {"model": Problem}})
+    @routes.get("/{key}", responses={404: {"model": Problem}, 409: {"model": Problem}})
     async def show(key: str) -> EntryDetail:
-        """One remembered answer, whole."""
-        entry = await cache.get(key)
+        """One remembered answer, whole. A beginning of its key will do, where no other key begins so."""
+        entry = await cache.get(await whole_key(cache, key))
         if entry is None:
             raise HTTPException(404, "Entry not found")
-        return _detail(entry, unpack(await cache.request(key)))
+        return _detail(entry, unpack(await cache.request(entry.key)))
 
-    @routes.delete("/{key}", responses={404: {"model": Problem}})
+    @routes.delete("/{key}", responses={404: {"model": Problem}, 409: {"model": Problem}})
     async def delete(key: str) -> EntryDeleted:
-        """Forget one answer."""
-        if not await cache.delete(key):
+        """Forget one answer. A beginning of its key will do, where no other key begins so."""
+        whole = await whole_key(cache, key)
+        if not await cache.delete(whole):
             raise HTTPException(404, "Entry not found")
-        return EntryDeleted(key=key)
+        return EntryDeleted(key=whole)
 
     @routes.delete("")
     async def clear(which: Annotated[WhichEntries, Query()]) -> Cleared:
@@ -213,6 +217,16 @@ def router(shared: Shared) -> APIRouter:
         return Cleared(deleted_count=deleted)
 
     return routes
+
+
+async def whole_key(cache: Cache, key: str) -> str:
+    """The key that a beginning names, or what is given where none begins so. HTTPException where several do."""
+    if not _BEGINNING.fullmatch(key):
+        return key
+    found = await cache.keys(key)
+    if len(found) > 1:
+        raise HTTPException(409, f"Several keys begin with {key}, such as {found[0]} and {found[1]}")
+    return found[0] if found else key
 
 
 def summary(entry: Entry) -> EntrySummary:

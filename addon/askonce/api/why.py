@@ -11,7 +11,7 @@ from fastapi.params import Depends
 from pydantic import BaseModel, Field, model_validator
 
 from askonce.accounting import Accounting, CallRecord, Outcome
-from askonce.api.entries import EntrySummary, summary
+from askonce.api.entries import EntrySummary, summary, whole_key
 from askonce.api.errors import RESPONSES
 from askonce.api.request_models import RequestModel
 from askonce.cache import ALIAS, Cache, ComparedCall, Difference, Entry, Nearest
@@ -131,7 +131,7 @@ def router(
         if which.key is not None:
             known = ((moment, call) for moment, call in accounting.latest() if call.asked.startswith(which.key))
             moment, record = next(known, (0.0, None))
-            entry = await cache.get(record.asked if record else which.key)
+            entry = await cache.get(record.asked if record else await whole_key(cache, which.key))
             if record is None and entry is None:
                 raise HTTPException(404, "Neither an entry nor one of the last calls has this key")
             return moment, record, entry
@@ -153,7 +153,7 @@ def router(
         if other is None and record and record.outcome != "bypass":
             key = record.key if record.hit else record.nearest
         if key:
-            entry = await cache.get(key)
+            entry = await cache.get(await whole_key(cache, key))
             if entry:
                 return Nearest(entry, differences(asked, entry))
             if other:

@@ -23,6 +23,8 @@ __all__ = ["StoredEntries"]
 
 _TOLD = 300
 """Observations that are told one by one, with the entries they are about."""
+_LONGEST_KEY = 64
+"""Bytes."""
 CANDIDATES = 100
 """Entries of each kind that are compared to tell why a call was not answered."""
 
@@ -59,6 +61,15 @@ class StoredEntries:
     async def get(self, key: str) -> Entry | None:
         """The entry of this key, expired or not."""
         return await self._threads.run(self._store.get, key)
+
+    async def keys(self, beginning: str) -> Sequence[str]:
+        """Two at most of the keys that begin so, in hex; none for what no key begins with."""
+        try:
+            half = len(beginning) % 2
+            keys = bytes.fromhex(beginning + "0" * half), bytes.fromhex(beginning + "f" * half) + b"\xff" * _LONGEST_KEY
+        except ValueError:
+            return []
+        return [entry.key for entry in await self.list(Filter(keys=keys), limit=2)]
 
     async def request(self, key: str) -> bytes:
         """What was asked, as `remember` was given it; empty where that was not kept."""

@@ -72,6 +72,14 @@ async def test_every_route_but_the_open_ones_is_protected(connect):
     assert {path for (_, path), needs_token in documented.items() if not needs_token} == set(OPEN[:4])
 
 
+async def test_the_document_begins_with_askonces_own(connect):
+    document = (await connect().get("/openapi.json")).json()
+    tags = [tag["name"] for tag in document["tags"]]
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    used = {tag for operation in operations for tag in operation["tags"]}
+    assert tags == ["calls", "cache", "statistics", "rules", "health", "page"] and used <= set(tags)
+
+
 async def test_the_right_token_opens_the_rest(connect, remember):
     await remember("What is the capital of France?")
     client = connect(token=TOKEN, headers={"Authorization": f"bearer {TOKEN}".encode()})

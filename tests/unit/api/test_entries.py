@@ -1,5 +1,7 @@
 import pytest
 
+from askonce.cache import Cache
+
 
 async def test_entries_are_listed_newest_first_with_promptcaches_fields(client, remember):
     first = await remember("What is the capital of France?")
@@ -107,6 +109,28 @@ async def test_deleting_one_entry(client, remember):
     gone = await client.get(f"/v1/cache/{stored.key}")
     assert (gone.status_code, gone.json()) == (404, {"error": "Entry not found"})
     assert (await client.get("/v1/cache")).json()["keys"] == [other.key]
+
+
+async def test_a_beginning_of_a_key_will_do(client, remember):
+    stored, other = await remember("What is the capital of France?"), await remember("How tall is Everest?")
+    for length in (8, 9, 63, 64):
+        assert (await client.get(f"/v1/cache/{stored.key[:length]}")).json()["key"] == stored.key
+    assert (await client.get(f"/v1/cache/{stored.key[:3]}")).status_code == 404
+    assert (await client.delete(f"/v1/cache/{stored.key[:8]}")).json()["key"] == stored.key
+    assert (await client.get("/v1/cache")).json()["keys"] == [other.key]
+
+
+async def test_a_beginning_of_several_keys_names_them_and_deletes_none(client, remember, monkeypatch):
+    keys = [(await remember(f"Question {number}")).key for number in range(2)]
+
+    async def both(_: Cache, beginning: str) -> list[str]:
+        return keys
+
+    monkeypatch.setattr(Cache, "keys", both)
+    refused = await client.delete(f"/v1/cache/{keys[0][:4]}")
+    said = f"Several keys begin with {keys[0][:4]}, such as {keys[0]} and {keys[1]}"
+    assert (refused.status_code, refused.json()) == (409, {"error": said})
+    assert (await client.get("/v1/cache")).json()["count"] == 2
 
 
 async def test_a_key_that_cannot_be_one_is_not_found(client, remember):

@@ -88,6 +88,8 @@ class Filter:
     """Serves other wordings, too; or identical calls alone."""
     labels: Mapping[str, str | None] | None = None
     """All of these labels; a value of None stands for any."""
+    keys: tuple[bytes, bytes] | None = None
+    """Its key is one of these or between them."""
 
     def where(self) -> tuple[str, list[Any]]:
         """The condition in SQL over table `entry`, and its values."""
@@ -110,6 +112,9 @@ class Filter:
             values.append(self.alive)
         if self.semantic is not None:
             terms.append(f"entry.embedder {'!=' if self.semantic else '='} ''")
+        if self.keys is not None:
+            terms.append("entry.key BETWEEN ? AND ?")
+            values += self.keys
         for name, value in (self.labels or {}).items():
             terms.append(
                 f"entry.id IN (SELECT id FROM label WHERE name = ?{'' if value is None else ' AND value = ?'})"

@@ -101,7 +101,7 @@ def routes(shared: Shared, state: PromptCacheState, warm: Warm) -> ProductRoutes
     """PromptCache's part of the application."""
     own = APIRouter(
         prefix="/v1",
-        tags=["PromptCache"],
+        tags=["promptcache"],
         dependencies=shared.protected,
         responses=RESPONSES,
         route_class=ExactRoute,

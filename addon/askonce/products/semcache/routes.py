@@ -55,7 +55,7 @@ def routes(
     shared: Shared, *, named_stores: NamedStores, dashboard: Dashboard, spec: Callable[[], SemcacheSpec]
 ) -> ProductRoutes:
     """Semcache's part of the application."""
-    own = APIRouter(tags=["Semcache"], responses=_ERRORS)
+    own = APIRouter(tags=["semcache"], responses=_ERRORS)
     guarded = [] if shared.token is None else [bearer(shared.token, lambda: spec().open)]
     page = _PAGE.read_text("utf-8")
 
@@ -124,7 +124,7 @@ def routes(
     generic = "/semcache/v1/chat/completions"
     describe_call(own, generic, "semcache_generic", summary=other, body={"type": "object"}, headers=required)
 
-    @view.get("/", tags=["Semcache"], response_class=PlainTextResponse)
+    @view.get("/", tags=["semcache"], response_class=PlainTextResponse)
     async def semcache_alive() -> PlainTextResponse:
         """Nothing, with 200."""
         return PlainTextResponse("")

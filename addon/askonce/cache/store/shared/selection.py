@@ -37,6 +37,8 @@ def where(filter: Filter) -> tuple[str, list[Any]]:
         add("entry.expires > %s", filter.alive)
     if filter.semantic is not None:
         add(f"entry.embedder {'!=' if filter.semantic else '='} ''")
+    if filter.keys is not None:
+        add("entry.key BETWEEN %s AND %s", *filter.keys)
     for name, value in (filter.labels or {}).items():
         named = [text(name)] * 2
         if value is None:
