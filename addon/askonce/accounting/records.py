@@ -24,9 +24,9 @@ Agreed = Literal["", "same", "different", "unknown"]
 StoreOutcome = Literal["exact", "semantic", "miss", "done", "error"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CallRecord:
-    """One finished call."""
+    """One finished call. Nothing changes one; frozen, its fields would be set by a call each, in 10 µs instead of 2."""
 
     outcome: Outcome
     upstream: str

@@ -40,9 +40,9 @@ Found = list[tuple[Entry, float]]
 """Entries and their cosine, the nearest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lookup:
-    """What was found, and why not more."""
+    """What was found, and why not more. Not frozen, as several are made for each call; nothing changes one."""
 
     outcome: Literal["exact", "semantic", "miss"]
     entry: Entry | None = None

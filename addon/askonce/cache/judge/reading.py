@@ -24,9 +24,10 @@ _SCOPE_WORDS = frozenset(SCOPES)
 _UNIT_WORDS = frozenset(word for word in UNITS if len(word) > 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
-    """What one prompt says, by the facets that guards compare."""
+    """What one prompt says, by the facets that guards compare. Nothing changes one; frozen, it would take four times as
+    long to make, and each new prompt has one."""
 
     words: tuple[Word, ...] = ()
     numbers: tuple[Number, ...] = ()
