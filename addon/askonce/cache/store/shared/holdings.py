@@ -4,13 +4,16 @@ others may have made room already; in between, a proxy adds what it wrote itself
 from math import inf
 from time import monotonic
 
+from askonce.cache.store.shared.connections import MANAGE_SECONDS, WRITE_SECONDS
 from askonce.cache.store.shared.transaction import Transaction
 from askonce.cache.store.shares import ENTRIES, SIZE, Measure, Room, Shares, caller_of
 
 __all__ = ["Holdings"]
 
 COUNT_SECONDS = 10.0
-"""How often it is counted."""
+"""How often it is counted; less often where it takes long."""
+_PART = 50
+"""Counting takes one part in so many of the time."""
 _AT_ONCE = {ENTRIES: 1_000, SIZE: 64}
 """Entries that are evicted by one statement."""
 
@@ -20,7 +23,7 @@ class Holdings:
 
     def __init__(self, room: Room) -> None:
         self._room, self._shares = room, Shares(())
-        self._counted = -inf
+        self._counted, self._pause = -inf, COUNT_SECONDS
         self.partitions = 0
         """How many have an entry, as of the last counting."""
         self.evicted = self.evicted_over_share = 0
@@ -36,7 +39,7 @@ class Holdings:
     @property
     def is_old(self) -> bool:
         """It is time to count."""
-        return monotonic() - self._counted >= COUNT_SECONDS
+        return monotonic() - self._counted >= self._pause
 
     def forget(self) -> None:
         """A transaction failed: what was counted in it is not so."""
@@ -76,8 +79,12 @@ class Holdings:
 
     def _count(self, transaction: Transaction) -> None:
         """What there is, with what this transaction did."""
+        start = monotonic()
+        transaction.connection.within(MANAGE_SECONDS)
         query = "SELECT tenant, count(*), sum(bytes)::bigint FROM {s}.usage GROUP BY tenant"
         self._shares = Shares(transaction.execute(query).fetchall())
         distinct = "SELECT count(*) FROM (SELECT DISTINCT partition FROM {s}.entry) AS partition"
         self.partitions = int(transaction.execute(distinct).fetchone()[0])
         self._counted = monotonic()
+        self._pause = max(COUNT_SECONDS, _PART * (self._counted - start))
+        transaction.connection.within(WRITE_SECONDS)

@@ -9,7 +9,7 @@ from typing import Any
 
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, payload
-from askonce.cache.store.shared.connections import TimelyConnection
+from askonce.cache.store.shared.connections import MANAGE_SECONDS, TimelyConnection
 from askonce.cache.store.shared.lease import Told
 from askonce.cache.store.shared.schema import Tables
 from askonce.cache.store.shared.selection import where
@@ -152,6 +152,7 @@ class Transaction:
 
     def clear(self, filter: Filter) -> int:
         """Delete entries, and what was said of their wordings."""
+        self.connection.within(MANAGE_SECONDS)  # they may be a million
         terms, given = where(filter)
         picked = f"(SELECT entry.key FROM {{s}}.entry AS entry WHERE {terms})"
         if filter == Filter():

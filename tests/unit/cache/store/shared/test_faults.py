@@ -191,6 +191,17 @@ def test_killed_under_load_it_keeps_what_was_acknowledged(store: Store, own: Pos
     assert store.counted["shared store"] >= 1
 
 
+def test_many_entries_may_take_long_to_clear(store: Store, own: Postgres) -> None:
+    store.put(1)
+    schema = store.answers._place.schema
+    with own.connect() as connection:
+        body = f"BEGIN PERFORM pg_sleep({WRITE_SECONDS + 1}); RETURN OLD; END"
+        connection.execute(f"CREATE FUNCTION {schema}.slow() RETURNS trigger LANGUAGE plpgsql AS $${body}$$".encode())
+        each = f"BEFORE DELETE ON {schema}.entry FOR EACH ROW EXECUTE FUNCTION {schema}.slow()"
+        connection.execute(f"CREATE TRIGGER slow {each}".encode())
+    assert until(lambda: _result(store.answers.clear())) == 1
+
+
 def test_a_start_without_the_database_says_so() -> None:
     place = SharedPlace("postgresql://askonce@/askonce?host=/nowhere")
     with pytest.raises(StoreError, match="the cache could not use the database at /nowhere/askonce: "):
