@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from statistics import median
+from statistics import quantiles
 
 from tests.attack.attack import Attack
 from tests.attack.target import CHAT, Target, body, rules
@@ -100,7 +100,7 @@ def _differ(secret: str, refused: Callable[[str], float]) -> bool:
     for _ in range(_ROUNDS):
         for guess in (near, far):
             seconds.setdefault(guess, []).append(refused(guess))
-    one, other = (median(seconds[guess]) for guess in (near, far))
+    one, other = (quantiles(seconds[guess], n=10)[0] for guess in (near, far))  # what a busy machine adds is left out
     sys.stderr.write(f"a near guess is refused in {one * 1e6:.0f} µs, one far off in {other * 1e6:.0f} µs\n")
     return abs(one - other) > _APART * max(one, other)
 

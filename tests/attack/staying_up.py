@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import httpx
@@ -43,27 +44,55 @@ _DAMAGES: dict[str, Callable[[Path], None]] = {
 }
 
 
+_DAMAGED = (
+    *product(("data/askonce.db", "data/askonce.db-wal"), _DAMAGES),
+    *product(
+        ("data/named-stores/askonce.db", "data/history.db", "data/secret", "data/gateway-keys.json"), ["overwritten"]
+    ),
+    *product(("certs/mitmproxy-ca.pem", "certs/mitmproxy-ca-cert.pem", "certs/askonce-bundle.pem"), ["cut"]),
+)
+"""Which file is damaged, and how; tests/unit/test_damage.py has every one in every way."""
+
+
 def damaged_files(target: Target) -> int:
-    """How many starts on damaged data did not end in a proxy that answers; each file is damaged in each way."""
-    proxy = target.start("damaged")
-    broken = 0
-    for name in ("askonce.db", "askonce.db-wal", "index", "feedback", "keys.json"):
-        for damage in _DAMAGES.values():
+    """How many starts on damaged data ended neither in a proxy that answers nor in one line that says why not; a
+    file that is not there to be damaged counts, too."""
+    whole = _used_folder(target)
+    wrong = 0
+    for number, (name, damage) in enumerate(_DAMAGED):
+        folder = shutil.copytree(whole, target.folder / f"damaged-{number}")
+        _DAMAGES[damage](folder / name)
+        (folder / "askonce.log").unlink()
+        try:
+            proxy = target.start(folder.name)
+        except AssertionError:
+            said = (folder / "askonce.log").read_text().splitlines()
+            wrong += not said or not said[-1].startswith("askonce: ") or "Traceback" in "".join(said)
+        else:
             with _app(target, proxy) as client:
-                client.post(CHAT, json=body(FRANCE))
-            proxy.settle()
+                wrong += not client.post(CHAT, json=body(FRANCE)).is_success
             proxy.kill()
-            place = proxy.data / name
-            files = [file for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()]
-            for file in files:
-                damage(file)
-            proxy.launch()
-            try:
-                proxy.wait_until_ready()
-            except AssertionError:
-                broken += 1
-                proxy = target.start(f"damaged-{broken}")
-    return broken
+    return wrong
+
+
+def _used_folder(target: Target) -> Path:
+    """That of a proxy that had a use for each of its files, and was killed."""
+    proxy = target.start("used")
+    with _app(target, proxy) as client:
+        client.post(CHAT, json=body(FRANCE)).raise_for_status()
+    proxy.settle()
+    entry = {"prompt": "What is new?", "response": "Much."}
+    httpx.post(f"{proxy.url}/v1/caches/c/entries", json=entry, trust_env=False).raise_for_status()
+    command = [sys.executable, "-m", "askonce", "keys", "create", "someone", "--data", str(proxy.data)]
+    subprocess.run(command, env=proxy.environment, capture_output=True, check=True)
+    proxy.stop()  # which writes what is only written now and then
+    proxy.launch()
+    proxy.wait_until_ready()
+    with _app(target, proxy) as client:
+        client.post(CHAT, json=body("What is new?")).raise_for_status()
+    proxy.settle()
+    proxy.kill()
+    return target.folder / "used"
 
 
 def _app(target: Target, proxy: object) -> httpx.Client:
@@ -192,7 +221,7 @@ def _may_change(folder: Path, attribute: str) -> bool:
 
 
 ATTACKS = (
-    Attack("damaged files", "a database, a log, an index and keys, cut, overwritten and emptied", damaged_files),
+    Attack("damaged files", f"{len(_DAMAGED)} starts on ones that are cut, overwritten or empty", damaged_files),
     Attack("IPv6", "listening on [::1]", ipv6),
     Attack("bad certificates", "a provider that nobody vouches for", bad_certificates),
     Attack("foreign names", "TLS names that no rule names", foreign_names),
