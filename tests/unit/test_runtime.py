@@ -124,7 +124,7 @@ async def test_the_judge_that_rules_yaml_names_is_the_one_that_is_asked(settings
         (rules("api.openai.com") + "judge: oracle\n", "judge: .*'auto', 'trees' or 'deep'"),
         ("version: 1\nupstreams: []\n", r"rules\.yaml:2: upstreams: expected at least one"),
         (rules("api.openai.com") + "embedder: word2vec\n", "word2vec.*wordllama"),
-        (rules("api.openai.com") + "manage: {token: ''}\n", r"manage\.token is empty"),
+        (rules("api.openai.com") + "manage: {token: ''}\n", r"manage\.token: string should have at least 1 character"),
     ],
 )
 async def test_rules_that_cannot_be_used_stop_the_start(settings: Settings, text: str, mistake: str) -> None:

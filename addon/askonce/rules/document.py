@@ -245,7 +245,7 @@ class ManageSpec(Section):
     """The management API: its reserved host, and the token that its users need."""
 
     host: Annotated[str, AT_START] = Field(default="askonce.internal", pattern=r"^[a-z0-9.-]+$")
-    token: Annotated[str | None, AT_START] = None
+    token: Annotated[str | None, AT_START] = Field(default=None, min_length=1)
     aliases: tuple[str, ...] = ()
     """Other names under which clients reach the proxy's own port, such as a container's name."""
 
