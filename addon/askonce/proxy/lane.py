@@ -13,9 +13,8 @@ import asyncio
 from asyncio import StreamReaderProtocol
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
-from weakref import WeakKeyDictionary
 
-from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy import events, layer, server, tunnel
 from mitmproxy.proxy.layers import http, modes, tls
 from mitmproxy.proxy.layers.http import _http1
@@ -218,7 +217,10 @@ class Lanes:
             except Exception as error:  # fail open
                 self._askonce.report("fast lane", error, "this connection has none")
             else:
-                _lanes[handler] = lane
+                _lanes[client.id] = lane
+
+    def client_disconnected(self, client: Client) -> None:
+        _lanes.pop(client.id, None)
 
 
 def is_known_here() -> bool:
@@ -226,10 +228,11 @@ def is_known_here() -> bool:
     return is_known("the fast lane is", (server, layer, tls, tunnel, http, _http1))
 
 
-_lanes = WeakKeyDictionary[ConnectionHandler, Lane]()
+_lanes = dict[str, Lane]()
+"""Those that are open, by the id of their client."""
 
 
 def awaited(handler: ConnectionHandler) -> tuple[Literal["header", "body"], Hashable] | None:
     """`Lane.awaited` of a connection's lane; None where it has none."""
-    lane = _lanes.get(handler)
+    lane = _lanes.get(handler.client.id)
     return lane.awaited if lane else None
