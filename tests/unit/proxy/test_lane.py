@@ -132,7 +132,7 @@ class Lanes:
             told = await script(client, proxy)
         await until_so(lambda: not runtime.strays.connections)
         await proxy.settled()
-        assert held_bodies._by_call.keys() <= held
+        await until_so(lambda: held_bodies._by_call.keys() <= held)
         assert not lane._lanes
         calls = [call for _, _, call in runtime.accounting.after(last, 1000)]
         return Seen(
