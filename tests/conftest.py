@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from tests.processes import Left, answer_for_all, descendants, kill
 from tests.waiting import PATIENCE, Followed, until, until_so
 
@@ -51,7 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ASKONCE_TEST_SEED"] = str(config.option.seed)  # for the processes of pytest-xdist
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(config.option.seed)
-    # How fast examples are made is the machine's affair.
+    # How fast examples are made, and how soon a proxy answers (httpx waits 5 s), is the machine's affair.
+    for wait in ("connect", "read", "write", "pool"):
+        setattr(DEFAULT_TIMEOUT_CONFIG, wait, PATIENCE)
     hypothesis.settings.register_profile(
         "askonce", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )

@@ -139,7 +139,7 @@ def _ask(app: subprocess.Popen[str], proxy: Settings, question: str) -> Seen:
     assert app.stdin and app.stdout
     print(question, file=app.stdin, flush=True)
     said = json.loads(app.stdout.readline())
-    decision = httpx.get(f"{proxy.url}/v1/stats", trust_env=False).json()["latest"][0]
+    decision = httpx.get(f"{proxy.url}/v1/stats", trust_env=False, timeout=60).raise_for_status().json()["latest"][0]
     return Seen(
         said["answer"],
         said["seconds"],
