@@ -14,6 +14,7 @@ import yaml
 
 from askonce import __version__, cli
 from askonce.api import vital_signs
+from askonce.products.document import Config
 from askonce.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -96,20 +97,37 @@ def test_the_probes_are_asked_for_what_the_proxy_answers() -> None:
     assert all(path in Path(vital_signs.__file__).read_text("utf-8") for path in asked)
 
 
-def test_compose_gives_the_image_what_it_wants_and_no_more() -> None:
-    (service,) = yaml.safe_load((PACKAGING / "compose.yaml").read_text("utf-8"))["services"].values()
-    assert (
-        PACKAGING / service["build"]["context"] / service["build"]["dockerfile"]
-    ).resolve() == PACKAGING / "Containerfile"
-    assert (
-        service["read_only"]
-        and service["cap_drop"] == ["ALL"]
-        and service["security_opt"] == ["no-new-privileges:true"]
-    )
-    assert [name.partition(":")[2] for name in service["volumes"]] == [HOME]
+def is_confined(service: dict[str, Any]) -> None:
+    build = PACKAGING / service["build"]["context"] / service["build"]["dockerfile"]
+    assert build.resolve() == PACKAGING / "Containerfile"
+    assert service["read_only"] and service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
     ((host, port, inside),) = [text.split(":") for text in service["ports"]]
     assert (host, inside) == ("127.0.0.1", told("ASKONCE_LISTEN").rpartition(":")[2]) and port
+
+
+def test_compose_gives_the_image_what_it_wants_and_no_more() -> None:
+    (service,) = yaml.safe_load((PACKAGING / "compose.yaml").read_text("utf-8"))["services"].values()
+    is_confined(service)
+    assert [name.partition(":")[2] for name in service["volumes"]] == [HOME]
     assert set(service["environment"]) == {"ASKONCE_TOKEN"}
+
+
+def test_two_proxies_share_a_database_and_an_authority_and_no_folder() -> None:
+    text = (PACKAGING / "compose.shared.yaml").read_text("utf-8")
+    services = yaml.safe_load(text)["services"]
+    database = services.pop("database")
+    assert database["image"].startswith("pgvector/") and "healthcheck" in database
+    for service in services.values():
+        is_confined(service)
+        assert service["volumes"][0] == f"askonce:{HOME}" and "ASKONCE_CERTS" not in service["environment"]
+        assert service["volumes"][1].endswith(f":{service['environment']['ASKONCE_RULES']}:ro")
+    folders = [service["environment"]["ASKONCE_DATA"] for service in services.values()]
+    assert len({*folders}) == 2 and all(folder.startswith(f"{HOME}/") for folder in folders)
+    (line,) = re.findall(r"^#   (cache: .*)$", text, re.MULTILINE)
+    rules = f"version: 1\nupstreams: [{{name: a, hosts: [a.test], paths: [/v1], wire: generic}}]\n{line}\n"
+    place = Config.parse(rules, environ={"DATABASE_PASSWORD": "secret"}).cache.place()
+    assert place and (place.url, place.password) == ("postgresql://askonce@database/askonce?sslmode=disable", "secret")
 
 
 def values() -> dict[str, Any]:
