@@ -32,6 +32,7 @@ HELD_UP = """
 import asyncio, pathlib, time
 
 from askonce.calls import request_body
+from askonce.calls.divisions import Divisions
 from askonce.calls.held_bodies import held_bodies
 from askonce.calls.life import Life
 from askonce.products.destinations import Destination
@@ -51,7 +52,7 @@ def hold_up(owner, name):
     setattr(owner, name, held_up)
 
 for owner, name in ((Askonce, "_managed"), (Destination, "check"),
-                    (Life, "begin_apart"), (Life, "look_up"), (Life, "complete"), (Life, "remember")):
+                    (Life, "begin_apart"), (Life, "look_up"), (Divisions, "complete"), (Life, "remember")):
     hold_up(owner, name)
 
 def decode_content(*arguments, step=request_body.decode_content, gate=folder / "decode_content"):
