@@ -94,10 +94,10 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> Followed:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One server for all tests of a run that need one."""
+    """One server for all tests of a process that need one."""
     from tests.support.postgres import running
 
-    with running(os.environ.get("PYTEST_XDIST_TESTRUNUID", secrets.token_hex(8))[:16]) as server:
+    with running() as server:
         yield server
 
 

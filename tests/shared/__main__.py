@@ -8,7 +8,6 @@ that was acknowledged may be lost, nothing that was deleted come back. Ends with
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 import tempfile
 import time
@@ -29,7 +28,7 @@ def main() -> int:
     asked = parser.parse_args()
     answer_for_all()
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, running(secrets.token_hex(6)) as postgres:
+    with tempfile.TemporaryDirectory() as name, running() as postgres:
         folder, place = Path(name), postgres.place()
         provider, proxies = Provider(folder, trustme.CA()), list[Proxy]()
         try:

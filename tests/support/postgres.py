@@ -1,4 +1,5 @@
-"""A PostgreSQL with pgvector, from the wheel that brings one: one for a run of the tests, and a schema for each test.
+"""A PostgreSQL with pgvector, from the wheel that brings one: one for each process of a run of the tests, whose child
+it is, and a schema for each test.
 
 A test that stops it or cuts it off takes one of its own.
 """
@@ -74,15 +75,14 @@ class Postgres:
 
 
 @contextmanager
-def running(name: str) -> Iterator[Postgres]:
-    """A server of this name, which is stopped and removed with the last process that uses it."""
-    server = Postgres(Path(tempfile.gettempdir(), f"pg-{name}"))
+def running() -> Iterator[Postgres]:
+    """A server, which is stopped and removed in the end."""
+    server = Postgres(Path(tempfile.gettempdir(), f"pg-{secrets.token_hex(8)}"))
     try:
         with server.connect() as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")  # nobody pulls a plug here
             connection.execute("SELECT pg_reload_conf()")
-            with suppress(psycopg.errors.UniqueViolation):  # another process of this run was quicker
-                connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            connection.execute("CREATE EXTENSION vector")
         yield server
     finally:
         server.stop()

@@ -1,6 +1,5 @@
 """A database that is slow, gone, cut off, read-only: nobody waits for it long, and what was acknowledged is there."""
 
-import secrets
 import signal
 import threading
 import time
@@ -32,7 +31,7 @@ def _busy_machine() -> None:
 @pytest.fixture(scope="module")
 def own() -> Iterator[Postgres]:
     """A server to which bad things happen."""
-    with running(secrets.token_hex(6)) as server:
+    with running() as server:
         yield server
 
 
