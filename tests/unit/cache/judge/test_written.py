@@ -3,6 +3,7 @@
 `DIFFERENT` holds one pair of each kind that was met; `SAME` what must stay equal.
 """
 
+import re
 import unicodedata
 
 import numpy as np
@@ -238,10 +239,18 @@ CATEGORIES = sorted({unicodedata.category(chr(n)) for n in range(0x110000)})
 WHITE = "\t\n\r" + "".join(chr(code) for code in range(0x3001) if unicodedata.category(chr(code))[0] == "Z")
 """Blanks of Unicode's, and the controls that texts are written with; Python's `strip` takes more for white space."""
 
+TAKEN_FOR = [
+    (re.compile(r"^(I'd like to know)[:;,.!?\"']"), r"\1:"),  # it leads to the question, with whatever mark
+    (re.compile(r"\$80,50"), "$80.50"),  # as half of Europe writes it
+]
+"""Of the prompts below."""
+
 
 def says_why(one: str, other: str) -> bool:
     """The exceptions: what Unicode calls the same text, and what `reading` and `characters` take for nothing."""
     one, other = (unicodedata.normalize("NFC", text).strip(WHITE) for text in (one, other))
+    for written, meant in TAKEN_FOR:
+        one, other = written.sub(meant, one), written.sub(meant, other)
     ends = {one[-1:], other[-1:]} <= set(".?!")
     return one == other or (ends and one[:-1] == other[:-1])
 
