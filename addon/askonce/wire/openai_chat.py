@@ -15,7 +15,7 @@ from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import JsonObject, by_part, count_of, estimate, load_object, named
 from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_deltas import Chunks, fold
-from askonce.wire.prompt import cut_prompt, overlook, plain_text
+from askonce.wire.prompt import cut_prompt, overlook, plain_text, where_it_asks
 
 __all__ = ["OpenAIChat"]
 
@@ -121,7 +121,7 @@ def _messages(body: JsonObject) -> list[JsonObject]:
 def _why_exact(messages: list[JsonObject], body: JsonObject) -> str:
     if body.get("prediction"):
         return "predicted output"
-    last = messages[reading.where_it_asks(messages)]
+    last = messages[where_it_asks(messages, reading.instructs)]
     if last["role"] in _RESULTS:
         return "tool result in the last turn"
     if last["role"] != "user":

@@ -11,18 +11,19 @@ from askonce.jsontext import is_number
 from askonce.jsontext.differences import Path
 from askonce.wire import common
 from askonce.wire.common import JsonObject, named
+from askonce.wire.prompt import where_it_asks
 
 __all__ = [
     "Conversation",
     "cut_stream",
     "flag",
     "if_empty",
+    "instructs",
     "kind",
     "media_in",
     "number",
     "string",
     "where",
-    "where_it_asks",
 ]
 
 _INLINE = 1024
@@ -66,12 +67,9 @@ def cut_stream(document: JsonObject) -> tuple[bool, bool]:
     return stream, stream and bool((options or {}).get("include_usage"))
 
 
-def where_it_asks(items: Sequence[JsonObject]) -> int:
-    """The place of the last message or item, those left out that instruct: agents say after a question how they want
-    their edits."""
-    instructs = (item.get("role") in _SYSTEM and "type" not in item for item in reversed(items))
-    behind = next((count for count, is_one in enumerate(instructs) if not is_one), 0)
-    return len(items) - 1 - behind
+def instructs(item: JsonObject) -> bool:
+    """Whether it is a message of the system's or the developer's."""
+    return item.get("role") in _SYSTEM and "type" not in item
 
 
 class Conversation:
@@ -86,7 +84,7 @@ class Conversation:
         self.history: list[Any] = []
         """All but the system messages, the prompt's text and the last message's media."""
         self.media: list[Any] = []
-        asks = where_it_asks(items)
+        asks = where_it_asks(items, instructs)
         self.prompt, turns = prompt or "", list[Turn]()
         for at, item in enumerate(items):
             role = item.get("role") or "tool"

@@ -17,7 +17,7 @@ from askonce.wire.base import ReadOptions, Replay
 from askonce.wire.common import JsonObject, by_part, count_of, load_object, named, zeroed
 from askonce.wire.keeping import assembling, holds, refuse_bad_arguments, refuse_error
 from askonce.wire.openai_events import events_of
-from askonce.wire.prompt import cut_prompt, overlook, plain_text
+from askonce.wire.prompt import cut_prompt, overlook, plain_text, where_it_asks
 
 __all__ = ["OpenAIResponses"]
 
@@ -123,7 +123,7 @@ def _why_exact(items: list[JsonObject], body: JsonObject) -> str:
             return f"state kept by the provider: {field}"
     if any(item.get("type") == "item_reference" for item in items):
         return "state kept by the provider: item_reference"
-    last = items[reading.where_it_asks(items)]
+    last = items[where_it_asks(items, reading.instructs)]
     if "type" not in last and last["role"] != "user":
         return f"last message from the {named(last['role'])}"
     for item in reversed(items):

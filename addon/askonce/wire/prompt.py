@@ -4,7 +4,7 @@ One rule: text is cut out, never copied, so that each word of a request counts e
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from askonce.call import Part, Turn
@@ -26,6 +26,7 @@ __all__ = [
     "overlook",
     "plain_text",
     "turns_of",
+    "where_it_asks",
 ]
 
 # Why a call may only be answered by an identical one.
@@ -127,11 +128,18 @@ def cut_prompt(body: JsonObject, options: ReadOptions, own: Collection[Path] = (
     return cut_text(_holder(body, path), path[-1]) if path and path not in own else None
 
 
+def where_it_asks(messages: Sequence[JsonObject], instructs: Callable[[JsonObject], bool]) -> int:
+    """The place of the last message, at least one being there, but for those behind it that instruct: agents say after
+    a question how they want their edits. The very last where all do."""
+    last = len(messages) - 1
+    return next((at for at in range(last, -1, -1) if not instructs(messages[at])), last)
+
+
 def cut_instructions(messages: list[JsonObject]) -> list[JsonObject]:
     """Take the system messages off that follow the last other one: an agent's, about its tools, and not the prompt."""
-    spoken = next((at for at in range(len(messages), 0, -1) if messages[at - 1]["role"] != "system"), len(messages))
-    instructions = messages[spoken:]
-    del messages[spoken:]
+    behind = where_it_asks(messages, lambda message: message["role"] == "system") + 1
+    instructions = messages[behind:]
+    del messages[behind:]
     return instructions
 
 
