@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import Any
 import openai
 
 from askonce.exec.proxy_process import borrowed
+from askonce.sample import Pace, SampleProvider
 from askonce.settings import Settings
 
 HOST = "api.openai.com"
@@ -40,8 +40,8 @@ def main() -> int:
         return 2
     with (
         tempfile.TemporaryDirectory() as folder,
-        _provider() as upstream,
-        _proxied(Path(folder), upstream, asked.max_error) as check,
+        SampleProvider(pace=Pace(0, 0)) as provider,
+        _proxied(Path(folder), provider.url, asked.max_error) as check,
     ):
         report = evaluate(check)
     print(report)
@@ -82,17 +82,6 @@ def _ask(client: openai.OpenAI, question: str, namespace: str) -> str:
         model="gpt-4o-mini", messages=messages, extra_headers={"x-cache-namespace": namespace}
     )
     return str(raw.headers["cache-status"])
-
-
-@contextmanager
-def _provider() -> Iterator[str]:
-    command = [sys.executable, "-m", "askonce.sample", "--first-token", "0", "--per-token", "0"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
 
 
 if __name__ == "__main__":
