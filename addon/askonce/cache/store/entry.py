@@ -12,7 +12,7 @@ from askonce.cache.judge import Vector
 from askonce.call import Answer, Turn, Usage
 from askonce.faults import Foreseen
 
-__all__ = ["COLUMNS", "Entry", "Filter", "StoreError", "from_row", "payload", "to_row"]
+__all__ = ["COLUMNS", "Entry", "Filter", "StoreError", "from_row", "payload", "raw_key", "to_row"]
 
 
 class StoreError(Foreseen):
@@ -211,3 +211,11 @@ def payload(entry: Entry) -> int:
         + texts
         + vector
     )
+
+
+def raw_key(key: str) -> bytes:
+    """A key in bytes; empty for what is none."""
+    try:
+        return bytes.fromhex(key)
+    except ValueError:
+        return b""

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store.embedded import database
 from askonce.cache.store.embedded.writer import Writer
-from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, from_row
+from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, from_row, raw_key
+from askonce.cache.store.protocol import EVERYTHING, Entries
 
-__all__ = ["EVERYTHING", "Reader", "Vectors", "failure", "raw_key"]
+__all__ = ["Reader", "Vectors", "failure"]
 
-EVERYTHING = Filter()
-Entries = list[Entry]
 Block = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Ids (n,) and their vectors (n, dimension)."""
 
@@ -186,14 +185,6 @@ def failure(path: Path, what: str, error: Exception) -> StoreError:
     if isinstance(error, sqlite3.Error) and database.is_damage(error):
         database.suspect(path)
     return StoreError(f"the cache could not {what} {path}: {database.describe(error)}")
-
-
-def raw_key(key: str) -> bytes:
-    """A key in bytes; empty for what is none."""
-    try:
-        return bytes.fromhex(key)
-    except ValueError:
-        return b""
 
 
 def _block(found: Sequence[tuple[int, bytes]], dimension: int) -> Block:

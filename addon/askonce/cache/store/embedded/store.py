@@ -11,19 +11,19 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
-from askonce.cache.learning.pools import Observation
 from askonce.cache.store.embedded import database
-from askonce.cache.store.embedded.reading import EVERYTHING, Reader, Vectors, failure, raw_key
-from askonce.cache.store.embedded.transaction import Change, Transaction
+from askonce.cache.store.embedded.reading import Reader, Vectors, failure
+from askonce.cache.store.embedded.transaction import Change
 from askonce.cache.store.embedded.writer import Writer
-from askonce.cache.store.entry import Entry, Filter, StoreError, payload
+from askonce.cache.store.entry import Entry, Filter, StoreError
+from askonce.cache.store.writing import Writing
 from askonce.faults import Faults
 from askonce.files import make_folder
 
 __all__ = ["Change", "Entry", "Filter", "Store", "StoreError", "Vectors"]
 
 
-class Store(Reader):
+class Store(Reader, Writing[Writer]):
     """Entries by key, kept within limits. Thread-safe. Reads raise StoreError, writes give it to their future."""
 
     def __init__(
@@ -121,58 +121,11 @@ class Store(Reader):
         """Have `observer` called on the writer's thread after each commit and before its acknowledgement."""
         self._writer.observer = observer
 
-    # Writing
-
-    def put(self, entry: Entry) -> Future[Entry]:
-        """Keep `entry`, in place of the one with its key. The result carries its id."""
-        size = payload(entry)
-        if size > self._max_bytes:
-            future: Future[Entry] = Future()
-            most = f"the cache may hold of one caller ({self._max_bytes})"
-            future.set_exception(StoreError(f"{size} bytes are more than {most}"))
-            return future
-        return self._writer.submit(lambda transaction: transaction.put(entry))
-
-    def delete(self, key: str) -> Future[bool]:
-        """Whether there was one to delete."""
-        raw = raw_key(key)
-        return self._writer.submit(lambda transaction: transaction.delete(raw))
-
-    def clear(self, filter: Filter = EVERYTHING) -> Future[int]:
-        """Delete what `filter` names; the result is how many."""
-        return self._writer.submit(lambda transaction: transaction.clear(filter))
-
-    def observe_answer(self, observation: Observation, refused: bytes | None = None) -> Future[None]:
-        """Keep an observation and, where it is about a pair that was served wrongly, that pair."""
-        return self._writer.submit(lambda transaction: transaction.observe(observation, refused))
-
-    def keep_verdict(self, observation: Observation, key: bytes, entry: str, pair: bytes) -> Future[None]:
-        """Keep what a verifier said of a call's key and an entry: an alias where the observation is right, else a pair
-        that is never served."""
-        raw = raw_key(entry)
-
-        def keep(transaction: Transaction) -> None:
-            transaction.observe(observation, None if observation.right else pair)
-            if observation.right:
-                transaction.alias(key, raw, pair, observation.tenant, observation.time)
-
-        return self._writer.submit(keep)
-
-    def spend(self, name: str, day: int, most: int) -> Future[bool]:
-        """Take one of the `most` that a day has; whether there was one left, which holds over restarts."""
-        return self._writer.submit(lambda transaction: transaction.spend(name, day, most))
-
-    def refuse(self, pair: bytes, time: float) -> Future[None]:
-        """Keep a pair that is never to be served again."""
-        return self._writer.submit(lambda transaction: transaction.refuse(pair, time))
+    # Writing, besides what every store writes
 
     def purge(self, now: float) -> Future[int]:
         """Delete what is past `stale_until`, rather than within a minute; the result is how many, 1,000 at most."""
         return self._writer.submit(lambda transaction: transaction.purge(now))
-
-    def flush(self) -> Future[None]:
-        """Done when everything asked before it is on disk, hits included."""
-        return self._writer.submit(lambda transaction: None)
 
     def touch(self, id: int) -> None:
         """An entry was served: it counts, and is the last to be evicted. On disk within seconds."""

@@ -179,12 +179,13 @@ class Transaction:
         self._connection.execute("INSERT OR REPLACE INTO refused VALUES (?, ?)", (pair, time))
         self._forget_aliases("pair = ?", [pair])
 
-    def alias(self, key: bytes, entry: bytes, pair: bytes, tenant: str, time: float) -> None:
+    def alias(self, key: bytes, entry: bytes, pair: bytes, observation: Observation) -> None:
         """Have a call's key stand for that of an entry, which is still there. Of too many go the oldest of whoever has
         most."""
         execute = self._connection.execute
         if execute("SELECT 1 FROM entry WHERE key = ?", (entry,)).fetchone():
-            execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", (key, entry, pair, tenant, time))
+            given = key, entry, pair, observation.tenant, observation.time
+            execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?, ?, ?)", given)
             self.aliased[key] = entry
             while execute("SELECT count(*) FROM alias").fetchone()[0] > ALIASES:
                 self.aliased |= dict.fromkeys(gone for (gone,) in execute(_OLDEST_ALIASES, (64,)).fetchall())

@@ -6,7 +6,6 @@ was taken away since the reading began.
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 
 import psycopg
 
@@ -14,7 +13,7 @@ from askonce.cache.embed import Embedder
 from askonce.cache.judge import Vector
 from askonce.cache.learning.pools import Observation
 from askonce.cache.lru import LRU
-from askonce.cache.store.entry import Entry, Filter, StoreError, payload
+from askonce.cache.store.entry import Entry, Filter, StoreError, raw_key
 from askonce.cache.store.memory import Memory
 from askonce.cache.store.place import SharedPlace
 from askonce.cache.store.protocol import EVERYTHING, CacheLimits, Entries, Follower, Near, NotAtOnceError, StoreStats
@@ -24,6 +23,7 @@ from askonce.cache.store.shared.reading import Reader, Same
 from askonce.cache.store.shared.schema import Tables, prepare
 from askonce.cache.store.shared.transaction import Transaction
 from askonce.cache.store.shared.writer import Writer
+from askonce.cache.store.writing import Writing
 from askonce.faults import Faults
 
 __all__ = ["SharedAnswers"]
@@ -43,7 +43,7 @@ class _Noted(threading.local):
     same: Same | None = None
 
 
-class SharedAnswers:
+class SharedAnswers(Writing[Writer]):
     """An `AnswerStore`."""
 
     def __init__(
@@ -237,10 +237,10 @@ class SharedAnswers:
     # Management
 
     def get(self, key: str) -> Entry | None:
-        return self._reader.get(raw) if (raw := _raw(key)) else None
+        return self._reader.get(raw) if (raw := raw_key(key)) else None
 
     def request(self, key: str) -> bytes:
-        return self._reader.request(_raw(key))
+        return self._reader.request(raw_key(key))
 
     def list(self, filter: Filter = EVERYTHING, *, offset: int = 0, limit: int = 100) -> Entries:
         return self._reader.list(filter, offset, limit)
@@ -283,55 +283,8 @@ class SharedAnswers:
             failure=self.failure,
         )
 
-    # Writing
-
-    def put(self, entry: Entry) -> Future[Entry]:
-        size = payload(entry)
-        if size > self._max_bytes:
-            future: Future[Entry] = Future()
-            most = f"the cache may hold of one caller ({self._max_bytes})"
-            future.set_exception(StoreError(f"{size} bytes are more than {most}"))
-            return future
-        return self._writer.submit(lambda transaction: transaction.put(entry))
-
-    def delete(self, key: str) -> Future[bool]:
-        raw = _raw(key)
-        return self._writer.submit(lambda transaction: transaction.delete(raw))
-
-    def clear(self, filter: Filter = EVERYTHING) -> Future[int]:
-        return self._writer.submit(lambda transaction: transaction.clear(filter))
-
-    def observe_answer(self, observation: Observation, refused: bytes | None = None) -> Future[None]:
-        return self._writer.submit(lambda transaction: transaction.observe(observation, refused))
-
-    def refuse(self, pair: bytes, time: float) -> Future[None]:
-        return self._writer.submit(lambda transaction: transaction.refuse(pair, time))
-
-    def keep_verdict(self, observation: Observation, key: bytes, entry: str, pair: bytes) -> Future[None]:
-        raw = _raw(entry)
-
-        def keep(transaction: Transaction) -> None:
-            transaction.observe(observation, None if observation.right else pair)
-            if observation.right:
-                transaction.alias(key, raw, pair, observation)
-
-        return self._writer.submit(keep)
-
-    def spend(self, name: str, day: int, most: int) -> Future[bool]:
-        return self._writer.submit(lambda transaction: transaction.spend(name, day, most))
-
-    def flush(self) -> Future[None]:
-        return self._writer.submit(lambda transaction: None)
-
     def close(self) -> None:
         self._writer.close()
         self._lease.stop(self._connections)
         self._connections.close()
         self._closing()
-
-
-def _raw(key: str) -> bytes:
-    try:
-        return bytes.fromhex(key)
-    except ValueError:
-        return b""
