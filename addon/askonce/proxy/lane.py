@@ -11,8 +11,8 @@ and does not answer is given to mitmproxy's TLS layer as the session's next text
 
 import asyncio
 from asyncio import StreamReaderProtocol
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Literal, cast
 
 from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy import events, layer, server, tunnel
@@ -27,9 +27,6 @@ from askonce.proxy.backpressure import PacedReader, Report, handler_of
 from askonce.proxy.known_source import is_known
 from askonce.proxy.ordinary import Body, Head, Heads, is_begun
 from askonce.proxy.read_ahead import InTheOpen, InTls, ReadAhead
-
-if TYPE_CHECKING:
-    from askonce.proxy.addon import Askonce
 
 __all__ = ["Lane", "Lanes", "awaited", "is_known_here"]
 
@@ -202,8 +199,9 @@ class Lane:
 class Lanes:
     """The addon that opens them. It comes after whoever chooses layers."""
 
-    def __init__(self, askonce: "Askonce") -> None:
-        self._askonce, self._heads = askonce, Heads()
+    def __init__(self, at_once: Callable[[], AtOnce], report: Report) -> None:
+        """`at_once` is made later than this, and before a connection."""
+        self._at_once, self._report, self._heads = at_once, report, Heads()
 
     def next_layer(self, chosen: layer.NextLayer) -> None:
         layers, client = chosen.context.layers, chosen.context.client
@@ -212,10 +210,10 @@ class Lanes:
             return
         if handler := handler_of(client):
             try:
-                lane = Lane(handler, tuple(layers), self._askonce.at_once, self._heads, self._askonce.report)
+                lane = Lane(handler, tuple(layers), self._at_once(), self._heads, self._report)
                 lane.open()
             except Exception as error:  # fail open
-                self._askonce.report("fast lane", error, "this connection has none")
+                self._report("fast lane", error, "this connection has none")
             else:
                 _lanes[client.id] = lane
 

@@ -54,7 +54,7 @@ class LeanMaster(master.Master):
             disable_h2c.DisableH2C(),
             proxyserver.Proxyserver(),
             next_layer.NextLayer(),
-            *([lane.Lanes(askonce)] if is_direct and lane.is_known_here() else []),
+            *([lane.Lanes(lambda: askonce.at_once, askonce.report)] if is_direct and lane.is_known_here() else []),
             tlsconfig.TlsConfig(),
             askonce,
             LetGo(askonce),
