@@ -21,6 +21,7 @@ from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.accounting.history import Group, History, Sums
 from askonce.accounting.telemetry import Telemetry
+from askonce.api.vital_signs import Answered, Fields, vital_sign
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
@@ -206,6 +207,18 @@ class Runtime:
 
     def _is_ours(self, secret: str) -> bool:
         return (self._token is not None and is_secret(secret, self._token)) or self._keys.find(secret) is not None
+
+    def vital_sign(self, method: str, url: str, fields: Fields) -> Answered | None:
+        """The answer to a probe, which needs no application; None for any other request."""
+        return vital_sign(
+            method,
+            url,
+            fields,
+            own_host=self.rules.config.manage.host,
+            ready=self.not_ready,
+            failure=self.cache.failure,
+            uptime=self.accounting.uptime,
+        )
 
     def management(self, reload: Callable[[], Awaitable[None]]) -> "FastAPI":
         """The management API over this runtime. Slow the first time, since all that serves it is imported here."""

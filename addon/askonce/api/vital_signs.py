@@ -6,13 +6,31 @@ One rule: what is said here is what the routes in `probes` say and document.
 import os
 import string
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import orjson
 
 from askonce.api.product_addresses import View, find_view
 
-__all__ = ["HEADERS", "LIVE", "READY", "liveness", "readiness", "request_id", "resident_kilobytes", "vital_sign"]
+__all__ = [
+    "HEADERS",
+    "LIVE",
+    "READY",
+    "Answered",
+    "Fields",
+    "liveness",
+    "readiness",
+    "request_id",
+    "resident_kilobytes",
+    "vital_sign",
+]
+
+type Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields as they are sent."""
+type Answered = tuple[int, Fields, bytes]
+"""Status, header fields and body."""
 
 LIVE, READY = "/health/live", "/health/ready"
 
@@ -50,20 +68,27 @@ def request_id(given: str) -> str:
 
 
 def vital_sign(
-    method: str, host: str, path: str, given_id: str, *, own_host: str, ready: str | None, failure: str, uptime: float
-) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
-    """Status, header fields and body of the answer to a probe at the root; None for any other request.
+    method: str, url: str, fields: Fields, *, own_host: str, ready: str | None, failure: str, uptime: float
+) -> Answered | None:
+    """The answer to a probe at the root; None for any other request.
 
-    `given_id` is the caller's `X-Request-Id`, or empty; `ready` the reason why the proxy is not, or None; `failure` why
-    nothing can be kept, or empty.
+    `ready` is the reason why the proxy is not, or None; `failure` why nothing can be kept, or empty.
     """
-    if method != "GET" or path not in (LIVE, READY) or find_view(host, path, own_host) != View():
+    if method != "GET" or not url.endswith((LIVE, READY)):
         return None
-    status, said = readiness(ready, failure) if path == READY else (200, liveness(uptime))
+    place = urlsplit(url)
+    if (
+        place.query
+        or place.path not in (LIVE, READY)
+        or find_view(place.hostname or "", place.path, own_host) != View()
+    ):
+        return None
+    status, said = readiness(ready, failure) if place.path == READY else (200, liveness(uptime))
     body = orjson.dumps(said)
-    fields = {**HEADERS, "x-request-id": request_id(given_id), "content-type": "application/json"}
-    fields["content-length"] = str(len(body))
-    return status, [(name.encode(), value.encode()) for name, value in fields.items()], body
+    given_id = next((value.decode("latin-1") for name, value in fields if name.lower() == b"x-request-id"), "")
+    told = {**HEADERS, "x-request-id": request_id(given_id), "content-type": "application/json"}
+    told["content-length"] = str(len(body))
+    return status, [(name.encode(), value.encode()) for name, value in told.items()], body
 
 
 def resident_kilobytes() -> int | None:

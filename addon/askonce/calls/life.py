@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from askonce.accounting import Accounting
 from askonce.accounting.trace_context import join_trace
-from askonce.cache import Cache, StoreError
-from askonce.call import Answer, Reply, Request, Unstorable, Usage
+from askonce.cache import Cache
+from askonce.call import Reply, Request, Usage
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
 from askonce.calls.broadcast import Broadcast
@@ -28,7 +28,7 @@ from askonce.calls.shadow import Shadow
 from askonce.calls.single_flight import FlightEnd, Flights
 from askonce.calls.state import Declined, Dividing, Exchange, Following, Hit, Leading, Passing
 from askonce.calls.stored_only import StoredOnly
-from askonce.calls.storing import Storing, read_answers
+from askonce.calls.storing import Storing
 from askonce.faults import Faults
 from askonce.rules import Rule, Rules
 from askonce.settings import Mode
@@ -91,7 +91,7 @@ class Life:
         self._fallbacks = Fallbacks(cache, self._look_ups, clock)
         self._dependencies = dependencies or Dependencies(cache)
         self._traces = traces
-        self._storing = Storing(cache, audits, lasting=lasting, clock=clock)
+        self._storing = Storing(cache, audits, lasting=lasting, compute=compute, faults=faults, clock=clock)
 
     def begin(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
         """Read and identify a call whose body is whole. With terms of its own, `request.raw` is None.
@@ -237,28 +237,15 @@ class Life:
         `body` gives the response's bytes without any content-encoding; like everything that takes long it is called in
         Askonce's own threads.
         """
-        batch = exchange.batch
-        took = time.perf_counter() - exchange.started
-        answers, packed, stored = list[Answer](), b"", False
+        took, stored = time.perf_counter() - exchange.started, False
         try:
-            if not (answers := batch.answers if batch else []):
-                answers, packed, exchange.agreed = await self._compute(lambda: read_answers(exchange, headers, body()))
-            await self._storing.store(exchange, answers, packed, took)
-            stored = True
-        except Unstorable as error:
-            exchange.unkept = str(error)
-        except StoreError:  # the cache has said so
-            exchange.unkept = "fault"
-        except Exception as error:  # fail open: the app has its answer already
-            exchange.unkept = "fault"
-            self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
+            answers, stored = await self._storing.store(exchange, headers, body, took)
         finally:
-            self._storing.expect_no_more(exchange)
             self.release(exchange, "stored" if stored else otherwise)
         used = [answer.usage for answer in answers]
         usage = Usage(sum(one.input_tokens for one in used), sum(one.output_tokens for one in used))
         self.account(exchange, usage=usage if used else None, stored=stored, seconds=took)
-        if self._shadow and exchange.lookup and not batch and not exchange.terms.verifies:
+        if self._shadow and exchange.lookup and not exchange.batch and not exchange.terms.verifies:
             assert exchange.call and exchange.identity
             self._shadow.consider(exchange.call, exchange.identity, exchange.lookup)
 

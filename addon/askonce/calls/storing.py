@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import batched
 
-from askonce.cache import FOREVER, Cache, Identity, Verdict, compare_bodies
+from askonce.cache import FOREVER, Cache, Identity, StoreError, Verdict, compare_bodies
 from askonce.call import Answer, Call, Unstorable
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
@@ -18,8 +18,10 @@ from askonce.calls.kept_request import pack
 from askonce.calls.limits import is_intricate
 from askonce.calls.response_headers import Headers
 from askonce.calls.state import Exchange
+from askonce.faults import Faults
+from askonce.workers import Compute
 
-__all__ = ["Storing", "assemble", "read_answers"]
+__all__ = ["Storing", "assemble"]
 
 _AT_ONCE = 256
 """Items of a batch that are handed to the store together."""
@@ -28,25 +30,53 @@ _AT_ONCE = 256
 class Storing:
     """Keeps answers. Belongs to one event loop."""
 
-    def __init__(self, cache: Cache, audits: Audits, *, lasting: bool, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        audits: Audits,
+        *,
+        lasting: bool,
+        compute: Compute,
+        faults: Faults,
+        clock: Callable[[], float],
+    ) -> None:
         """`lasting`: answers have no end."""
-        self._cache, self._audits, self._lasting, self._clock = cache, audits, lasting, clock
+        self._cache, self._audits, self._lasting = cache, audits, lasting
+        self._compute, self._faults, self._clock = compute, faults, clock
 
     def expect(self, exchange: Exchange) -> None:
-        """The answers are whole: look-ups wait for them from here on, until they are stored or `expect_no_more`."""
+        """The answers are whole: look-ups wait for them from here on, until they are stored, or will not be."""
         exchange.pending = [self._cache.expect(*asked, exchange.lookup) for asked in _asked(exchange)]
 
-    def expect_no_more(self, exchange: Exchange) -> None:
-        """The answers are stored, or will not be."""
-        for pending in exchange.pending:
-            self._cache.expect_no_more(pending)
+    async def store(
+        self, exchange: Exchange, headers: Headers, body: Callable[[], bytes], took: float
+    ) -> tuple[Sequence[Answer], bool]:
+        """Keep what is in a response, where it is whole and good: the answers in it, and whether they are on disk.
 
-    async def store(self, exchange: Exchange, answers: Sequence[Answer], packed: bytes, took: float) -> None:
-        """Keep the answers to a call, or to the items of a batch that were asked; returns once they are on disk.
-
-        `packed` is the request as it is kept with them, `took` the seconds from it to the answer's end. Raises
-        Unstorable, and StoreError where the store fails, which has been reported.
+        What keeps them off it stands in `exchange.unkept`. `took` is the seconds from the request to the answer's end.
         """
+        batch = exchange.batch
+        answers, packed = batch.answers if batch else list[Answer](), b""
+        try:
+            if not answers:
+                answers, packed, exchange.agreed = await self._compute(lambda: _read_answers(exchange, headers, body()))
+            await self._store(exchange, answers, packed, took)
+            return answers, True
+        except Unstorable as error:
+            exchange.unkept = str(error)
+        except StoreError:  # the cache has said so
+            exchange.unkept = "fault"
+        except Exception as error:  # fail open: the app has its answer already
+            exchange.unkept = "fault"
+            self._faults.report("storing an answer", error, "the app got its answer, it is not kept")
+        finally:
+            for pending in exchange.pending:
+                self._cache.expect_no_more(pending)
+        return answers, False
+
+    async def _store(self, exchange: Exchange, answers: Sequence[Answer], packed: bytes, took: float) -> None:
+        """Keep the answers to a call, or to the items of a batch that were asked; `packed` is the request as it is kept
+        with them."""
         kept = [(*asked, answer) for asked, answer in zip(_asked(exchange), answers, strict=True)]
         for some in batched(kept, _AT_ONCE):
             await asyncio.gather(*[self._keep(exchange, *one, packed, took) for one in some])
@@ -73,7 +103,7 @@ class Storing:
         exchange.terms.kept(kept)
 
 
-def read_answers(exchange: Exchange, headers: Headers, body: bytes) -> tuple[list[Answer], bytes, Verdict]:
+def _read_answers(exchange: Exchange, headers: Headers, body: bytes) -> tuple[list[Answer], bytes, Verdict]:
     """The answers in a response, the request as it is kept with them, and what they say of what is only watched. Raises
     Unstorable."""
     answers = assemble(exchange, headers, body)

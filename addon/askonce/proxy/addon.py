@@ -13,26 +13,20 @@ from weakref import WeakKeyDictionary
 from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.utils import asyncio_utils
 
-from askonce.api import IMPORT_PATH
-from askonce.api.vital_signs import vital_sign
-from askonce.call import Reply, Request
-from askonce.calls.limits import SMALL, Limits
 from askonce.calls.origin import decide
-from askonce.calls.product_terms import PLAIN, Terms
-from askonce.calls.refusals import broken, no_room, no_websocket, too_large
-from askonce.calls.request_body import Measured, Unread, read_body
-from askonce.calls.state import Dividing, Exchange, Following
-from askonce.proxy import client_hello, error_stream, http1, http2, messages, relay_stream, responses, unread_hits
+from askonce.calls.state import Dividing, Exchange
+from askonce.proxy import client_hello, error_stream, http1, http2, messages, relay_stream, responses
 from askonce.proxy.asgi import AsgiBridge
-from askonce.proxy.at_once import AtOnce, Begun
+from askonce.proxy.at_once import AtOnce
 from askonce.proxy.backpressure import Backpressure, handler_of
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
 from askonce.proxy.huge_pages import use_huge_pages
 from askonce.proxy.large_blocks import give_back_all, give_back_large_blocks
 from askonce.proxy.patience import Patience
+from askonce.proxy.requests import Requests
 from askonce.proxy.watch import Watch
-from askonce.rules import ConfigError, Rule
+from askonce.rules import ConfigError
 from askonce.runtime import Runtime
 from askonce.settings import Settings
 from askonce.wire import tokens
@@ -61,9 +55,8 @@ class Askonce:
         self.runtime: Runtime
         self._visits = WeakKeyDictionary[http.HTTPFlow, Visit]()
         self._work = Work()
-        self._manage: AsgiBridge
         self._gate: Gate
-        self._watch: Watch
+        self._requests: Requests
         self._responses: responses.Responses
         self.at_once: AtOnce
         self.addons: list[object] = [
@@ -89,11 +82,14 @@ class Askonce:
             self.runtime = Runtime(settings)
         except ValueError as error:
             raise exceptions.OptionsError(str(error)) from error
-        self._manage = AsgiBridge(lambda: self.runtime.management(self.reload), self.runtime.compute)
-        self._gate, self._watch = Gate(self.runtime), Watch(self.runtime)
-        self._responses = responses.Responses(self.runtime, self._work)
-        self.at_once = AtOnce(self.runtime, self._gate, self._watch, self._work)
-        self.addons += [self._gate, self._watch, self.at_once]
+        self._gate, watch = Gate(self.runtime), Watch(self.runtime)
+        self.at_once = AtOnce(self.runtime, self._gate, watch, self._work)
+        manage = AsgiBridge(
+            lambda: self.runtime.management(self.reload), self.runtime.compute, probe=self.runtime.vital_sign
+        )
+        self._requests = Requests(self.runtime, self._gate, watch, self.at_once, manage)
+        self._responses = responses.Responses(self.runtime, self._gate, self._work)
+        self.addons += [self._gate, watch, self.at_once]
 
     def configure(self, updated: set[str]) -> None:
         error_stream.note(ctx.options)
@@ -151,187 +147,26 @@ class Askonce:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self._work.begin(flow.id)
         arrival = messages.read_head(flow)
-        heads, origin = arrival.heads, decide(arrival, self.runtime.rules)
+        origin = decide(arrival, self.runtime.rules)
         visit = Visit(origin, origin.rule, origin.protocol)
-        if refusal := self._gate.refuse(flow, visit, heads):
+        if refusal := self._gate.refuse(flow, visit, arrival.heads):
             flow.response = refusal
             return
         self._visits[flow] = visit
-        if b"content-encoding" in heads:
-            visit.coding = flow.request.headers["content-encoding"]
-        length = heads.get(b"content-length", b"")
-        # mitmproxy's body_size_limit would refuse a larger one, and downloads too.
-        if length.isdigit() and int(length) > Limits.in_force.max_body:
-            visit.bypass = "large"
-        if origin.managed:
-            self._check_managed(flow, visit)
-        elif visit.bypass == "websocket" and visit.rule and visit.rule.refuses_websocket:
-            self._refuse_websocket(flow, visit)
-        elif visit.rule is None or visit.bypass:
-            self._pass_by(flow, visit, visit.bypass)
-            flow.request.stream = True  # not ours: nothing is buffered, nothing recorded
-
-    def _check_managed(self, flow: http.HTTPFlow, visit: Visit) -> None:
-        if visit.bypass == "large":
-            self.askonce_large(flow)
-        elif visit.bypass:
-            flow.kill()
+        self._requests.begin(flow, visit, arrival.heads)
 
     def askonce_large(self, flow: http.HTTPFlow) -> None:
         """A body is larger than is read: it passes on as it is, or is refused where there is nobody to pass it to."""
-        visit = self._visits.get(flow)
-        if visit is None or visit.origin.managed:
-            flow.response = messages.make_response(too_large("limits.max_body", Limits.in_force.max_body))
-        else:
-            self._pass_by(flow, visit, "large")
-            flow.request.stream = True
+        self._requests.leave_unfinished(flow, self._visits.get(flow), "large")
 
     def askonce_full(self, flow: http.HTTPFlow) -> None:
         """There is no room for a body; the same."""
-        visit = self._visits.get(flow)
-        if visit is None or visit.origin.managed:
-            flow.response = messages.make_response(no_room())
-        else:
-            self._pass_by(flow, visit, "full")
-            flow.request.stream = True
-
-    def _refuse_websocket(self, flow: http.HTTPFlow, visit: Visit) -> None:
-        self._pass_by(flow, visit, visit.bypass)
-        reply = no_websocket()
-        flow.response = messages.make_response(reply)
-        if visit.exchange:
-            self.runtime.life.decline(visit.exchange, reply.status)
-
-    def _pass_by(self, flow: http.HTTPFlow, visit: Visit, why: str) -> None:
-        if visit.rule:
-            request = messages.read_request(flow.request, visit.origin.host, b"")
-            visit.exchange = self.runtime.life.pass_by(visit.rule, request, why)
-            if visit.exchange.trace:
-                messages.join_trace(flow.request, visit.exchange.trace.traceparent)
-        else:
-            self._watch.unnamed(flow, visit)
-        if visit.origin.direct:
-            self._gate.send_on(flow, visit)
-        visit.rule = None
+        self._requests.leave_unfinished(flow, self._visits.get(flow), "full")
 
     async def request(self, flow: http.HTTPFlow) -> None:
         visit = self._visits.get(flow)
-        if flow.response or flow.error or flow.is_replay or visit is None:
-            return
-        if not (visit.origin.managed or visit.rule):
-            return
-        raw = flow.request.raw_content or b""
-        body: bytes | Unread = raw
-        if visit.coding or visit.origin.managed:
-            measured = _measured(flow.request) if visit.origin.managed else None
-            body = await read_body(flow.id, raw, visit.coding, self.runtime.compute, measured=measured)
-        if isinstance(body, Unread):
-            self._leave(flow, visit, body)
-        elif visit.origin.managed:
-            await self._receive(flow, visit, body)
-        elif visit.rule:
-            request = messages.read_request(flow.request, visit.origin.host, body)
-            begun = self.at_once.claim(flow.client_conn, visit.rule, request)
-            await self._answer(flow, visit, visit.rule, request, begun=begun)
-
-    def _leave(self, flow: http.HTTPFlow, visit: Visit, body: Unread) -> None:
-        if visit.origin.managed:
-            flow.response = messages.make_response(body.refusal)
-        else:
-            self._pass_by(flow, visit, body.why)
-
-    async def _receive(self, flow: http.HTTPFlow, visit: Visit, body: bytes) -> None:
-        client = flow.client_conn.peername
-        request = messages.read_request(flow.request, visit.origin.host, body, client[0])
-        begun = self.at_once.claim(flow.client_conn, None, request)
-        claim = self.runtime.products.claim
-        claimed = begun.claimed if begun else claim(request, flow.request.scheme, self.runtime.rules)
-        if isinstance(claimed, Reply):
-            flow.response = messages.make_response(claimed)
-        elif claimed is None:
-            flow.response = self._vital_sign(flow.request, visit.origin.host) or await self._managed(
-                flow.request, visit.origin.host, (client[0], client[1])
-            )
-        else:
-            visit.passage = claimed
-            await self._answer(flow, visit, claimed.rule, claimed.request, claimed.terms, begun)
-
-    async def _answer(
-        self,
-        flow: http.HTTPFlow,
-        visit: Visit,
-        rule: Rule,
-        request: Request,
-        terms: Terms = PLAIN,
-        begun: Begun | None = None,
-    ) -> None:
-        life = self.runtime.life
-        if begun and begun.exchange:
-            exchange = visit.exchange = begun.exchange
-            reply = await begun.reply()
-        else:
-            is_small = len(request.body) <= SMALL
-            exchange = life.begin(rule, request, terms) if is_small else await life.begin_apart(rule, request, terms)
-            visit.exchange = exchange
-            exchange.is_direct = visit.passage is None
-            exchange.may_follow = visit.passage is None and not flow.request.is_http10
-            reply = life.look_up_in_memory(exchange) or await life.look_up(exchange)
-        if (
-            reply
-            and unread_hits.may_lack_room(flow.client_conn, reply)
-            and not await unread_hits.find_room(flow, reply)
-        ):
-            reply = await life.take_back(exchange)
-        if reply:
-            flow.response = messages.make_response(reply)
-            if visit.passage:
-                messages.dress(flow.response, visit.passage, exchange)
-            return
-        if visit.passage and (refusal := await visit.passage.before()):
-            life.decline(exchange, refusal.status)
-            flow.response = messages.make_response(refusal)
-            return
-        self._ask_provider(flow, visit, exchange)
-
-    def _ask_provider(self, flow: http.HTTPFlow, visit: Visit, exchange: Exchange) -> None:
-        if visit.passage:
-            messages.redirect(flow.request, visit.passage)
-        messages.strip_directives(flow.request)
-        if exchange.trace:
-            messages.join_trace(flow.request, exchange.trace.traceparent)
-        if target := exchange.rule.target:
-            messages.send_to(flow.request, target.scheme, target.host, target.port)
-        if flow.request.scheme == "http" or visit.passage or target:
-            self._gate.send_on(flow, visit)
-        match exchange.state:
-            case Dividing(body):
-                messages.put_body(flow.request, body)
-            case Following(follower):
-                head = self.runtime.life.reply_to_follower(exchange, follower.broadcast)
-                relay_stream.follow(flow, messages.start_response(head), follower)
-
-    def _vital_sign(self, request: http.Request, host: str) -> http.Response | None:
-        runtime = self.runtime
-        told = vital_sign(
-            request.method,
-            host,
-            request.path,
-            request.headers.get("x-request-id", ""),
-            own_host=runtime.rules.config.manage.host,
-            ready=runtime.not_ready,
-            failure=runtime.cache.failure,
-            uptime=runtime.accounting.uptime,
-        )
-        return messages.http_response(*told) if told else None
-
-    async def _managed(self, request: http.Request, host: str, client: tuple[str, int]) -> http.Response:
-        url, body = messages.place(request, host), request.raw_content or b""
-        try:
-            status, fields, content = await self._manage(request.method, url, request.headers.fields, body, client)
-        except Exception as error:
-            self.runtime.faults.report("management", error, "what is asked of the proxy itself is answered with 500")
-            return messages.make_response(broken())
-        return messages.http_response(status, fields, content)
+        if visit and not (flow.response or flow.error or flow.is_replay):
+            await self._requests.answer(flow, visit)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         visit, response = self._visits.get(flow), flow.response
@@ -355,24 +190,9 @@ class Askonce:
         if visit:
             visit.over("cut")
         unsent = flow.response is None or (visit and visit.whole)
-        if visit and visit.passage and visit.passage.unreachable and unsent and flow.error:
-            reply = visit.passage.unreachable(flow.error.msg)
-            flow.response = messages.make_response(reply)
-            if visit.exchange:
-                visit.exchange.status = reply.status
-        elif unsent and flow.error and (response := self._without_answer(flow, visit, flow.error.msg)):
+        if unsent and flow.error and (response := self._responses.without_provider(flow, visit, flow.error.msg)):
             flow.response = response
         self._responses.cut(flow, visit)
-
-    def _without_answer(self, flow: http.HTTPFlow, visit: Visit | None, error: str) -> http.Response | None:
-        """What is sent where the provider gave no answer; None where mitmproxy says it."""
-        refusal = self._gate.refuse_connection(error)
-        if refusal is not None and refusal.status_code == 403:
-            return refusal  # it was not asked, for a reason of our own
-        if visit and visit.exchange and not responses.client_left(flow):
-            reply = self.runtime.life.fall_back(visit.exchange, 0)
-            return messages.make_response(reply) if reply else refusal
-        return refusal
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         if flow.websocket:  # mitmproxy would keep every message for as long as the connection lives
@@ -391,10 +211,6 @@ class Askonce:
         """Whether a flow is answered by the management API."""
         visit = self._visits.get(flow)
         return visit is not None and visit.origin.managed and visit.exchange is None
-
-
-def _measured(request: http.Request) -> Measured:
-    return "by line" if request.path.partition("?")[0] == IMPORT_PATH else "whole"
 
 
 def _settle() -> None:

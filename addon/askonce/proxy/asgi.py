@@ -7,34 +7,42 @@ One rule: nothing is loaded before somebody asks, and then in a thread; whoever 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from askonce.api.vital_signs import Answered, Fields
 from askonce.workers import Compute
 
 __all__ = ["AsgiBridge", "Fields"]
 
-Fields = Sequence[tuple[bytes, bytes]]
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
 class AsgiBridge:
     """Calls an ASGI app in process. Belongs to one event loop."""
 
-    def __init__(self, make: Callable[[], Any], compute: Compute) -> None:
-        """`make` makes the app, once, in a thread of `compute`'s."""
-        self._make, self._compute = make, compute
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        compute: Compute,
+        *,
+        probe: Callable[[str, str, Fields], Answered | None] = lambda method, url, headers: None,
+    ) -> None:
+        """`make` makes the app, once, in a thread of `compute`'s; `probe` answers what needs no app."""
+        self._make, self._compute, self._probe = make, compute, probe
         self._app: Any = None
         self._making: asyncio.Future[Any] | None = None
 
     async def __call__(
         self, method: str, url: str, headers: Fields, body: bytes, client: tuple[str, int] = ("", 0)
-    ) -> tuple[int, Fields, bytes]:
+    ) -> Answered:
         """Status, header fields (without those that frame the body, apart from its length) and body.
 
         `client` is the address and port that the request comes from, where they are known. Raises what `make` raises;
         it is tried again the next time.
         """
+        if answered := self._probe(method, url, headers):
+            return answered
         if self._app is None:
             self._app = await self._made()
         import httpx

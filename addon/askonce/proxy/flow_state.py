@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from askonce.calls.aws_signature import signed_headers
 from askonce.calls.broadcast import BodyEnd, Broadcast
 from askonce.calls.held_bodies import held_bodies
 from askonce.calls.origin import Origin
@@ -73,6 +74,13 @@ class Visit:
     recorder: Recorder | None = None
     whole: bool = False
     """The provider's response is read to its end before the caller is sent anything."""
+
+    @property
+    def signed(self) -> frozenset[str]:
+        """The names of the headers that a signature covers of what the provider is sent."""
+        assert self.exchange
+        request = self.passage.outgoing or self.passage.request if self.passage else self.exchange.request
+        return signed_headers(request.headers)
 
     def over(self, ending: BodyEnd) -> None:
         """The flow has ended: others hear no more of it, and it hears no more of another."""

@@ -4,13 +4,12 @@ One rule: no decisions. What costs on the way of a hit is written for speed, and
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 
 from mitmproxy import http
 
 from askonce.call import Reply, Request, Unstorable
-from askonce.calls.aws_signature import signed_headers
 from askonce.calls.decoding import TooLarge, decode_content
 from askonce.calls.limits import Limits
 from askonce.calls.origin import Arrival
@@ -127,17 +126,17 @@ def send_to(request: http.Request, scheme: str, host: str, port: int) -> None:
     request.host = host  # and the Host header, which the setters of the other two would have written as well
 
 
-def strip_directives(request: http.Request) -> None:
+def strip_directives(request: http.Request, signed: Collection[str]) -> None:
     """Take out the headers that are meant for Askonce, but for those that the request's signature covers."""
     fields = request.headers.fields
     if not _OURS.isdisjoint([name.lower() for name, _ in fields]):
-        ours = _OURS - {name.encode() for name in signed_headers(request.headers)}
+        ours = _OURS - {name.encode() for name in signed}
         request.headers.fields = tuple([field for field in fields if field[0].lower() not in ours])
 
 
-def join_trace(request: http.Request, traceparent: str) -> None:
-    """Put our own span in the place of the caller's, where there is one that no signature covers."""
-    if "traceparent" in request.headers and "traceparent" not in signed_headers(request.headers):
+def join_trace(request: http.Request, traceparent: str, signed: Collection[str]) -> None:
+    """Put our own span in the place of the caller's, where there is one that is not among the `signed` headers."""
+    if "traceparent" in request.headers and "traceparent" not in signed:
         request.headers["traceparent"] = traceparent
 
 

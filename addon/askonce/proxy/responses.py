@@ -18,6 +18,7 @@ from askonce.calls.state import Dividing, Exchange, Following
 from askonce.products.base import Passage, Translator
 from askonce.proxy import messages, relay_stream
 from askonce.proxy.flow_state import Recorder, Visit, Work
+from askonce.proxy.gate import Gate
 from askonce.runtime import Runtime
 
 __all__ = ["AFTER_LAST_BYTE", "Responses", "client_left"]
@@ -32,9 +33,9 @@ _OVERHEAD = 16
 class Responses:
     """What becomes of the responses. `work` is told which flows are over."""
 
-    def __init__(self, runtime: Runtime, work: Work) -> None:
+    def __init__(self, runtime: Runtime, gate: Gate, work: Work) -> None:
         self._life, self._compute = runtime.life, runtime.compute
-        self._work = work
+        self._gate, self._work = gate, work
 
     # The head
 
@@ -126,6 +127,24 @@ class Responses:
         if exchange.is_recorded:
             visit.recorder = _recorder(flow, exchange)
             visit.recorder(reply.body)
+
+    def without_provider(self, flow: http.HTTPFlow, visit: Visit | None, error: str) -> http.Response | None:
+        """What is sent where the provider gave no answer; None where mitmproxy says it."""
+        if not (visit and visit.passage and visit.passage.unreachable):
+            return self._without_answer(flow, visit, error)
+        reply = visit.passage.unreachable(error)
+        if visit.exchange:
+            visit.exchange.status = reply.status
+        return messages.make_response(reply)
+
+    def _without_answer(self, flow: http.HTTPFlow, visit: Visit | None, error: str) -> http.Response | None:
+        refusal = self._gate.refuse_connection(error)
+        if refusal is not None and refusal.status_code == 403:
+            return refusal  # it was not asked, for a reason of our own
+        if visit and visit.exchange and not client_left(flow):
+            reply = self._life.fall_back(visit.exchange, 0)
+            return messages.make_response(reply) if reply else refusal
+        return refusal
 
     def cut(self, flow: http.HTTPFlow, visit: Visit | None) -> None:
         """A call has ended without a whole response."""

@@ -12,7 +12,8 @@ OWN = "askonce.internal"
 
 
 def told(path: str, ready: str | None = None, host: str = OWN, method: str = "GET", given: str = "") -> Any:
-    return vital_sign(method, host, path, given, own_host=OWN, ready=ready, failure="", uptime=0.5)
+    fields = [(b"X-Request-Id", given.encode())]
+    return vital_sign(method, f"http://{host}:8080{path}", fields, own_host=OWN, ready=ready, failure="", uptime=0.5)
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
@@ -29,6 +30,7 @@ async def test_it_says_what_the_application_says(connect: Connect, path: str, re
     [
         {"path": "/health"},
         {"path": "/health/ready?x=1"},
+        {"path": "/health/ready?x=/health/ready"},
         {"path": "/gateway/health/ready"},
         {"path": "/health/ready", "host": f"promptcache.{OWN}"},
         {"path": "/health/ready", "host": f"nobody.{OWN}"},

@@ -209,6 +209,16 @@ async def test_a_flow_with_an_error_is_left_alone(bench: "Bench") -> None:
     assert (await bench.enter(failed)).response is None
 
 
+async def test_a_header_that_a_signature_covers_reaches_the_provider(bench: "Bench") -> None:
+    flow = bench.flow(headers=[("cache-control", "no-cache"), ("x-cache-namespace", "a")])
+    signature = "AWS4-HMAC-SHA256 Credential=A, SignedHeaders=cache-control;host, Signature=1"
+    flow.request.headers["authorization"] = signature
+    await bench.enter(flow)
+    assert flow.response is None
+    assert flow.request.headers["cache-control"] == "no-cache"
+    assert "x-cache-namespace" not in flow.request.headers
+
+
 async def test_a_replayed_flow_goes_to_the_provider(bench: "Bench") -> None:
     await bench.call(bench.flow())
     again = bench.flow()
