@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +46,20 @@ def test_what_one_stored_the_other_serves(two: tuple[App, ...], provider: Provid
 def test_what_one_takes_away_the_other_never_serves_again(two: tuple[App, ...], provider: Provider) -> None:
     """`python -m tests.shared` tries it a thousand times."""
     assert sum(run(*two, trials=51).values()) == 0
+
+
+def test_identical_calls_at_both_ask_the_provider_once(two: tuple[App, ...], provider: Provider, api_key: str) -> None:
+    provider.set(is_held=True)
+    with ThreadPoolExecutor(50) as threads:
+        asked = [threads.submit(two[number % 2].ask, api_key, FRANCE) for number in range(50)]
+        until(lambda: provider.calls())
+        until(lambda: all(app.in_flight() == 25 for app in two))
+        provider.release(1)
+        answers = [one.result() for one in asked]
+    assert provider.calls() == 1
+    assert all(answer.status_code == 200 for answer in answers)
+    told = Counter(answer.headers["cache-status"].partition(";")[2].strip().split(";")[0] for answer in answers)
+    assert told == {"fwd=miss": 1, "hit": 49}
 
 
 def test_answers_outlive_all_proxies(two: tuple[App, ...], provider: Provider, api_key: str) -> None:

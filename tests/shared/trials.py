@@ -67,6 +67,10 @@ class App:
             done = self._manage.post("/v1/feedback", json={"key": entry, "prompt": REWORDED, "right": False})
         assert done.raise_for_status().json().get("deleted_count", 1) == 1, done.text
 
+    def in_flight(self) -> int:
+        """Calls of all apps of this proxy that are not over yet."""
+        return int(self.proxy.get("/v1/stats")["in_flight"])
+
     def delete(self, entry: str) -> bool:
         """Whether that was acknowledged."""
         return self._manage.delete(f"/v1/cache/{entry}").is_success

@@ -14,6 +14,7 @@ from typing import Any
 
 from askonce.cache.current_embedder import CurrentEmbedder
 from askonce.cache.deadline import TimelyFinder
+from askonce.cache.elsewhere import Elsewhere
 from askonce.cache.embed import ClientOptions, Embedder, find_embedder
 from askonce.cache.finder import Finder, Lookup, Policy
 from askonce.cache.identity import Identifier, Identity
@@ -62,6 +63,9 @@ class Cache(RememberedAnswers):
         self._timely = TimelyFinder(
             finder, self._pending, self._embedder, self._threads, deadline=lookup_deadline, faults=faults
         )
+        self._elsewhere = Elsewhere(store, finder, self._threads, deadline=lookup_deadline, faults=faults)
+        self.is_shared = store.flights is not None
+        """Other proxies may ask the same."""
         if isinstance(embedder, str):
             self._threads.background.submit(self._embedder.load, load)
         else:
@@ -164,6 +168,16 @@ class Cache(RememberedAnswers):
             return self._hit(found)
         self._counts["miss"] += 1
         return found
+
+    async def lead(self, identity: Identity, policy: Policy) -> Lookup | None:
+        """Ask for all proxies of the store: None, and `end_flight` is to be told once that is over. Where another asks
+        already, the hit on its answer, once that is there. Never raises."""
+        found = await self._elsewhere.lead(identity, policy)
+        return self._hit(found) if found and found.entry and self._store.is_there(found.entry) else None
+
+    def end_flight(self, exact: bytes) -> None:
+        """The call of this exact key is not asked for any longer by this proxy, or never was; at once."""
+        self._elsewhere.end(exact)
 
     async def look_up_each(self, identities: Sequence[Identity], policy: Policy) -> list[Entry | None]:
         """The entry of each of these calls, and of no other wording; counted as one lookup. Never raises."""

@@ -103,8 +103,10 @@ class Finder:
     def look_up_same(self, identity: Identity, policy: Policy) -> Lookup:
         """A hit on the same call, from memory or disk, or why what is there cannot serve. Raises StoreError."""
         entry = self._store.same(identity.partition, identity.exact)
-        if entry is None:
-            return Lookup("miss")
+        return Lookup("miss") if entry is None else self.fit(entry, policy)
+
+    def fit(self, entry: Entry, policy: Policy) -> Lookup:
+        """A hit on the entry of the same call, or why it cannot serve."""
         now = self._clock()
         if reason := _unfit(entry, policy, now):
             return Lookup("miss", reason=reason)

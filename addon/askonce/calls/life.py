@@ -73,7 +73,7 @@ class Life:
         self._shadow = shadow
         self.stored_only = StoredOnly(cache, faults, strict=mode == "strict")
         self.divisions = Divisions(ask_again, compute, faults, clock)
-        self._flights = Flights()
+        self._flights = Flights(cache.end_flight)
         self._refreshes = Refreshes(refresh, self._flights, faults)
         self._reader = Reader(cache, faults, mode=mode, lasting=lasting)
         audits = Audits(self._refreshes)

@@ -18,7 +18,7 @@ from askonce.calls.limits import SMALL
 from askonce.calls.refresh import Refreshes
 from askonce.calls.response_headers import fresh_id
 from askonce.calls.single_flight import Flights
-from askonce.calls.state import Exchange, FallenBack, Following, Hit, Leading
+from askonce.calls.state import Exchange, FallenBack, Following, Hit, Leading, Passing
 from askonce.wire.base import Replay
 from askonce.workers import Compute
 
@@ -78,9 +78,10 @@ class LookUps:
                 return reply
             if exchange.directives.only_if_cached or not exchange.directives.write:
                 return None
+            if exchange.is_over:  # the caller has left, and nobody would end a flight of his
+                return None
             if self._flights.lead(identity.exact):
-                exchange.state = Leading()
-                return await self._overtaken(exchange, call, identity, fresh)
+                return await self._lead(exchange, call, identity, fresh)
             flown = await self._flights.follow(identity.exact, lambda broadcast: _join(exchange, call, broadcast))
             if isinstance(flown, Follower):
                 exchange.state = Following(flown)
@@ -159,6 +160,25 @@ class LookUps:
         if found.outcome == "miss" and self._gray_zone and not exchange.terms.verifies:
             return await self._gray_zone(call, identity, found)
         return found
+
+    async def _lead(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Reply | None:
+        """The reply to a call that leads here, where its answer has come all the same, or comes to another proxy."""
+        exchange.state = Leading()
+        if (reply := await self._overtaken(exchange, call, identity, policy)) or exchange.batch:
+            return reply
+        if not self._cache.is_shared:
+            return None
+        found = await self._cache.lead(identity, policy)
+        if exchange.is_over:  # the caller has left
+            if not self._flights.is_led(identity.exact):
+                self._cache.end_flight(identity.exact)
+            return None
+        found = found and admitted(exchange, found)
+        if not found or not found.entry:
+            return None
+        exchange.lookup, exchange.state = found, Passing()
+        self._flights.end(identity.exact, "stored")
+        return await self._reply_apart(exchange)
 
     async def _overtaken(self, exchange: Exchange, call: Call, identity: Identity, policy: Policy) -> Reply | None:
         """The reply to a call whose answer was kept while it was being looked for: there was nobody to wait for any

@@ -27,8 +27,10 @@ class _Flight:
 class Flights:
     """The calls for which the provider is being asked, by exact key. Belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Callable[[bytes], object] = lambda key: None) -> None:
+        """`ended` is told of each flight that ends."""
         self._leading = dict[bytes, _Flight]()
+        self._ended = ended
 
     def __len__(self) -> int:
         return len(self._leading)
@@ -39,6 +41,10 @@ class Flights:
             return False
         self._leading[key] = _Flight()
         return True
+
+    def is_led(self, key: bytes) -> bool:
+        """Somebody leads for `key`."""
+        return key in self._leading
 
     async def ending(self, key: bytes) -> FlightEnd:
         """Wait for the leader. Whoever stops waiting disturbs nobody."""
@@ -62,6 +68,7 @@ class Flights:
     def end(self, key: bytes, ending: FlightEnd) -> None:
         """Only the leader calls this; a second time does nothing."""
         if flight := self._leading.pop(key, None):
+            self._ended(key)
             flight.ending.set_result(ending)
             if not flight.begun.done():
                 flight.begun.set_result(None)

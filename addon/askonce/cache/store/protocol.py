@@ -14,7 +14,18 @@ from askonce.cache.judge import Vector
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store.entry import Entry, Filter
 
-__all__ = ["EVERYTHING", "AnswerStore", "CacheLimits", "Entries", "Follower", "Near", "NotAtOnceError", "StoreStats"]
+__all__ = [
+    "EVERYTHING",
+    "AnswerStore",
+    "CacheLimits",
+    "Entries",
+    "Follower",
+    "Led",
+    "Near",
+    "NotAtOnceError",
+    "SharedFlights",
+    "StoreStats",
+]
 
 EVERYTHING = Filter()
 Entries = list[Entry]
@@ -68,6 +79,25 @@ class Near(NamedTuple):
     """See `Entry.kin`."""
 
 
+class Led(NamedTuple):
+    """Who asks the provider a call, of all proxies."""
+
+    elsewhere: str
+    """The proxy that does already; empty where it is this one from now on."""
+    entry: Entry | None
+    """The call's, which may have come since it was looked up."""
+
+
+class SharedFlights(Protocol):
+    """The calls for which a provider is being asked by any proxy of a store, by exact key. Thread-safe."""
+
+    def lead(self, partition: bytes, key: bytes) -> Led:
+        """Ask, where no other proxy does. May wait for a network. Raises StoreError."""
+
+    def end(self, key: bytes) -> None:
+        """It is asked no longer, or was not. At once; a second time does nothing."""
+
+
 class Follower(Protocol):
     """Who is told what happened to entries, before it is acknowledged."""
 
@@ -84,6 +114,10 @@ class AnswerStore(Protocol):
     What says "at once" takes microseconds and belongs on the event loop; everything else may wait for a disk or a
     network. Reads raise StoreError, writes give it to their future.
     """
+
+    @property
+    def flights(self) -> SharedFlights | None:
+        """None for a store of one proxy."""
 
     def follow(self, follower: Follower) -> None:
         """Tell `follower`, too."""

@@ -39,6 +39,8 @@ PATIENCE = 1.0
 class EmbeddedAnswers:
     """An `AnswerStore`."""
 
+    flights = None
+
     def __init__(self, directory: Path, limits: CacheLimits, *, clock: Callable[[], float], faults: Faults) -> None:
         """Raises StoreError; see `Store`."""
         self._directory = directory

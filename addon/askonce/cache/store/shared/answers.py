@@ -18,6 +18,7 @@ from askonce.cache.store.memory import Memory
 from askonce.cache.store.place import SharedPlace
 from askonce.cache.store.protocol import EVERYTHING, CacheLimits, Entries, Follower, Near, NotAtOnceError, StoreStats
 from askonce.cache.store.shared.connections import MANAGE_SECONDS, Connections, connect, failure
+from askonce.cache.store.shared.flights import ProxyFlights
 from askonce.cache.store.shared.lease import Lease, Told
 from askonce.cache.store.shared.reading import Reader, Same
 from askonce.cache.store.shared.schema import Tables, prepare
@@ -88,6 +89,9 @@ class SharedAnswers(Writing[Writer]):
             before=lambda: self._generation,
             committed=self._committed,
         )
+        self.flights = ProxyFlights(
+            place, self._tables, self._connections, self._lease, hold=self._read, submit=self._writer.submit
+        )
         self._connections.open()
         try:
             if not self._lease.start(START_SECONDS):
@@ -136,6 +140,7 @@ class SharedAnswers(Writing[Writer]):
             generation += 1
         for entry in transaction.added:
             self._hold(entry, generation)
+        self.flights.forget([bytes.fromhex(entry.key) for entry in transaction.added])
 
     def _hold(self, entry: Entry, generation: int) -> None:
         with self._lock:
@@ -223,6 +228,12 @@ class SharedAnswers(Writing[Writer]):
 
     def touch(self, partition: bytes, id: int) -> None:
         self._writer.touch(partition, id)
+
+    def _read(self, read: Callable[[], Entry | None]) -> Entry | None:
+        generation = self._generation
+        if entry := self._ask(read):
+            self._hold(entry, generation)
+        return entry
 
     def _ask[T](self, work: Callable[[], T]) -> T:
         """What `work` reads. Where the database was waited for in vain, nobody else waits until it answers again."""

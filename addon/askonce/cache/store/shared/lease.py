@@ -74,7 +74,8 @@ class Lease:
         """`obey` is called for each change, on this thread. `again` is called after each connecting, before anything
         is served: to check what is there."""
         self._place, self._tables, self._obey, self._again, self._faults = place, tables, obey, again, faults
-        self._id = secrets.token_hex(8)
+        self.id = secrets.token_hex(8)
+        """This proxy's name among the others."""
         self._until = 0.0
         self._failure = "not connected yet"
         self._seen = 0
@@ -107,7 +108,7 @@ class Lease:
         pause = 0.001
         while monotonic() < deadline:
             try:
-                rows = connections.rows(self._tables(_BEHIND), [number, self._id], BEAT_PATIENCE)
+                rows = connections.rows(self._tables(_BEHIND), [number, self.id], BEAT_PATIENCE)
             except psycopg.Error:  # nobody can be asked, and all leases run out
                 sleep(max(0.0, deadline - monotonic()))
                 return
@@ -141,7 +142,7 @@ class Lease:
 
     def _keep(self, connection: TimelyConnection) -> None:
         connection.execute(b"LISTEN " + self._tables.channel.encode())
-        self._seen = _first(connection.execute(self._tables(_JOIN), [self._id]).fetchone())
+        self._seen = _first(connection.execute(self._tables(_JOIN), [self.id]).fetchone())
         self._obey(Told(None))
         self._again()
         while not self._stopping.is_set():
@@ -151,14 +152,14 @@ class Lease:
                 pass
         connection.within(BEAT_PATIENCE)
         self._until = 0.0
-        connection.execute(self._tables("DELETE FROM {s}.proxy WHERE id = %s"), [self._id])
+        connection.execute(self._tables("DELETE FROM {s}.proxy WHERE id = %s"), [self.id])
 
     def _beat(self, connection: TimelyConnection) -> None:
         """Extend the lease, having obeyed all there is."""
         while True:
             connection.within(BEAT_PATIENCE)
             start = monotonic()
-            given = [self._seen, self._seen, LEASE_SECONDS, self._id]
+            given = [self._seen, self._seen, LEASE_SECONDS, self.id]
             last = _first(connection.execute(self._tables(_BEAT), given).fetchone())
             if last <= self._seen:
                 self._until = start + LEASE_SECONDS - _MARGIN

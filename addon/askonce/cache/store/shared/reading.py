@@ -16,7 +16,7 @@ from askonce.cache.store.shared.schema import Tables
 from askonce.cache.store.shared.selection import where
 from askonce.cache.store.shared.values import Reals, entry_of, text, text_of
 
-__all__ = ["Reader", "Same"]
+__all__ = ["OF_KEY", "Reader", "Same"]
 
 _ENTRY = ", ".join([f"entry.{name}" for name in COLUMNS.split(", ")] + ["entry.id", "usage.hits", "usage.last_used"])
 _ENTRY += ", vector.vector::real[]"
@@ -27,6 +27,8 @@ LEFT JOIN {s}.vector AS vector
     ON vector.partition = entry.partition AND vector.embedder = entry.embedder AND vector.id = entry.id
 """
 _SELECT = f"SELECT {_ENTRY} FROM {_JOINED}"
+OF_KEY = f"{_SELECT} WHERE entry.partition = %s AND entry.key = %s"
+"""The entry of a partition and a key, for `entry_of`."""
 _SAME = f"""
 SELECT alias.entry, EXISTS (SELECT FROM {{s}}.entry AS other WHERE other.partition = asked.partition), found.*
 FROM (SELECT %s::bytea AS partition, %s::bytea AS key) AS asked

@@ -12,7 +12,7 @@ from askonce.cache.store.entry import StoreError
 
 __all__ = ["VERSION", "Tables", "ddl", "prepare", "version_of"]
 
-VERSION = 1
+VERSION = 2
 _LEAST_SERVER, _LEAST_VECTOR = 15, (0, 8)
 _LOCK = 0x61736B6F
 """Of whoever makes tables; one at a time in a database."""
@@ -122,10 +122,15 @@ CREATE TABLE {s}.change (
     time timestamptz NOT NULL DEFAULT now()
 );
 -- The proxies: up to which change each of them has obeyed, and until when it may serve from its memory.
-CREATE TABLE {s}.proxy (id text PRIMARY KEY, seen bigint NOT NULL, until timestamptz NOT NULL)
+CREATE TABLE {s}.proxy (id text PRIMARY KEY, seen bigint NOT NULL, until timestamptz NOT NULL);
+"""
+_FLIGHT = """
+-- Calls that a proxy asks a provider for, by exact key, and until when others wait for it. Unlogged: a miss waits for
+-- no disk, and after a crash nobody waits for anybody.
+CREATE UNLOGGED TABLE {s}.flight (key bytea PRIMARY KEY, proxy text NOT NULL, until timestamptz NOT NULL)
 """
 _PARTED = ("entry", "usage", "vector", "label", "observation", "alias")
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS = {1: _FLIGHT}
 """By schema, what makes the next one of it."""
 
 
@@ -147,7 +152,7 @@ def ddl(schema: str, *, partitions: int = 0) -> list[str]:
     are whole."""
     by = " PARTITION BY HASH (partition)" if partitions else ""
     made = [f"CREATE SCHEMA IF NOT EXISTS {schema}"]
-    for text in (_SPREAD, _COMMON):
+    for text in (_SPREAD, _COMMON, _FLIGHT):
         filled = text.replace("{s}", schema).replace("{by}", by)
         made += [statement.strip() for statement in filled.split(";\n") if statement.strip()]
     made += list(_parts(schema, partitions))

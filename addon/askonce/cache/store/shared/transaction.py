@@ -37,6 +37,8 @@ WITH entry AS (
 ), label AS (
     INSERT INTO {{s}}.label SELECT partition, id, given.name, given.value
     FROM entry, unnest(%s::text[], %s::text[]) AS given (name, value)
+), flight AS (
+    DELETE FROM {{s}}.flight WHERE key = %s
 ) SELECT id FROM entry
 """
 _DROP = """
@@ -131,15 +133,15 @@ class Transaction:
         return int(row[0])
 
     def put(self, entry: Entry) -> Entry:
-        """Insert, in place of the entry of the same key."""
-        row = row_of(entry)
-        self._drop("entry.partition = %s AND entry.key = %s", [entry.partition, bytes.fromhex(entry.key)])
+        """Insert, in place of the entry of the same key, which nobody waits for any more."""
+        row, key = row_of(entry), bytes.fromhex(entry.key)
+        self._drop("entry.partition = %s AND entry.key = %s", [entry.partition, key])
         used = max(entry.created, entry.last_used)
         size = payload(entry)
         usage = [size, entry.stale_until, used, entry.hits, text(entry.tenant)]
         vector = [text(entry.embedder), entry.kin, None if entry.vector is None else Reals(entry.vector)]
         labels = [[text(name) for name in entry.labels], [text(value) for value in entry.labels.values()]]
-        id = self.execute(_PUT, [*row, entry.request, *usage, *vector, *labels]).fetchone()[0]
+        id = self.execute(_PUT, [*row, entry.request, *usage, *vector, *labels, key]).fetchone()[0]
         kept = replace(entry, id=id, last_used=used, request=b"")
         self.added.append(kept)
         self.moves.append((entry.tenant, 1, size))
@@ -216,8 +218,13 @@ class Transaction:
         """Take one of `most` a day; whether there was one left."""
         return most > 0 and self.execute(_SPEND, [name, day, most]).fetchone() is not None
 
+    def land(self, key: bytes, proxy: str) -> None:
+        """A call is no longer asked for by this proxy."""
+        self.execute("DELETE FROM {s}.flight WHERE key = %s AND proxy = %s", [key, proxy])
+
     def prune(self) -> None:
-        """Forget changes that everybody has obeyed, and proxies that are gone."""
+        """Forget changes that everybody has obeyed, proxies that are gone, and what they were asking for."""
+        self.execute("DELETE FROM {s}.flight WHERE until < now() - interval '10 minutes'")
         self.execute("DELETE FROM {s}.change WHERE time < now() - interval '10 minutes'")
         self.execute("DELETE FROM {s}.proxy WHERE until < now() - interval '10 minutes'")
 

@@ -38,6 +38,16 @@ def test_a_newer_schema_is_refused_and_left_alone(postgres: Postgres, place: Sha
         assert made(connection, place) == before and schema.version_of(connection, place.schema) == newer
 
 
+def test_tables_of_an_older_askonce_become_those_of_this_one(postgres: Postgres, place: SharedPlace) -> None:
+    with postgres.connect() as connection:
+        schema.prepare(connection, place.schema)
+        now = made(connection, place)
+        connection.execute(f"DROP TABLE {place.schema}.flight".encode())
+        connection.execute(f"UPDATE {place.schema}.meta SET value = '1' WHERE name = 'version'".encode())
+        schema.prepare(connection, place.schema)
+        assert made(connection, place) == now and schema.version_of(connection, place.schema) == schema.VERSION
+
+
 def test_many_make_the_tables_once(place: SharedPlace) -> None:
     stores: list[SharedAnswers] = []
     threads = [threading.Thread(target=lambda: stores.append(opened(place))) for _ in range(4)]
