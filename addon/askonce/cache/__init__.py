@@ -2,12 +2,12 @@
 
 from askonce.cache.cache import Cache, CacheLimits, Lookup, Policy
 from askonce.cache.embed import ClientOptions, Embedder, load_embedder
-from askonce.cache.finder import ALIAS, EMBEDDER_FAILED, watched
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.learning.answer_comparison import Verdict, compare_bodies
 from askonce.cache.learning.pools import Observation
 from askonce.cache.learning.recalibration import probability
+from askonce.cache.lookup import ALIAS, EMBEDDER_FAILED, watched
 from askonce.cache.named_store import Item, Match, NamedStores, Strategy, TextError
 from askonce.cache.pending import Pending
 from askonce.cache.store import Entry, Filter, InUseError, StoreError

@@ -14,12 +14,14 @@ from typing import Any
 
 from askonce.cache.current_embedder import CurrentEmbedder
 from askonce.cache.deadline import TimelyFinder
+from askonce.cache.decision import Policy
 from askonce.cache.elsewhere import Elsewhere
 from askonce.cache.embed import ClientOptions, Embedder, find_embedder
-from askonce.cache.finder import Finder, Lookup, Policy
+from askonce.cache.finder import Finder
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.judge import Judge, Vector
 from askonce.cache.labelling import Learner, load_learning
+from askonce.cache.lookup import Lookup
 from askonce.cache.pending import Pending, PendingAnswers
 from askonce.cache.remembering import RememberedAnswers
 from askonce.cache.store import CacheLimits, Entry, SharedPlace, StoreError, open_answers

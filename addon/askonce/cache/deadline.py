@@ -7,12 +7,16 @@ import asyncio
 from collections.abc import Sequence
 
 from askonce.cache.current_embedder import CurrentEmbedder
+from askonce.cache.decision import Policy
 from askonce.cache.embed import waiting_time
-from askonce.cache.finder import LOADING, Finder, Lookup, Policy, exact_only, withheld
+from askonce.cache.exact_only import exact_only, withheld
+from askonce.cache.finder import Finder
 from askonce.cache.identity import Identity
+from askonce.cache.lookup import LOADING, Lookup
 from askonce.cache.pending import PendingAnswers
 from askonce.cache.store import Entry
 from askonce.cache.threads import CacheThreads
+from askonce.cache.uses import reuse_of
 from askonce.call import Call
 from askonce.faults import Faults
 
@@ -109,7 +113,7 @@ class TimelyFinder:
         pending = self._pending.near(identity) if policy.semantic else ()
         if not pending or not (embedder := self._embedder.now):
             return False
-        if withheld(call, policy) or exact_only(call):
+        if withheld(reuse_of(call), policy) or exact_only(call):
             return False
         try:
             async with asyncio.timeout(self._patience()):

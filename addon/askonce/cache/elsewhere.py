@@ -6,8 +6,10 @@ takes too long is leave to ask.
 
 import asyncio
 
-from askonce.cache.finder import Finder, Lookup, Policy
+from askonce.cache.decision import Policy
+from askonce.cache.finder import Finder
 from askonce.cache.identity import Identity
+from askonce.cache.lookup import Lookup
 from askonce.cache.store import AnswerStore
 from askonce.cache.store.protocol import Led, SharedFlights
 from askonce.cache.threads import CacheThreads

@@ -5,69 +5,30 @@ is a miss; a fault of the store passes through.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
 from askonce.cache.decision import CANDIDATES, Policy, decide
 from askonce.cache.embed import Embedder, is_local
+from askonce.cache.exact_only import exact_only, unseen, withheld
+from askonce.cache.freshness import unfit
 from askonce.cache.identity import Identity
 from askonce.cache.judge import Closer, Judge, Judgement, Vector
-from askonce.cache.judge.characters import hidden
-from askonce.cache.judge.difference import LONG, LONGEST
+from askonce.cache.judge.difference import LONG
 from askonce.cache.judge.reuse import Reuse
-from askonce.cache.learning.pools import Learning, Weighed, pair
+from askonce.cache.learning.pools import Learning, pair
+from askonce.cache.lookup import ALIAS, EMBEDDER_FAILED, LOADING, Found, Lookup
 from askonce.cache.store import AnswerStore, Entry, NotAtOnceError
 from askonce.cache.store.protocol import Near
-from askonce.cache.transfer import FOREVER
 from askonce.cache.uses import reuse_of
 from askonce.call import Call
 from askonce.faults import Faults
 
-__all__ = ["EMBEDDER_FAILED", "LOADING", "Finder", "Found", "Lookup", "Policy", "exact_only", "watched", "withheld"]
+__all__ = ["Finder"]
 
 AROUND = 12
 """Nearest entries whose answers are asked whether they agree."""
-SKEW = 60.0
-"""Seconds that a clock may be put back by. After more, nobody knows how long an answer of later has been there."""
-ALIAS = "alias"
-"""The reason of an exact hit on another wording's entry, of which a verifier has said that it asks for the same."""
-LOADING = "embedder loading"
-EMBEDDER_FAILED = "embedder failed"
-
-Found = list[tuple[Entry, float]]
-"""Entries and their cosine, the nearest first."""
-
-
-@dataclass(slots=True)
-class Lookup:
-    """What was found, and why not more. Not frozen, as several are made for each call; nothing changes one."""
-
-    outcome: Literal["exact", "semantic", "miss"]
-    entry: Entry | None = None
-    similarity: float | None = None
-    """Cosine of the entry served (1.0 for an exact one); on a miss, that of `nearest`."""
-    probability: float | None = None
-    """That the same entry's answer is right: the judge's, corrected by evidence."""
-    reason: str = ""
-    """Why it is a miss: "no entry", "number: 5 / 7", "probability 0.91 < 0.98", "expired", …; or ALIAS, for a hit."""
-    nearest: Entry | None = None
-    """The candidate that came closest to being served, refused or not, for `cache why`."""
-    stale: bool = False
-    """The entry is past `expires` and not yet past `stale_until`; only where `max_stale` allows it."""
-    weighed: Weighed | None = field(default=None, repr=False, compare=False)
-    """What `probability` was made of; None where no judge was asked, or a guard refused."""
-    decision: str = field(default="", compare=False)
-    """The name of a semantic hit, by which feedback is given."""
-    vector: Vector | None = field(default=None, repr=False, compare=False)
-    """The prompt's vector where the lookup made one: give it to `remember`."""
-    embedder: str = field(default="", repr=False, compare=False)
-    """Whose vector that is."""
-    reuse: Reuse | None = field(default=None, compare=False)
-    """Whether an answer may be given again at all; None where that was not asked."""
-    watched: Literal["", "exact", "semantic"] = ""
-    """Of a miss: what it would have been, and `nearest` what would have been served, had anything been to be served."""
 
 
 class Finder:
@@ -98,7 +59,7 @@ class Finder:
         if entry is None:
             return None
         now = self._clock()
-        return None if _unfit(entry, policy, now) else _exact(entry, now)
+        return None if unfit(entry, policy, now) else _exact(entry, now)
 
     def look_up_same(self, identity: Identity, policy: Policy) -> Lookup:
         """A hit on the same call, from memory or disk, or why what is there cannot serve. Raises StoreError."""
@@ -108,7 +69,7 @@ class Finder:
     def fit(self, entry: Entry, policy: Policy) -> Lookup:
         """A hit on the entry of the same call, or why it cannot serve."""
         now = self._clock()
-        if reason := _unfit(entry, policy, now):
+        if reason := unfit(entry, policy, now):
             return Lookup("miss", reason=reason)
         return _exact(entry, now)
 
@@ -127,8 +88,8 @@ class Finder:
             return replace(same, reason=same.reason or "no entry")
         reason = same.reason
         kind = reuse_of(call)
-        if withheld := _withheld(kind, policy):
-            return replace(withheld, reason=reason or withheld.reason)
+        if missed := withheld(kind, policy):
+            return replace(missed, reason=reason or missed.reason)
         if alias := self._look_up_alias(call, identity, policy):
             return alias
         if embedder is None:
@@ -156,8 +117,8 @@ class Finder:
         if embedder is None:
             return None
         kind = reuse_of(call)
-        if withheld := _withheld(kind, policy):
-            return withheld
+        if missed := withheld(kind, policy):
+            return missed
         try:
             if alias := self._look_up_alias(call, identity, policy, at_once=True):
                 return alias
@@ -184,7 +145,7 @@ class Finder:
         if entry is None or entry.partition != identity.partition:
             return None
         now = self._clock()
-        if now >= entry.expires or _unfit(entry, policy, now):
+        if now >= entry.expires or unfit(entry, policy, now):
             return None
         if self._learning.refuses(identity.partition, call.prompt, entry.key):
             return None
@@ -226,7 +187,7 @@ class Finder:
         near = [
             (entry, cosine)
             for entry, cosine in self._entries(identity.partition, nearest[:CANDIDATES], at_once=at_once)
-            if not _unfit(entry, policy, now) and entry.vector is not None
+            if not unfit(entry, policy, now) and entry.vector is not None
         ]
         kept = [pair for pair in near if not self._learning.refuses(identity.partition, prompt, pair[0].key)]
         if near and not kept:
@@ -291,8 +252,8 @@ class Finder:
 
     def embed(self, prompt: str, embedder: Embedder) -> tuple[Vector | None, str]:
         """The prompt's vector, or why there is none."""
-        if unseen := _unseen(prompt):
-            return None, unseen
+        if why := unseen(prompt):
+            return None, why
         try:
             vector: Vector = np.asarray(embedder.embed([prompt])[0], dtype=np.float32)
             length = float(vector @ vector)
@@ -307,50 +268,6 @@ class Finder:
         """The `limit` entries of all partitions nearest to `text`."""
         vector, _ = self.embed(text, embedder)
         return [] if vector is None else list(self._store.search(embedder, vector, limit))
-
-
-def watched(found: Lookup) -> Lookup:
-    """The miss that a hit is to whoever only watches."""
-    assert found.outcome != "miss"
-    return replace(found, outcome="miss", watched=found.outcome, entry=None, nearest=found.entry, reason="watched")
-
-
-def withheld(call: Call, policy: Policy) -> Lookup | None:
-    """The miss of a call of which no other wording may be answered."""
-    return _withheld(reuse_of(call), policy)
-
-
-def _withheld(kind: Reuse, policy: Policy) -> Lookup | None:
-    use = policy.uses.get(kind.kind)
-    return None if use is None or use.semantic else Lookup("miss", reason=kind.reason, reuse=kind)
-
-
-def exact_only(call: Call) -> str:
-    """Why another wording cannot be recognised, or empty."""
-    if call.exact_only:
-        return call.exact_only
-    if len(call.prompt) > LONGEST:
-        return f"prompt too long to compare ({len(call.prompt)} characters, at most {LONGEST})"
-    return _unseen(call.prompt)
-
-
-def _unseen(prompt: str) -> str:
-    """Why a prompt with a character that nobody sees is like no other, or empty."""
-    found = hidden(prompt)
-    return f"hidden character in the prompt ({found})" if found else ""
-
-
-def _unfit(entry: Entry, policy: Policy, now: float) -> str:
-    """Why this caller cannot be given the entry at this time, or empty."""
-    if now >= min(entry.stale_until, entry.expires + policy.max_stale):
-        return "expired"
-    if entry.created - now > SKEW and entry.expires < FOREVER:
-        return "from the future"
-    if policy.max_age is not None and now - entry.created > policy.max_age:
-        return "older than max-age"
-    if policy.min_fresh and entry.expires - now < policy.min_fresh:
-        return "fresh for less than min-fresh"
-    return ""
 
 
 def _exact(entry: Entry, now: float) -> Lookup:

@@ -10,10 +10,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
 
-from askonce.cache.finder import Lookup
 from askonce.cache.identity import Identity
 from askonce.cache.learning.answer_comparison import LARGEST, compare, kin, text_of
 from askonce.cache.learning.pools import Learning, Observation, Source, Weighed, pair
+from askonce.cache.lookup import Lookup
 from askonce.cache.lru import LRU
 from askonce.cache.store import AnswerStore, StoreError
 from askonce.call import Answer

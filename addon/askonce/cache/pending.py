@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from askonce.cache.decision import CANDIDATES, Neighbour, Policy, decide
 from askonce.cache.embed import Embedder, is_local
-from askonce.cache.finder import Finder, Lookup, exact_only
+from askonce.cache.exact_only import exact_only
+from askonce.cache.finder import Finder
 from askonce.cache.identity import Identity
 from askonce.cache.judge import Closer, Judge, Vector
+from askonce.cache.lookup import Lookup
 from askonce.call import Call
 
 __all__ = ["Pending", "PendingAnswers"]

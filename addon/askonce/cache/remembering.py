@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from askonce.cache.current_embedder import CurrentEmbedder
-from askonce.cache.finder import EMBEDDER_FAILED, Finder, Lookup, exact_only
+from askonce.cache.exact_only import exact_only
+from askonce.cache.finder import Finder
 from askonce.cache.identity import Identifier, Identity
 from askonce.cache.labelling import Learner
 from askonce.cache.learning.pools import pair
+from askonce.cache.lookup import EMBEDDER_FAILED, Lookup
 from askonce.cache.store import AnswerStore, Entry, StoreError
 from askonce.cache.stored_entries import StoredEntries
 from askonce.cache.threads import CacheThreads

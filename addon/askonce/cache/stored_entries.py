@@ -10,9 +10,10 @@ from itertools import batched
 
 from askonce.cache.current_embedder import CurrentEmbedder
 from askonce.cache.embed import Embedder
-from askonce.cache.finder import Finder, Found
+from askonce.cache.finder import Finder
 from askonce.cache.identity import Identifier
 from askonce.cache.learning.pools import Observation
+from askonce.cache.lookup import Found
 from askonce.cache.restoring import RESTORED_AT_ONCE, check_keys, restore
 from askonce.cache.store import EVERYTHING, AnswerStore, Entry, Filter, StoreError
 from askonce.cache.threads import CacheThreads

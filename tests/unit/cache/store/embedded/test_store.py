@@ -22,7 +22,7 @@ from tests.support.entries import NOW, entry, with_vector
 from tests.waiting import PATIENCE
 
 from askonce.cache.store import Entry, StoreError
-from askonce.cache.store.embedded import database, writer
+from askonce.cache.store.embedded import database, schema, writer
 from askonce.cache.store.embedded.store import Store
 from askonce.cache.store.embedded.transaction import Change
 from askonce.cache.store.shares import level
@@ -337,10 +337,10 @@ def test_a_newer_schema_is_refused_and_left_alone(store: Store, open_store: Open
     store.put(entry(1)).result()
     store.close()
     with sqlite3.connect(store.path) as connection:
-        connection.execute(f"PRAGMA user_version = {database.VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     connection.close()
     before = store.path.read_bytes()
-    with pytest.raises(StoreError, match=rf"newer Askonce \(schema {database.VERSION + 1}, this"):
+    with pytest.raises(StoreError, match=rf"newer Askonce \(schema {schema.VERSION + 1}, this"):
         open_store()
     assert store.path.read_bytes() == before
 
