@@ -178,7 +178,8 @@ class Runtime:
             self.compute,
             config.manage.host,
         )
-        self._shadow = Shadow(self.cache, self._verifier, lambda: self.rules.config.verifier, self.faults)
+        self._gray_zone = GrayZone(self.cache, self._verifier, config.verifier)
+        self._shadow = Shadow(self.cache, self._verifier, config.verifier, self.faults)
         self.life = Life(
             rules=self.rules,
             cache=self.cache,
@@ -189,7 +190,7 @@ class Runtime:
             lasting=self._cassette is not None,
             refresh=refresher,
             ask_again=refresher.reply,
-            gray_zone=GrayZone(self.cache, self._verifier, lambda: self.rules.config.verifier),
+            gray_zone=self._gray_zone,
             dependencies=self._dependencies,
             traces=self._telemetry is not None and self._telemetry.traces,
             shadow=self._shadow,
@@ -351,6 +352,7 @@ class Runtime:
             raise ConfigError(str(error)) from error
         self._config, self._written, self.rules = config, written, rules
         self.life.rules = rules
+        self._gray_zone.spec = self._shadow.spec = config.verifier
         Limits.in_force = config.limits
         if waiting:
             logger.warning("a change of %s takes effect at the next start", ", ".join(waiting))

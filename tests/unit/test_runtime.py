@@ -169,10 +169,14 @@ async def test_a_reload_takes_up_what_changed(runtime: Runtime, settings: Settin
     assert not runtime.reload()
     settings.rules.write_text("# a comment changes nothing\n" + rules("api.openai.com"))
     assert not runtime.reload()
-    settings.rules.write_text(rules("api.groq.com"))
+    verifier = "verifier: {url: http://127.0.0.1:1/v1, model: small}\n"
+    settings.rules.write_text(rules("api.groq.com") + verifier)
     assert runtime.reload()
     assert hosts(runtime) == ("api.groq.com", "askonce.internal")
     assert runtime.life.rules is runtime.rules
+    asked = runtime.rules.config.verifier
+    assert asked
+    assert runtime._gray_zone.spec is runtime._shadow.spec is asked
     assert "api.groq.com" in trust.ca_info(settings.certs).hosts
 
 

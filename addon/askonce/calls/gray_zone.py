@@ -23,14 +23,16 @@ class GrayZone:
         self,
         cache: Cache,
         verifier: Verifier,
-        spec: Callable[[], VerifierSpec | None],
+        spec: VerifierSpec | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._cache, self._verifier, self._spec, self._clock = cache, verifier, spec, clock
+        self._cache, self._verifier, self._clock = cache, verifier, clock
+        self.spec = spec
+        """What rules.yaml says of it now."""
 
     async def __call__(self, call: Call, identity: Identity, found: Lookup) -> Lookup:
         """`found`, or a hit on the nearest entry where the verifier says that its answer serves `call`."""
-        spec, near = self._spec(), found.nearest
+        spec, near = self.spec, found.nearest
         if spec is None or spec.mode != "ask" or near is None or not is_open(found, spec, self._clock()):
             return found
         if not await self._verifier.same(call.prompt, near.prompt, asking(spec)):

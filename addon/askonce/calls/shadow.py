@@ -27,16 +27,18 @@ class Shadow:
         self,
         cache: Cache,
         verifier: Verifier,
-        spec: Callable[[], VerifierSpec | None],
+        spec: VerifierSpec | None,
         faults: Faults,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._cache, self._verifier, self._spec, self._faults, self._clock = cache, verifier, spec, faults, clock
+        self._cache, self._verifier, self._faults, self._clock = cache, verifier, faults, clock
+        self.spec = spec
+        """What rules.yaml says of it now."""
         self._background = Background()
 
     def consider(self, call: Call, identity: Identity, found: Lookup) -> None:
         """Have the verifier asked about a miss whose caller has his answer, where the judge left it open."""
-        spec = self._spec()
+        spec = self.spec
         if spec is None or spec.mode != "shadow" or found.outcome != "miss" or len(self._background) >= _AT_ONCE:
             return
         if is_open(found, spec, self._clock()):

@@ -31,9 +31,9 @@ class Unsure:
 class World:
     def __init__(self, cache: Cache, judge: Unsure, endpoint: Endpoint, verifier: Verifier) -> None:
         self.cache, self.judge, self.endpoint = cache, judge, endpoint
-        self.spec: VerifierSpec | None = VerifierSpec(url=endpoint.url, model="small", timeout=PATIENCE)
+        spec = VerifierSpec(url=endpoint.url, model="small", timeout=PATIENCE)
         self.now = time.time()
-        self.zone = GrayZone(cache, verifier, lambda: self.spec, lambda: self.now)
+        self.zone = GrayZone(cache, verifier, spec, lambda: self.now)
 
     def identify(self, prompt: str) -> tuple[Call, Identity]:
         call = Call("openai-chat", prompt, {"model": "m"}, model="m")
@@ -85,13 +85,13 @@ async def test_a_yes_is_a_hit_that_is_counted_and_can_be_called_wrong(world: Wor
 
 @pytest.mark.parametrize("trouble", ["no", "broken", "slow"])
 async def test_anything_but_a_yes_is_a_miss(world: World, trouble: str) -> None:
-    assert world.spec
+    assert world.zone.spec
     if trouble == "no":
         world.endpoint.said = "NO"
     elif trouble == "broken":
         world.endpoint.status = 500
     else:
-        world.endpoint.is_silent, world.spec = True, world.spec.model_copy(update={"timeout": 0.1})
+        world.endpoint.is_silent, world.zone.spec = True, world.zone.spec.model_copy(update={"timeout": 0.1})
     found = await world.ask()
     assert (found.outcome, found.entry, found.reason) == ("miss", None, "probability 0.70 < 0.98")
     assert world.cache.stats()["misses"] == 1
@@ -113,16 +113,16 @@ async def test_only_what_the_judge_leaves_open_is_asked(world: World) -> None:
 
 
 async def test_without_a_verifier_nobody_is_asked(world: World) -> None:
-    world.spec = None
+    world.zone.spec = None
     assert (await world.ask()).outcome == "miss"
     assert world.endpoint.asked == []
 
 
 async def test_the_section_of_the_rules_says_from_where_on(world: World) -> None:
-    assert world.spec
-    world.spec = replace_above(world.spec, 0.71)
+    assert world.zone.spec
+    world.zone.spec = replace_above(world.zone.spec, 0.71)
     assert (await world.ask()).outcome == "miss"
-    world.spec = replace_above(world.spec, 0.7)
+    world.zone.spec = replace_above(world.zone.spec, 0.7)
     assert (await world.ask()).outcome == "semantic"
 
 

@@ -36,7 +36,7 @@ class World:
         clock = lambda: self.now  # noqa: E731
         self.cache = Cache.open(self.folder, embedder=self.embedder, judge=self.judge, clock=clock, faults=faults)
         self.verifier = Verifier(faults)
-        self.shadow = Shadow(self.cache, self.verifier, lambda: self.spec, faults, clock)
+        self.shadow = Shadow(self.cache, self.verifier, self.spec, faults, clock)
 
     async def close(self) -> None:
         await self.shadow.close()
@@ -163,7 +163,7 @@ async def test_anything_else_says_nothing(world: World, said: str) -> None:
 
 
 async def test_a_days_budget_holds_over_a_restart_and_until_midnight(world: World) -> None:
-    world.spec = world.spec.model_copy(update={"per_day": 1})
+    world.spec = world.shadow.spec = world.spec.model_copy(update={"per_day": 1})
     world.endpoint.said = "Perhaps"
     await world.miss()
     await world.restart()
@@ -194,7 +194,7 @@ async def test_only_what_the_judge_leaves_open_is_asked(world: World) -> None:
     world.judge.judgement = Judgement(0.0, "number: 5 / 7")
     await world.miss()
     world.judge.judgement = Judgement(0.7)
-    world.spec = world.spec.model_copy(update={"mode": "ask"})
+    world.spec = world.shadow.spec = world.spec.model_copy(update={"mode": "ask"})
     await world.miss()
     assert world.endpoint.asked == []
 
