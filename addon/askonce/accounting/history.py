@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from askonce.accounting.records import CallRecord
+from askonce.accounting.tally import add_up
 from askonce.faults import Faults
 
 __all__ = ["STEP", "Group", "History", "Sums"]
@@ -68,8 +69,7 @@ class Sums:
             self.tokens_used += tokens
 
     def add(self, other: "Sums") -> None:
-        for name in _COLUMNS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        add_up(self, other, _COLUMNS)
 
 
 _COLUMNS = tuple(field.name for field in fields(Sums))

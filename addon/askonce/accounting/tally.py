@@ -1,12 +1,13 @@
 """Sums over calls: what is added up in one row of the table, or in several together."""
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from askonce.accounting.records import CallRecord
 
-__all__ = ["BUCKETS", "Exemplar", "Tally", "Totals"]
+__all__ = ["BUCKETS", "Exemplar", "Tally", "Totals", "add_up"]
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Upper bounds in seconds: from a hit's half millisecond to a long answer's minutes."""
@@ -77,25 +78,22 @@ class Tally:
             self.similarity += call.similarity
 
     def merge(self, other: "Tally") -> None:
-        self.calls += other.calls
-        self.judged += other.judged
-        self.similarity += other.similarity
-        self.stored += other.stored
-        self.seconds += other.seconds
+        add_up(self, other, _NUMBERS)
         self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
+        self.decision_buckets = [a + b for a, b in zip(self.decision_buckets, other.decision_buckets, strict=True)]
         for bucket, exemplar in other.exemplars.items():
             known = self.exemplars.get(bucket)
             if known is None or known.ended <= exemplar.ended:
                 self.exemplars[bucket] = exemplar
-        self.decision_seconds += other.decision_seconds
-        self.decision_buckets = [a + b for a, b in zip(self.decision_buckets, other.decision_buckets, strict=True)]
-        self.input_tokens += other.input_tokens
-        self.output_tokens += other.output_tokens
-        self.seconds_saved += other.seconds_saved
-        self.money_saved += other.money_saved
-        self.money_watched += other.money_watched
-        self.unpriced_tokens += other.unpriced_tokens
-        self.unpriced_watched += other.unpriced_watched
+
+
+_NUMBERS = tuple(each.name for each in fields(Tally) if each.type in (int, float))
+
+
+def add_up[S](sums: S, more: S, names: Iterable[str]) -> None:
+    """Add to the fields of these names in `sums` what `more` has in them."""
+    for name in names:
+        setattr(sums, name, getattr(sums, name) + getattr(more, name))
 
 
 @dataclass(frozen=True, slots=True)
