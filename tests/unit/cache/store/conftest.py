@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.entries import NOW
+from tests.support.stores import closed_at_the_end
 from tests.waiting import PATIENCE
 
 from askonce.cache.store import AnswerStore, CacheLimits, open_answers
@@ -27,19 +28,15 @@ def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=["embedded", "shared"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens the test's store; once more, after it was closed, to restart."""
-    opened: list[AnswerStore] = []
     shared = request.getfixturevalue("place") if request.param == "shared" else None
 
     def open_store(
         *, clock: Callable[[], float] = lambda: NOW, faults: Faults | None = None, **limits: Any
     ) -> AnswerStore:
-        store = open_answers(tmp_path / "data", CacheLimits(**limits), clock, faults or Faults(), shared)
-        opened.append(store)
-        return store
+        return open_answers(tmp_path / "data", CacheLimits(**limits), clock, faults or Faults(), shared)
 
-    yield open_store
-    for store in opened:
-        store.close()
+    with closed_at_the_end(open_store) as opened:
+        yield opened
 
 
 @pytest.fixture

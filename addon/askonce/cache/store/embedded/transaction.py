@@ -12,7 +12,7 @@ import orjson
 
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, payload, to_row
-from askonce.cache.store.shares import ENTRIES, Measure, Room, Shares, caller_of
+from askonce.cache.store.eviction import ENTRIES, Measure, Room, Shares, caller_of
 
 __all__ = ["Change", "Transaction", "Uses"]
 

@@ -5,7 +5,6 @@ changed, in order, and only then acknowledges. What is acknowledged survives a k
 the disk.
 """
 
-import queue
 import sqlite3
 import threading
 import time
@@ -17,19 +16,14 @@ from typing import Any
 from askonce.cache.store.embedded import database
 from askonce.cache.store.embedded.transaction import Change, Transaction, Uses
 from askonce.cache.store.entry import StoreError
-from askonce.cache.store.shares import Room, Shares
+from askonce.cache.store.eviction import Room, Shares
+from askonce.cache.store.gathering import PURGE_SECONDS, TIDY_SECONDS, Gathering, Write
 from askonce.faults import Faults
 
 __all__ = ["Writer"]
 
 BATCH = 256
 """Writes in one transaction, at most."""
-WAITING = 10_000
-"""Writes that may wait for the disk before more are refused."""
-TIDY_SECONDS = 2.0
-"""How long hits may wait to be written."""
-PURGE_SECONDS = 30.0
-"""How often expired entries are deleted."""
 
 Operation = Callable[[Transaction], Any]
 
@@ -72,9 +66,7 @@ class Writer:
         self._using = threading.Lock()
         self._refused, self._short = "", database.trouble(folder)
         """Why the last write failed, and why the next is likely to."""
-        self._queue: queue.Queue[tuple[Operation, Future[Any]] | None] = queue.Queue(WAITING)
-        self._door = threading.Lock()
-        self._closed = False
+        self._gathering = Gathering[Write](BATCH, "the disk")
         self._tidied = self._purged = self._tried = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="askonce-writer", daemon=True)
         self._thread.start()
@@ -86,16 +78,12 @@ class Writer:
 
     def submit(self, operation: Operation) -> "Future[Any]":
         """Run `operation` in the next transaction; its result, or StoreError, comes once that is committed."""
-        future: Future[Any] = Future()
-        with self._door:
-            if self._closed:
-                future.set_exception(StoreError("the cache is closed"))
-                return future
-            try:
-                self._queue.put_nowait((operation, future))
-            except queue.Full:
-                future.set_exception(StoreError(f"{WAITING} writes already wait for the disk"))
-        return future
+        write = Write(operation)
+        try:
+            self._gathering.put(write)
+        except StoreError as error:
+            write.future.set_exception(error)
+        return write.future
 
     def touch(self, id: int) -> None:
         """Count a hit."""
@@ -119,29 +107,13 @@ class Writer:
 
     def close(self) -> None:
         """Write everything that waits and end the thread; the connection stays open."""
-        with self._door:
-            closing, self._closed = not self._closed, True
-        if closing:
-            self._queue.put(None)
+        self._gathering.close()
         self._thread.join()
 
     def _run(self) -> None:
         end = False
         while not end:
-            batch: list[tuple[Operation, Future[Any]]] = []
-            try:
-                item = self._queue.get(timeout=TIDY_SECONDS)
-                while True:
-                    if item is None:
-                        end = True
-                        break
-                    if item[1].set_running_or_notify_cancel():
-                        batch.append(item)
-                    if len(batch) >= BATCH:
-                        break
-                    item = self._queue.get_nowait()
-            except queue.Empty:
-                pass
+            batch, end = self._gathering.take()
             if batch:
                 self._commit(batch)
             self._keep_house(end)
@@ -150,19 +122,19 @@ class Writer:
         moment = time.monotonic()
         if self._uses and (now or moment - self._tidied >= TIDY_SECONDS):
             self._tidied = moment
-            self._commit([(lambda _: None, Future())])
+            self._commit([Write(lambda _: None)])
         if moment - self._tried >= TIDY_SECONDS:
             self._tried = moment
             self._short = database.trouble(self._folder)
             if self._refused:
-                self._commit([(Transaction.try_to_write, Future())])
+                self._commit([Write(Transaction.try_to_write)])
         if moment - self._purged >= PURGE_SECONDS:
             self._purged = moment
-            self._commit([(lambda transaction: transaction.purge(self._clock()), Future())])
+            self._commit([Write(lambda transaction: transaction.purge(self._clock()))])
 
-    def _commit(self, batch: list[tuple[Operation, "Future[Any]"]]) -> None:
+    def _commit(self, batch: list[Write]) -> None:
         try:
-            results = self._transact([operation for operation, _ in batch])
+            results = self._transact([write.operation for write in batch])
             self._refused = ""
         except Exception as error:
             if isinstance(error, OSError | sqlite3.OperationalError):
@@ -170,14 +142,14 @@ class Writer:
             alone = len(batch) == 1 or isinstance(error, sqlite3.OperationalError)
             if alone or (isinstance(error, sqlite3.Error) and database.is_damage(error)):
                 failure = error if isinstance(error, StoreError) else self._failure("write", error)
-                for _, future in batch:
-                    future.set_exception(failure)
+                for write in batch:
+                    write.future.set_exception(failure)
             else:  # one of them cannot be written; the others must not suffer for it
                 for one in batch:
                     self._commit([one])
             return
-        for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+        for write, result in zip(batch, results, strict=True):
+            write.future.set_result(result)
 
     def _transact(self, operations: list[Operation]) -> list[Any]:
         with self._using:

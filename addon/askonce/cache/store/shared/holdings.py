@@ -4,9 +4,9 @@ others may have made room already; in between, a proxy adds what it wrote itself
 from math import inf
 from time import monotonic
 
+from askonce.cache.store.eviction import ENTRIES, SIZE, Measure, Room, Shares, caller_of
 from askonce.cache.store.shared.connections import MANAGE_SECONDS, WRITE_SECONDS
 from askonce.cache.store.shared.transaction import Transaction
-from askonce.cache.store.shares import ENTRIES, SIZE, Measure, Room, Shares, caller_of
 
 __all__ = ["Holdings"]
 

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -16,6 +16,8 @@ import psycopg
 from psycopg.errors import DeadlockDetected
 
 from askonce.cache.store.entry import StoreError
+from askonce.cache.store.eviction import Room
+from askonce.cache.store.gathering import PURGE_SECONDS, TIDY_SECONDS, Gathering, Write
 from askonce.cache.store.place import SharedPlace
 from askonce.cache.store.protocol import CacheLimits
 from askonce.cache.store.shared.connections import WRITE_SECONDS, Connections, failure
@@ -23,26 +25,17 @@ from askonce.cache.store.shared.holdings import Holdings
 from askonce.cache.store.shared.lease import Lease
 from askonce.cache.store.shared.schema import Tables
 from askonce.cache.store.shared.transaction import Transaction, Uses
-from askonce.cache.store.shares import Room
 
 __all__ = ["Operation", "Writer"]
 
 BATCH = 64
 """Writes in one transaction, at most."""
-WAITING = 10_000
-"""Writes that may wait for the database before more are refused."""
-TIDY_SECONDS = 2.0
-"""How long hits may wait to be written."""
-PURGE_SECONDS = 30.0
-"""How often expired entries are deleted."""
 
 Operation = Callable[[Transaction], Any]
 
 
 @dataclass(slots=True)
-class _Job:
-    operation: Operation
-    future: "Future[Any]" = field(default_factory=Future)
+class _Job(Write):
     result: Any = None
     takes_away: bool = False
 
@@ -71,10 +64,8 @@ class Writer:
         """Why the last write failed."""
         self._uses: Uses = {}
         self._using = threading.Lock()
-        self._door = threading.Lock()
-        self._closed = False
         self._tidied = self._purged = monotonic()
-        self._queue: queue.Queue[_Job | None] = queue.Queue(WAITING)
+        self._gathering = Gathering[_Job](BATCH, "the database")
         self._obeying: queue.Queue[tuple[int, list[_Job]] | None] = queue.Queue()
         self._threads = [
             threading.Thread(target=run, name=f"askonce-{name}", daemon=True)
@@ -89,17 +80,12 @@ class Writer:
     def submit(self, operation: Operation) -> "Future[Any]":
         """Run `operation` in the next transaction; its result, or StoreError, comes once that is acknowledged."""
         job = _Job(operation)
-        with self._door:
-            try:
-                if self._closed:
-                    raise StoreError("the cache is closed")
-                if failure := self._lease.failure:
-                    raise StoreError(failure)
-                self._queue.put_nowait(job)
-            except queue.Full:
-                job.future.set_exception(StoreError(f"{WAITING} writes already wait for the database"))
-            except StoreError as error:
-                job.future.set_exception(error)
+        try:
+            if not self._gathering.is_closed and (failure := self._lease.failure):
+                raise StoreError(failure)
+            self._gathering.put(job)
+        except StoreError as error:
+            job.future.set_exception(error)
         return job.future
 
     def touch(self, partition: bytes, id: int) -> None:
@@ -111,31 +97,15 @@ class Writer:
 
     def close(self) -> None:
         """Write everything that waits and end the threads."""
-        with self._door:
-            closing, self._closed = not self._closed, True
-        if closing:
-            self._queue.put(None)
-            for thread in self._threads:
-                if thread.is_alive():
-                    thread.join()
+        self._gathering.close()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
 
     def _run(self) -> None:
         end = False
         while not end:
-            batch: list[_Job] = []
-            try:
-                job = self._queue.get(timeout=TIDY_SECONDS)
-                while True:
-                    if job is None:
-                        end = True
-                        break
-                    if job.future.set_running_or_notify_cancel():
-                        batch.append(job)
-                    if len(batch) >= BATCH:
-                        break
-                    job = self._queue.get_nowait()
-            except queue.Empty:
-                pass
+            batch, end = self._gathering.take()
             if batch:
                 self._commit(batch)
             self._keep_house(end)

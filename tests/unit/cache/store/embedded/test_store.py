@@ -19,13 +19,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.entries import NOW, entry, with_vector
+from tests.support.stores import closed_at_the_end
 from tests.waiting import PATIENCE
 
 from askonce.cache.store import Entry, StoreError
 from askonce.cache.store.embedded import database, schema, writer
 from askonce.cache.store.embedded.store import Store
 from askonce.cache.store.embedded.transaction import Change
-from askonce.cache.store.shares import level
+from askonce.cache.store.eviction import level
 from askonce.call import Answer
 from askonce.faults import Faults
 
@@ -34,16 +35,8 @@ Open = Callable[..., Store]
 
 @pytest.fixture
 def open_store(tmp_path: Path) -> Iterator[Open]:
-    opened: list[Store] = []
-
-    def open_store(**given: Any) -> Store:
-        store = Store(tmp_path / "data", **{"clock": lambda: NOW} | given)
-        opened.append(store)
-        return store
-
-    yield open_store
-    for store in opened:
-        store.close()
+    with closed_at_the_end(lambda **given: Store(tmp_path / "data", **{"clock": lambda: NOW} | given)) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -308,7 +301,7 @@ def test_too_many_waiting_writes_are_refused(store: Store, monkeypatch: pytest.M
     gate = threading.Event()
     store.observe(lambda changes: hold(gate))
     futures: list[Future[Entry]] = [store.put(entry(0))]
-    monkeypatch.setattr(store._writer._queue, "maxsize", 3)
+    monkeypatch.setattr(store._writer._gathering._queue, "maxsize", 3)
     futures += [store.put(entry(number)) for number in range(1, 10)]
     gate.set()
     outcomes = [future.exception() for future in futures]
