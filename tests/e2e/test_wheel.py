@@ -21,7 +21,7 @@ from askonce import __version__
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "addon" / "askonce"
 DEEP = REPOSITORY / "packaging" / "deep"
-LICENCES = {"LICENSE", "licenses/Apache-2.0.txt", "licenses/MIT-preact.txt", "licenses/NOTICE.txt"}
+LICENCES = {"LICENSE", *(f"licenses/{name}.txt" for name in ("Apache-2.0", "MIT-preact", "NOTICE", "SCOWL"))}
 
 
 def run(*command: str | Path, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess[str]:

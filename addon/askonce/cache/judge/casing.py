@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from askonce.cache.judge.lexicon import DOUBLE_WORDS, FOREIGN, FUNCTION_WORDS, GRAMMAR, NAMES, ORDINARY
+from askonce.cache.judge.lexicon.english import is_word
 
 __all__ = ["NO_CASE", "Cased", "case_differs", "cased"]
 
 
 _CASELESS = FUNCTION_WORDS - GRAMMAR["ambiguous"]
 """Means one thing in any case."""
+_CODE = GRAMMAR["code"]
+"""Who uses one of these may ask about a name in code."""
 _BEFORE_I, _AFTER_I = GRAMMAR["before-i"], GRAMMAR["after-i"]
 _WORD = re.compile(r"[^\W_]+")
 
@@ -41,13 +44,14 @@ def cased(prompt: str, *, literal: bool, foreign: bool) -> Cased:
     """
     words = list(_WORD.finditer(prompt))
     titled = not foreign and _titled(words)
+    is_code = literal or foreign or not _CODE.isdisjoint([found.group().lower() for found in words])
     lower: set[str] = set()
     forms: dict[str, set[str]] = {}
     for at, found in enumerate(words):
         word, small = found.group(), found.group().lower()
         if word == small and word != "i":
             lower.add(word)
-        elif not _any_case(words, at, prompt, literal=literal):
+        elif not (_any_case(words, at, prompt, literal=literal) or (not is_code and _is_only_a_name(found, prompt))):
             first = not literal and _first_only(word, small, foreign=foreign) and _alone(prompt, found.end())
             counted = forms.setdefault(small, set())
             if not (first and (titled or _opens(prompt, found.start()))):
@@ -108,6 +112,20 @@ def _any_case(words: list[re.Match[str]], at: int, prompt: str, *, literal: bool
     if small.endswith(("am", "pm")) and len(small) < 5:  # the time of day
         return small[:-2].isdecimal() or (len(small) == 2 and at > 0 and words[at - 1].group().isdecimal())
     return False
+
+
+def _is_only_a_name(found: re.Match[str], prompt: str) -> bool:
+    """Whether a word is written as names and abbreviations are in prose, and no word in lower case is written like it:
+    then people who type no capitals mean it, too."""
+    word, small = found.group(), found.group().lower()
+    if not (word.isupper() or word[1:].islower()) or small in DOUBLE_WORDS or len(small) <= _ABBREVIATED:
+        return False
+    apart = not prompt[: found.start()].endswith((".", "/", "-", "@", "_")) and _alone(prompt, found.end())
+    return apart and small.isascii() and small.isalpha() and not is_word(small)
+
+
+_ABBREVIATED = 2
+"""Letters; of so few many are units ("MB")."""
 
 
 def _first_only(word: str, small: str, *, foreign: bool) -> bool:

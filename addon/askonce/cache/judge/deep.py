@@ -19,6 +19,7 @@ import numpy as np
 from askonce.cache.judge.base import Candidate, Judge, Judgement, Vector
 from askonce.cache.judge.difference import difference
 from askonce.cache.judge.reading import question
+from askonce.cache.judge.slips import mended
 from askonce.cache.judge.trained import TrainedJudge
 from askonce.cache.learning.recalibration import logit
 from askonce.jsontext import encodable
@@ -141,5 +142,5 @@ class DeepJudge:
 
     def score(self, prompt: str, candidate: str) -> float | None:
         """The transformer's log odds for what two prompts differ in; None where it cannot compare them."""
-        compared = difference(prompt, candidate)
+        compared = difference(*mended(prompt, candidate))
         return self._look(*map(question, compared)) if compared else None

@@ -14,6 +14,8 @@ __all__ = ["plain"]
 
 _LONGEST = 400
 """Characters of a question; what is longer is a text, too."""
+_SHOUTING = 4
+"""Words; where so many are all in capitals, these say nothing."""
 _SAID = ABOUT_TEXT | SPOKEN["said"]
 """Who uses one of these words may ask about what is said."""
 _OTHERS = FOREIGN - SPOKEN["sound"]
@@ -41,8 +43,11 @@ def _key(found: str) -> str:
 
 _ASKING, _STARTING = _either(SPOKEN["asking"]), _either(SPOKEN["asking"] | SPOKEN["starting"])
 _SOUNDS = _either(SPOKEN["sound"] | {sound.capitalize() for sound in SPOKEN["sound"]})
-_SOUND = re.compile(rf"(?:^\s*(?:{_SOUNDS})\b|,\s*(?:{_SOUNDS})(?=\s*,))(?:\s*(?:\.\.\.|…|[,.-](?!\w)))*\s*")
-"""At the beginning or between commas, and not in capitals: the ER is a place."""
+_SOUND = re.compile(
+    rf"(?:^\s*(?:{_SOUNDS})\b|,\s*(?:{_SOUNDS})(?=\s*,)|(?<=\w)\s+(?:{_SOUNDS})(?=\s*(?:,|\.\.\.|…)))"
+    r"(?:\s*(?:\.\.\.|…|[,.-](?!\w)))*\s*"
+)
+"""At the beginning, between commas or before one, and not in capitals: the ER is a place."""
 _SOFTENERS = _either(SPOKEN["softener"])
 _OPENING = re.compile(
     rf"^\s*(?:{_either(SPOKEN['opening'])})(?:\s*(?:[,:]|\.\.\.|…|\s-)+\s*"
@@ -50,6 +55,9 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _SOFTENER = re.compile(rf"^\s*(?:{_SOFTENERS})\s*[,:]?\s+(?=(?:{_ASKING})\b)", re.IGNORECASE)
+_CLOSING = re.compile(rf"\?\s*(?:-\s*)?(?:{_either(SPOKEN['closing'])})\s*[?.!]*\s*$", re.IGNORECASE)
+_SHOUTED = re.compile(r"(?<=\w)(?:[?!]{2,}|(?:\.{2,}|…)\?+)\s*$")
+"""Behind the last word; "a??" with more behind it is an operator."""
 _SOUND_WORDS = SPOKEN["sound"]
 _LEADING = frozenset(
     first
@@ -93,7 +101,7 @@ def plain(prompt: str) -> str:
     words = set(told)
     if not _SAID.isdisjoint(words) or not _OTHERS.isdisjoint(words):
         return prompt
-    text = _bare(prompt, told)
+    text = _bare(prompt.lower() if len(told) >= _SHOUTING and prompt.isupper() else prompt, told)
     if "," in text:
         text = _FRONTED.sub(_moved, text)
     if not _FORM_WORDS.isdisjoint(words):
@@ -115,13 +123,21 @@ def _bare(prompt: str, told: Sequence[str]) -> str:
     """What is left once all is taken off that only leads to the question; `told` are the words, in lower case."""
     text = prompt
     if _may_sound(prompt, told):
-        text = _SOUND.sub(lambda found: ", " if found[0].startswith(",") else "", prompt)
+        text = _SOUND.sub(_silence, prompt)
     while _may_lead(text):
         shorter = _without(_SOFTENER, _without(_OPENING, text))
         if shorter == text:
             break
         text = shorter
+    if "?" in text:
+        text = _CLOSING.sub("?", text)
+        text = _SHOUTED.sub(lambda found: "?" if "?" in found[0] else found[0], text)
     return text
+
+
+def _silence(found: re.Match[str]) -> str:
+    """What stands in a sound's place."""
+    return ", " if found[0].startswith(",") else " " if found[0][:1].isspace() and found.start() else ""
 
 
 # A pattern of many phrases takes several times as long to find nothing as a look at the words takes. The patterns

@@ -14,6 +14,7 @@ from askonce.cache.judge.features import NAMES, Sketch, features, sketch
 from askonce.cache.judge.guards import Objection, Pair, objection, renumbered, written
 from askonce.cache.judge.reading import is_about_text, read
 from askonce.cache.judge.rewording import reworded
+from askonce.cache.judge.slips import mended
 from askonce.cache.judge.trees import Trees
 from askonce.cache.judge.words import WordVectors, word_vectors
 
@@ -32,7 +33,8 @@ class TrainedJudge:
     SAME = 0.995
     """The probability where two prompts are the same words but for courtesies: what a person would call the same."""
     REWORDED = 0.986
-    """The probability of a plain rewording (`rewording.py`); docs/judge.md has the counts."""
+    """The probability of a plain rewording (`rewording.py`), and of the same words but for a slip of the keyboard;
+    docs/judge.md has the counts."""
 
     def __init__(self, trees: Trees, knots: Vector, probabilities: Vector, words: WordVectors) -> None:
         """`knots` and `probabilities`: the calibration, linear between the trees' scores at the knots."""
@@ -60,17 +62,18 @@ class TrainedJudge:
             if found := renumbered(prompt, other):
                 judgements.append(Judgement(0.0, str(found)))
                 continue
-            compared = difference(prompt, other)
+            asked, stored = mended(prompt, other)
+            compared = difference(asked, stored)
             if compared is None:
                 judgements.append(Judgement(0.0, "text: differs in more than the question"))
                 continue
             pair = Pair(*map(read, compared))
-            found = objection(pair) or _as_wholes(prompt, other, compared, pair)
+            found = objection(pair) or _as_wholes(asked, stored, compared, pair)
             if found:
                 judgements.append(Judgement(0.0, str(found)))
-            elif pair.alike:
+            elif pair.alike and asked is prompt and stored is other:
                 judgements.append(Judgement(self.SAME))
-            elif reworded(pair):
+            elif pair.alike or reworded(pair):
                 judgements.append(Judgement(self.REWORDED))
             else:
                 judgements.append(None)
