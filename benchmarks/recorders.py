@@ -122,7 +122,10 @@ def cassette(request):
 RECORDERS = (
     Recorder("none"),
     Recorder(
-        "askonce", ("askonce.testing.plugin",), "pytestmark = pytest.mark.askonce", record=("--askonce-mode=record",)
+        "askonce",
+        ("askonce.testing.plugin",),
+        "pytestmark = pytest.mark.askonce",
+        record=("--askonce-mode=record", "--askonce-errors"),
     ),
     Recorder("vcr.py", conftest=PLAIN + VCR),
     Recorder(

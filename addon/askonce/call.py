@@ -100,6 +100,8 @@ class Answer:
     usage: Usage = Usage()
     headers: tuple[tuple[str, str], ...] = ()
     """The provider's own response headers worth repeating; nothing per-request, per-caller or per-connection."""
+    status: int = 200
+    """Another only for an error that a cassette holds, whose body is as it came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,7 @@ class Runtime:
             compute=self.compute,
             mode=settings.mode,
             lasting=self._cassette is not None,
+            keeps_errors=settings.record_errors,
             refresh=refresher,
             ask_again=refresher.reply,
             gray_zone=self._gray_zone,
@@ -200,6 +201,8 @@ class Runtime:
         self._pending = 0
         self._watcher: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        self.warm = asyncio.Event()
+        """Set once everything that loads in the background is there."""
         self.not_ready: str | None = "starting"
         """Why the proxy should get no traffic yet, or no more; None while it should."""
 
@@ -245,6 +248,7 @@ class Runtime:
             compare=Compare(self.cache, lambda: self.rules, self.compute),
             strays=self.strays,
             dependencies=self._dependencies,
+            rewind=self.life.rewind,
             rules=lambda: describe(self.rules.config),
             history=self._read_history,
             rules_file=RulesFile(
@@ -298,6 +302,7 @@ class Runtime:
             await self.cache.restore(self._cassette.records)
             self._is_loaded = True
         self.not_ready = "stopping" if self._closing.is_set() else None
+        self.warm.set()
 
     async def run_later(self, then: Callable[[], object]) -> None:
         """Do `then`, in a thread, once this proxy has stayed a while: it pays only for one that stays."""

@@ -65,6 +65,8 @@ class Settings:
     mode: Mode = "normal"
     cassette: Path | None = None
     """The file that answers come from and go to, in place of `data`."""
+    record_errors: bool = False
+    """Errors of providers go into the cassette as well."""
     log_format: LogFormat = "text"
     plain: bool = False
     """mitmproxy as it is, without shorter ways through it."""
@@ -87,6 +89,8 @@ class Settings:
             raise SettingsError(f"--log-format: expected text or json; got {self.log_format!r}")
         if self.cassette and self.mode == "normal":
             raise SettingsError("--cassette: expected a --mode besides: record, replay or strict")
+        if self.record_errors and not self.cassette:
+            raise SettingsError("--record-errors: expected a --cassette besides")
 
     @property
     def listen(self) -> str:
@@ -141,6 +145,7 @@ class Settings:
         web_port: int | None = None,
         mode: str | None = None,
         cassette: Path | None = None,
+        record_errors: bool = False,
         log_format: str | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> Self:
@@ -171,6 +176,7 @@ class Settings:
             web_port=web_port if web_port is not None else _web_port(environ),
             mode=cast(Mode, mode or environ.get("ASKONCE_MODE") or "normal"),
             cassette=path(cassette, "ASKONCE_CASSETTE", Path) if cassette or environ.get("ASKONCE_CASSETTE") else None,
+            record_errors=record_errors,
             log_format=cast(LogFormat, log_format or environ.get("ASKONCE_LOG_FORMAT") or "text"),
             plain=environ.get("ASKONCE_PLAIN", "") not in ("", "0"),
         )

@@ -145,6 +145,8 @@ def test_a_mistyped_setting_is_told(suite: pytest.Pytester) -> None:
 
 def test_without_a_marked_test_nothing_is_started_or_read(suite: pytest.Pytester) -> None:
     run(suite, "test_plain.py").assert_outcomes(passed=1)
+    run(suite, "--collect-only").assert_outcomes()
+    run(suite, "-k", "plain").assert_outcomes(passed=1, deselected=3)  # what began to start is ended
     assert not Path(os.environ["ASKONCE_DATA"]).exists()
     code = "import sys, pytest; before = {*sys.modules}; import askonce.testing.plugin; print({*sys.modules} - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -153,3 +155,67 @@ def test_without_a_marked_test_nothing_is_started_or_read(suite: pytest.Pytester
         "askonce.testing",
         "askonce.testing.plugin",
     }
+
+
+REPEATS = """
+import openai
+import pytest
+
+pytestmark = pytest.mark.askonce
+
+
+def ask(question, **more):
+    client = openai.OpenAI(max_retries=1)
+    return client.chat.completions.create(model="m", messages=[{"role": "user", "content": question}], **more)
+
+
+def test_twice():
+    assert [ask("Who?").choices[0].message.content for _ in range(2)] == ["First.", "Second."]
+
+
+def test_once():
+    assert ask("Where?").choices[0].message.content == "Third."
+
+
+def test_tries_again():
+    client = openai.OpenAI(max_retries=0)
+    with pytest.raises(openai.RateLimitError, match="slow down"):
+        client.chat.completions.create(model="m", messages=[{"role": "user", "content": "When?"}])
+    assert ask("When?").choices[0].message.content == "Fourth."
+
+
+def test_fails():
+    with pytest.raises(openai.InternalServerError, match="broken"):
+        ask("Why?", stream=True)
+"""
+
+
+def says(provider: Provider, what: str | int) -> None:
+    """What its next answer is: a text, or an error's status."""
+    if isinstance(what, int):
+        body: dict[str, object] = {"error": {"message": {429: "slow down", 500: "broken"}[what]}}
+    else:
+        choice = {"index": 0, "message": {"role": "assistant", "content": what}, "finish_reason": "stop"}
+        body = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    status = what if isinstance(what, int) else 200
+    provider.script(json.dumps(body), status=status, headers={"content-type": "application/json"})
+
+
+def test_repeated_calls_and_errors_are_played_as_they_were(
+    suite: pytest.Pytester, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite.makepyfile(test_capitals="", test_repeats=REPEATS)
+    for said in ("First.", "Second.", "Third.", 429, "Fourth.", 500, 500):
+        says(provider, said)
+    run(suite, "--askonce-mode=record", "--askonce-errors").assert_outcomes(passed=5)
+    cassette = suite.path / "cassettes" / "test_repeats.jsonl"
+    assert prompts(cassette) == ["When?", "When?", "Where?", "Who?", "Who?", "Why?", "Why?"]
+    assert provider.calls() == 7
+
+    elsewhere(monkeypatch)
+    before = cassette.read_bytes()
+    told = run(suite, "--askonce-unused")
+    told.assert_outcomes(passed=5)
+    told.stdout.fnmatch_lines(["*every recorded answer was asked for*"])
+    run(suite, "-k", "tries_again or fails").assert_outcomes(passed=2, deselected=3)
+    assert (provider.calls(), cassette.read_bytes()) == (7, before)

@@ -162,3 +162,5 @@ def test_a_mode_and_its_cassette(tmp_path: Path) -> None:
         Settings.from_env(mode="play", environ={})
     with pytest.raises(SettingsError, match="--cassette: expected a --mode besides"):
         Settings.from_env(cassette=tmp_path / "c", environ={})
+    with pytest.raises(SettingsError, match="--record-errors: expected a --cassette besides"):
+        Settings.from_env(mode="record", record_errors=True, environ={})

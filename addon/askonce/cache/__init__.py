@@ -2,7 +2,7 @@
 
 from askonce.cache.cache import Cache, CacheLimits, Lookup, Policy
 from askonce.cache.embed import ClientOptions, Embedder, load_embedder
-from askonce.cache.identity import Identifier, Identity
+from askonce.cache.identity import REPEAT, Identifier, Identity
 from askonce.cache.judge import Candidate, Judge, Judgement, Vector
 from askonce.cache.learning.answer_comparison import Verdict, compare_bodies
 from askonce.cache.learning.pools import Observation
@@ -18,6 +18,7 @@ __all__ = [
     "ALIAS",
     "EMBEDDER_FAILED",
     "FOREVER",
+    "REPEAT",
     "Cache",
     "CacheLimits",
     "Candidate",

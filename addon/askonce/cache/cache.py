@@ -152,6 +152,10 @@ class Cache(RememberedAnswers):
             calls, host=host, scope=scope, namespace=namespace, headers=headers, depends=depends
         )
 
+    def repeated(self, identity: Identity, prompt: str, number: int) -> Identity:
+        """See `Identifier.repeated`."""
+        return self._identifier.repeated(identity, prompt, number)
+
     def look_up_in_memory(self, identity: Identity, policy: Policy) -> Lookup | None:
         """A hit from memory, in microseconds; None: not known, ask `look_up`."""
         if self._pending.same(identity):

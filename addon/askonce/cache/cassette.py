@@ -8,7 +8,7 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b
@@ -16,7 +16,16 @@ from pathlib import Path
 
 import orjson
 
-from askonce.cache import Identifier, Record, StoreError, TransferError, read_record, write_record
+from askonce.cache import (
+    REPEAT,
+    Identifier,
+    Identity,
+    Record,
+    StoreError,
+    TransferError,
+    read_record,
+    write_record,
+)
 
 __all__ = ["Cassette", "CassetteError"]
 
@@ -54,7 +63,7 @@ class Cassette:
         self._id = self._read_first(first) if self._text.strip() else _ID
         self.secret = blake2b(self._id.encode(), digest_size=32, person=b"askonce-cassette").digest()
         """Of the cache that plays it; 32 bytes."""
-        identifier = Identifier(self.secret)
+        self._identifier = identifier = Identifier(self.secret)
         for number, line in enumerate(lines, 2):
             if line.strip():
                 self.records.append(self._read(line, number, identifier))
@@ -103,15 +112,30 @@ class Cassette:
         recorded there meanwhile stays. Raises OSError or `CassetteError`."""
         before = {record.entry.key: record for record in self.records}
         now = {record.entry.key: _lasting(record, before.get(record.entry.key)) for record in records}
+        self._drop_old_repeats(now, before)
         new = {key: record for key, record in now.items() if key not in before or _line(record) != _line(before[key])}
         gone = before.keys() - now.keys()
         if new or gone:
             with _alone_in(self.path.parent):
                 there = Cassette(self.path, must_exist=False)
-                held = {one.entry.key: one for one in there.records if one.entry.key not in gone} | new
+                kept = (one for one in there.records if one.entry.key not in gone or one != before[one.entry.key])
+                held = {one.entry.key: one for one in kept} | new
                 self._write(held.values())
             logger.info("%d answers in %s", len(held), self.path)
         self.records = list(now.values())
+
+    def _drop_old_repeats(self, now: dict[str, Record], before: Mapping[str, Record]) -> None:
+        """Of a call that was recorded anew, the answers to later times stay only where they were, too."""
+        for key in [key for key, record in now.items() if REPEAT not in record.entry.parts]:
+            first = now[key].entry
+            if key in before and _line(now[key]) == _line(before[key]):
+                continue
+            identity = Identity(first.partition, bytes.fromhex(key), first.parts)
+            number = 2
+            while (repeat := self._identifier.repeated(identity, first.prompt, number).key) in now:
+                if repeat in before and _line(now[repeat]) == _line(before[repeat]):
+                    del now[repeat]
+                number += 1
 
     def _write(self, records: Iterable[Record]) -> None:
         lines = [_line(record) for record in sorted(records, key=_place)]
@@ -127,9 +151,9 @@ def _first_line(id: str) -> bytes:
     return orjson.dumps({"askonce": "cassette", "version": VERSION, "id": id}) + b"\n"
 
 
-def _place(record: Record) -> tuple[str, str, str, str]:
+def _place(record: Record) -> tuple[str, str, str, str, str]:
     entry = record.entry
-    return entry.upstream, entry.model, entry.prompt, entry.key
+    return entry.upstream, entry.model, entry.prompt, entry.parts.get(REPEAT, ""), entry.key
 
 
 def _line(record: Record) -> bytes:

@@ -18,7 +18,10 @@ from typing import Any
 from askonce import jsontext
 from askonce.call import Call
 
-__all__ = ["Identifier", "Identity", "load_secret"]
+__all__ = ["REPEAT", "Identifier", "Identity", "load_secret"]
+
+REPEAT = "repeat"
+"""The part that tells apart the times that a call is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class Identity:
     """16 bytes over the partition and the prompt's text."""
     parts: Mapping[str, str]
     """Part -> 16 hex digits. Names: credential, namespace, host, wire; headers, where some choose the answer; depends,
-    where it is said what the answer depends on; and those of `call.PARTS` that are present."""
+    where it is said what the answer depends on; repeat, which time it is that a cassette's call is asked, from the
+    second on; and those of `call.PARTS` that are present."""
 
     @property
     def key(self) -> str:
@@ -120,6 +124,11 @@ class Identifier:
                 )
             parts = call.parts
         return found
+
+    def repeated(self, identity: Identity, prompt: str, number: int) -> Identity:
+        """Of the same call, asked for the `number`th time: a partition of its own."""
+        partition = self._digest(identity.partition + REPEAT.encode() + b"\0%d" % number)
+        return Identity(partition, self.exact(partition, prompt), {**identity.parts, REPEAT: f"{number:016x}"})
 
     def exact(self, partition: bytes, prompt: str) -> bytes:
         """The exact key of a prompt in a partition."""

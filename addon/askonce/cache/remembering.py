@@ -96,7 +96,7 @@ class RememberedAnswers(StoredEntries):
             ttl, stale = min(ttl, use.ttl), 0.0
         embedder = await self._embedder.wait()
         vector = found.vector if found and embedder and found.embedder == embedder.name else None
-        if embedder is None or not use.semantic or exact_only(call):
+        if embedder is None or not use.semantic or exact_only(call) or answer.status != 200:
             vector = None
         elif vector is None:
             vector, _ = await self._threads.run(self._finder.embed, call.prompt, embedder)

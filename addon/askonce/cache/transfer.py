@@ -47,6 +47,7 @@ class _Usage(_Model):
 
 
 class _Answer(_Model):
+    status: int = Field(default=200, ge=200, le=599)
     content_type: str
     headers: list[tuple[str, str]] = []
     encoding: Literal["json", "text", "base64"] = "json"
@@ -140,7 +141,8 @@ def read_record(line: bytes) -> Record:
 
 
 def _write_answer(answer: Answer, wire: str) -> dict[str, Any]:
-    written: dict[str, Any] = {"content_type": answer.content_type}
+    written: dict[str, Any] = {"status": answer.status} if answer.status != 200 else {}
+    written["content_type"] = answer.content_type
     if answer.headers:
         written["headers"] = answer.headers
     try:
@@ -167,7 +169,7 @@ def _read_answer(answer: _Answer, usage: Usage) -> Answer:
             body = base64.b64decode(answer.body, validate=True)
         except ValueError as error:
             raise TransferError(f"answer.body: expected base64: {error}") from None
-    return Answer(body, answer.content_type, usage, tuple(answer.headers))
+    return Answer(body, answer.content_type, usage, tuple(answer.headers), answer.status)
 
 
 def _first_mistake(error: ValidationError) -> str:

@@ -23,6 +23,7 @@ from askonce.calls.lookup import LookUps, Reconsider, admitted, is_large
 from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.reader import Reader
 from askonce.calls.refresh import Refresh, Refreshes
+from askonce.calls.repeats import Repeats
 from askonce.calls.response_headers import Headers
 from askonce.calls.shadow import Shadow
 from askonce.calls.single_flight import FlightEnd, Flights
@@ -50,6 +51,7 @@ class Life:
         compute: Compute,
         mode: Mode = "normal",
         lasting: bool = False,
+        keeps_errors: bool = False,
         refresh: Refresh | None = None,
         ask_again: AskAgain | None = None,
         gray_zone: Reconsider | None = None,
@@ -58,7 +60,7 @@ class Life:
         shadow: Shadow | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`lasting`: answers are for everybody and have no end, as in a cassette.
+        """`lasting`: answers are for everybody and have no end, as in a cassette; where `keeps_errors`, so are errors.
 
         Without `refresh` no answer is served stale, without `ask_again` no batch is asked in part.
         `gray_zone` has the last word on misses, `shadow` hears of them once they are answered.
@@ -91,7 +93,11 @@ class Life:
         self._fallbacks = Fallbacks(cache, self._look_ups, clock)
         self._dependencies = dependencies or Dependencies(cache)
         self._traces = traces
-        self._storing = Storing(cache, audits, lasting=lasting, compute=compute, faults=faults, clock=clock)
+        self._repeats = Repeats(cache, records=mode == "record") if lasting else None
+        self._storing = Storing(
+            cache, audits, self._repeats, lasting=lasting, compute=compute, faults=faults, clock=clock
+        )
+        self._keeps_errors = keeps_errors
 
     def begin(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
         """Read and identify a call whose body is whole. With terms of its own, `request.raw` is None.
@@ -111,7 +117,15 @@ class Life:
         """A call that is none to answer, a WebSocket or gRPC: it is counted, and nothing of it is read."""
         return self._begun(Exchange(rule, request, time.perf_counter(), bypass=why))
 
+    def rewind(self) -> None:
+        """Count the calls of a cassette as asked for the first time again; see `Repeats`."""
+        if self._repeats:
+            self._repeats.rewind()
+
     def _begun(self, exchange: Exchange) -> Exchange:
+        exchange.keeps_errors = self._keeps_errors
+        if self._repeats:
+            self._repeats.begin(exchange)
         if exchange.depends:
             exchange.underway = self._dependencies.begin(exchange.depends)
         if self._traces:
@@ -202,7 +216,7 @@ class Life:
     def pass_on(self, exchange: Exchange, status: int) -> Headers:
         """Take note of the provider's status; returns the response headers that tell the caller what happened."""
         exchange.status = status
-        if not 200 <= status < 300:
+        if not (200 <= status < 300 or exchange.is_error):
             exchange.unkept = f"status {status}"
         return response_headers.of_miss(exchange, is_kept=exchange.is_recorded and not self.cache.failure)
 

@@ -137,9 +137,11 @@ class LookUps:
         if lookup is None or lookup.outcome == "miss" or lookup.entry is None or call is None:
             return None
         entry, now = lookup.entry, self._clock()
-        reply = exchange.rule.wire.replay(
-            entry.answer, call, Replay(now, fresh_id, exchange.rule.behaviour.usage == "zero")
-        )
+        if entry.answer.status == 200:
+            replay = Replay(now, fresh_id, exchange.rule.behaviour.usage == "zero")
+            reply = exchange.rule.wire.replay(entry.answer, call, replay)
+        else:
+            reply = Reply(entry.answer.body, entry.answer.content_type, entry.answer.status)
         exchange.decided = time.perf_counter() - exchange.started
         reply = response_headers.of_hit(reply, exchange, entry, state, now)
         exchange.state, exchange.status = state, reply.status

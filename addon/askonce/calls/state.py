@@ -4,6 +4,7 @@ One rule: only `Life` changes it, and `LookUps` for it.
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -104,6 +105,12 @@ class Exchange:
     """Why the cache is left out; empty where it is not."""
     batch: Batch | None = None
     """Where the call is several in one."""
+    keeps_errors: bool = False
+    """The provider's errors are recorded as well."""
+    seen: Counter[bytes] | None = None
+    """How often each call of a cassette was asked in the same test."""
+    repeat: Identity | None = None
+    """Under which the answer is kept, where the call was asked before; its own otherwise."""
     is_direct: bool = False
     """The app's own, and not one that a product makes of it: the provider can be asked for a part of a batch, and an
     answer past its time served in place of the provider's error."""
@@ -152,7 +159,7 @@ class Exchange:
     @property
     def kept_key(self) -> str:
         """The key under which the answer is kept; of a batch, that of the first item that was asked."""
-        asked = self.batch.identities[self.batch.wanted[0]] if self.batch else self.identity
+        asked = self.batch.identities[self.batch.wanted[0]] if self.batch else self.repeat or self.identity
         return asked.key if asked else ""
 
     @property
@@ -163,7 +170,12 @@ class Exchange:
     @property
     def is_recorded(self) -> bool:
         """The provider's answer is to be read along and kept."""
-        return self.is_to_be_kept and 200 <= self.status < 300
+        return self.is_to_be_kept and (200 <= self.status < 300 or self.is_error)
+
+    @property
+    def is_error(self) -> bool:
+        """The provider's response is an error that is recorded."""
+        return self.keeps_errors and self.status >= 400 and not self.batch
 
     @property
     def is_to_be_kept(self) -> bool:

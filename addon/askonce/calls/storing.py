@@ -10,12 +10,13 @@ from dataclasses import replace
 from itertools import batched
 
 from askonce.cache import FOREVER, Cache, Identity, StoreError, Verdict, compare_bodies
-from askonce.call import Answer, Call, Unstorable
+from askonce.call import Answer, Call, Unstorable, Usage
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
 from askonce.calls.dependencies import labels
 from askonce.calls.kept_request import pack
 from askonce.calls.limits import is_intricate
+from askonce.calls.repeats import Repeats
 from askonce.calls.response_headers import Headers
 from askonce.calls.state import Exchange
 from askonce.faults import Faults
@@ -34,14 +35,15 @@ class Storing:
         self,
         cache: Cache,
         audits: Audits,
+        repeats: Repeats | None,
         *,
         lasting: bool,
         compute: Compute,
         faults: Faults,
         clock: Callable[[], float],
     ) -> None:
-        """`lasting`: answers have no end."""
-        self._cache, self._audits, self._lasting = cache, audits, lasting
+        """`lasting`: answers have no end. `repeats` are those of a cassette."""
+        self._cache, self._audits, self._repeats, self._lasting = cache, audits, repeats, lasting
         self._compute, self._faults, self._clock = compute, faults, clock
 
     def expect(self, exchange: Exchange) -> None:
@@ -60,6 +62,8 @@ class Storing:
         try:
             if not answers:
                 answers, packed, exchange.agreed = await self._compute(lambda: _read_answers(exchange, headers, body()))
+            if self._repeats:
+                self._repeats.record(exchange)
             await self._store(exchange, answers, packed, took)
             return answers, True
         except Unstorable as error:
@@ -95,7 +99,7 @@ class Storing:
             uses={} if self._lasting else exchange.rule.uses,
             namespace=exchange.directives.namespace,
             upstream_seconds=took,
-            found=exchange.lookup or self._audits.checked_by(identity),
+            found=None if exchange.is_error else exchange.lookup or self._audits.checked_by(identity),
             labels={**exchange.terms.labels, **labels(exchange.depends)},
             request=packed,
             still=lambda: not exchange.is_overtaken and exchange.terms.keeps(),
@@ -118,6 +122,8 @@ def assemble(exchange: Exchange, headers: Headers, body: bytes) -> list[Answer]:
         raise Unstorable("a content type that is no text")
     if content_type.startswith("application/json") and is_intricate(body, items=False):
         raise Unstorable("more values than limits.max_values")
+    if exchange.is_error:
+        return [_error(exchange, content_type, headers, body)]
     batch = exchange.batch
     asked = batch.asked if batch else exchange.call
     whole = exchange.rule.wire.assemble(body, content_type, asked)
@@ -126,6 +132,13 @@ def assemble(exchange: Exchange, headers: Headers, body: bytes) -> list[Answer]:
         raise Unstorable("larger than max_answer")
     repeatable = response_headers.repeatable(headers)
     return [replace(answer, headers=repeatable) for answer in answers]
+
+
+def _error(exchange: Exchange, content_type: str, headers: Headers, body: bytes) -> Answer:
+    """A response as it came, for the same call alone."""
+    if len(body) > exchange.rule.behaviour.max_answer:
+        raise Unstorable("larger than max_answer")
+    return Answer(body, content_type, Usage(), response_headers.repeatable(headers), exchange.status)
 
 
 def _agreed(exchange: Exchange, answers: Sequence[Answer]) -> Verdict:
@@ -149,4 +162,4 @@ def _asked(exchange: Exchange) -> list[tuple[Call, Identity]]:
     if batch := exchange.batch:
         return [(batch.call.items[at], batch.identities[at]) for at in batch.wanted]
     assert exchange.call and exchange.identity
-    return [(exchange.call, exchange.identity)]
+    return [(exchange.call, exchange.repeat or exchange.identity)]

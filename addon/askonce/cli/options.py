@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Cassette", "Certs", "Data", "Listen", "LogFormat", "Mode", "RulesFile"]
+__all__ = ["AsJson", "Cassette", "Certs", "Data", "Listen", "LogFormat", "Mode", "RecordErrors", "RulesFile"]
 
 Listen = Annotated[
     str | None,
@@ -49,6 +49,9 @@ Cassette = Annotated[
     typer.Option(
         metavar="FILE", help="With --mode: keep answers in this file, not in --data.", envvar="ASKONCE_CASSETTE"
     ),
+]
+RecordErrors = Annotated[
+    bool, typer.Option("--record-errors", help="With --cassette: record what a provider answers with an error, too.")
 ]
 LogFormat = Annotated[
     str | None,

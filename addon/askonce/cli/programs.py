@@ -7,12 +7,11 @@ import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import unquote, urlsplit
 
 import typer
 
 from askonce.cli.diagnosis import Snapshot, diagnose, settled, snapshot
-from askonce.cli.options import Cassette, Certs, Data, Listen, Mode, RulesFile
+from askonce.cli.options import Cassette, Certs, Data, Listen, Mode, RecordErrors, RulesFile
 from askonce.settings import OUTER_PROXIES, Settings, without_user
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ def exec_(
     certs: Certs = None,
     mode: Mode = None,
     cassette: Cassette = None,
+    record_errors: RecordErrors = False,
 ) -> None:
     """Run a program behind the proxy. A proxy is started for it where none listens, and always with --mode."""
     from contextlib import ExitStack
@@ -44,7 +44,15 @@ def exec_(
     from askonce.cli.output import notes
     from askonce.exec import child, proxy_process
 
-    settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs, mode=mode, cassette=cassette)
+    settings = Settings.from_env(
+        listen=listen,
+        rules=rules,
+        data=data,
+        certs=certs,
+        mode=mode,
+        cassette=cassette,
+        record_errors=record_errors,
+    )
     if settings.mode != "normal":
         settings = replace(settings, listen_port=0)  # one of the command's own: others must not share the mode
     child.find_command(command[0], os.environ)  # a slip of the pen should not wait for a proxy
@@ -113,8 +121,7 @@ def _recorded(settings: Settings) -> set[bytes]:
 def variables_for(settings: Settings) -> dict[str, str]:
     """What a program needs in its environment to run behind a proxy. Raises `ProxyError`, `TrustError` or OSError."""
     from askonce import trust
-    from askonce.exec import child, proxy_process
-    from askonce.exec.client_files import client_files
+    from askonce.exec.variables import variables
 
     if (settings.certs / "mitmproxy-ca.pem").exists():
         made = trust.load_ca(settings.certs)  # as the proxy made it, perhaps from other rules than ours
@@ -123,17 +130,7 @@ def variables_for(settings: Settings) -> dict[str, str]:
         from askonce.rules import Rules
 
         made = trust.ensure_ca(settings.certs, Rules(Config.load(settings.rules)).host_names())
-    user = _user(os.environ, settings)
-    proxy_process.check_trust(settings, made.bundle, user)
-    variables = child.environment(
-        settings.url_of(user),
-        made.bundle,
-        made.ca_cert,
-        os.environ,
-        truststore=made.truststore,
-        hosts=_hosts(settings),
-    )
-    return variables | client_files(made.bundle, os.environ)
+    return variables(settings, made, _hosts(settings), os.environ)
 
 
 def _hosts(settings: Settings) -> Collection[str]:
@@ -159,14 +156,6 @@ def _remark_on_other_proxy(environ: Mapping[str, str], settings: Settings) -> No
             soft_wrap=True,
             markup=False,
         )
-
-
-def _user(environ: Mapping[str, str], settings: Settings) -> str:
-    """The `NAME:KEY` that HTTPS_PROXY has for this proxy already; empty where it has none."""
-    for url in (environ.get("https_proxy"), environ.get("HTTPS_PROXY")):
-        if url and settings.leads_here(url) and (parts := urlsplit(url)).username is not None:
-            return f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    return ""
 
 
 def _exports(variables: Mapping[str, str], shell: Shell) -> str:

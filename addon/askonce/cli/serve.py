@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from askonce.cli.options import Cassette, Certs, Data, Listen, LogFormat, Mode, RulesFile
+from askonce.cli.options import Cassette, Certs, Data, Listen, LogFormat, Mode, RecordErrors, RulesFile
 from askonce.settings import Settings
 
 __all__ = ["serve", "web"]
@@ -17,11 +17,19 @@ def serve(
     certs: Certs = None,
     mode: Mode = None,
     cassette: Cassette = None,
+    record_errors: RecordErrors = False,
     log_format: LogFormat = None,
 ) -> None:
     """Run the proxy until it is stopped."""
     settings = Settings.from_env(
-        listen=listen, rules=rules, data=data, certs=certs, mode=mode, cassette=cassette, log_format=log_format
+        listen=listen,
+        rules=rules,
+        data=data,
+        certs=certs,
+        mode=mode,
+        cassette=cassette,
+        record_errors=record_errors,
+        log_format=log_format,
     )
     _serve(settings, web=False)
 

@@ -237,6 +237,8 @@ def _start(settings: Settings, files: _Files, started: BinaryIO) -> subprocess.P
         options += ["--mode", settings.mode]
     if settings.cassette:
         options += ["--cassette", settings.cassette]
+    if settings.record_errors:
+        options += ["--record-errors"]
     with files.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "askonce", "serve", *map(str, options)],

@@ -11,10 +11,12 @@ import gc
 import logging
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from mitmproxy import exceptions, http, master, options
 from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
+from mitmproxy.utils import asyncio_utils
 
 from askonce import trust
 from askonce.cache import InUseError, StoreError
@@ -25,6 +27,7 @@ from askonce.proxy import hook_dispatch, lane, mitmproxy_patches
 from askonce.proxy.addon import Askonce
 from askonce.proxy.log_format import formatter
 from askonce.rules import ConfigError, Rules
+from askonce.runtime import Runtime
 from askonce.settings import LogFormat, Settings
 
 __all__ = ["LeanMaster", "LetGo", "serve"]
@@ -86,15 +89,18 @@ class LetGo:
             flow.request.data.content = None
 
 
-def serve(settings: Settings, *, web: bool = False) -> int:
-    """Run the proxy until SIGTERM or SIGINT. Returns the process's exit code."""
+def serve(
+    settings: Settings, *, web: bool = False, beside: Callable[[Runtime], Awaitable[object]] | None = None
+) -> int:
+    """Run the proxy until SIGTERM or SIGINT, or the end of `beside`, which begins once it is ready. Returns the
+    process's exit code."""
     _log_to_stderr(settings.log_format)
     _use_all_descriptors()
     try:
         if settings.listen_port == 0:
             settings = replace(settings, listen_port=free_port(settings.client_host))
         trust.ensure_ca(settings.certs, Rules(Config.load(settings.rules)).host_names())
-        return asyncio.run(_serve(settings, web))
+        return asyncio.run(_serve(settings, web, beside))
     except (
         ConfigError,
         StoreError,
@@ -122,7 +128,7 @@ def _use_all_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-async def _serve(settings: Settings, web: bool) -> int:
+async def _serve(settings: Settings, web: bool, beside: Callable[[Runtime], Awaitable[object]] | None) -> int:
     opts = options.Options()
     askonce = Askonce(settings)
     running: master.Master
@@ -149,6 +155,16 @@ async def _serve(settings: Settings, web: bool) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.shutdown)
+    if beside:
+
+        async def run_beside() -> None:
+            try:
+                await askonce.runtime.warm.wait()
+                await beside(askonce.runtime)
+            finally:
+                loop.call_soon(running.shutdown)
+
+        asyncio_utils.create_task(run_beside(), name="beside", keep_ref=True)
     # What is loaded stays: the collector need not walk half a million objects again, neither between calls nor at exit.
     gc.freeze()
     try:

@@ -1,11 +1,13 @@
 """The pytest plugin: options, the marker `askonce`, and what happens around a marked test.
 
-One rule: everything else of Askonce is imported when the first marked test begins, and never where none is marked.
+One rule: where no test is marked, nothing else of Askonce is imported and nothing is started; where one is, the start
+does not wait for the module that it is in.
 """
 
 import os
 import re
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from askonce.testing.player import Player
 
+_MARK = b"pytest.mark.askonce"
 _PLAYER = pytest.StashKey["Player"]()
 _USED = pytest.StashKey[dict[str, list[str]]]()
 """Cassette -> the keys of the answers that tests asked for."""
@@ -30,10 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("record", "replay", "strict"),
         help="record: ask providers and record; replay: ask what is not recorded; strict: ask nothing (the default).",
     )
+    group.addoption("--askonce-errors", action="store_true", help="Record a provider's errors, too.")
     group.addoption(
         "--askonce-unused", action="store_true", help="Report recorded answers that no test of this run asked for."
     )
     parser.addini("askonce_mode", "Where --askonce-mode is not given: record, replay or strict.", default="strict")
+    parser.addini("askonce_errors", "Record a provider's errors, too.", type="bool", default=False)
     parser.addini("askonce_cassettes", "A cassette for each `module` or for each `test`.", default="module")
 
 
@@ -43,6 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, known in (("askonce_mode", ("record", "replay", "strict")), ("askonce_cassettes", ("module", "test"))):
         if config.getini(name) not in known:
             raise pytest.UsageError(f"{name}: expected one of {', '.join(known)}; got {config.getini(name)!r}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
+    """A module is about to be imported, which takes as long as its SDKs; the player starts meanwhile."""
+    with suppress(OSError):
+        if not parent.config.option.collectonly and _MARK in module_path.read_bytes():
+            _player(parent.config)
 
 
 @pytest.hookimpl(tryfirst=True)  # before any fixture makes a client
@@ -93,7 +106,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     failed, used = config.stash[_FAILED], config.stash[_USED]
     lines = [*failed]
     if config.option.askonce_unused and used:
-        from askonce.testing.player import unused
+        from askonce.testing.unused import unused
 
         lines += unused(used, config.invocation_params.dir) or ["every recorded answer was asked for"]
     if lines:
@@ -120,7 +133,8 @@ def _player(config: pytest.Config) -> "Player":
 
         rules = config.rootpath / "rules.yaml"
         mode = config.option.askonce_mode or config.getini("askonce_mode")
-        config.stash[_PLAYER] = Player(mode, rules if rules.is_file() else None)
+        errors = config.option.askonce_errors or config.getini("askonce_errors")
+        config.stash[_PLAYER] = Player(mode, rules if rules.is_file() else None, errors=errors)
     return config.stash[_PLAYER]
 
 

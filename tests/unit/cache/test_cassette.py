@@ -1,5 +1,6 @@
 """A cassette on disk."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,19 @@ def files(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-async def play(cassette: Cassette, *prompts: str) -> None:
+async def play(cassette: Cassette, *prompts: str, at: float = 1_800_000_000.7) -> None:
     """One run: what the file holds is taken in, answers to `prompts` are recorded, and all is saved."""
+    asked = Counter[str]()
     with cassette.open_folder() as folder:
-        cache = Cache.open(Path(folder), embedder=EMBEDDER, judge=load_judge(), clock=lambda: 1_800_000_000.7)
+        cache = Cache.open(Path(folder), embedder=EMBEDDER, judge=load_judge(), clock=lambda: at)
         assert await cache.restore(cassette.records) == len(cassette.records)
         for prompt in prompts:
             call = Call("openai-chat", prompt, {"model": "m"}, model="m", turns=(Turn("user", prompt),))
+            identity = cache.identify(call, host="api.example.com", scope="shared")
+            asked[prompt] += 1
             await cache.remember(
                 call,
-                cache.identify(call, host="api.example.com", scope="shared"),
+                cache.repeated(identity, prompt, asked[prompt]) if asked[prompt] > 1 else identity,
                 Answer(b'{"choices":[]}'),
                 upstream="chat",
                 host="api.example.com",
@@ -51,6 +55,19 @@ async def test_entries_stand_in_the_order_of_their_prompts_and_stay_as_they_are(
     await play(Cassette(path, must_exist=False), "a")
     assert path.read_bytes().splitlines()[2:] == lines
     assert files(tmp_path) == [path.name]
+
+
+async def test_what_is_asked_less_often_leaves_no_answers_behind(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+
+    def times() -> list[tuple[str, str, float]]:
+        entries = [record.entry for record in Cassette(path, must_exist=True).records]
+        return [(entry.prompt, entry.parts.get("repeat", "")[-1:], entry.created - 1_800_000_000) for entry in entries]
+
+    await play(Cassette(path, must_exist=False), "a", "a", "b", "a", "b")
+    assert times() == [("a", "", 0), ("a", "2", 0), ("a", "3", 0), ("b", "", 0), ("b", "2", 0)]
+    await play(Cassette(path, must_exist=False), "a", "a", at=1_800_000_060)
+    assert times() == [("a", "", 60), ("a", "2", 60), ("b", "", 0), ("b", "2", 0)]
 
 
 async def test_an_embedder_that_fails_changes_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from askonce.cache import Entry
+from askonce.cache.store.entry import from_row, to_row
 from askonce.cache.transfer import FOREVER, Record, TransferError, read_record, write_record
 from askonce.call import Answer, Turn, Usage
 
@@ -55,6 +56,16 @@ def test_a_lasting_line_has_whole_seconds_and_no_end() -> None:
     entry, semantic = read_record(line)
     assert (entry.created, entry.expires, entry.stale_until, semantic) == (1_800_000_000, FOREVER, FOREVER, False)
     assert write_record(Record(entry, False), lasting=True) == line
+
+
+def test_an_error_says_its_status() -> None:
+    error = replace(ENTRY, answer=Answer(b'{"error":{}}', headers=(("retry-after", "1"),), status=429))
+    line = write_record(Record(error, False))
+    assert orjson.loads(line)["answer"]["status"] == 429
+    assert read_record(line).entry.answer == error.answer
+    assert from_row((*to_row(error), 1, 0, 0.0, None)).answer == error.answer
+    with pytest.raises(TransferError, match=r"answer\.status: input should be less than or equal to 599"):
+        read_record(line.replace(b"429", b"900"))
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,8 @@ COLUMNS = (
     "labels, kin, shown"
 )
 """Of table `entry`, in the order of `to_row` and `from_row`."""
+_STATUS = ":status"
+"""As HTTP/2 has it among the headers (RFC 9113 section 8.3.2); no header that is sent has such a name."""
 
 
 def to_row(entry: Entry) -> tuple[Any, ...]:
@@ -151,7 +153,7 @@ def to_row(entry: Entry) -> tuple[Any, ...]:
         entry.prompt,
         orjson.dumps([(turn.role, turn.text) for turn in entry.turns]),
         answer.content_type,
-        orjson.dumps(answer.headers),
+        orjson.dumps(_with_status(answer)),
         answer.usage.input_tokens,
         answer.usage.output_tokens,
         answer.body,
@@ -177,12 +179,7 @@ def from_row(row: tuple[Any, ...]) -> Entry:
         namespace=namespace,
         prompt=prompt,
         turns=tuple(Turn(role, text) for role, text in orjson.loads(turns)),
-        answer=Answer(
-            body,
-            content_type,
-            Usage(input_tokens, output_tokens),
-            tuple((name, value) for name, value in orjson.loads(headers)),
-        ),
+        answer=_answer(body, content_type, Usage(input_tokens, output_tokens), orjson.loads(headers)),
         created=created,
         expires=expires,
         stale_until=stale_until,
@@ -196,6 +193,16 @@ def from_row(row: tuple[Any, ...]) -> Entry:
         hits=hits,
         last_used=last_used,
     )
+
+
+def _with_status(answer: Answer) -> list[tuple[str, str]]:
+    """The headers, after the status where that is another than 200."""
+    return [*([(_STATUS, str(answer.status))] if answer.status != 200 else []), *answer.headers]
+
+
+def _answer(body: bytes, content_type: str, usage: Usage, written: list[list[str]]) -> Answer:
+    headers = tuple((name, value) for name, value in written if name != _STATUS)
+    return Answer(body, content_type, usage, headers, int(dict(written).get(_STATUS, 200)))
 
 
 def payload(entry: Entry) -> int:
