@@ -7,6 +7,8 @@ stops the start with a clear error, and never a call.
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -21,6 +23,7 @@ from askonce import __version__, trust
 from askonce.accounting import Accounting
 from askonce.accounting.history import Group, History, Sums
 from askonce.accounting.telemetry import Telemetry
+from askonce.accounting.workmates import Workmates
 from askonce.api.vital_signs import Answered, Fields, vital_sign
 from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
@@ -96,8 +99,16 @@ class Runtime:
         )
         self._limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
         shared = None if self._cassette else config.cache.place()
+        if (worker := settings.worker) and not shared:
+            raise ConfigError(
+                "--workers: several processes need their answers in a database, cache.url in rules.yaml, as a data "
+                "folder belongs to one; run one worker, or see docs/scale.md"
+            )
+        self._workmates = Workmates(self.accounting, worker.folder, worker.number, self.faults) if worker else None
+        own = data / "workers" / str(worker.number) if worker else data
+        """What one process holds for itself."""
         self.cache = Cache.open(
-            data,
+            own,
             shared=shared,
             embedder=config.embedder,
             client_options=self.upstream_proxies.client_options,
@@ -152,7 +163,7 @@ class Runtime:
             lambda: self._config.products.default_dialect,
         )
         self.named_stores = NamedStores(
-            data / "named-stores",
+            own / "named-stores",
             self.cache.embed,
             max_entries=self._limits.max_entries,
             max_bytes=self._limits.max_bytes,
@@ -241,7 +252,8 @@ class Runtime:
             token=self._token,
             version=__version__,
             ready=lambda: self.not_ready,
-            reload=reload,
+            reload=partial(self._reload_all, reload),
+            counts=self._workmates.all if self._workmates else None,
             limits=self._limits,
             ttl=lambda: self.rules.config.defaults.ttl,
             warm=LikeWarmer(self.cache, lambda: self.rules),
@@ -288,6 +300,11 @@ class Runtime:
             is_key=self._keys.is_good,
         )
 
+    async def _reload_all(self, reload: Callable[[], Awaitable[None]]) -> None:
+        await reload()
+        if self._workmates:
+            os.kill(os.getppid(), signal.SIGHUP)  # who looks after the workers tells all of them
+
     async def _read_history(self, since: float, until: float) -> list[tuple[int, Group, Sums]]:
         return await self.compute(lambda: self.history.read(since, until))
 
@@ -310,6 +327,11 @@ class Runtime:
             await asyncio.wait_for(self._closing.wait(), _SETTLED)
         if not self._closing.is_set():
             await self._workers.run(then)
+
+    async def listening(self) -> None:
+        """Let the other workers know, where there are any."""
+        if self._workmates:
+            await self._workmates.start()
 
     def watch(self, reload: Callable[[], Awaitable[None]]) -> None:
         """Call `reload` whenever the rules file changes; mistakes are logged and the old rules stay."""
@@ -378,6 +400,8 @@ class Runtime:
                 await self._watcher
         if self._sampler:
             await self._sampler
+        if self._workmates:
+            await self._workmates.close()
         await self._shadow.close()
         await self._verifier.close()
         await self.named_stores.close()

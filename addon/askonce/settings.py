@@ -22,6 +22,7 @@ __all__ = [
     "Mode",
     "Settings",
     "SettingsError",
+    "Worker",
     "authority",
     "default_rules",
     "is_checkout",
@@ -45,6 +46,16 @@ before, as `outer_proxies` gives it."""
 
 class SettingsError(ValueError):
     """An option or a variable cannot be used; the message says which, and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One of several processes that are a proxy together."""
+
+    number: int
+    """From 1."""
+    folder: Path
+    """For these processes alone, as long as they run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,8 @@ class Settings:
     """mitmproxy as it is, without shorter ways through it."""
     outer_proxies: Mapping[str, str] = field(default_factory=dict)
     """The environment's, but for those that lead here."""
+    worker: Worker | None = None
+    """None for a proxy that is one process."""
 
     def __post_init__(self) -> None:
         if not self.is_loopback and not self.token:

@@ -3,6 +3,7 @@
 One rule: `record` costs a few microseconds, never fails and logs nothing. The last calls are held in memory alone.
 """
 
+import pickle
 import time
 from bisect import bisect_left
 from collections import Counter, deque
@@ -44,6 +45,27 @@ class Accounting:
         self._in_flight = 0
         self.listeners: list[Callable[[CallRecord, str], None]] = []
         """Are told of each call, and its model as one of few labels; must be quick, and never fail."""
+
+    def counted(self) -> bytes:
+        """Everything that was counted up to now, for `absorb`."""
+        with self._lock:
+            latest = list(islice(reversed(self._latest), _IN_STATS))[::-1]
+            counts = self._faults, self._turned_away, self._recorded, self._in_flight
+            return pickle.dumps((self._started, self._table, latest, self._failing, counts))
+
+    def absorb(self, counted: bytes) -> None:
+        """Add what another process of the same proxy counted: `counted` is believed, and may do anything."""
+        started, table, latest, failing, (faults, turned_away, recorded, in_flight) = pickle.loads(counted)
+        with self._lock:
+            self._started = min(self._started, started)
+            for labels, tally in table.items():
+                self._table.setdefault(labels, Tally()).merge(tally)
+            self._latest = deque(sorted([*self._latest, *latest], key=lambda call: call[0]), _LATEST)
+            self._failing |= failing
+            self._faults += faults
+            self._turned_away += turned_away
+            self._recorded += recorded
+            self._in_flight += in_flight
 
     @property
     def in_flight(self) -> int:

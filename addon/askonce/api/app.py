@@ -78,6 +78,7 @@ def create_app(
     products: Sequence[Callable[[Shared], ProductRoutes]] = (),
     host: str = "askonce.internal",
     is_key: Callable[[str], bool] = lambda _: False,
+    counts: Callable[[], Awaitable[Accounting]] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The management API as an ASGI application.
@@ -93,16 +94,22 @@ def create_app(
     `products` are those that are served; their views are below `host` and at paths of their own. `is_key` tells a good
     key of the gateway, which opens the metrics of all products, as its document has it.
 
-    `dependencies` are those of the cache.
+    `dependencies` are those of the cache. `counts` gives the accounting of all workers of the proxy; without it,
+    `accounting` is all there is.
 
     Raises ValueError for an empty token, which would protect nothing.
     """
     if token == "":
         raise ValueError("the management token is empty; expected a text, or none at all")
+
+    async def own_counts() -> Accounting:
+        return accounting
+
     protected: list[Depends] = [bearer(token)] if token is not None else []
     shared = Shared(
         cache=cache,
         accounting=accounting,
+        counts=counts or own_counts,
         faults=Faults(accounting.fault),
         version=version,
         token=token,

@@ -4,7 +4,7 @@ The rule: nothing is counted here. Every sample is a projection of the accountin
 figures, made when it is asked for.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -42,11 +42,14 @@ _SAVED: tuple[tuple[str, str, Callable[[Tally], float]], ...] = (
 
 
 class Exposition(Collector):
-    """Renders the metrics of one process."""
+    """Renders the metrics of one proxy."""
 
-    def __init__(self, accounting: Accounting, cache: Cache, version: str, families: Sequence[str] = ()) -> None:
+    def __init__(
+        self, counts: Callable[[], Awaitable[Accounting]], cache: Cache, version: str, families: Sequence[str] = ()
+    ) -> None:
         """`families` are beginnings of names; without any, all are rendered, and the process's own."""
-        self._accounting = accounting
+        self._counts = counts
+        self._accounting: Accounting
         self._cache = cache
         self._version = version
         self._families = tuple(families)
@@ -55,15 +58,15 @@ class Exposition(Collector):
             ProcessCollector(registry=self._registry)
         self._registry.register(self)
 
-    def response(self, accept: str) -> Response:
+    async def response(self, accept: str) -> Response:
         """All families, as OpenMetrics for whoever names it in `Accept`, and else as text."""
+        self._accounting = await self._counts()
         if "application/openmetrics-text" in accept:
             rendered = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
             return Response(rendered, headers={"content-type": OPENMETRICS})
-        return Response(self.render(), headers={"content-type": TEXT})
+        return Response(self._render(), headers={"content-type": TEXT})
 
-    def render(self) -> bytes:
-        """All families, as `TEXT`."""
+    def _render(self) -> bytes:
         rendered = generate_latest(self._registry)
         return rendered + self._semcache_counters() if self._shows("semcache_") else rendered
 

@@ -182,13 +182,13 @@ def metrics(
 ) -> APIRouter:
     """`/metrics`, of all families or of those whose names begin so; `protected` in place of the shared one."""
     routes = APIRouter(responses={**errors}, dependencies=shared.protected if protected is None else protected)
-    exposition = Exposition(shared.accounting, shared.cache, shared.version, families)
+    exposition = Exposition(shared.counts, shared.cache, shared.version, families)
 
     @routes.get("/metrics", tags=["statistics"], response_class=Response, responses=IN_DOCUMENT, name="metrics")
     async def expose(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
         """Prometheus' text format, or OpenMetrics with exemplars for whoever accepts it: askonce_*, promptcache_*,
         semcache_*, gateway_*, process_*."""
-        return exposition.response(accept)
+        return await exposition.response(accept)
 
     return routes
 
@@ -200,8 +200,9 @@ def statistics(shared: Shared) -> APIRouter:
     @routes.get("/v1/stats", tags=["statistics"])
     async def stats() -> RootStats:
         """What was asked, answered and saved since the process started; PromptCache's fields among them."""
-        totals = shared.accounting.totals()
-        return {**shared.accounting.stats(), **_promptcache(totals, shared.cache.stats()["entries"])}
+        accounting = await shared.counts()
+        totals = accounting.totals()
+        return {**accounting.stats(), **_promptcache(totals, shared.cache.stats()["entries"])}
 
     return routes
 

@@ -54,6 +54,8 @@ class Shared:
 
     cache: Cache
     accounting: Accounting
+    counts: Callable[[], Awaitable[Accounting]]
+    """Those of all workers of this proxy."""
     faults: Faults
     version: str
     token: str | None

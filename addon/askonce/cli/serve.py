@@ -1,13 +1,17 @@
 """`serve` and `web`: the proxy itself."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from askonce.cli.options import Cassette, Certs, Data, Listen, LogFormat, Mode, RecordErrors, RulesFile
-from askonce.settings import Settings
+from askonce.settings import Settings, SettingsError, Worker
 
 __all__ = ["serve", "web"]
+
+_MOST = 256
 
 
 def serve(
@@ -19,6 +23,13 @@ def serve(
     cassette: Cassette = None,
     record_errors: RecordErrors = False,
     log_format: LogFormat = None,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N", help="Processes that share the port, or auto: one for each core.", envvar="ASKONCE_WORKERS"
+        ),
+    ] = "1",
+    worker: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the proxy until it is stopped."""
     settings = Settings.from_env(
@@ -31,7 +42,33 @@ def serve(
         record_errors=record_errors,
         log_format=log_format,
     )
-    _serve(settings, web=False)
+    if worker:
+        number, _, folder = worker.partition(":")
+        _run(replace(settings, worker=Worker(int(number), Path(folder))), web=False)
+    elif (count := _count(workers)) > 1:
+        _run_workers(settings, count)
+    else:
+        _serve(settings, web=False)
+
+
+def _count(workers: str) -> int:
+    from askonce.exec.worker_processes import cores
+
+    if workers == "auto":
+        return cores()
+    if not workers.isdecimal() or not 0 < int(workers) <= _MOST:
+        raise SettingsError(f"--workers: expected a number from 1 to {_MOST}, or auto; got {workers!r}")
+    return int(workers)
+
+
+def _run_workers(settings: Settings, count: int) -> None:
+    from askonce.exec.worker_processes import run_workers
+    from askonce.proxy.log_format import log_to_stderr
+
+    if settings.cassette:
+        raise SettingsError("--workers: a cassette belongs to one process")
+    log_to_stderr(settings.log_format)
+    raise typer.Exit(run_workers(settings, count))
 
 
 def web(
@@ -56,6 +93,10 @@ def _serve(settings: Settings, web: bool) -> None:
 
     if settings.listen_port:
         check_address(settings)  # before seconds of loading, which nobody need wait for to be told no
+    _run(settings, web)
+
+
+def _run(settings: Settings, web: bool) -> None:
     from askonce.proxy.large_blocks import give_back_large_blocks
 
     give_back_large_blocks()  # before numpy is imported, which starts a thread

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +34,7 @@ __all__ = [
     "check_address",
     "check_trust",
     "free_port",
+    "hold_address",
     "holder",
     "note_holder",
     "probe",
@@ -86,20 +87,37 @@ def probe(settings: Settings) -> State:
 
 def check_address(settings: Settings) -> None:
     """Raise `ProxyError` where nothing can listen at the proxy's address."""
-    try:
-        found = socket.getaddrinfo(
-            settings.listen_host or None, settings.listen_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        for family, kind, protocol, _, address in found:
-            with socket.socket(family, kind, protocol) as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with _bound(settings):
+        pass
+
+
+@contextmanager
+def hold_address(settings: Settings) -> Iterator[None]:
+    """Keep it for processes of this user that share it, and nobody else. Raises `ProxyError`."""
+    with _bound(settings, socket.SO_REUSEPORT):
+        yield
+
+
+@contextmanager
+def _bound(settings: Settings, *options: int) -> Iterator[None]:
+    """With sockets that have the address, and do not listen."""
+    with ExitStack() as held:
+        try:
+            found = socket.getaddrinfo(
+                settings.listen_host or None, settings.listen_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            for family, kind, protocol, _, address in found:
+                bound = held.enter_context(socket.socket(family, kind, protocol))
+                for option in (socket.SO_REUSEADDR, *options):
+                    bound.setsockopt(socket.SOL_SOCKET, option, 1)
                 if family == socket.AF_INET6:
-                    trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                trial.bind(address)
-    except OSError as error:
-        raise ProxyError(
-            f"cannot listen on {settings.listen}: {error.strerror}; choose another address with --listen HOST:PORT"
-        ) from error
+                    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                bound.bind(address)
+        except OSError as error:
+            raise ProxyError(
+                f"cannot listen on {settings.listen}: {error.strerror}; choose another address with --listen HOST:PORT"
+            ) from error
+        yield
 
 
 def check_trust(settings: Settings, bundle: Path, user: str = "") -> None:

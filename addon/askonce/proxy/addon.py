@@ -103,6 +103,7 @@ class Askonce:
     async def running(self) -> None:
         ctx.options.update(allow_hosts=self.runtime.rules.allow_hosts(), connection_strategy="lazy")
         self.runtime.watch(self.reload)
+        await self.runtime.listening()
         logger.info("listening on %s", self.runtime.settings.listen)
         asyncio_utils.create_task(self._warm_up(), name="warm up", keep_ref=True)
         with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP

@@ -8,7 +8,7 @@ import orjson
 
 from askonce.settings import LogFormat
 
-__all__ = ["formatter"]
+__all__ = ["formatter", "log_to_stderr"]
 
 
 class _Json(logging.Formatter):
@@ -33,3 +33,11 @@ _FORMATTERS: dict[LogFormat, Callable[[], logging.Formatter]] = {
 def formatter(log_format: LogFormat) -> logging.Formatter:
     """What writes a record."""
     return _FORMATTERS[log_format]()
+
+
+def log_to_stderr(log_format: LogFormat) -> None:
+    """Have this process write what it has to say: warnings of all, and what Askonce does."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter(log_format))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("askonce").setLevel(logging.INFO)

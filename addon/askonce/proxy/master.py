@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from mitmproxy import exceptions, http, master, options
 from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
@@ -25,10 +26,10 @@ from askonce.exec.proxy_process import IN_USE, free_port
 from askonce.products.document import Config
 from askonce.proxy import hook_dispatch, lane, mitmproxy_patches
 from askonce.proxy.addon import Askonce
-from askonce.proxy.log_format import formatter
+from askonce.proxy.log_format import log_to_stderr
 from askonce.rules import ConfigError, Rules
 from askonce.runtime import Runtime
-from askonce.settings import LogFormat, Settings
+from askonce.settings import Settings
 
 __all__ = ["LeanMaster", "LetGo", "serve"]
 
@@ -94,7 +95,7 @@ def serve(
 ) -> int:
     """Run the proxy until SIGTERM or SIGINT, or the end of `beside`, which begins once it is ready. Returns the
     process's exit code."""
-    _log_to_stderr(settings.log_format)
+    log_to_stderr(settings.log_format)
     _use_all_descriptors()
     try:
         if settings.listen_port == 0:
@@ -153,6 +154,8 @@ async def _serve(settings: Settings, web: bool, beside: Callable[[Runtime], Awai
     if bundle := trust.upstream_bundle(settings.certs, settings.upstream_ca):
         opts.update(ssl_verify_upstream_trusted_ca=str(bundle))
     loop = asyncio.get_running_loop()
+    if settings.worker:
+        _be_one_of_many(loop, running.shutdown)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.shutdown)
     if beside:
@@ -176,8 +179,12 @@ async def _serve(settings: Settings, web: bool, beside: Callable[[Runtime], Awai
     return 0
 
 
-def _log_to_stderr(log_format: LogFormat) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter(log_format))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logger.setLevel(logging.INFO)
+def _be_one_of_many(loop: asyncio.AbstractEventLoop, shutdown: Callable[[], None]) -> None:
+    """Share the port with the other workers, and end with who looks after them."""
+    loop.create_server = partial(loop.create_server, reuse_port=True)  # type: ignore[method-assign]
+
+    def gone() -> None:
+        loop.remove_reader(sys.stdin)
+        shutdown()
+
+    loop.add_reader(sys.stdin, gone)  # nobody writes: it can be read once it has ended

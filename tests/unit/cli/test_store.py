@@ -8,6 +8,7 @@ from tests.shared.trials import rules_for
 from tests.support.postgres import Postgres
 
 from askonce.cache.store import SharedPlace
+from askonce.cache.store.shared.schema import VERSION
 
 type Askonce = Callable[..., Any]
 
@@ -25,14 +26,14 @@ def test_tables_are_made_and_looked_at(askonce: Askonce, rules: Path, place: Sha
     assert (before.code, before.err) == (0, "")
     assert before.out.startswith("PostgreSQL ") and before.out.endswith(f"{named}: no tables yet\n")
     made = askonce("store", "migrate", "--rules", rules, "--partitions", "2")
-    assert made.out == f"{place.schema}: schema 0 -> 1\n{named}: schema 0 -> 1\n"
-    assert askonce("store", "migrate", "--rules", rules).out.startswith(f"{place.schema}: schema 1 already\n")
+    assert made.out == f"{place.schema}: schema 0 -> {VERSION}\n{named}: schema 0 -> {VERSION}\n"
+    assert askonce("store", "migrate", "--rules", rules).out.startswith(f"{place.schema}: schema {VERSION} already\n")
     again = askonce("store", "migrate", "--rules", rules, "--partitions", "2")
     assert (again.code, again.out) == (1, "") and "there are tables in schema" in again.err
     seen = json.loads(askonce("store", "check", "--rules", rules, "--json").out)
     assert {name: (one["schema"], one["entries"], one["proxies"]) for name, one in seen.items()} == {
-        place.schema: (1, 0, 0),
-        named: (1, 0, 0),
+        place.schema: (VERSION, 0, 0),
+        named: (VERSION, 0, 0),
     }
 
 
@@ -42,7 +43,7 @@ def test_somebody_else_may_make_the_tables(
     printed = askonce("store", "ddl", "--rules", rules).out
     with postgres.connect() as connection:
         connection.execute(printed.encode())
-    assert askonce("store", "migrate", "--rules", rules).out.startswith(f"{place.schema}: schema 1 already\n")
+    assert askonce("store", "migrate", "--rules", rules).out.startswith(f"{place.schema}: schema {VERSION} already\n")
 
 
 def test_what_cannot_be_used_is_one_line(askonce: Askonce, tmp_path: Path) -> None:

@@ -169,11 +169,12 @@ def render(scope: Scope, status: int, detail: Any, headers: Mapping[str, str]) -
 def _routes(shared: Shared, keys: ApiKeys, users: Users, providers: Providers) -> APIRouter:
     routes = APIRouter(responses=_ERRORS, tags=["gateway"])
     known, admin = _allow(shared, keys), _allow(shared, keys, admin=True)
-    accounting, cache = shared.accounting, shared.cache
+    cache = shared.cache
 
     @routes.get("/stats", dependencies=[known])
     async def gateway_stats() -> GatewayStats:
         """What the gateway's keys asked and were answered."""
+        accounting = await shared.counts()
         return GatewayStats(
             total_requests=sum(tally.calls for tally in accounting.sums(lambda _: None, _is_gateways).values()),
             cache_stats=_cache_stats(accounting.sums(lambda row: row.outcome, _is_gateways)),
@@ -201,6 +202,7 @@ def _routes(shared: Shared, keys: ApiKeys, users: Users, providers: Providers) -
     @routes.get("/admin/cache/stats", dependencies=[admin])
     async def gateway_cache_stats() -> AdminCacheStats:
         """How full the cache is, and how well it answers, whoever asks."""
+        accounting = await shared.counts()
         stats, totals = cache.stats(), accounting.totals()
         semantic = accounting.sums(lambda _: None, lambda row: row.outcome == "semantic").get(None, Tally())
         return AdminCacheStats(
@@ -240,7 +242,7 @@ def _routes(shared: Shared, keys: ApiKeys, users: Users, providers: Providers) -
 def _view(shared: Shared, keys: ApiKeys, providers: Providers) -> APIRouter:
     """What the root serves as the union of several products; open there, and here as long as there are no keys."""
     routes = APIRouter(responses=_ERRORS, dependencies=[_allow(shared, keys, open_without_keys=True)], tags=["gateway"])
-    exposition = Exposition(shared.accounting, shared.cache, shared.version, ("gateway_",))
+    exposition = Exposition(shared.counts, shared.cache, shared.version, ("gateway_",))
     describe_call(routes, "/v1/chat/completions", "gateway_chat", errors=_ERRORS)
 
     @routes.get("/health")
@@ -265,7 +267,7 @@ def _view(shared: Shared, keys: ApiKeys, providers: Providers) -> APIRouter:
     @routes.get("/metrics", response_class=Response, responses=IN_DOCUMENT)
     async def gateway_metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
         """Prometheus' text format: gateway_*."""
-        return exposition.response(accept)
+        return await exposition.response(accept)
 
     return routes
 
