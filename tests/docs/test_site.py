@@ -33,6 +33,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in headings(there), target
 
 
+def test_the_words_are_few_and_in_order() -> None:
+    rows = re.findall(r"^\| (.+?) \|", (REPOSITORY / "docs" / "glossary.md").read_text("utf-8"), re.MULTILINE)
+    words = rows[rows.index("word") + 1 :]
+    assert words == sorted(words)
+    assert len(words) <= 20
+
+
 def test_the_site_builds(tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "docs", tmp_path / "docs")
     shutil.copy(REPOSITORY / "zensical.toml", tmp_path)
