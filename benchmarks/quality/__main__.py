@@ -36,7 +36,7 @@ from askonce.quality.metrics import Decisions, labels_of
 from askonce.quality.pairs import EXACT
 from askonce.quality.plots import coverage_plot, reliability_plot
 from askonce.quality.report import Contest, contest, pairs_report, stream_report
-from askonce.quality.trial import Watch
+from askonce.quality.trial import OnProgress
 from askonce.rules import Behaviour
 
 MAX_ERRORS = (0.01, 0.02, 0.05)
@@ -87,7 +87,7 @@ def _is_here(name: str) -> bool:
 class Bench:
     """Measures one judge, and keeps what was measured."""
 
-    def __init__(self, embedder: Embedder, judge: str, max_error: float, watch: Watch) -> None:
+    def __init__(self, embedder: Embedder, judge: str, max_error: float, watch: OnProgress) -> None:
         self.judge = load_judge(judge)
         self.name = judge
         self.notes: list[str] = []
@@ -140,7 +140,7 @@ def show(claims: list[Claim], notes: list[str], console: Console) -> None:
     console.print(f"\n{sum(claim.passed for claim in claims)} of {len(claims)} claims hold")
 
 
-def draw(benches: Sequence[Bench], embedder: Embedder, watch: Watch) -> None:
+def draw(benches: Sequence[Bench], embedder: Embedder, watch: OnProgress) -> None:
     """The pictures of docs/judge.md, from held-out pairs."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     near = (

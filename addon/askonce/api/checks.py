@@ -21,7 +21,7 @@ from askonce.workers import Compute
 
 __all__ = ["Parts", "router"]
 
-State = Literal["ok", "warning", "failing"]
+CheckState = Literal["ok", "warning", "failing"]
 
 _LITTLE = 1 << 30
 """Bytes of a disk below which it is said to be nearly full."""
@@ -43,7 +43,7 @@ class Check(BaseModel):
     """How one part is."""
 
     name: str
-    state: State
+    state: CheckState
     says: str = Field(description="A sentence.")
 
 
@@ -102,7 +102,7 @@ def _disk(folder: Path) -> Check:
 def _certificate(folder: Path) -> Check:
     ends = trust.ca_info(folder).not_after
     left = ends - datetime.now(UTC)
-    state: State = "failing" if left < timedelta(0) else "warning" if left < _SOON else "ok"
+    state: CheckState = "failing" if left < timedelta(0) else "warning" if left < _SOON else "ok"
     return Check(name="certificate", state=state, says=f"The authority is valid until {ends:%Y-%m-%d}.")
 
 

@@ -16,6 +16,7 @@ from askonce.cache.learning.pools import Observation
 from askonce.cache.lookup import Found
 from askonce.cache.restoring import RESTORED_AT_ONCE, check_keys, restore
 from askonce.cache.store import EVERYTHING, AnswerStore, Entry, Filter, StoreError
+from askonce.cache.store.protocol import Entries
 from askonce.cache.threads import CacheThreads
 from askonce.cache.transfer import Record
 from askonce.cache.why import ComparedCall, Nearest, nearest
@@ -28,8 +29,6 @@ _LONGEST_KEY = 64
 """Bytes."""
 CANDIDATES = 100
 """Entries of each kind that are compared to tell why a call was not answered."""
-
-Entries = list[Entry]
 
 
 @dataclass(frozen=True, slots=True)

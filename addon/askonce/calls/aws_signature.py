@@ -14,18 +14,18 @@ _SIGNATURE = re.compile(r"AWS4-[A-Z0-9-]+ ")
 _HEADERS = re.compile(r"SignedHeaders=([^,\s]+)")
 
 
-class Headers(Protocol):
+class HeaderValues(Protocol):
     """Header values by name in lower case."""
 
     def get(self, name: str, default: str, /) -> str: ...
 
 
-def is_signed(headers: Headers) -> bool:
+def is_signed(headers: HeaderValues) -> bool:
     """Whether a signature stands where a credential would."""
     return _SIGNATURE.match(headers.get("authorization", "")) is not None
 
 
-def signed_headers(headers: Headers) -> frozenset[str]:
+def signed_headers(headers: HeaderValues) -> frozenset[str]:
     """The names, in lower case, of the headers that the request's signature covers; none where it is not signed."""
     if not is_signed(headers):
         return frozenset()

@@ -12,9 +12,10 @@ from urllib.request import parse_http_list
 
 from askonce.call import Call
 
-__all__ = ["BodyEnd", "Broadcast", "Follower"]
+__all__ = ["BodyEnd", "Broadcast", "Follower", "Headers"]
 
 Headers = Iterable[tuple[str, str]]
+"""Of a response, as they are sent."""
 BodyEnd = Literal["whole", "cut"]
 _WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
 

@@ -6,17 +6,14 @@ One rule: nothing of one caller's reaches another; each reply has ids of its own
 import math
 import random
 from base64 import b64encode
-from collections.abc import Iterable
 
 from askonce.cache import Entry, Lookup
 from askonce.call import Reply
-from askonce.calls.broadcast import Broadcast
+from askonce.calls.broadcast import Broadcast, Headers
 from askonce.calls.directives import cache_status, detail
 from askonce.calls.state import Dividing, Exchange, FallenBack, State
 
 __all__ = ["Headers", "fresh_id", "of_collapsed", "of_hit", "of_miss", "repeatable"]
-
-Headers = Iterable[tuple[str, str]]
 
 _LETTERS = bytes.maketrans(b"+/", b"aB")
 _NOT_REPEATED = frozenset(

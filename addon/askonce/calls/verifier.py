@@ -19,9 +19,9 @@ from askonce.jsontext import encodable
 
 __all__ = ["Asking", "Verifier"]
 
-type Said = Literal["yes", "no", "unclear"]
+type VerifierVerdict = Literal["yes", "no", "unclear"]
 
-_PLAIN: dict[str, Said] = {"YES": "yes", "NO": "no"}
+_PLAIN: dict[str, VerifierVerdict] = {"YES": "yes", "NO": "no"}
 _VERDICTS = 10_000
 _AT_ONCE = 8
 """Questions under way; past so many the answer is no, so that a burst of near misses costs no burst of calls."""
@@ -50,16 +50,16 @@ class Verifier:
 
     def __init__(self, faults: Faults, client_options: ClientOptions = lambda _: {}) -> None:
         self._faults, self._client_options = faults, client_options
-        self._verdicts = LRU[bytes, Said](_VERDICTS)
+        self._verdicts = LRU[bytes, VerifierVerdict](_VERDICTS)
         self._background = Background()
-        self._asking = dict[bytes, asyncio.Task[Said]]()
+        self._asking = dict[bytes, asyncio.Task[VerifierVerdict]]()
         self._clients = dict[tuple[str, str], Any]()
 
     async def same(self, one: str, other: str, asking: Asking) -> bool:
         """Whether two prompts mean the same."""
         return await self.verdict(one, other, asking) == "yes"
 
-    async def verdict(self, one: str, other: str, asking: Asking) -> Said:
+    async def verdict(self, one: str, other: str, asking: Asking) -> VerifierVerdict:
         """What the LLM says of two prompts; "unclear" also where it could not be asked."""
         if max(len(one), len(other)) > _LONGEST:
             return "unclear"
@@ -75,7 +75,7 @@ class Verifier:
             task.add_done_callback(lambda _: self._asking.pop(pair, None))
         return await asyncio.shield(task)  # whoever stops waiting leaves it to the others
 
-    async def _verdict(self, pair: bytes, one: str, other: str, asking: Asking) -> Said:
+    async def _verdict(self, pair: bytes, one: str, other: str, asking: Asking) -> VerifierVerdict:
         try:
             async with asyncio.timeout(asking.timeout):
                 said = await self._ask(one, other, asking)

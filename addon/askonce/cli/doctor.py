@@ -28,7 +28,7 @@ _PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class Fetcher:
     """A program that fetches a URL, and how it does so without looking at certificates."""
 
     program: str
@@ -43,15 +43,15 @@ _PYTHON = "import ssl, sys, urllib.request as u; print(u.urlopen(sys.argv[1], co
 _NODE = "require('https').get(process.argv[1], (r) => r.on('data', (d) => console.log(String(d))))"
 _NO_VERIFY = {"NODE_TLS_REJECT_UNAUTHORIZED": "0", "NODE_NO_WARNINGS": "1"}
 CLIENTS = (
-    Client("curl", ("-fsS",), ("-fsSk",), {}),
-    Client("wget", ("-qO-",), ("-qO-", "--no-check-certificate"), {}),
-    Client(
+    Fetcher("curl", ("-fsS",), ("-fsSk",), {}),
+    Fetcher("wget", ("-qO-",), ("-qO-", "--no-check-certificate"), {}),
+    Fetcher(
         "python3",
         ("-c", _PYTHON.format("None")),
         ("-c", _PYTHON.format("ssl._create_unverified_context()")),
         {},
     ),
-    Client("node", ("-e", _NODE), ("-e", _NODE), _NO_VERIFY),
+    Fetcher("node", ("-e", _NODE), ("-e", _NODE), _NO_VERIFY),
 )
 
 
@@ -211,7 +211,7 @@ def _clients(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding
     yield from (_try(one, url, environ) for one in CLIENTS if shutil.which(one.program))
 
 
-def _try(client: Client, url: str, environ: Mapping[str, str]) -> Finding:
+def _try(client: Fetcher, url: str, environ: Mapping[str, str]) -> Finding:
     """Whether a program goes by the proxy and trusts it, in an environment of `exec`'s."""
     name = client.program
     if _fetches(name, (*client.fetch, url), environ):

@@ -6,7 +6,7 @@ from typing import Any
 
 from askonce.cli.output import results
 from askonce.quality import bounds
-from askonce.quality.live import Seen, advise
+from askonce.quality.live import Proven, advise
 
 __all__ = ["live_report", "show_live"]
 
@@ -20,7 +20,7 @@ def live_report(rules: Iterable[Mapping[str, Any]], target: float | None, confid
 
 
 def _advice(rule: Mapping[str, Any], target: float | None, confidence: float) -> dict[str, Any]:
-    seen = [Seen(one["probability"], one["right"], one["wrong"]) for one in rule["seen"]]
+    seen = [Proven(one["probability"], one["right"], one["wrong"]) for one in rule["seen"]]
     named = {"match": rule["match"], "max_error": rule["max_error"]}
     advice = advise(seen, **named, target=target, confidence=confidence)
     sources = defaultdict[str, Counter[str]](Counter)

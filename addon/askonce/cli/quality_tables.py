@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from askonce.cli.output import notes, results, table
 from askonce.quality import bounds
 from askonce.quality.report import rules_lines
-from askonce.quality.trial import Watch
-from askonce.quality.tune import Point, Tuned
+from askonce.quality.trial import OnProgress
+from askonce.quality.tune import Tuned, TunedPoint
 
 __all__ = ["show_pairs", "show_reuse", "show_stream", "show_tuned", "watching"]
 
@@ -122,13 +122,13 @@ def show_tuned(tuned: Tuned) -> None:
     console.print(rules_lines(tuned), markup=False, end="")
 
 
-def _point(point: Point) -> tuple[str, ...]:
+def _point(point: TunedPoint) -> tuple[str, ...]:
     counts = (f"{point.pairs:,}", f"{point.served:,}", f"{point.wrong:,}")
     return *counts, f"{point.wrong_share:.2%}", f"{point.bound:.2%}"
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
+def watching() -> Iterator[OnProgress]:
     """Progress on stderr, where a person sees it."""
     console = notes()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

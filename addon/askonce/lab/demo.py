@@ -44,7 +44,7 @@ _COLOURS = {"miss": "yellow", "exact": "green", "semantic": "cyan"}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DemoCall:
     """One call as the app and Askonce saw it."""
 
     answer: str
@@ -59,7 +59,7 @@ def run(console: Console) -> int:
     console.print(
         "An app asks OpenAI through OpenAI's SDK. It was never changed: only its environment names a proxy.\n"
     )
-    seen: list[Seen] = []
+    seen: list[DemoCall] = []
     with tempfile.TemporaryDirectory(prefix="askonce-demo-") as name, SampleProvider() as provider:
         folder = Path(name)
         start = partial(
@@ -95,7 +95,7 @@ def run(console: Console) -> int:
     return 0
 
 
-def _table(seen: list[Seen]) -> Table:
+def _table(seen: list[DemoCall]) -> Table:
     """In the 80 columns of a terminal: of an answer its last word."""
     table = Table("", "question", "decision", "time", "answer", box=None, pad_edge=False)
     for (label, question), call in zip(STEPS, seen, strict=True):
@@ -135,12 +135,12 @@ def _app(proxy: Settings) -> Iterator[subprocess.Popen[str]]:
         app.stdin.close()
 
 
-def _ask(app: subprocess.Popen[str], proxy: Settings, question: str) -> Seen:
+def _ask(app: subprocess.Popen[str], proxy: Settings, question: str) -> DemoCall:
     assert app.stdin and app.stdout
     print(question, file=app.stdin, flush=True)
     said = json.loads(app.stdout.readline())
     decision = httpx.get(f"{proxy.url}/v1/stats", trust_env=False, timeout=60).raise_for_status().json()["latest"][0]
-    return Seen(
+    return DemoCall(
         said["answer"],
         said["seconds"],
         decision["outcome"],

@@ -23,13 +23,13 @@ __all__ = ["Peers", "Refused", "watch"]
 
 type Place = tuple[str, int]
 """A host, in lower case and without brackets, and a port, as they were asked for."""
-type Check = Callable[[Address, int], None]
+type CheckAddress = Callable[[Address, int], None]
 """Raises `Refused` for an address and port."""
 
 _SAID = "Askonce does not connect to "
 _RESOLVING = 3.0
 """Seconds for a name that is asked about before anybody connects."""
-_check = ContextVar[Check | None]("askonce_peer", default=None)
+_check = ContextVar[CheckAddress | None]("askonce_peer", default=None)
 """What the connection that this task opens must pass; None for connections of our own."""
 
 

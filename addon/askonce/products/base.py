@@ -14,9 +14,9 @@ from askonce.calls.product_terms import PLAIN, Terms
 from askonce.calls.state import Exchange
 from askonce.rules import Rule, Rules
 
-__all__ = ["Headers", "Passage", "Product", "Translator"]
+__all__ = ["OwnHeaders", "Passage", "Product", "Translator"]
 
-Headers = tuple[tuple[str, str], ...]
+OwnHeaders = tuple[tuple[str, str], ...]
 
 
 class Translator(Protocol):
@@ -48,9 +48,9 @@ class Passage:
     """What the product asks of the cache for this call."""
     before: Callable[[], Awaitable[Reply | None]] = _go_on
     """Called on a miss, before the provider is asked: a refusal, or None."""
-    dress: Callable[[Exchange], Headers] = lambda _: ()
+    dress: Callable[[Exchange], OwnHeaders] = lambda _: ()
     """The product's own response headers, on hits and misses, in place of those that are there."""
-    defaults: Headers = ()
+    defaults: OwnHeaders = ()
     """Response headers for where there is none of that name."""
     drops: frozenset[str] = frozenset()
     """Response headers (lower case) of ours that the product does not send."""

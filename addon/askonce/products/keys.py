@@ -12,10 +12,10 @@ from askonce.call import Request
 from askonce.credentials import anonymous, bearer_token, bears_key, names_caller
 from askonce.rules.sections import Section
 
-__all__ = ["KeyName", "KeyOf", "Provider", "ProviderKeys", "anonymously", "as_operator", "with_key", "without_ours"]
+__all__ = ["KeyName", "KeyOf", "ProviderKeys", "ProviderName", "anonymously", "as_operator", "with_key", "without_ours"]
 
-Provider = Literal["openai", "anthropic", "google", "mistral"]
-KeyName = Literal[Provider, "voyage"]
+ProviderName = Literal["openai", "anthropic", "google", "mistral"]
+KeyName = Literal[ProviderName, "voyage"]
 """Whose keys there may be; Voyage is asked for vectors alone."""
 KeyOf = Callable[[KeyName], str | None]
 """The operator's key at a provider, as rules.yaml says now; None where it says none."""
@@ -57,14 +57,14 @@ def without_ours(request: Request, is_ours: Callable[[str], bool]) -> Request:
     return replace(request, headers={name: value for name, value in request.headers.items() if name not in dropped})
 
 
-def with_key(request: Request, provider: Provider, key: str | None) -> Request:
+def with_key(request: Request, provider: ProviderName, key: str | None) -> Request:
     """The request with `key`, where there is one and the caller brings none."""
     if key is None or bears_key(request.headers, request.query):
         return request
     return replace(request, headers={**request.headers, **_field(provider, key)})
 
 
-def as_operator(request: Request, provider: Provider, key: str, choosing: Collection[str] = ()) -> Request:
+def as_operator(request: Request, provider: ProviderName, key: str, choosing: Collection[str] = ()) -> Request:
     """The request as one of the operator's: with his key, and of the caller's headers those alone that are known to be
     needed, or that the provider's rule says choose the answer."""
     headers = {
@@ -80,7 +80,7 @@ def anonymously(request: Request) -> Request:
     return replace(request, headers=anonymous(request.headers))
 
 
-def _field(provider: Provider, key: str) -> dict[str, str]:
+def _field(provider: ProviderName, key: str) -> dict[str, str]:
     match provider:
         case "anthropic":
             return {"x-api-key": key}

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from askonce.quality import bounds
-from askonce.quality.tune import Point, choices
+from askonce.quality.tune import TunedPoint, choices
 
-__all__ = ["Advice", "Seen", "advise"]
+__all__ = ["Advice", "Proven", "advise"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Proven:
     """Candidates of about one probability whose answers turned out to be right or wrong."""
 
     probability: float
@@ -29,7 +29,7 @@ class Advice:
     """What is to be done, and the lines that do it."""
 
     say: Literal["tighten", "loosen", "keep"]
-    now: Point
+    now: TunedPoint
     """What the setting of today would serve of what was seen."""
     target: float
     lines: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Advice:
 
 
 def advise(
-    seen: Sequence[Seen], *, match: str, max_error: float, target: float | None = None, confidence: float = 0.95
+    seen: Sequence[Proven], *, match: str, max_error: float, target: float | None = None, confidence: float = 0.95
 ) -> Advice:
     """The advice for one rule. `target` is the share of served answers that may be wrong, `max_error` by default."""
     target = max_error if target is None else target
@@ -58,9 +58,9 @@ def advise(
     return Advice("keep", now, target, needed=bounds.needed(target, strict))
 
 
-def _point(seen: Sequence[Seen], max_error: float, confidence: float) -> Point:
+def _point(seen: Sequence[Proven], max_error: float, confidence: float) -> TunedPoint:
     served = [one for one in seen if one.probability >= 1 - max_error]
     wrong = sum(one.wrong for one in served)
     count = wrong + sum(one.right for one in served)
     pairs = sum(one.right + one.wrong for one in seen)
-    return Point(max_error, pairs, count, wrong, bounds.upper(wrong, count, confidence))
+    return TunedPoint(max_error, pairs, count, wrong, bounds.upper(wrong, count, confidence))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from askonce.cache import Cache, Embedder, Judge, Policy
 from askonce.quality.labelled import Pair
 from askonce.quality.metrics import Decisions
-from askonce.quality.trial import BLANK, Known, TrialCall, Watch, keep, opened, unwatched
+from askonce.quality.trial import BLANK, Known, OnProgress, TrialCall, keep, opened, unwatched
 
 __all__ = ["THRESHOLDS", "PairTrial", "asking", "cosines", "decide_pairs", "known", "plain"]
 
@@ -32,7 +32,7 @@ class PairTrial:
         self._cache, self._pairs, self._us_per_text = cache, pairs, us_per_text
 
     async def decide(
-        self, policy: Policy, which: Sequence[int] | None = None, watch: Watch = unwatched, phase: str = "deciding"
+        self, policy: Policy, which: Sequence[int] | None = None, watch: OnProgress = unwatched, phase: str = "deciding"
     ) -> Decisions:
         """What the cache decides under `policy`, of all pairs or of those of the indexes in `which`, in that order."""
         chosen = range(len(self._pairs)) if which is None else which
@@ -56,7 +56,7 @@ class PairTrial:
 
 @asynccontextmanager
 async def asking(
-    pairs: Sequence[Pair], embedder: Known, judge: Judge, watch: Watch = unwatched
+    pairs: Sequence[Pair], embedder: Known, judge: Judge, watch: OnProgress = unwatched
 ) -> AsyncIterator[PairTrial]:
     """A cache that knows the pairs."""
     async with opened(embedder, judge, len(pairs)) as cache:
@@ -73,14 +73,14 @@ async def asking(
 
 
 async def decide_pairs(
-    pairs: Sequence[Pair], embedder: Known, judge: Judge, policy: Policy, watch: Watch = unwatched
+    pairs: Sequence[Pair], embedder: Known, judge: Judge, policy: Policy, watch: OnProgress = unwatched
 ) -> Decisions:
     """What a fresh cache decides about each pair."""
     async with asking(pairs, embedder, judge, watch) as asked:
         return await asked.decide(policy, watch=watch)
 
 
-def known(embedder: Embedder, pairs: Sequence[Pair], watch: Watch = unwatched) -> Known:
+def known(embedder: Embedder, pairs: Sequence[Pair], watch: OnProgress = unwatched) -> Known:
     """The embedder, with the vectors of all questions of the pairs."""
     return Known(embedder, (text for pair in pairs for text in (pair.a, pair.b)), watch)
 

@@ -19,7 +19,7 @@ from askonce.quality.pairs import THRESHOLDS, cosines, decide_pairs, known, plai
 from askonce.quality.reuse import apart
 from askonce.quality.static import Static, best_static
 from askonce.quality.stream import Counts, run_stream, shuffled
-from askonce.quality.trial import Known, Watch, unwatched
+from askonce.quality.trial import Known, OnProgress, unwatched
 from askonce.quality.tune import Tuned
 
 __all__ = ["Contest", "contest", "described", "pairs_report", "rules_lines", "stream_report", "tune_report"]
@@ -36,7 +36,7 @@ async def contest(
     policy: Policy,
     *,
     beside: Sequence[Embedder] = (),
-    watch: Watch = unwatched,
+    watch: OnProgress = unwatched,
 ) -> Contest:
     """Ours under `policy`, then plain cosine of the same embedder and of those in `beside`, at each of `THRESHOLDS`."""
     vectors = known(embedder, pairs, watch)
@@ -93,7 +93,7 @@ async def stream_report(
     seeds: Sequence[int],
     audit: float = 0.0,
     parts: Mapping[str, Callable[[Query], bool]] = EVERYTHING,
-    watch: Watch = unwatched,
+    watch: OnProgress = unwatched,
 ) -> dict[str, Any]:
     """Each shuffle at each bound, beside the best static threshold that keeps the same bound.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from askonce.cache import Judge, Policy
 from askonce.quality.labelled import Query
-from askonce.quality.trial import Known, TrialCall, Watch, keep, opened, unwatched
+from askonce.quality.trial import Known, OnProgress, TrialCall, keep, opened, unwatched
 
 __all__ = ["Counts", "Run", "run_stream", "shuffled"]
 
@@ -68,7 +68,7 @@ async def run_stream(
     policy: Policy,
     *,
     audit: float = 0.0,
-    watch: Watch = unwatched,
+    watch: OnProgress = unwatched,
 ) -> Run:
     """Ask in order; what is missed is remembered with its right answer.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from askonce.cache import Cache, CacheLimits, Embedder, Identity, Judge, Lookup
 from askonce.call import Answer, Call
 
-__all__ = ["BLANK", "HOST", "Known", "TrialCall", "Watch", "keep", "opened", "unwatched"]
+__all__ = ["BLANK", "HOST", "Known", "OnProgress", "TrialCall", "keep", "opened", "unwatched"]
 
 HOST = "quality.invalid"
 FOREVER = 1e9
@@ -25,7 +25,7 @@ BATCH = 256
 BLANK = " "
 """Asks nothing."""
 
-Watch = Callable[[str, int], Callable[[], None]]
+OnProgress = Callable[[str, int], Callable[[], None]]
 """watch("embedding", 500) -> what to call after each of 500 steps."""
 
 
@@ -37,7 +37,7 @@ def unwatched(_phase: str, _total: int) -> Callable[[], None]:
 class Known:
     """An embedder whose vectors of some texts are known."""
 
-    def __init__(self, embedder: Embedder, texts: Iterable[str], watch: Watch = unwatched) -> None:
+    def __init__(self, embedder: Embedder, texts: Iterable[str], watch: OnProgress = unwatched) -> None:
         """Raises what the embedder raises."""
         self._embedder = embedder
         self.name, self.dimension, self.limit = embedder.name, embedder.dimension, embedder.limit

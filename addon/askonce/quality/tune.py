@@ -17,16 +17,16 @@ from askonce.quality import bounds
 from askonce.quality.labelled import Pair, groups
 from askonce.quality.metrics import Decisions, labels_of
 from askonce.quality.pairs import asking
-from askonce.quality.trial import Known, Watch, unwatched
+from askonce.quality.trial import Known, OnProgress, unwatched
 
-__all__ = ["CHOICES", "Point", "Tuned", "choices", "split", "tune"]
+__all__ = ["CHOICES", "Tuned", "TunedPoint", "choices", "split", "tune"]
 
 CHOICES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 """Values of `max_error` to choose from; more would have to be paid for with a wider bound."""
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class TunedPoint:
     """What one value serves on some pairs."""
 
     max_error: float
@@ -48,10 +48,10 @@ class Tuned:
     target: float
     """The share of served answers that may be wrong."""
     confidence: float
-    tried: tuple[Point, ...]
-    chosen: Point | None
+    tried: tuple[TunedPoint, ...]
+    chosen: TunedPoint | None
     """None: on these pairs nothing can be shown to stay within the target."""
-    check: Point | None
+    check: TunedPoint | None
     """The chosen value on the other half."""
 
     @property
@@ -87,7 +87,7 @@ async def tune(
     *,
     target: float,
     confidence: float = 0.95,
-    watch: Watch = unwatched,
+    watch: OnProgress = unwatched,
 ) -> Tuned:
     """Choose among `choices` what serves most, with at most `target` of it wrong."""
     chooses, labels = split(pairs), labels_of(pairs)
@@ -109,7 +109,7 @@ async def tune(
     return Tuned(target, confidence, tuple(tried), chosen, check)
 
 
-def _point(max_error: float, decisions: Decisions, labels: NDArray[np.int8], confidence: float) -> Point:
+def _point(max_error: float, decisions: Decisions, labels: NDArray[np.int8], confidence: float) -> TunedPoint:
     served = int(decisions.served.sum())
     wrong = int((decisions.served & (labels == 0)).sum())
-    return Point(max_error, len(labels), served, wrong, bounds.upper(wrong, served, confidence))
+    return TunedPoint(max_error, len(labels), served, wrong, bounds.upper(wrong, served, confidence))

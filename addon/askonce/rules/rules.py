@@ -12,7 +12,15 @@ from urllib.parse import urlsplit
 from askonce.cache.uses import USES, Uses
 from askonce.rules.dependencies import DependencyPlace, parse_place
 from askonce.rules.document import Behaviour, Document, Price, RuleSpec
-from askonce.rules.patterns import Find, HostPattern, parse_host, parse_jsonpath, parse_path, parse_text, parse_value
+from askonce.rules.patterns import (
+    HostPattern,
+    JsonPath,
+    parse_host,
+    parse_jsonpath,
+    parse_path,
+    parse_text,
+    parse_value,
+)
 from askonce.rules.prices import Prices
 from askonce.rules.request_headers import HeaderRule
 from askonce.settings import DEFAULT_PORTS
@@ -170,7 +178,7 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
     )
 
 
-def _first_of(paths: Sequence[Find]) -> Find:
+def _first_of(paths: Sequence[JsonPath]) -> JsonPath:
     """What all `paths` find, that of the first at the end, where a wire format looks first."""
     if len(paths) == 1:
         return paths[0]

@@ -16,7 +16,7 @@ from askonce.wire.common import JsonObject
 __all__ = [
     "DONE",
     "STREAM_TYPE",
-    "Record",
+    "RecordedAnswer",
     "cut_by",
     "fresh_like",
     "load_json",
@@ -24,7 +24,7 @@ __all__ = [
     "settle_usage",
 ]
 
-type Record = JsonObject | list[sse.Event]
+type RecordedAnswer = JsonObject | list[sse.Event]
 """A recorded answer: the JSON object, or the events of a stream."""
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 DONE = b"[DONE]"
@@ -34,7 +34,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _PREFIX = re.compile(r"[A-Za-z]+[-_]")
 
 
-def load_record(body: bytes, content_type: str) -> Record:
+def load_record(body: bytes, content_type: str) -> RecordedAnswer:
     """A whole recorded answer as its JSON object or its events; where header and body disagree, the body is right."""
     start = body.lstrip()[:8]
     if not start:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from askonce.quality.live import Seen, advise
+from askonce.quality.live import Proven, advise
 
 SURE, FAIR = 0.99, 0.9
 
@@ -15,13 +15,13 @@ def test_without_evidence_all_stays() -> None:
 
 @pytest.mark.parametrize("match", ["watch", "exact"])
 def test_what_is_shown_to_keep_within_the_target_is_to_be_served(match: str) -> None:
-    advice = advise([Seen(SURE, 400, 0)], match=match, max_error=0.02)
+    advice = advise([Proven(SURE, 400, 0)], match=match, max_error=0.02)
     assert (advice.say, advice.lines) == ("loosen", ("match: semantic", "max_error: 0.02"))
-    assert advise([Seen(SURE, 100, 0)], match=match, max_error=0.02).say == "keep"
+    assert advise([Proven(SURE, 100, 0)], match=match, max_error=0.02).say == "keep"
 
 
 def test_a_target_above_the_setting_may_be_used() -> None:
-    seen = [Seen(SURE, 400, 0), Seen(FAIR, 400, 20)]
+    seen = [Proven(SURE, 400, 0), Proven(FAIR, 400, 20)]
     assert advise(seen, match="semantic", max_error=0.02).say == "keep"
     advice = advise(seen, match="semantic", max_error=0.02, target=0.1)
     assert (advice.say, advice.lines) == ("loosen", ("max_error: 0.1",))
@@ -29,15 +29,15 @@ def test_a_target_above_the_setting_may_be_used() -> None:
 
 
 def test_what_is_shown_to_break_the_target_is_tightened() -> None:
-    seen = [Seen(0.995, 1000, 0), Seen(0.985, 100, 40)]
+    seen = [Proven(0.995, 1000, 0), Proven(0.985, 100, 40)]
     advice = advise(seen, match="semantic", max_error=0.02)
     assert (advice.say, advice.lines, advice.now.wrong) == ("tighten", ("max_error: 0.01",), 40)
-    assert advise([Seen(0.985, 100, 40)], match="semantic", max_error=0.02).lines == ("match: watch",)
+    assert advise([Proven(0.985, 100, 40)], match="semantic", max_error=0.02).lines == ("match: watch",)
 
 
 def test_a_few_that_were_wrong_show_nothing() -> None:
-    assert advise([Seen(SURE, 40, 1)], match="semantic", max_error=0.02).say == "keep"
+    assert advise([Proven(SURE, 40, 1)], match="semantic", max_error=0.02).say == "keep"
 
 
 def test_what_a_rule_that_only_watches_would_serve_wrongly_is_left() -> None:
-    assert advise([Seen(SURE, 40, 40)], match="watch", max_error=0.02).say == "keep"
+    assert advise([Proven(SURE, 40, 40)], match="watch", max_error=0.02).say == "keep"

@@ -6,7 +6,7 @@ from askonce.quality import bounds
 from askonce.quality.labelled import Pair
 from askonce.quality.pairs import known
 from askonce.quality.report import rules_lines, tune_report
-from askonce.quality.tune import CHOICES, Point, Tuned, choices, split, tune
+from askonce.quality.tune import CHOICES, Tuned, TunedPoint, choices, split, tune
 from askonce.rules import Document
 
 UPSTREAMS = "upstreams: [{name: x, hosts: [h.example], paths: [/v1], wire: generic, prompt: $.q}]\n"
@@ -58,8 +58,8 @@ async def test_few_pairs_prove_nothing(words: Words, cosine: Cosine) -> None:
     assert rules_lines(tuned) == "defaults:\n  match: exact\n"
 
 
-def tuned(check: Point) -> Tuned:
-    chosen = Point(0.05, 1000, 500, 2, 0.019)
+def tuned(check: TunedPoint) -> Tuned:
+    chosen = TunedPoint(0.05, 1000, 500, 2, 0.019)
     return Tuned(0.02, 0.95, (chosen,), chosen, check)
 
 
@@ -67,7 +67,7 @@ def tuned(check: Point) -> Tuned:
     ("wrong", "served", "holds", "is_shown"), [(1, 500, True, True), (3, 200, True, False), (5, 200, False, False)]
 )
 def test_the_other_half_is_asked(wrong: int, served: int, holds: bool, is_shown: bool) -> None:
-    found = tuned(Point(0.05, 1000, served, wrong, bounds.upper(wrong, served)))
+    found = tuned(TunedPoint(0.05, 1000, served, wrong, bounds.upper(wrong, served)))
     assert (found.holds, found.is_shown) == (holds, is_shown)
     assert rules_lines(found) == ("defaults:\n  max_error: 0.05\n" if holds else "defaults:\n  match: exact\n")
     assert tune_report(found)["rules"] == rules_lines(found)
@@ -75,7 +75,7 @@ def test_the_other_half_is_asked(wrong: int, served: int, holds: bool, is_shown:
 
 @pytest.mark.parametrize("max_error", CHOICES)
 def test_the_lines_are_accepted_as_rules(max_error: float) -> None:
-    point = Point(max_error, 1000, 1000, 0, 0.004)
+    point = TunedPoint(max_error, 1000, 1000, 0, 0.004)
     lines = rules_lines(Tuned(0.02, 0.95, (point,), point, point))
     assert Document.parse("version: 1\n" + lines + UPSTREAMS, environ={}).defaults.max_error == max_error
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from askonce.cache.judge.lexicon import FRACTIONS, MONTHS, MULTIPLES, NUMBER_WORDS, SCALES, UNITS
-from askonce.cache.judge.tokens import Tokens
+from askonce.cache.judge.tokens import TokenList
 
 __all__ = ["Number", "numbers_of", "spell_out"]
 
@@ -21,7 +21,7 @@ class Number:
     """Stem of the content word that it counts: the next one within three words, else the one before."""
 
 
-def spell_out(found: Tokens) -> None:
+def spell_out(found: TokenList) -> None:
     """Finds "twenty five", "three quarters", "two dozen", "5 million", "half", and month names as numbers."""
     digit = {index: at for at, (index, value, _) in enumerate(found.numbers) if isinstance(value, Fraction)}
     index, tokens, added = 0, found.tokens, []
@@ -104,7 +104,7 @@ def _is_scale(token: str) -> bool:
     return (token in SCALES and len(token) > 1) or token == "dozen"
 
 
-def numbers_of(found: Tokens, stems: list[str], positions: list[int]) -> list[Number]:
+def numbers_of(found: TokenList, stems: list[str], positions: list[int]) -> list[Number]:
     """The numbers with what they count; `stems` are those of the content words, `positions` their places."""
     numbers = []
     begun = {index for index, _, _ in found.numbers}

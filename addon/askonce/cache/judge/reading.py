@@ -15,7 +15,7 @@ from askonce.cache.judge.lexicon import ABOUT_TEXT, FOREIGN, FUNCTION_WORDS, NEG
 from askonce.cache.judge.numbers import Number, numbers_of, spell_out
 from askonce.cache.judge.plain_form import plain
 from askonce.cache.judge.question_type import adds_nothing, core_of, question_of
-from askonce.cache.judge.tokens import Tokens
+from askonce.cache.judge.tokens import TokenList
 
 __all__ = ["Number", "Reading", "Word", "is_about_text", "read"]
 
@@ -85,7 +85,7 @@ def read(prompt: str, *, literal: bool = False) -> Reading:
     """
     if not prompt.isascii():
         prompt = composed(prompt)
-    return _reading(Tokens(_bare(prompt) if literal else question(prompt)), literal=literal)
+    return _reading(TokenList(_bare(prompt) if literal else question(prompt)), literal=literal)
 
 
 def question(prompt: str) -> str:
@@ -119,7 +119,7 @@ _THANKS = re.compile(
 """Only what stands apart: "thanks" in "how do I say thanks?" is what is asked. The comma before it goes along."""
 
 
-def _reading(found: Tokens, *, literal: bool) -> Reading:
+def _reading(found: TokenList, *, literal: bool) -> Reading:
     literal = literal or not ABOUT_TEXT.isdisjoint(found.tokens)
     prompt, size = found.prompt, len(found.tokens)
     between = signs(prompt, found.mark_places, found.tokens)
@@ -171,7 +171,7 @@ def _reading(found: Tokens, *, literal: bool) -> Reading:
     )
 
 
-def _is_idle(found: Tokens, index: int) -> bool:
+def _is_idle(found: TokenList, index: int) -> bool:
     """Whether a negator turns nothing: "why don't you", "isn't it", "no. 5", "not only"."""
     token = found.tokens[index]
     before = found.tokens[index - 1] if index else ""

@@ -10,7 +10,7 @@ from math import gcd
 
 from askonce.cache.judge.lexicon import CONTRACTIONS, SCALES, UNITS
 
-__all__ = ["Tokens"]
+__all__ = ["TokenList"]
 
 _TOKEN = re.compile(
     r"""
@@ -41,7 +41,7 @@ _DIGIT = re.compile(r"\d")
 _LONG = {"n't": "not", "'re": "are", "'ll": "will", "'ve": "have", "'m": "am", "'d": "would", "'s": ""}
 
 
-class Tokens:
+class TokenList:
     """The tokens of one prompt, with the mark before each."""
 
     def __init__(self, prompt: str) -> None:

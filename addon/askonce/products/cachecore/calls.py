@@ -19,7 +19,7 @@ from askonce.calls.product_terms import Terms
 from askonce.calls.state import Exchange
 from askonce.credentials import bearer_token
 from askonce.network.rate_limits import Rates
-from askonce.products.base import Headers, Passage
+from askonce.products.base import OwnHeaders, Passage
 from askonce.products.cachecore.dependencies import POLICY, DepsError, read_deps
 from askonce.products.cachecore.errors import problem
 from askonce.products.cachecore.section import CachecoreSpec
@@ -32,7 +32,7 @@ __all__ = ["DEPS_HEADER", "Cachecore"]
 PATH = "/v1/chat/completions"
 DEPS_HEADER = "x-cachecore-deps"
 _HOST = "api.openai.com"
-_ASKED_NOT: Headers = (("x-cache", "BYPASS"), ("x-cache-similarity", "0.00"), ("x-cache-age", "0"))
+_ASKED_NOT: OwnHeaders = (("x-cache", "BYPASS"), ("x-cache-similarity", "0.00"), ("x-cache-age", "0"))
 
 
 class _Bypass(Terms):
@@ -146,7 +146,7 @@ def _timed(rule: Rule, fresh: float, stale: float) -> Rule:
     return replace(rule, behaviour=rule.behaviour.model_copy(update={"ttl": fresh, "stale_while_revalidate": stale}))
 
 
-def _dress(exchange: Exchange) -> Headers:
+def _dress(exchange: Exchange) -> OwnHeaders:
     lookup = exchange.lookup
     entry = lookup.entry if lookup and lookup.outcome != "miss" else None
     if exchange.bypass:
@@ -160,7 +160,7 @@ def _dress(exchange: Exchange) -> Headers:
     return (("x-cache", status), ("x-cache-similarity", f"{similarity:.2f}"))
 
 
-def _dress_and_hint(exchange: Exchange) -> Headers:
+def _dress_and_hint(exchange: Exchange) -> OwnHeaders:
     if exchange.identity is None:
         return _dress(exchange)
     parts = exchange.identity.parts

@@ -26,7 +26,7 @@ from askonce.credentials import KEYS, anonymous, bearer_token
 from askonce.faults import Faults
 from askonce.network.api_keys import ApiKey, ApiKeyError, ApiKeys
 from askonce.network.rate_limits import Rates, Standing
-from askonce.products.base import Headers, Passage
+from askonce.products.base import OwnHeaders, Passage
 from askonce.products.gateway.errors import PROBLEMS, Code, Users, code_of, problem
 from askonce.products.gateway.section import GatewayProvider, GatewaySpec
 from askonce.products.keys import KeyOf, as_operator, with_key
@@ -347,11 +347,11 @@ def _unlocked(request: Request, shared: bool) -> dict[str, str]:
     return {name: value for name, value in request.headers.items() if name not in KEYS}
 
 
-def _rate_headers(standing: Standing | None, _exchange: Exchange | None = None) -> Headers:
+def _rate_headers(standing: Standing | None, _exchange: Exchange | None = None) -> OwnHeaders:
     return tuple((name.lower(), value) for name, value in standing.headers.items()) if standing else ()
 
 
-def _reply(status: int, body: dict[str, object], headers: Headers) -> Reply:
+def _reply(status: int, body: dict[str, object], headers: OwnHeaders) -> Reply:
     said = (("x-request-id", str(body["request_id"])), *headers)
     return Reply(orjson.dumps(body), "application/json", status, said)
 

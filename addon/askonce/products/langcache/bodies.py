@@ -61,7 +61,7 @@ class _FailFast(FailFast):
         return hash(self.fail_fast)
 
 
-Attributes = Annotated[
+EntryAttributes = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=256)], Annotated[str, Field(max_length=_LONGEST_VALUE)]],
     _FailFast(),
     Field(max_length=64, examples=[{"model": "gpt-5", "user_id": "user_123"}]),
@@ -81,7 +81,7 @@ class Search(_Body):
     prompt: str = Field(min_length=1, examples=["What is semantic caching?"])
     similarityThreshold: float | None = Field(default=None, ge=0, le=1, examples=[0.9])
     searchStrategies: list[Strategy] | None = Field(default=None, min_length=1, max_length=8)
-    attributes: Attributes | None = None
+    attributes: EntryAttributes | None = None
     maxResults: Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)] | None = None
 
 
@@ -92,12 +92,12 @@ class ConversationSearch(Search):
 class NewEntry(_Body):
     prompt: str = Field(min_length=1)
     response: str
-    attributes: Attributes | None = None
+    attributes: EntryAttributes | None = None
     ttlMillis: Annotated[int, Field(ge=1, le=_LONGEST_TTL), BeforeValidator(_whole)] | None = None
 
 
 class Selection(_Body):
-    attributes: Attributes = Field(min_length=1)
+    attributes: EntryAttributes = Field(min_length=1)
 
 
 class SearchHit(BaseModel):

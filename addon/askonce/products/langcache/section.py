@@ -10,13 +10,13 @@ from askonce.rules.sections import Duration, Section
 __all__ = ["LangCacheCacheSpec", "LangCacheSpec"]
 
 
-Key = Annotated[str, Field(min_length=1)]
+KeyText = Annotated[str, Field(min_length=1)]
 
 
 class LangCacheCacheSpec(Section):
     """One cache, named by its id; what is left out is as `products.langcache` says."""
 
-    api_keys: tuple[Key, ...] = ()
+    api_keys: tuple[KeyText, ...] = ()
     """Keys for this cache alone, besides those for all."""
     threshold: float | None = Field(default=None, ge=0, le=1)
     guards: bool | None = None
@@ -29,7 +29,7 @@ class LangCacheCacheSpec(Section):
 class LangCacheSpec(Section):
     """LangCache's caches. Thresholds are on its own scale, (1 + cosine) / 2."""
 
-    api_keys: tuple[Key, ...] = ()
+    api_keys: tuple[KeyText, ...] = ()
     """Each opens every cache. Where neither these nor a cache's own are set, `manage.token` is the key."""
     threshold: float = Field(default=0.85, ge=0, le=1)
     """Where a search names none."""

@@ -17,8 +17,8 @@ from askonce.call import Call, Reply, Request
 from askonce.calls.product_terms import Terms
 from askonce.calls.state import Exchange
 from askonce.calls.verifier import Verifier
-from askonce.products.base import Headers, Passage
-from askonce.products.keys import Provider, as_operator, with_key
+from askonce.products.base import OwnHeaders, Passage
+from askonce.products.keys import ProviderName, as_operator, with_key
 from askonce.products.promptcache import claude as claude
 from askonce.products.promptcache.state import ChatProvider, PromptCacheState
 from askonce.products.translate import Untranslatable
@@ -140,7 +140,7 @@ class PromptCache:
             return self.refuse(400, "Invalid JSON")
         return None if _asks_something(body.get("messages")) else self.refuse(400, "No user prompt found")
 
-    def _passage(self, request: Request, rules: Rules, identifier: Headers) -> Passage | Reply:
+    def _passage(self, request: Request, rules: Rules, identifier: OwnHeaders) -> Passage | Reply:
         provider = self._state.chat_provider
         host, path = HOSTS[provider], claude.PATH if provider == "claude" else PATH
 
@@ -150,7 +150,7 @@ class PromptCache:
         rule = rules.find("https", host, 443, path)
         if rule is None:
             return fail(f"no rule names {host}{path}")
-        bearer: Provider = "anthropic" if provider == "claude" else provider
+        bearer: ProviderName = "anthropic" if provider == "claude" else provider
         key = self._state.key(bearer)
         if not key and provider != "openai":  # what the caller brings is OpenAI's, as is the form of the call
             return fail(f"products.provider_keys.{bearer} is not set")
@@ -181,7 +181,7 @@ class PromptCache:
         )
 
 
-def _dress(exchange: Exchange, provider: ChatProvider) -> Headers:
+def _dress(exchange: Exchange, provider: ChatProvider) -> OwnHeaders:
     found = exchange.lookup
     headers: list[tuple[str, str]] = [("x-provider", provider)]
     if found and found.similarity is not None and found.similarity > 0:

@@ -17,7 +17,7 @@ from askonce.api.errors import RESPONSES, Problem
 from askonce.api.exact import ExactRoute
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import Mistakes, ProductRoutes, Shared, hours, render_plainly
-from askonce.products.promptcache.state import PromptCacheState, Warm, WarmEntry
+from askonce.products.promptcache.state import PromptCacheState, WarmEntry, WarmPrompts
 
 __all__ = ["routes"]
 
@@ -97,7 +97,7 @@ class Outcomes(BaseModel):
     entries: list[Outcome]
 
 
-def routes(shared: Shared, state: PromptCacheState, warm: Warm) -> ProductRoutes:
+def routes(shared: Shared, state: PromptCacheState, warm: WarmPrompts) -> ProductRoutes:
     """PromptCache's part of the application."""
     own = APIRouter(
         prefix="/v1",

@@ -14,7 +14,7 @@ from askonce.calls.verifier import Asking
 from askonce.products.keys import KeyName, KeyOf
 from askonce.products.promptcache.section import PromptCacheSpec, ProviderSpec
 
-__all__ = ["ChatProvider", "PromptCacheState", "Thresholds", "Warm", "WarmEntry", "Warmed"]
+__all__ = ["ChatProvider", "PromptCacheState", "Thresholds", "WarmEntry", "WarmPrompts", "Warmed"]
 
 ChatProvider = Literal["openai", "mistral", "claude"]
 CHAT_PROVIDERS: tuple[ChatProvider, ...] = get_args(ChatProvider)
@@ -59,7 +59,7 @@ class Warmed:
     """Why it is not kept; empty where it is."""
 
 
-type Warm = Callable[[Sequence[WarmEntry], str], Awaitable[list[Warmed]]]
+type WarmPrompts = Callable[[Sequence[WarmEntry], str], Awaitable[list[Warmed]]]
 """(entries, namespace) -> what became of each, in their order."""
 
 

@@ -19,12 +19,12 @@ from askonce.calls.product_terms import Terms
 from askonce.calls.state import Exchange
 from askonce.credentials import bears_key
 from askonce.jsontext import shortened
-from askonce.products.base import Headers, Passage
+from askonce.products.base import OwnHeaders, Passage
 from askonce.products.destinations import Destination, DestinationError, ForbiddenDestination, find_destination
-from askonce.products.keys import KeyOf, Provider, anonymously, with_key
+from askonce.products.keys import KeyOf, ProviderName, anonymously, with_key
 from askonce.products.semcache.section import SemcacheSpec
 from askonce.rules import Rule, Rules
-from askonce.rules.patterns import Find, parse_jsonpath
+from askonce.rules.patterns import JsonPath, parse_jsonpath
 from askonce.wire.base import ReadOptions, Replay, WireFormat
 
 __all__ = ["Semcache", "cosine"]
@@ -39,7 +39,7 @@ GENERIC = "/semcache/v1/chat/completions"
 _UPSTREAM, _HOST = "x-llm-proxy-upstream", "x-llm-proxy-host"
 _PROMPTS = ("x-llm-proxy-prompt", "x-llm-prompt")
 """The document's name for it, and the one that Semcache's server reads."""
-_OPERATORS: dict[str, Provider] = {
+_OPERATORS: dict[str, ProviderName] = {
     "api.openai.com": "openai",
     "api.anthropic.com": "anthropic",
     "api.mistral.ai": "mistral",
@@ -207,7 +207,7 @@ def _rule(rule: Rule, request: Request, body: Any) -> Rule:
     return replace(rule, wire=PromptElsewhere(rule.wire, text))
 
 
-def _find(path: str) -> Find:
+def _find(path: str) -> JsonPath:
     try:
         return parse_jsonpath(path)
     except ValueError as error:
@@ -218,5 +218,5 @@ def _shown(value: Any) -> str:
     return shortened(orjson.dumps(value).decode(), _SHOWN)
 
 
-def _dress(exchange: Exchange) -> Headers:
+def _dress(exchange: Exchange) -> OwnHeaders:
     return (("x-cache-status", "hit"),) if exchange.is_answered and exchange.status == 200 else ()
