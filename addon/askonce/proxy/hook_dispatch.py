@@ -103,6 +103,8 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
 
     _begun: commands.StartHook | None = None
     """The hook that is being called at this moment."""
+    short_way: Callable[[events.Event], Iterator[commands.Command] | None] | None = None
+    """What is to be done after an event, past some layers; None for an event that all of them have to see."""
     is_provider_heard = False
     """What is being handled came from a provider."""
 
@@ -239,7 +241,7 @@ class _Joining:
         heard = event.connection if isinstance(event, events.ConnectionEvent) else None
         self._handler.is_provider_heard = isinstance(heard, connection.Server)
         try:
-            for command in self._top.handle_event(event):
+            for command in self._steps(event):
                 if isinstance(command, commands.SendData):
                     if held and held[0].connection is not command.connection:
                         yield _joined(held)
@@ -256,6 +258,10 @@ class _Joining:
             raise
         if held:
             yield _joined(held)
+
+    def _steps(self, event: events.Event) -> Iterator[commands.Command]:
+        way = self._handler.short_way
+        return (way(event) if way else None) or self._top.handle_event(event)
 
 
 def _joined(held: list[commands.SendData]) -> commands.SendData:

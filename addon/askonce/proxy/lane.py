@@ -19,14 +19,18 @@ from mitmproxy.proxy import events, layer, server, tunnel
 from mitmproxy.proxy.layers import http, modes, tls
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from askonce.calls.held_bodies import held_bodies
 from askonce.proxy import http1
 from askonce.proxy.at_once import AtOnce, Caller
 from askonce.proxy.backpressure import PacedReader, Report, handler_of
+from askonce.proxy.heard_at_once import HeardAtOnce
+from askonce.proxy.hook_dispatch import DirectHandler
 from askonce.proxy.known_source import is_known
 from askonce.proxy.ordinary import Body, Head, Heads, is_begun
 from askonce.proxy.read_ahead import InTheOpen, InTls, ReadAhead
+from askonce.proxy.short_way import ShortWay
 
 __all__ = ["Lane", "Lanes", "awaited", "is_known_here"]
 
@@ -43,7 +47,7 @@ class Lane:
         self, handler: ConnectionHandler, layers: Sequence[layer.Layer], at_once: AtOnce, heads: Heads, report: Report
     ) -> None:
         """`layers` are of the kinds of `_TUNNEL`, or of `_OPEN`."""
-        self._handler, self._client, self._layers = handler, handler.client, layers
+        self.handler, self._client, self._layers = handler, handler.client, layers
         self._top = cast(http.HttpLayer, layers[-1])
         self._tls = layers[-2] if isinstance(layers[-2], tls.ClientTLSLayer) else None
         self._at_once, self._heads, self._report = at_once, heads, report
@@ -63,8 +67,10 @@ class Lane:
         """Listen from now on. Raises AttributeError where asyncio is not the one that this was written for."""
         for name in ("_waiter", "_buffer"):
             getattr(self._reader, name)
-        if self._tls:
+        if self._tls and isinstance(self._ahead, InTls):
             self._tls.tls = self._ahead  # type: ignore[assignment]
+            if isinstance(self.handler, DirectHandler):
+                self.handler.short_way = ShortWay(self._layers, self._ahead).steps
         self._protocol.data_received = self._data_received
         self._protocol.eof_received = self._eof_received
         self._protocol.connection_lost = self._connection_lost
@@ -88,7 +94,7 @@ class Lane:
                 self._hand_over()
             StreamReaderProtocol.data_received(self._protocol, data)
             return
-        self._handler.timeout_watchdog.register_activity()
+        self.handler.timeout_watchdog.register_activity()
         try:
             is_done = self._take(data)
         except Exception as error:  # fail open
@@ -174,7 +180,7 @@ class Lane:
     def _hand_over(self) -> None:
         """Have mitmproxy read what the lane has read."""
         self._forget()
-        io = self._handler.transports.get(self._client)
+        io = self.handler.transports.get(self._client)
         reader: object = io and io.reader
         if isinstance(reader, PacedReader):
             reader.count(self._ahead.size)
@@ -185,8 +191,8 @@ class Lane:
             task.add_done_callback(self._tasks.discard)
 
     async def _pass_on(self, event: events.Event) -> None:
-        await self._handler.server_event(event)
-        await self._handler.drain_writers()
+        await self.handler.server_event(event)
+        await self.handler.drain_writers()
 
     def _forget(self) -> None:
         """Nothing is waited for any more."""
@@ -216,6 +222,13 @@ class Lanes:
                 self._report("fast lane", error, "this connection has none")
             else:
                 _lanes[client.id] = lane
+
+    def server_connected(self, data: ServerConnectionHookData) -> None:
+        if lane := _lanes.get(data.client.id):
+            try:
+                HeardAtOnce(lane.handler, data.server).open()
+            except Exception as error:  # fail open
+                self._report("fast lane", error, "this provider's connection is read as mitmproxy does")
 
     def client_disconnected(self, client: Client) -> None:
         _lanes.pop(client.id, None)

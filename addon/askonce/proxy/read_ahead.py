@@ -95,8 +95,20 @@ class InTls:
                 self._read += [*pieces, end]
                 return None
 
+    def take(self) -> bytes | None:
+        """Take all that was read; None, and nothing is taken, where an end or a mistake is part of it."""
+        pieces = [one for one in self._read if isinstance(one, bytes)]
+        if len(pieces) < len(self._read):
+            return None
+        self._read.clear()
+        return b"".join(pieces)
+
     def answer(self, text: bytes) -> bytes:
         self._read.clear()
+        return self.seal(text)
+
+    def seal(self, text: bytes) -> bytes:
+        """What is to be sent for the other side to read `text`."""
         with contextlib.suppress(SSL.ZeroReturnError, SSL.SysCallError):  # as mitmproxy has it
             self._session.sendall(text)
         return self.pending()
