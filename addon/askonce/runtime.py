@@ -261,6 +261,7 @@ class Runtime:
             strays=self.strays,
             dependencies=self._dependencies,
             rewind=self.life.rewind,
+            approving=lambda: [rule.name for rule in self.rules if rule.behaviour.approve],
             rules=lambda: describe(self.rules.config),
             history=self._read_history,
             rules_file=RulesFile(

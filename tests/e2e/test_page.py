@@ -28,6 +28,15 @@ logger = logging.getLogger(__name__)
 
 PICTURES = Path(__file__).parents[2] / "docs" / "img"
 TOKEN = "a token for the page"
+MANAGING = {"authorization": f"Bearer {TOKEN}"}
+REVIEWED = """\
+  - name: reviewed
+    hosts: [api.openai.com]
+    paths: [/v1/chat/completions]
+    wire: openai-chat
+    when: {X-Review: "yes"}
+    approve: true
+"""
 URL = "https://api.openai.com/v1/chat/completions"
 CAPITAL, REWORDED = "What is the capital of France?", "What's the capital of France?"
 MILES, KILOMETRES = "How do I convert 10 miles to kilometres?", "How do I convert 10 kilometres to miles?"
@@ -41,8 +50,9 @@ OTHERS = (
     "Who wrote Faust?",
 )
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-VIEWS = ("overview", "calls", "answers", "decisions", "rules", "health")
+VIEWS = ("overview", "calls", "answers", "approvals", "decisions", "rules", "health")
 MARK = "window.marked = 1"
+REVIEW = ("Is the capital of Chile Santiago?", "Is the capital of Peru Lima?")
 HOSTILE = [
     f"<script>{MARK}</script>",
     f"<img src=x onerror='{MARK}'>",
@@ -74,7 +84,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def shown(start_module_proxy: StartProxy) -> Proxy:
     proxy = start_module_proxy(environment={"ASKONCE_TOKEN": TOKEN})
+    rules = proxy.rules.read_text("utf-8")
+    proxy.rules.write_text(rules.replace("\nupstreams:\n", f"\nupstreams:\n{REVIEWED}", 1), "utf-8")
+    reload = httpx.post(f"{proxy.url}/v1/reload", headers=MANAGING, trust_env=False)
+    reload.raise_for_status()
     with calling(proxy) as app:
+        for prompt in REVIEW:
+            say(proxy, app, prompt, headers={"x-review": "yes"})
         for prompt in (*HOSTILE, *OTHERS, CAPITAL, CAPITAL, REWORDED, MILES, KILOMETRES):
             say(proxy, app, prompt)
         say(proxy, app, SKY, seed=1)
@@ -276,6 +292,45 @@ def test_answers_are_turned_over_and_deleted_together(open_page: Open, shown: Pr
     assert shown.get("/v1/cache")["count"] == others
 
 
+def test_answers_are_approved_and_rejected(open_page: Open, shown: Proxy, app: httpx.Client) -> None:
+    good, bad = "How many moons has Mars?", "How many moons has Venus?"
+    reviewed = {"x-review": "yes"}
+    hostile = HOSTILE[1]
+    for prompt in (good, bad, hostile):
+        assert say(shown, app, prompt, headers=reviewed) == "askonce; fwd=miss; stored; detail=awaiting-approval"
+    page = open_page("approvals")
+    assert "Of reviewed:" in page.locator("main").inner_text()
+    assert hostile in page.locator("article pre").all_inner_texts()
+    page.get_by_role("article", name=good).get_by_role("button", name="Approve").click()
+    page.get_by_text("Approved: it is served from now on.").wait_for()
+    page.get_by_role("article", name=good).wait_for(state="detached")
+    rejecting = page.get_by_role("article", name=bad)
+    for choice in ("Cancel", "Reject"):
+        rejecting.get_by_role("button", name="Reject…").click()
+        rejecting.get_by_role("dialog").get_by_role("button", name=choice, exact=True).click()
+    page.get_by_text("Rejected: it is not served.").wait_for()
+    assert "; hit;" in say(shown, app, good, headers=reviewed)
+    assert say(shown, app, bad, headers=reviewed) == "askonce; fwd=miss; detail=rejected"
+    page.get_by_label("Which").select_option("approved")
+    page.get_by_role("article", name=good).get_by_role("link", name="all of it").wait_for()
+    page.get_by_label("Which").select_option("rejected")
+    page.get_by_role("article", name=bad).get_by_role("button", name="Approve").click()
+    page.get_by_text("Nothing is rejected.").wait_for()
+    assert "; hit;" in say(shown, app, bad, headers=reviewed)
+    assert page.evaluate("window.marked") is None
+
+
+def test_what_changed_meanwhile_is_not_approved(open_page: Open, shown: Proxy, app: httpx.Client) -> None:
+    asked = "How many moons has Saturn?"
+    say(shown, app, asked, headers={"x-review": "yes"})
+    page = open_page("approvals")
+    page.get_by_role("article", name=asked).wait_for()
+    httpx.delete(f"{shown.url}/v1/cache?prompt=Saturn", headers=MANAGING, trust_env=False).raise_for_status()
+    page.get_by_role("article", name=asked).get_by_role("button", name="Approve").click()
+    page.get_by_text("Entry not found").wait_for()
+    page.get_by_role("article", name=asked).wait_for(state="detached")
+
+
 def test_answers_are_deleted_by_what_they_depend_on(open_page: Open, shown: Proxy, app: httpx.Client) -> None:
     for document in ("doc:17", "doc:18"):
         say(shown, app, f"What does {document} say?", headers={"x-askonce-depends": document})
@@ -447,7 +502,7 @@ def test_pictures(open_page: Open, shown: Proxy, request: pytest.FixtureRequest)
     picture(page, "page-call")
     picture(open_page("calls", dark=True), "page-calls")
     picture(open_page("calls", width=390, height=700), "page-calls-phone")
-    for view in ("answers", "decisions", "rules", "health"):
+    for view in ("answers", "approvals", "decisions", "rules", "health"):
         picture(open_page(view), f"page-{view}")
 
 

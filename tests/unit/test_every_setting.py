@@ -41,6 +41,7 @@ BEHAVIOUR = {
     "max_error": 0.5,
     "audit": 0.5,
     "audits_per_hour": 1,
+    "approve": True,
     "ttl": 77,
     "scope": "shared",
     "max_temperature": 0.1,

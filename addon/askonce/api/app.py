@@ -19,6 +19,7 @@ from starlette.types import Scope
 from askonce.accounting import Accounting
 from askonce.api import (
     IMPORT_PATH,
+    approvals,
     calls,
     cassette,
     checks,
@@ -71,6 +72,7 @@ def create_app(
     strays: Strays | None = None,
     dependencies: Dependencies | None = None,
     rewind: Callable[[], None] | None = None,
+    approving: Callable[[], Sequence[str]] | None = None,
     rules: rules_routes.DescribeRules | None = None,
     history: history_routes.ReadHistory | None = None,
     rules_file: rules_routes.RulesFile | None = None,
@@ -88,7 +90,8 @@ def create_app(
     None leaves that route out. `limits` are the cache's, and `ttl` gives the seconds that an answer is kept where its
     rule does not say; both are only shown, as unknown where they are None. `warm` keeps answers that nobody asked
     for; None leaves that route out. `compare` tells where two requests differ. `strays` is what came to a proxy and
-    became no call, `rewind` counts a cassette's calls anew, `rules` gives those in force, `rules_file` tells where
+    became no call, `rewind` counts a cassette's calls anew, `approving` names the rules whose answers
+    have to be approved, `rules` gives those in force, `rules_file` tells where
     they come from, `history` what became of calls over time, `parts` what else is looked at to tell how all is;
     without one its routes are left out.
     `products` are those that are served; their views are below `host` and at paths of their own. `is_key` tells a good
@@ -148,6 +151,8 @@ def create_app(
     if strays:
         app.include_router(stray_routes.router(strays, protected=protected))
     app.include_router(decisions.router(cache, protected=protected))
+    if approving:
+        app.include_router(approvals.router(cache, approving, protected=protected))
     if rewind:
         app.include_router(cassette.router(rewind, protected=protected))
     if rules and rules_file:

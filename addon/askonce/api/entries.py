@@ -23,7 +23,7 @@ from askonce.calls.kept_request import KeptRequest, unpack
 from askonce.jsontext import encodable
 from askonce.rules.dependencies import parse_tag
 
-__all__ = ["EntrySummary", "router", "summary", "whole_key"]
+__all__ = ["EntrySummary", "StoredAnswer", "router", "shown_answer", "summary", "whole_key"]
 
 _SHOWN = ("bytes", "memory_bytes", "index_bytes", "partitions", "evicted", "evicted_over_share", "embedder")
 _BEGINNING = re.compile(r"[0-9a-f]{4,63}")
@@ -107,6 +107,7 @@ class AskedRequest(BaseModel):
 class EntryDetail(EntrySummary):
     """One remembered answer."""
 
+    version: int = Field(description="Of the answer: another one has another.")
     stale_until: datetime
     partition: str = Field(description="Only calls of one partition may share answers.")
     parts: dict[str, str] = Field(description="The digests that the partition is made of, by part of the call.")
@@ -237,12 +238,13 @@ def summary(entry: Entry) -> EntrySummary:
 def _detail(entry: Entry, kept: KeptRequest | None) -> EntryDetail:
     return EntryDetail(
         **_fields(entry),
+        version=entry.id,
         stale_until=_moment(entry.stale_until),
         partition=entry.partition.hex(),
         parts=dict(entry.parts),
         depends={encodable(tag): encodable(version) for tag, version in declared(entry.labels).items()},
         turns=[Message(role=encodable(turn.role), text=encodable(turn.text)) for turn in entry.turns],
-        answer=_answer(entry.answer),
+        answer=shown_answer(entry.answer),
         request=AskedRequest(path=kept.path, headers=dict(kept.headers), body=kept.body) if kept else None,
     )
 
@@ -266,7 +268,8 @@ def _fields(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _answer(answer: Answer) -> StoredAnswer:
+def shown_answer(answer: Answer) -> StoredAnswer:
+    """An answer as JSON can hold it."""
     if "json" in answer.content_type:
         try:
             value = jsontext.loads(answer.body)

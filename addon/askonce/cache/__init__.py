@@ -1,5 +1,6 @@
 """What may be equal, what is near, whether it is the same question, and where answers are kept."""
 
+from askonce.cache.approval import REJECTED, WAITING, Approval, approval_of, awaiting, unapproved
 from askonce.cache.cache import Cache, CacheLimits, Lookup, Policy
 from askonce.cache.embed import ClientOptions, Embedder, load_embedder
 from askonce.cache.identity import REPEAT, Identifier, Identity
@@ -18,7 +19,10 @@ __all__ = [
     "ALIAS",
     "EMBEDDER_FAILED",
     "FOREVER",
+    "REJECTED",
     "REPEAT",
+    "WAITING",
+    "Approval",
     "Cache",
     "CacheLimits",
     "Candidate",
@@ -48,10 +52,13 @@ __all__ = [
     "TransferError",
     "Vector",
     "Verdict",
+    "approval_of",
+    "awaiting",
     "compare_bodies",
     "load_embedder",
     "probability",
     "read_record",
+    "unapproved",
     "watched",
     "write_record",
 ]

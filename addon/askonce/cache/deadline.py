@@ -113,7 +113,7 @@ class TimelyFinder:
         pending = self._pending.near(identity) if policy.semantic else ()
         if not pending or not (embedder := self._embedder.now):
             return False
-        if withheld(reuse_of(call), policy) or exact_only(call):
+        if withheld(reuse_of(call), policy) or exact_only(call) or policy.approved:  # nobody has seen it yet
             return False
         try:
             async with asyncio.timeout(self._patience()):

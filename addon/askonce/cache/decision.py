@@ -34,6 +34,8 @@ class Policy:
     semantic: bool = True
     serves: bool = True
     """False: only what would be served is asked. It counts for a miss, and as used by nobody."""
+    approved: bool = False
+    """Only what a person approved is served."""
     max_error: float = 0.02
     """The share of served answers that may be wrong."""
     max_age: float | None = None

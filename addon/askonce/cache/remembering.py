@@ -6,7 +6,9 @@ One rule: what `remember` and `keep_verdict` return from is on disk.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from askonce.cache.approval import Approval, approval_of, carried, said
 from askonce.cache.current_embedder import CurrentEmbedder
 from askonce.cache.exact_only import exact_only
 from askonce.cache.finder import Finder
@@ -77,6 +79,7 @@ class RememberedAnswers(StoredEntries):
         found: Lookup | None = None,
         labels: Mapping[str, str] | None = None,
         request: bytes = b"",
+        approval: bool = False,
         still: Callable[[], bool] = lambda: True,
     ) -> Entry:
         """Keep `answer` for `ttl` seconds, and `stale` more for callers that have nothing better.
@@ -85,8 +88,9 @@ class RememberedAnswers(StoredEntries):
         vector saves making another, and its nearest entry's answer is compared with this one: the judge learns from
         that. Without a vector of the embedder the entry serves identical calls only. `request` is what was asked,
         packed; see `request`. `uses` narrows all this where the prompt is of a kind that does not last: how long, for
-        whom, or not at all (Unstorable). `still` is asked last, with nothing between it and the store's queue: where it
-        says no, nothing is kept (Unstorable).
+        whom, or not at all (Unstorable). With `approval`, what a person said of the answer before holds for the same
+        one, and for no other; where that one has to stay, nothing is kept (Unstorable). `still` is asked last, with
+        nothing between it and the store's queue: where it says no, nothing is kept (Unstorable).
         """
         kind = found.reuse if found and found.reuse else await self._threads.run(reuse_of, call)
         use = uses.get(kind.kind, _ANY)
@@ -102,6 +106,7 @@ class RememberedAnswers(StoredEntries):
             vector, _ = await self._threads.run(self._finder.embed, call.prompt, embedder)
         lesson = await self._threads.run(self._learner.compare, identity, call.prompt, answer, found)
         now = self._clock()
+        before = await self.get(identity.key) if approval else None
         entry = Entry(
             key=identity.key,
             partition=identity.partition,
@@ -119,7 +124,7 @@ class RememberedAnswers(StoredEntries):
             stale_until=now + ttl + stale,
             upstream_seconds=upstream_seconds,
             embedder=embedder.name if embedder and vector is not None else "",
-            labels=labels or {},
+            labels=said(labels or {}, carried(before, answer, now)) if approval else labels or {},
             values=values_of(call),
             request=request,
             vector=vector,
@@ -128,16 +133,31 @@ class RememberedAnswers(StoredEntries):
         if not still():
             raise Unstorable("overtaken")
         try:
-            kept = await asyncio.wrap_future(self._store.put(entry))
+            if approval:
+                replacing = replace(entry, id=before.id if before else 0)
+                kept = await asyncio.wrap_future(self._store.put_over(replacing))
+            else:
+                kept = await asyncio.wrap_future(self._store.put(entry))
         except StoreError as error:
             self._faults.report("store", error, "answers are not kept")
             raise
+        if kept is None:
+            raise Unstorable("somebody approved an answer meanwhile, or another came")
         self._counts["stored"] += 1
         if vector is not None and not self._is_prepared:  # from now on, there is something to compare with
             self._is_prepared = True
             self._threads.background.submit(self._finder.prepare)
         await self._threads.run(self._learner.learn, lesson)
         return kept
+
+    async def approve(self, key: str, version: int, approval: Approval) -> Entry | None:
+        """Say of the answer with this key and id what is to become of it; the entry, which has another id then. None
+        where there is another answer by now, or none. Raises StoreError."""
+        entry = await self.get(key)
+        if entry is None or entry.id != version or approval_of(entry) == approval:
+            return entry if entry and entry.id == version else None
+        told = replace(entry, labels=said(entry.labels, approval), request=await self.request(key))
+        return await asyncio.wrap_future(self._store.put_over(told))
 
     async def feedback(self, decision: str, *, right: bool, caller: str = "") -> str:
         """What somebody says of a semantic hit, by its name (`Lookup.decision`): a wrong one is never served again.

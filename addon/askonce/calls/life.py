@@ -97,7 +97,7 @@ class Life:
         self._storing = Storing(
             cache, audits, self._repeats, lasting=lasting, compute=compute, faults=faults, clock=clock
         )
-        self._keeps_errors = keeps_errors
+        self._keeps_errors, self._lasting = keeps_errors, lasting
 
     def begin(self, rule: Rule, request: Request, terms: Terms = PLAIN) -> Exchange:
         """Read and identify a call whose body is whole. With terms of its own, `request.raw` is None.
@@ -124,6 +124,7 @@ class Life:
 
     def _begun(self, exchange: Exchange) -> Exchange:
         exchange.keeps_errors = self._keeps_errors
+        exchange.needs_approval = exchange.rule.behaviour.approve and not self._lasting
         if self._repeats:
             self._repeats.begin(exchange)
         if exchange.depends:

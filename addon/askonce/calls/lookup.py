@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from askonce.cache import Cache, Identity, Lookup, Policy, watched
+from askonce.cache import Cache, Entry, Identity, Lookup, Policy, unapproved, watched
 from askonce.call import Call, Reply
 from askonce.calls import response_headers
 from askonce.calls.audits import Audits
@@ -76,8 +76,8 @@ class LookUps:
                 if not self._strict:
                     self._audits.consider(exchange, request, identity)
                 return reply
-            if exchange.directives.only_if_cached or not exchange.directives.write:
-                return None
+            if exchange.directives.only_if_cached or not exchange.directives.write or exchange.needs_approval:
+                return None  # an answer that nobody has approved is given to nobody else, either
             if exchange.is_over:  # the caller has left, and nobody would end a flight of his
                 return None
             if self._flights.lead(identity.exact):
@@ -111,6 +111,7 @@ class LookUps:
             and temperature <= behaviour.max_temperature
             and not self._strict,
             serves=not self.watches(exchange),
+            approved=exchange.needs_approval,
             max_error=behaviour.max_error,
             max_age=exchange.directives.max_age,
             min_fresh=exchange.directives.min_fresh,
@@ -211,8 +212,12 @@ def is_large(found: Lookup | None) -> bool:
 def admitted(exchange: Exchange, found: Lookup) -> Lookup:
     """`found`, or a miss where the call's terms do not admit what was found, or what it depends on was invalidated."""
     overtaken = "invalidated meanwhile" if exchange.is_overtaken else ""
-    why = found.entry and (overtaken or exchange.terms.admits(found.entry))
+    why = found.entry and (overtaken or _unapproved(exchange, found.entry) or exchange.terms.admits(found.entry))
     return replace(found, outcome="miss", entry=None, stale=False, reason=why) if why else found
+
+
+def _unapproved(exchange: Exchange, entry: Entry) -> str:
+    return unapproved(entry) if exchange.needs_approval else ""
 
 
 def _join(exchange: Exchange, call: Call, broadcast: Broadcast) -> Follower | None:

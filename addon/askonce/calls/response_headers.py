@@ -7,7 +7,7 @@ import math
 import random
 from base64 import b64encode
 
-from askonce.cache import Entry, Lookup
+from askonce.cache import REJECTED, WAITING, Entry, Lookup
 from askonce.call import Reply
 from askonce.calls.broadcast import Broadcast, Headers
 from askonce.calls.directives import cache_status, detail
@@ -86,6 +86,9 @@ def of_miss(exchange: Exchange, *, is_kept: bool) -> Headers:
     reuse = exchange.lookup.reuse if exchange.lookup else None
     kind = (detail(reuse.kind),) if reuse and reuse.kind != "lasting" else ()
     use = exchange.rule.uses.get(reuse.kind) if reuse else None
+    if exchange.needs_approval:
+        kind = (detail(REJECTED if exchange.why == REJECTED else "awaiting-approval"),)
+        is_kept = is_kept and exchange.directives.read and exchange.why not in (WAITING, REJECTED)  # else one stays
     stored = ("stored",) if is_kept and (use is None or use.exact) else ()
     watched = exchange.lookup if exchange.watched else None
     if watched and watched.nearest:

@@ -109,6 +109,8 @@ class Exchange:
     """The provider's errors are recorded as well."""
     seen: Counter[bytes] | None = None
     """How often each call of a cassette was asked in the same test."""
+    needs_approval: bool = False
+    """Only an answer that a person approved is served."""
     repeat: Identity | None = None
     """Under which the answer is kept, where the call was asked before; its own otherwise."""
     is_direct: bool = False

@@ -102,6 +102,7 @@ class Storing:
             found=None if exchange.is_error else exchange.lookup or self._audits.checked_by(identity),
             labels={**exchange.terms.labels, **labels(exchange.depends)},
             request=packed,
+            approval=exchange.needs_approval,
             still=lambda: not exchange.is_overtaken and exchange.terms.keeps(),
         )
         exchange.terms.kept(kept)

@@ -108,5 +108,7 @@ def _how(rule: Rule) -> Iterator[str]:
     semantic = f", at most {told.max_error:.2%} of the semantic hits wrong" if told.match == "semantic" else ""
     yield f"  read as {rule.wire.name}, match: {told.match}{semantic}"
     yield f"  answers are kept for {told.ttl:g} seconds, and shared by scope: {told.scope}"
+    if told.approve:
+        yield "  an answer is served once a person has approved it, and not before"
     if rule.target:
         yield f"  misses go to {rule.target.scheme}://{rule.target.host}:{rule.target.port}"

@@ -95,6 +95,8 @@ class Behaviour(Section):
     """The share of semantic hits that are checked: served, and asked of the provider in the background."""
     audits_per_hour: int = Field(default=60, ge=0)
     """Checks at most, of one caller a fourth of them."""
+    approve: bool = False
+    """Answers are served once a person has approved them, and not before."""
     ttl: Duration = 7 * 86400.0
     scope: str = Field(default="credential", pattern=rf"^(credential|shared|header:{_TOKEN})$")
     """Who may share answers: callers with the same credential, everybody, or those with the same value of a header."""
@@ -162,6 +164,7 @@ class RuleSpec(Section):
     max_error: float | None = Field(default=None, gt=0, lt=1)
     audit: float | None = Field(default=None, ge=0, le=1)
     audits_per_hour: int | None = Field(default=None, ge=0)
+    approve: bool | None = None
     ttl: Duration | None = None
     scope: str | None = Field(default=None, pattern=Behaviour.model_fields["scope"].metadata[0].pattern)
     max_temperature: float | None = Field(default=None, ge=0)

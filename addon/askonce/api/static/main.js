@@ -2,6 +2,7 @@
 import { hasToken, onLocked, useToken } from "./api.js";
 import { html, render, useEffect, useState } from "./html.js";
 import { Answers } from "./views/answers.js";
+import { Approvals } from "./views/approvals.js";
 import { Calls } from "./views/calls.js";
 import { Decisions } from "./views/decisions.js";
 import { Health } from "./views/health.js";
@@ -12,6 +13,7 @@ const VIEWS = {
   overview: ["Overview", Overview],
   calls: ["Calls", Calls],
   answers: ["Answers", Answers],
+  approvals: ["Approvals", Approvals],
   decisions: ["Decisions", Decisions],
   rules: ["Rules", Rules],
   health: ["Health", Health],

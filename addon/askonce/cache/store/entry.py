@@ -90,6 +90,10 @@ class Filter:
     """All of these labels; a value of None stands for any."""
     keys: tuple[bytes, bytes] | None = None
     """Its key is one of these or between them."""
+    upstreams: tuple[str, ...] | None = None
+    """Its rule is one of these."""
+    without: str | None = None
+    """It has no label of this name."""
 
     def where(self) -> tuple[str, list[Any]]:
         """The condition in SQL over table `entry`, and its values."""
@@ -115,6 +119,12 @@ class Filter:
         if self.keys is not None:
             terms.append("entry.key BETWEEN ? AND ?")
             values += self.keys
+        if self.upstreams is not None:
+            terms.append("entry.upstream IN (SELECT value FROM json_each(?))")
+            values.append(orjson.dumps(self.upstreams).decode())
+        if self.without is not None:
+            terms.append("entry.id NOT IN (SELECT id FROM label WHERE name = ?)")
+            values.append(self.without)
         for name, value in (self.labels or {}).items():
             terms.append(
                 f"entry.id IN (SELECT id FROM label WHERE name = ?{'' if value is None else ' AND value = ?'})"

@@ -221,6 +221,10 @@ class AnswerStore(Protocol):
     def put(self, entry: Entry) -> Future[Entry]:
         """Keep `entry`, in place of the one with its key. The result carries its id."""
 
+    def put_over(self, entry: Entry) -> Future[Entry | None]:
+        """The same, where the one with its key has the id of `entry`, or there is none and that is 0; else None, and
+        nothing changes."""
+
     def delete(self, key: str) -> Future[bool]:
         """Whether there was one to delete."""
 

@@ -15,6 +15,7 @@ class Transaction(Protocol):
     """What an operation may do."""
 
     def put(self, entry: Entry, /) -> Entry: ...
+    def id_of(self, partition: bytes, key: bytes, /) -> int: ...
     def delete(self, key: bytes, /) -> bool: ...
     def clear(self, filter: Filter, /) -> int: ...
     def observe(self, observation: Observation, refused: bytes | None, /) -> None: ...
@@ -39,13 +40,26 @@ class Writing[W: _Writer]:
 
     def put(self, entry: Entry) -> Future[Entry]:
         """Keep `entry`, in place of the one with its key. The result carries its id."""
+        return self._submit_entry(entry, lambda transaction: transaction.put(entry))
+
+    def put_over(self, entry: Entry) -> Future[Entry | None]:
+        """The same, where the one with its key has the id of `entry`, or there is none and that is 0; else None, and
+        nothing changes."""
+        key = raw_key(entry.key)
+
+        def put(transaction: Transaction) -> Entry | None:
+            return transaction.put(entry) if transaction.id_of(entry.partition, key) == entry.id else None
+
+        return self._submit_entry(entry, put)
+
+    def _submit_entry[T](self, entry: Entry, operation: Callable[[Transaction], T]) -> "Future[T]":
         size = payload(entry)
         if size > self._max_bytes:
-            future: Future[Entry] = Future()
+            future: Future[T] = Future()
             most = f"the cache may hold of one caller ({self._max_bytes})"
             future.set_exception(StoreError(f"{size} bytes are more than {most}"))
             return future
-        return self._submit(lambda transaction: transaction.put(entry))
+        return self._submit(operation)
 
     def delete(self, key: str) -> Future[bool]:
         """Whether there was one to delete."""

@@ -96,6 +96,28 @@ def test_the_same_key_is_replaced_under_a_new_id(store: AnswerStore) -> None:
     assert store.stats().entries == store.count() == 1
 
 
+def test_one_is_put_over_what_was_seen_alone(store: AnswerStore) -> None:
+    first = store.put_over(entry(1, prompt="first")).result(PATIENCE)
+    assert first and first.id
+    assert store.put_over(entry(1, prompt="unseen")).result(PATIENCE) is None
+    second = store.put_over(replace(first, prompt="second")).result(PATIENCE)
+    assert second and second.id > first.id
+    assert store.put_over(replace(first, prompt="late")).result(PATIENCE) is None
+    assert store.get(first.key) == second
+    store.delete(first.key).result(PATIENCE)
+    assert store.put_over(replace(second, prompt="gone")).result(PATIENCE) is None
+    assert store.count() == 0
+
+
+def test_entries_without_a_label_and_of_some_rules(store: AnswerStore) -> None:
+    for number, (rule, labels) in enumerate([("a", {}), ("a", {"x": "1"}), ("b", {"y": ""}), ("c", {})]):
+        store.put(entry(number, upstream=rule, labels=labels)).result(PATIENCE)
+    assert numbers(store.list(Filter(upstreams=("a", "b")))) == [2, 1, 0]
+    assert numbers(store.list(Filter(upstreams=("a", "b"), without="x"))) == [2, 0]
+    assert numbers(store.list(Filter(upstreams=()))) == []
+    assert store.count(Filter(without="x")) == 3
+
+
 def test_ids_are_never_used_again(store: AnswerStore, open_store: Open) -> None:
     last = store.put(entry(1)).result(PATIENCE).id
     store.clear().result(PATIENCE)

@@ -216,6 +216,9 @@ class EmbeddedAnswers:
     def put(self, entry: Entry) -> Future[Entry]:
         return self._rows.put(entry)
 
+    def put_over(self, entry: Entry) -> Future[Entry | None]:
+        return self._rows.put_over(entry)
+
     def delete(self, key: str) -> Future[bool]:
         return self._rows.delete(key)
 

@@ -104,6 +104,11 @@ class Transaction:
         self.changes.append(Change(entry.partition, self.number, added=kept))
         return kept
 
+    def id_of(self, _partition: bytes, key: bytes) -> int:
+        """The id of the entry of this key; 0 where there is none."""
+        row = self._connection.execute("SELECT id FROM entry WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else 0
+
     def delete(self, key: bytes) -> bool:
         """Delete an entry, and what was said of its wording."""
         row = self._connection.execute("SELECT id FROM entry WHERE key = ?", (key,)).fetchone()

@@ -39,6 +39,10 @@ def where(filter: Filter) -> tuple[str, list[Any]]:
         add(f"entry.embedder {'!=' if filter.semantic else '='} ''")
     if filter.keys is not None:
         add("entry.key BETWEEN %s AND %s", *filter.keys)
+    if filter.upstreams is not None:
+        add("entry.upstream = ANY(%s)", [text(name) for name in filter.upstreams])
+    if filter.without is not None:
+        add(f"NOT {_LABELLED})", *[text(filter.without)] * 2)
     for name, value in (filter.labels or {}).items():
         named = [text(name)] * 2
         if value is None:

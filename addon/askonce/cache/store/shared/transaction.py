@@ -147,6 +147,12 @@ class Transaction:
         self.moves.append((entry.tenant, 1, size))
         return kept
 
+    def id_of(self, partition: bytes, key: bytes) -> int:
+        """The id of the entry of this key, which nobody else replaces now; 0 where there is none."""
+        query = "SELECT id FROM {s}.entry WHERE partition = %s AND key = %s FOR UPDATE"
+        row = self.execute(query, [partition, key]).fetchone()
+        return int(row[0]) if row else 0
+
     def delete(self, key: bytes) -> bool:
         """Delete an entry, and what was said of its wording."""
         aliases = self.execute("DELETE FROM {s}.alias WHERE key = %s OR entry = %s", [key, key]).rowcount
