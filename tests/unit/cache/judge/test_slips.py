@@ -46,6 +46,8 @@ def test_a_word_that_is_none_is_the_one_that_was_meant(typed: str, meant: str) -
         ("How do I boil propanal?", "How do I boil propanol?"),
         ("How does gradle work?", "How does grade work?"),
         ("How do I use tumblr?", "How do I use tumbler?"),
+        ("what is my quora limit", "what is my quota limit"),
+        ("does flink fail often", "does flunk fail often"),
         ("How does Populaton pay?", "How does population pay?"),
         ("Who is philip petersson?", "Who is philip petersen?"),
         ("How do you spell acommodation?", "How do you spell accommodation?"),
