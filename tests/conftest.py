@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import hypothesis
 import pytest
@@ -108,6 +108,22 @@ def place(postgres: Postgres) -> Iterator[SharedPlace]:
     yield place
     postgres.drop(place)
     postgres.drop(place.beside("named_stores"))
+
+
+@pytest.fixture
+def kept_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SharedPlace | None:
+    """Where a test's answers are: in its folder (None) or, for one that is marked `both_stores`, also in a database."""
+    if getattr(request, "param", "embedded") == "embedded":
+        return None
+    from tests.support.stores import be_patient
+
+    be_patient(monkeypatch)
+    return cast("SharedPlace", request.getfixturevalue("place"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("both_stores"):
+        metafunc.parametrize("kept_at", ["embedded", "shared"], indirect=True)
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -16,23 +16,26 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from tests.e2e.conftest import (  # noqa: F401  # fixtures
     FOREIGN,
     PROVIDER_HOSTS,
     REPOSITORY,
     Provider,
     Proxy,
+    StartProxy,
     _clean_environment,
     _provider,
     _proxy,
+    _starter,
     api_key,
+    check_log,
     provider,
-    proxy,
     pytest_runtest_makereport,
-    start_module_proxy,
+    routes,
     start_proxy,
 )
 from tests.waiting import PATIENCE
@@ -43,6 +46,76 @@ from askonce.rules import Rules
 
 HERE = Path(__file__).parent
 INSTALL_SECONDS = 100
+
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Postgres
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Of one that is not marked `both_stores`, whose fixtures are those of the ones that are."""
+    if "kept_at" in metafunc.fixturenames and not metafunc.definition.get_closest_marker("both_stores"):
+        metafunc.parametrize("kept_at", ["embedded"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def kept_at(request: pytest.FixtureRequest) -> Postgres | None:
+    """Where the proxies of a module have their answers; None for their own folders."""
+    return None if request.param == "embedded" else request.getfixturevalue("postgres")
+
+
+def on(postgres: Postgres, rules: Path, folder: Path) -> Path:
+    """The same rules, with answers there."""
+    config, place = yaml.safe_load(rules.read_text("utf-8")), postgres.place()
+    config["cache"] = config.get("cache", {}) | {"url": place.url, "database_schema": place.schema}
+    file = folder / "rules.yaml"
+    file.write_text(json.dumps(config), "utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def start_module_proxy(
+    kept_at: Postgres | None,
+    _provider: Provider,  # noqa: F811
+    routes: dict[str, int],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[StartProxy]:
+    """Proxies that the tests of one module share; see StartProxy."""
+    with _starter(_provider, routes, tmp_path_factory) as start:
+
+        def start_there(*, rules: Path = REPOSITORY / "rules.yaml", **options: Any) -> Proxy:
+            if kept_at:
+                rules = on(kept_at, rules, tmp_path_factory.mktemp("shared"))
+            return start(rules=rules, **options)
+
+        yield start_there
+
+
+@pytest.fixture(scope="session")
+def _proxy_on_postgres(
+    _provider: Provider,  # noqa: F811
+    postgres: Postgres,
+    routes: dict[str, int],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("shared")
+    shipped = (REPOSITORY / "rules.yaml").read_text("utf-8").replace("\ndefaults:\n", "\ndefaults:\n  audit: 0\n")
+    (folder / "shipped.yaml").write_text(shipped, "utf-8")
+    with _starter(_provider, routes, tmp_path_factory) as start:
+        yield start(rules=on(postgres, folder / "shipped.yaml", folder))
+
+
+@pytest.fixture
+def proxy(
+    kept_at: Postgres | None,
+    request: pytest.FixtureRequest,
+    provider: Provider,  # noqa: F811
+) -> Iterator[Proxy]:
+    """The session's proxy; the test fails if its log shows a crash."""
+    shared: Proxy = request.getfixturevalue("_proxy_on_postgres" if kept_at else "_proxy")
+    seen = len(shared.log())
+    yield shared
+    check_log(shared.log()[seen:])
 
 
 class App:

@@ -100,6 +100,7 @@ async def settled(gateway: Proxy, app: App, question: str = FRANCE, **more: Any)
     return status
 
 
+@pytest.mark.both_stores
 async def test_miss_then_hits(gateway: Proxy, provider: Provider, app: App) -> None:
     assert await settled(gateway, app) == "MISS"
     assert await settled(gateway, app) == "HIT_L1"
@@ -125,6 +126,7 @@ async def test_streams_are_answered_alike(gateway: Proxy, provider: Provider, ap
     assert provider.calls() == 1
 
 
+@pytest.mark.both_stores
 async def test_a_dependency_is_invalidated(gateway: Proxy, provider: Provider, app: App) -> None:
     with app.client.request_context(deps=[Dep("table:products"), Dep("doc:1", hash="abc")]):
         assert await settled(gateway, app) == "MISS"
@@ -146,6 +148,7 @@ async def test_a_version_is_pinned(gateway: Proxy, app: App) -> None:
             assert await settled(gateway, app) == expected
 
 
+@pytest.mark.both_stores
 async def test_an_answer_overtaken_by_an_invalidation_is_not_kept(gateway: Proxy, provider: Provider, app: App) -> None:
     provider.set(is_held=True)
     with app.client.request_context(deps=[Dep("doc:1")]):
@@ -159,6 +162,7 @@ async def test_an_answer_overtaken_by_an_invalidation_is_not_kept(gateway: Proxy
         assert await settled(gateway, app) == "HIT_L1"
 
 
+@pytest.mark.both_stores
 async def test_the_policy_version_forgets_a_tenant(gateway: Proxy, base: str, app: App, api_key: str) -> None:
     assert [await settled(gateway, app) for _ in range(2)] == ["MISS", "HIT_L1"]
     headers = {"authorization": f"Bearer cc_live_1.{token(api_key)}"}
@@ -167,6 +171,7 @@ async def test_the_policy_version_forgets_a_tenant(gateway: Proxy, base: str, ap
     assert await settled(gateway, app) == "MISS"
 
 
+@pytest.mark.both_stores
 async def test_tenants_and_policies_are_apart(gateway: Proxy, base: str, app: App, api_key: str) -> None:
     hints = set[str]()
     for claims in ({}, {"policy_version": "2"}, {"permissions": ["read"]}, {"tenant_id": api_key + "2"}):
@@ -182,6 +187,7 @@ async def test_tenants_and_policies_are_apart(gateway: Proxy, base: str, app: Ap
     await longer.close()
 
 
+@pytest.mark.both_stores
 async def test_a_stale_answer_is_served_and_fetched_anew(
     gateway: Proxy, base: str, provider: Provider, api_key: str
 ) -> None:

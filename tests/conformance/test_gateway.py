@@ -66,6 +66,7 @@ def headers_sent(provider: Provider) -> dict[str, str]:
     return dict(provider.last()["headers"])
 
 
+@pytest.mark.both_stores
 @each_model
 def test_asked_twice_the_provider_is_asked_once(
     client: openai.OpenAI, provider: Provider, key: str, model: str
@@ -332,6 +333,7 @@ def test_wrong_and_revoked_keys(gateway: Proxy, base: str, key: str, provider: P
     assert provider.calls() == 1
 
 
+@pytest.mark.both_stores
 def test_keys_share_nothing(gateway: Proxy, client: openai.OpenAI, provider: Provider) -> None:
     other, _ = ApiKeys(gateway.data).create("other")
     client.chat.completions.create(**asking("claude-x"))
@@ -377,6 +379,7 @@ def test_a_gateways_key_goes_nowhere_else(gateway: Proxy, key: str, provider: Pr
 # Management
 
 
+@pytest.mark.both_stores
 def test_statistics_and_administration(
     gateway: Proxy, base: str, client: openai.OpenAI, key: str, provider: Provider
 ) -> None:

@@ -52,6 +52,7 @@ def sdk(request: pytest.FixtureRequest, app: App, proxy: Proxy) -> Sdk:
     return call
 
 
+@pytest.mark.both_stores
 def test_set_and_search(sdk: Sdk) -> None:
     assert sdk("search", prompt=PROMPT) == {"data": []}
     entry_id = sdk("set", prompt=PROMPT, response="Paris", attributes={"model": "gpt-5"})["entryId"]
@@ -67,12 +68,14 @@ def test_set_and_search(sdk: Sdk) -> None:
     assert sdk("search", prompt=REWORDED, search_strategies=["exact"]) == {"data": []}
 
 
+@pytest.mark.both_stores
 def test_an_entry_ends(sdk: Sdk) -> None:
     sdk("set", prompt=PROMPT, response="Paris", ttl_millis=100)
     time.sleep(0.12)
     assert sdk("search", prompt=PROMPT) == {"data": []}
 
 
+@pytest.mark.both_stores
 def test_delete_by_id(sdk: Sdk) -> None:
     entry_id = sdk("set", prompt=PROMPT, response="Paris")["entryId"]
     assert sdk("delete_by_id", entry_id=entry_id) is None
@@ -80,6 +83,7 @@ def test_delete_by_id(sdk: Sdk) -> None:
     assert sdk("delete_by_id", entry_id=entry_id)["type"] == "NotFoundErrorResponseContent"
 
 
+@pytest.mark.both_stores
 def test_delete_by_attributes(sdk: Sdk) -> None:
     for user in ("1", "2"):
         sdk("set", prompt=PROMPT, response=user, attributes={"user_id": user})
@@ -90,6 +94,7 @@ def test_delete_by_attributes(sdk: Sdk) -> None:
     assert (refused["type"], refused["kind"]) == ("BadRequestErrorResponseContent", "/errors/invalid-data")
 
 
+@pytest.mark.both_stores
 def test_flush(sdk: Sdk) -> None:
     sdk("set", prompt=PROMPT, response="Paris")
     assert sdk("flush") is None

@@ -95,6 +95,7 @@ def text(response: httpx.Response) -> Any:
     return response.raise_for_status().json()["choices"][0]["message"]["content"]
 
 
+@pytest.mark.both_stores
 def test_sdk_misses_once_and_then_hits(sdk: openai.OpenAI, provider: Provider) -> None:
     seen = []
     for question in (FRANCE, FRANCE, REWORDED):
@@ -120,6 +121,7 @@ def test_sdk_streams_misses_and_hits(sdk: openai.OpenAI, provider: Provider) -> 
     assert provider.calls() == 1
 
 
+@pytest.mark.both_stores
 def test_an_answer_crosses_neither_model_nor_system_prompt_nor_key(sdk: openai.OpenAI, provider: Provider) -> None:
     sdk.chat.completions.create(**chat(FRANCE))
     sdk.chat.completions.create(**chat(FRANCE) | {"model": "gpt-4o"})
@@ -129,6 +131,7 @@ def test_an_answer_crosses_neither_model_nor_system_prompt_nor_key(sdk: openai.O
     assert provider.calls() == 4
 
 
+@pytest.mark.both_stores
 def test_a_namespace_is_a_partition(sdk: openai.OpenAI, provider: Provider) -> None:
     for namespace in ("one", "two", "one"):
         sdk.chat.completions.create(**chat(FRANCE), extra_headers={"X-Cache-Namespace": namespace})
@@ -278,6 +281,7 @@ def gray(http: httpx.Client, **more: Any) -> None:
     http.patch("/v1/config", json={"high_threshold": 1.0, **more}).raise_for_status()
 
 
+@pytest.mark.both_stores
 def test_the_verifier_decides_in_the_gray_zone(http: httpx.Client, provider: Provider) -> None:
     gray(http)
     city = town()
@@ -499,6 +503,7 @@ def test_a_provider_that_is_down_makes_vectors_once_it_is_up(http: httpx.Client,
     http.post("/v1/config/provider", json={"provider": "wordllama"}).raise_for_status()
 
 
+@pytest.mark.both_stores
 def test_vectors_of_two_embedders_never_mix(http: httpx.Client, provider: Provider) -> None:
     ask(http, FRANCE)
     http.post("/v1/config/provider", json={"provider": "openai"}).raise_for_status()
@@ -517,6 +522,7 @@ def completion(answer: str, model: str = "gpt-4o-mini-2024-07-18") -> dict[str, 
     return {"id": "chatcmpl-9", "object": "chat.completion", "created": 1, "model": model, "choices": [message]}
 
 
+@pytest.mark.both_stores
 def test_a_warmed_answer_serves_everybody_who_asks_it(http: httpx.Client, provider: Provider) -> None:
     warmed = http.post(
         "/v1/cache/warm", json={"entries": [{"prompt": FRANCE, "response": completion("Paris, warmed.")}]}
@@ -571,6 +577,7 @@ def test_a_body_that_warms_nothing(http: httpx.Client, body: bytes, error: str) 
     assert (response.status_code, response.json()["error"]) == (400, error)
 
 
+@pytest.mark.both_stores
 def test_the_cache_is_counted_and_cleared(http: httpx.Client, provider: Provider) -> None:
     http.delete("/v1/cache").raise_for_status()
     ask(http, FRANCE)

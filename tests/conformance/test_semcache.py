@@ -74,6 +74,7 @@ def store(proxy: Proxy, base: str) -> semcache.Semcache:
     return client
 
 
+@pytest.mark.both_stores
 def test_sdk_puts_and_gets(store: semcache.Semcache) -> None:
     assert store.get(FRANCE) is None
     store.put(FRANCE, "Paris")
@@ -85,6 +86,7 @@ def test_sdk_puts_and_gets(store: semcache.Semcache) -> None:
     store.session.close()
 
 
+@pytest.mark.both_stores
 def test_what_is_near_and_asks_another_thing_is_not_found(store: semcache.Semcache) -> None:
     store.put("Convert 10 miles to km", "16.09 km")
     assert store.get("Convert 10 km to miles") is None
@@ -109,11 +111,13 @@ def test_every_spelling_of_put_and_get(http: httpx.Client) -> None:
         assert (miss.status_code, miss.content) == (404, b"")
 
 
+@pytest.mark.both_stores
 def test_a_namespace_is_a_store_of_its_own(http: httpx.Client) -> None:
     http.put("/semcache/v1/put", json={"key": FRANCE, "data": "Paris"})
     assert http.post("/semcache/v1/get", json={"key": FRANCE}, headers={"X-Cache-Namespace": ""}).status_code == 404
 
 
+@pytest.mark.both_stores
 def test_nothing_that_was_put_answers_a_call(http: httpx.Client, provider: Provider) -> None:
     http.put("/semcache/v1/put", json={"key": FRANCE, "data": "Paris"})
     assert post(http, "/v1/chat/completions", chat(FRANCE), x_llm_prompt="$.messages[-1].content").status_code == 200
@@ -179,6 +183,7 @@ def test_with_a_token_put_and_get_need_it_unless_the_rules_say_otherwise(
 # Chat
 
 
+@pytest.mark.both_stores
 def test_openai_sdk_without_v1(proxy: Proxy, provider: Provider, base: str, api_key: str) -> None:
     with openai.OpenAI(base_url=proxy.url + base, api_key=api_key, max_retries=0) as sdk:
         for expected in (None, "hit"):
@@ -207,6 +212,7 @@ def test_anthropic_sdk(proxy: Proxy, provider: Provider, base: str, api_key: str
     assert (provider.calls(), provider.last()["host"]) == (1, "api.anthropic.com")
 
 
+@pytest.mark.both_stores
 def test_the_two_formats_share_nothing(http: httpx.Client, proxy: Proxy, provider: Provider) -> None:
     post(http, "/chat/completions", chat(FRANCE)).raise_for_status()
     proxy.settle()

@@ -10,6 +10,7 @@ from tests.support.clock import Clock
 
 from askonce.cache import Cache, CacheLimits, Candidate, Entry, Judgement, Lookup, Policy, Vector
 from askonce.cache.embed import WordLlamaEmbedder
+from askonce.cache.store import SharedPlace
 from askonce.cache.uses import USES, Uses
 from askonce.call import Answer, Call, Turn, Usage
 from askonce.faults import Faults
@@ -27,7 +28,8 @@ class CosineJudge:
 class Bench:
     """One folder, and the calls that go through the cache in it; `open` again to restart."""
 
-    def __init__(self, directory: Path, embedder: Any, clock: Clock) -> None:
+    def __init__(self, directory: Path, embedder: Any, clock: Clock, shared: SharedPlace | None = None) -> None:
+        self.shared = shared
         self.directory, self.embedder, self.clock = directory, embedder, clock
         self.judge: Any = CosineJudge()
         self.limits = CacheLimits()
@@ -45,6 +47,7 @@ class Bench:
             lookup_deadline=self.lookup_deadline,
             clock=self.clock,
             faults=Faults(lambda kind: self.counted.update([kind])),
+            shared=self.shared,
         )
         return self.cache
 
@@ -113,8 +116,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, wordllama: WordLlamaEmbedder, clock: Clock) -> AsyncIterator[Bench]:
-    bench = Bench(tmp_path / "data", wordllama, clock)
+async def bench(
+    tmp_path: Path, wordllama: WordLlamaEmbedder, clock: Clock, kept_at: SharedPlace | None
+) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path / "data", wordllama, clock, kept_at)
     bench.open()
     yield bench
     await bench.cache.close()

@@ -30,6 +30,7 @@ OTHER = "Who painted the Mona Lisa?"
 STRICT = Policy(max_error=0.0)
 
 
+@pytest.mark.both_stores
 async def test_an_identical_call_hits_from_memory(bench: Any) -> None:
     entry = await bench.remember(ASKED)
     found = bench.cache.look_up_in_memory(bench.identify(bench.call(ASKED)), Policy())
@@ -47,6 +48,7 @@ async def test_an_identical_call_hits_from_disk(bench: Any) -> None:
     assert bench.cache.look_up_in_memory(identity, Policy()) is not None
 
 
+@pytest.mark.both_stores
 async def test_another_wording_hits(bench: Any) -> None:
     entry = await bench.remember(ASKED)
     await bench.remember(OTHER)
@@ -55,6 +57,7 @@ async def test_another_wording_hits(bench: Any) -> None:
     assert found.similarity == found.probability == pytest.approx(0.963, abs=0.001)
 
 
+@pytest.mark.both_stores
 async def test_a_refused_candidate_is_told(bench: Any) -> None:
     entry = await bench.remember(ASKED)
     found = await bench.ask(REWORDED, STRICT)
@@ -73,6 +76,7 @@ async def test_the_shipping_judge_says_what_spoke_against_it(bench: Any) -> None
     assert found.reason
 
 
+@pytest.mark.both_stores
 async def test_nothing_there(bench: Any) -> None:
     found = await bench.ask(ASKED)
     assert (found.outcome, found.reason, found.nearest, found.vector) == ("miss", "no entry", None, None)
@@ -177,6 +181,7 @@ async def test_a_caller_can_only_tighten(bench: Any) -> None:
     assert (await bench.ask(REWORDED, Policy(max_error=0.2, min_similarity=0.96))).outcome == "semantic"
 
 
+@pytest.mark.both_stores
 async def test_exact_only(bench: Any) -> None:
     await bench.remember(ASKED)
     assert (await bench.ask(REWORDED, Policy(semantic=False))).reason == "no entry"
@@ -223,6 +228,7 @@ async def test_an_empty_prompt(bench: Any) -> None:
     assert (await bench.ask("", system=None)).reason == "no entry"
 
 
+@pytest.mark.both_stores
 async def test_time_to_live(bench: Any, clock: Any) -> None:
     await bench.remember(ASKED, ttl=60)
     clock.now += 59.9
@@ -233,6 +239,7 @@ async def test_time_to_live(bench: Any, clock: Any) -> None:
     assert (await bench.ask(ASKED)).reason == "expired"
 
 
+@pytest.mark.both_stores
 async def test_stale_entries_are_marked_and_fresh_ones_preferred(bench: Any, clock: Any) -> None:
     old = await bench.remember(ASKED, ttl=60, stale=60)
     clock.now += 60
@@ -251,6 +258,7 @@ async def test_stale_entries_are_marked_and_fresh_ones_preferred(bench: Any, clo
     assert (await bench.ask(ASKED, replace(may_be_stale, semantic=False))).reason == "expired"
 
 
+@pytest.mark.both_stores
 async def test_min_fresh(bench: Any, clock: Any) -> None:
     await bench.remember(ASKED, ttl=60)
     clock.now += 30
@@ -260,6 +268,7 @@ async def test_min_fresh(bench: Any, clock: Any) -> None:
     assert (await bench.ask(ASKED, Policy(semantic=False, min_fresh=31))).reason == "fresh for less than min-fresh"
 
 
+@pytest.mark.both_stores
 async def test_max_age(bench: Any, clock: Any) -> None:
     await bench.remember(ASKED)
     clock.now += 10
@@ -269,6 +278,7 @@ async def test_max_age(bench: Any, clock: Any) -> None:
     assert (await bench.ask(ASKED, Policy(semantic=False, max_age=9.9))).reason == "older than max-age"
 
 
+@pytest.mark.both_stores
 async def test_remember_replaces(bench: Any) -> None:
     await bench.remember(ASKED, body=b"old")
     await bench.remember(ASKED, body=b"new")
@@ -278,6 +288,7 @@ async def test_remember_replaces(bench: Any) -> None:
     assert bench.cache.stats()["entries"] == 1
 
 
+@pytest.mark.both_stores
 async def test_a_restart_keeps_everything(bench: Any) -> None:
     entries = [await bench.remember(f"{ASKED} {number}", namespace="blue", scope="sk-1") for number in range(5)]
     await bench.restart()
@@ -451,6 +462,7 @@ async def test_a_store_that_cannot_be_read_is_a_miss_that_is_logged_once(
     assert bench.counted == {"look-up": 3}
 
 
+@pytest.mark.both_stores
 async def test_vectors_of_embedders_never_mix(bench: Any) -> None:
     real = bench.embedder
 
@@ -621,6 +633,7 @@ async def test_a_cancelled_remember_and_lookup_harm_nobody(bench: Any) -> None:
     assert (await bench.ask(OTHER)).entry == entry
 
 
+@pytest.mark.both_stores
 async def test_after_closing(bench: Any) -> None:
     await bench.remember(ASKED)
     await asyncio.gather(bench.cache.close(), bench.cache.close())

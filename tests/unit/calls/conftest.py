@@ -11,6 +11,7 @@ from tests.support.lives import make_life
 
 from askonce.cache import Cache, Embedder, load_embedder
 from askonce.cache.judge import load_judge
+from askonce.cache.store import SharedPlace
 from askonce.call import Reply, Request
 from askonce.calls.state import Exchange
 from askonce.rules import Document, Rule, Rules
@@ -119,8 +120,8 @@ def embedder() -> Embedder:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, embedder: Embedder) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path, embedder: Embedder, kept_at: SharedPlace | None) -> AsyncIterator[Bench]:
     clock = Clock()
-    cache = Cache.open(tmp_path, embedder=embedder, judge=load_judge(), clock=clock)
+    cache = Cache.open(tmp_path, embedder=embedder, judge=load_judge(), clock=clock, shared=kept_at)
     yield Bench(cache, clock)
     await cache.close()

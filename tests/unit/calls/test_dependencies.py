@@ -8,6 +8,7 @@ from askonce.calls.dependencies import declared
 DEPENDS = "x-askonce-depends"
 
 
+@pytest.mark.both_stores
 async def test_another_version_is_another_answer(bench: Bench) -> None:
     assert not await bench.is_hit(headers={DEPENDS: "doc:17@v3, prices"})
     assert await bench.is_hit(headers={DEPENDS: "prices,doc:17@v3"})
@@ -18,6 +19,7 @@ async def test_another_version_is_another_answer(bench: Bench) -> None:
     assert await bench.is_hit(headers={DEPENDS: "doc:17@v3, prices"})  # the old one is still there for who wants it
 
 
+@pytest.mark.both_stores
 async def test_invalidation_by_tag_and_by_version(bench: Bench) -> None:
     for said in ("doc:17@v3", "doc:17@v4", "doc:18"):
         await bench.call(headers={DEPENDS: said})
@@ -30,6 +32,7 @@ async def test_invalidation_by_tag_and_by_version(bench: Bench) -> None:
     assert [declared(entry.labels) for entry in await bench.cache.list()] == [{}, {"doc:18": ""}]
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize(("tag", "version", "is_kept"), [("a", None, False), ("a", "2", True), ("b", None, True)])
 async def test_an_answer_on_its_way_is_not_kept(
     bench: Bench,

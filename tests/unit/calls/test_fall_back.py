@@ -70,6 +70,7 @@ async def test_a_request_can_ask_for_less(bench: Bench, control: str, is_served:
     assert (bench.life.fall_back(exchange, 503) is not None) is is_served
 
 
+@pytest.mark.both_stores
 async def test_not_past_what_the_rule_allows(bench: Bench) -> None:
     await bench.call(rule="lenient")
     bench.clock.now += 7200
@@ -94,11 +95,13 @@ async def test_not_where_nothing_is_served(bench: Bench) -> None:
     assert (await failing(bench)).fallback is None
 
 
+@pytest.mark.both_stores
 async def test_only_the_same_call_has_it(bench: Bench) -> None:
     await failing(bench)
     assert (await failing(bench, FRANCE_REWORDED)).fallback is None
 
 
+@pytest.mark.both_stores
 async def test_not_what_was_deleted_meanwhile(bench: Bench) -> None:
     exchange = await failing(bench)
     await bench.cache.clear()
@@ -106,6 +109,7 @@ async def test_not_what_was_deleted_meanwhile(bench: Bench) -> None:
     assert bench.cache.stats()["exact_hits"] == 0
 
 
+@pytest.mark.both_stores
 async def test_not_what_was_invalidated_meanwhile(bench: Bench) -> None:
     exchange = await failing(bench, x_askonce_depends="doc")
     assert exchange.fallback is None  # kept without that

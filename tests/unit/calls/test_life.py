@@ -17,6 +17,7 @@ from askonce.calls.state import Declined, Hit, Leading
 # Hits and misses
 
 
+@pytest.mark.both_stores
 async def test_the_provider_is_asked_once(bench: Bench) -> None:
     assert (await bench.call())["cache-status"] == "askonce; fwd=miss; stored"
     exchange, reply = await bench.enter()
@@ -29,6 +30,7 @@ async def test_the_provider_is_asked_once(bench: Bench) -> None:
     assert bench.asked == 1
 
 
+@pytest.mark.both_stores
 async def test_what_does_not_last_is_told_and_given_to_the_same_call_alone(bench: Bench) -> None:
     asked = "Is the museum open right now?"
     assert (await bench.call(asked))["cache-status"] == "askonce; fwd=miss; stored; detail=volatile"
@@ -38,6 +40,7 @@ async def test_what_does_not_last_is_told_and_given_to_the_same_call_alone(bench
     assert (exchange.why, exchange.record(None, None, False, 0.0).reuse) == ("volatile: right now", "volatile")
 
 
+@pytest.mark.both_stores
 async def test_another_wording_is_answered_and_a_look_alike_is_not(bench: Bench) -> None:
     await bench.call()
     assert (await bench.call(FRANCE_REWORDED))["cache-status"].endswith("detail=semantic")
@@ -47,6 +50,7 @@ async def test_another_wording_is_answered_and_a_look_alike_is_not(bench: Bench)
     assert bench.asked == 2
 
 
+@pytest.mark.both_stores
 async def test_every_answer_names_what_was_asked(bench: Bench) -> None:
     missed = await bench.call()
     exact, reworded = await bench.call(), await bench.call(FRANCE_REWORDED)
@@ -67,6 +71,7 @@ async def test_a_hit_tells_its_age_and_what_is_left(bench: Bench) -> None:
     assert await bench.cache.get(headers["x-cache-key"])
 
 
+@pytest.mark.both_stores
 async def test_an_answer_past_its_time_is_asked_again(bench: Bench) -> None:
     await bench.call()
     bench.clock.now += 3600
@@ -74,6 +79,7 @@ async def test_an_answer_past_its_time_is_asked_again(bench: Bench) -> None:
     assert await bench.is_hit()
 
 
+@pytest.mark.both_stores
 async def test_a_stream_and_a_plain_call_share_an_answer(bench: Bench) -> None:
     exchange, _ = await bench.enter(stream=True)
     await bench.answer(exchange, STREAM, headers=(("content-type", "text/event-stream"),))
@@ -136,6 +142,7 @@ async def test_above_the_rules_temperature_only_identical_calls_are_answered(ben
     assert not await bench.is_hit(FRANCE_REWORDED, rule="cold")
 
 
+@pytest.mark.both_stores
 async def test_a_rule_may_ask_for_identical_calls_only_or_for_none(bench: Bench) -> None:
     await bench.call(rule="exact")
     assert not await bench.is_hit(FRANCE_REWORDED, rule="exact")
@@ -147,6 +154,7 @@ async def test_a_rule_may_ask_for_identical_calls_only_or_for_none(bench: Bench)
 # Directives
 
 
+@pytest.mark.both_stores
 async def test_directives(bench: Bench) -> None:
     def ask(control: str) -> Any:
         return bench.enter(headers={"cache-control": control})
@@ -168,6 +176,7 @@ async def test_directives(bench: Bench) -> None:
         bench.life.account(exchange)
 
 
+@pytest.mark.both_stores
 async def test_a_call_is_in_flight_until_it_is_counted_and_kept(bench: Bench) -> None:
     def read() -> bytes:
         assert bench.accounting.in_flight == 2
@@ -216,6 +225,7 @@ async def test_half_an_answer_is_not_kept(bench: Bench, body: bytes, content_typ
     assert not await bench.is_hit()
 
 
+@pytest.mark.both_stores
 async def test_a_large_answer_is_not_kept(bench: Bench) -> None:
     await bench.call(rule="small")
     assert not await bench.is_hit(rule="small")
@@ -304,6 +314,7 @@ async def test_a_fault_of_a_wire_format_is_a_miss(bench: Bench, caplog: pytest.L
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.both_stores
 async def test_a_fault_of_the_cache_is_a_miss(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     await bench.call()
@@ -317,6 +328,7 @@ async def test_a_fault_of_the_cache_is_a_miss(bench: Bench, caplog: pytest.LogCa
 # Calls side by side
 
 
+@pytest.mark.both_stores
 async def test_identical_calls_wait_for_the_first(bench: Bench, followed: Followed) -> None:
     leader, reply = await bench.enter()
     assert (leader.state, reply) == (Leading(), None)
@@ -328,6 +340,7 @@ async def test_identical_calls_wait_for_the_first(bench: Bench, followed: Follow
     assert bench.asked == 1
 
 
+@pytest.mark.both_stores
 async def test_when_the_first_leaves_one_of_the_others_leads(bench: Bench, followed: Followed) -> None:
     leader, _ = await bench.enter()
     followers = [asyncio.ensure_future(bench.enter()) for _ in range(3)]
@@ -342,6 +355,7 @@ async def test_when_the_first_leaves_one_of_the_others_leads(bench: Bench, follo
     assert None not in [reply for _, reply in await asyncio.gather(*waiting)]
 
 
+@pytest.mark.both_stores
 async def test_when_there_is_nothing_to_wait_for_all_go_on(bench: Bench, followed: Followed) -> None:
     leader, _ = await bench.enter()
     followers = [asyncio.ensure_future(bench.enter()) for _ in range(3)]
@@ -350,6 +364,7 @@ async def test_when_there_is_nothing_to_wait_for_all_go_on(bench: Bench, followe
     assert [reply for _, reply in await asyncio.wait_for(asyncio.gather(*followers), PATIENCE)] == [None] * 3
 
 
+@pytest.mark.both_stores
 async def test_nobody_waits_for_a_call_that_is_not_kept(bench: Bench) -> None:
     await bench.enter()
     for control in ("no-store", "no-cache", "only-if-cached"):
@@ -358,6 +373,7 @@ async def test_nobody_waits_for_a_call_that_is_not_kept(bench: Bench) -> None:
             assert not isinstance(exchange.state, Leading)
 
 
+@pytest.mark.both_stores
 async def test_who_waits_for_a_call_that_is_declined_goes_on(bench: Bench, followed: Followed) -> None:
     leader, _ = await bench.enter()
     follower = asyncio.ensure_future(bench.enter())
@@ -386,6 +402,7 @@ async def test_a_hit_that_cannot_be_sent_is_a_call_to_the_provider(
 # Accounting
 
 
+@pytest.mark.both_stores
 async def test_what_a_call_saved_is_counted(bench: Bench) -> None:
     exchange, _ = await bench.enter()
     exchange.started -= 2  # the provider takes two seconds

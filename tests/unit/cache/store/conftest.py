@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 from tests.support.entries import NOW
-from tests.support.stores import closed_at_the_end
-from tests.waiting import PATIENCE
+from tests.support.stores import be_patient, closed_at_the_end
 
 from askonce.cache.store import AnswerStore, CacheLimits, open_answers
-from askonce.cache.store.shared import lease, reading, writer
 from askonce.faults import Faults
 
 Open = Callable[..., AnswerStore]
@@ -18,11 +16,7 @@ Open = Callable[..., AnswerStore]
 
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that takes long has nobody give up."""
-    monkeypatch.setattr(lease, "LEASE_SECONDS", PATIENCE)
-    monkeypatch.setattr(lease, "BEAT_PATIENCE", PATIENCE)
-    monkeypatch.setattr(reading, "LOOK_SECONDS", PATIENCE)
-    monkeypatch.setattr(writer, "WRITE_SECONDS", PATIENCE)
+    be_patient(monkeypatch)
 
 
 @pytest.fixture(params=["embedded", "shared"])
