@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import random
 import re
 from collections import Counter
@@ -79,6 +80,17 @@ class _Side:
         return Counter((one.outcome, one.detail, one.status, one.upstream, one.stored, one.forwarded) for one in calls)
 
 
+class _Crashed(logging.Handler):
+    """Hears what mitmproxy says of its own mistakes, after which a connection hangs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said = list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
 @dataclass
 class Lanes:
     """Both, and the provider behind them."""
@@ -87,27 +99,29 @@ class Lanes:
     fast: _Side
     other: _Side
     made: World
+    crashed: _Crashed
     outcomes: Counter[str] = field(default_factory=Counter)
     _sent: Sent | None = None
-    _said: dict[bytes, tuple[bytes, str]] = field(default_factory=dict)
+    _said: dict[bytes, list[bytes]] = field(default_factory=dict)
     """What the provider has answered in this case, by the body that it was asked with: the same to both."""
+    _chance: random.Random = field(default_factory=random.Random)
 
-    def answer(self, asked: bytes) -> bytes:
+    def answer(self, asked: bytes) -> list[bytes]:
         assert self._sent
         body = asked.partition(b"\r\n\r\n")[2]
         if body not in self._said:
-            self._said[body] = corpus.answer(self._sent, body)[:2]
-        said, kind = self._said[body]
-        status = b"500 Internal Server Error" if b"an error" in asked else b"200 OK"
-        head = b"HTTP/1.1 %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
-        return head % (status, kind.encode(), len(said)) + said
+            said, kind, *_ = corpus.answer(self._sent, body)
+            status = b"500 Internal Server Error" if b"an error" in asked else b"200 OK"
+            head = b"HTTP/1.1 %s\r\ncontent-type: %s\r\n" % (status, kind.encode())
+            self._said[body] = _sent_in_pieces(head, said, self._chance)
+        return self._said[body]
 
     async def case(self, rng: random.Random) -> None:
         """One request, or two behind one another. Raises Wrong where the lanes differ."""
         sent = self._request(rng)
         if sent.raw == sent.body and _is_json(sent.body):
             self.made.seen = [*self.made.seen[-200:], sent]
-        self._sent = sent
+        self._sent, self._chance = sent, random.Random(rng.random())
         self._said.clear()
         text, ends = _written(sent, rng)
         responses = 1
@@ -123,6 +137,8 @@ class Lanes:
             told.append((heard, [_VARIES.sub(b"~", one) for one in self.upstream.requests]))
         if told[0] != told[1]:
             raise Wrong(f"the lanes differ for {pieces!r}:\n{told[0]}\n{told[1]}")
+        if self.crashed.said:
+            raise Wrong(f"mitmproxy has crashed for {pieces!r}: {self.crashed.said.pop()}")
         self.outcomes["fast" if self.fast.proxy.answered > before else "the longer way"] += 1
 
     def _request(self, rng: random.Random) -> Sent:
@@ -176,12 +192,37 @@ def _written(sent: Sent, rng: random.Random) -> tuple[bytes, bool]:
     body = sent.raw
     if rng.random() < 0.25:
         lines.append(b"Transfer-Encoding: chunked")
-        parts = [body[start : start + 100] for start in range(0, len(body), 100)]
-        end = b"0\r\n\r\n" if rng.random() < 0.9 else b"0\r\nx-sum: 1\r\n\r\n"
-        body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + end
+        body = _chunks(body, 100, b"0\r\n\r\n" if rng.random() < 0.9 else b"0\r\nx-sum: 1\r\n\r\n")
     else:
         lines.append(b"Content-Length: %d" % len(body))
     return b"\r\n".join(lines) + b"\r\n\r\n" + body, 0.1 <= kind < 0.13
+
+
+def _sent_in_pieces(head: bytes, body: bytes, rng: random.Random) -> list[bytes]:
+    """A provider's response in the pieces that it sends, an empty one where it ends the connection."""
+    kind, ends = rng.random(), False
+    if kind < 0.03:
+        head = rng.choice((b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n")) + head
+    elif kind < 0.06:
+        head, ends = head + b"connection: close\r\n", True
+    if rng.random() < 0.5:
+        text = head + b"content-length: %d\r\n\r\n" % len(body) + body
+    elif ends and rng.random() < 0.3:
+        text = head + b"\r\n" + body
+    else:
+        last = b"0\r\nx-sum: 1\r\n\r\n" if rng.random() < 0.05 else b"0\r\n\r\n"
+        text = head + b"transfer-encoding: chunked\r\n\r\n" + _chunks(body, rng.choice((7, 100, 5000)), last)
+    if rng.random() < 0.03:  # cut off, or no HTTP any more
+        at = rng.randrange(len(text))
+        text, ends = text[:at] + rng.choice((b"", b"?\r\n?" + text[at:])), True
+    cuts = sorted({rng.randrange(len(text) + 1) for _ in range(rng.choice((0, 1, 4, 20)))})
+    pieces = [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
+    return [piece for piece in pieces if piece] + [b""] * ends
+
+
+def _chunks(body: bytes, size: int, end: bytes) -> bytes:
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + end
 
 
 def _pieces(text: bytes, rng: random.Random) -> list[bytes]:
@@ -194,11 +235,14 @@ def _pieces(text: bytes, rng: random.Random) -> list[bytes]:
 async def lanes(folder: Path) -> AsyncIterator[Lanes]:
     """Two proxies with empty caches in `folder`."""
     found: list[Lanes] = []
+    crashed = _Crashed()
+    logging.getLogger("mitmproxy").addHandler(crashed)
     async with provider(lambda asked: found[0].answer(asked)) as upstream:
         rules = RULES.replace("ignore: [", f'upstream: "http://127.0.0.1:{upstream.port}", audit: 0, ignore: [')
         async with live(folder / "fast", rules) as fast, live(folder / "other", rules, lane=False) as other:
-            found.append(Lanes(upstream, _Side(fast), _Side(other), World(fast.askonce)))
+            found.append(Lanes(upstream, _Side(fast), _Side(other), World(fast.askonce), crashed))
             yield found[0]
+            logging.getLogger("mitmproxy").removeHandler(crashed)
             for side in (found[0].fast, found[0].other):
                 for host in list(side.tunnels):
                     side.close(host)

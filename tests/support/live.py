@@ -79,9 +79,10 @@ class Message:
 
 @dataclass
 class Provider:
-    """Answers each request with the bytes that `answer` makes of it."""
+    """Answers each request with the bytes that `answer` makes of it, or with pieces, an empty one of which ends the
+    connection."""
 
-    answer: Callable[[bytes], bytes]
+    answer: Callable[[bytes], bytes | list[bytes]]
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
 
@@ -94,13 +95,18 @@ class Provider:
         with contextlib.suppress(EOFError, OSError):
             while True:
                 self.requests.append(await messages.next())
-                writer.write(self.answer(self.requests[-1]))
-                await writer.drain()
+                said = self.answer(self.requests[-1])
+                for piece in said if isinstance(said, list) else [said]:
+                    if not piece:
+                        raise EOFError
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0)
         writer.close()
 
 
 @contextlib.asynccontextmanager
-async def provider(answer: Callable[[bytes], bytes]) -> AsyncIterator[Provider]:
+async def provider(answer: Callable[[bytes], bytes | list[bytes]]) -> AsyncIterator[Provider]:
     """A provider in plain HTTP, on a port of its own."""
     one = Provider(answer)
     server = await asyncio.start_server(one.serve, "127.0.0.1", 0)

@@ -82,7 +82,7 @@ class BodyOnItsWay:
     def end(self) -> Iterator[commands.Command]:
         """Have the layers hear that it is over, or what is wrong with it."""
         assert self._end
-        self._speaker.body_reader = _Given(self._end)  # type: ignore[assignment]
+        self._speaker.body_reader = _Given(self._end, self._speaker)  # type: ignore[assignment]
         heard = events.DataReceived(self._speaker.conn, b"")
         below = self._http.connections[self._speaker.conn]
         if self._session:
@@ -91,12 +91,13 @@ class BodyOnItsWay:
 
 
 class _Given:
-    """Reads what was read before."""
+    """Reads what was read before, and leaves the rest to who reads it: more may follow a mistake, or an end."""
 
-    def __init__(self, end: EndOfMessage | LocalProtocolError) -> None:
-        self._end = end
+    def __init__(self, end: EndOfMessage | LocalProtocolError, speaker: http1.Client) -> None:
+        self._end, self._speaker, self._reader = end, speaker, speaker.body_reader
 
     def __call__(self, _buffer: object) -> EndOfMessage:
+        self._speaker.body_reader = self._reader
         if isinstance(self._end, LocalProtocolError):
             raise self._end
         return self._end

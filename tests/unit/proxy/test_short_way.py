@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +82,12 @@ async def lanes(
             proxy.master.options.update(ssl_verify_upstream_trusted_ca=str(folder / "ca.pem"))
         yield Lanes(upstream, fast, other), upstream
     server.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_crashes(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    assert not [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
 
 
 @pytest.fixture
