@@ -96,7 +96,10 @@ class Requests:
         """A request is whole: it is answered, or made one to the provider."""
         if not (visit.origin.managed or visit.rule):
             return
-        body = await self._read(flow, visit)
+        raw = flow.request.raw_content or b""
+        body: bytes | Unread = raw
+        if visit.coding or visit.origin.managed:
+            body = await self._read(flow, visit, raw)
         if isinstance(body, Unread):
             self._leave(flow, visit, body)
         elif visit.origin.managed:
@@ -106,11 +109,8 @@ class Requests:
             begun = self._at_once.claim(flow.client_conn, visit.rule, request)
             await self._answer(flow, visit, visit.rule, request, begun=begun)
 
-    async def _read(self, flow: http.HTTPFlow, visit: Visit) -> bytes | Unread:
-        raw, is_managed = flow.request.raw_content or b"", visit.origin.managed
-        if not (visit.coding or is_managed):
-            return raw
-        measured = _measured(flow.request) if is_managed else None
+    async def _read(self, flow: http.HTTPFlow, visit: Visit, raw: bytes) -> bytes | Unread:
+        measured = _measured(flow.request) if visit.origin.managed else None
         return await read_body(flow.id, raw, visit.coding, self._runtime.compute, measured=measured)
 
     def _leave(self, flow: http.HTTPFlow, visit: Visit, body: Unread) -> None:
@@ -153,28 +153,29 @@ class Requests:
         terms: Terms = PLAIN,
         begun: Begun | None = None,
     ) -> None:
+        life = self._runtime.life
         if begun and begun.exchange:
             exchange = visit.exchange = begun.exchange
             reply = await begun.reply()
         else:
-            exchange = visit.exchange = await self._begin(flow, visit, rule, request, terms)
-            reply = self._runtime.life.look_up_in_memory(exchange) or await self._runtime.life.look_up(exchange)
-        if reply and not await _is_room(flow, reply):
-            reply = await self._runtime.life.take_back(exchange)
+            is_small = len(request.body) <= SMALL
+            exchange = life.begin(rule, request, terms) if is_small else await life.begin_apart(rule, request, terms)
+            visit.exchange, exchange.is_direct = exchange, visit.passage is None
+            exchange.may_follow = visit.passage is None and not flow.request.is_http10
+            reply = life.look_up_in_memory(exchange) or await life.look_up(exchange)
+        if reply and unread_hits.may_lack_room(flow.client_conn, reply):
+            reply = await self._keep_until_read(flow, exchange, reply)
         if reply:
             flow.response = _dressed(reply, visit, exchange)
         elif visit.passage and (refusal := await visit.passage.before()):
-            self._runtime.life.decline(exchange, refusal.status)
+            life.decline(exchange, refusal.status)
             flow.response = messages.make_response(refusal)
         else:
             self._ask_provider(flow, visit, exchange)
 
-    async def _begin(self, flow: http.HTTPFlow, visit: Visit, rule: Rule, request: Request, terms: Terms) -> Exchange:
-        life, is_small = self._runtime.life, len(request.body) <= SMALL
-        exchange = life.begin(rule, request, terms) if is_small else await life.begin_apart(rule, request, terms)
-        exchange.is_direct = visit.passage is None
-        exchange.may_follow = visit.passage is None and not flow.request.is_http10
-        return exchange
+    async def _keep_until_read(self, flow: http.HTTPFlow, exchange: Exchange, reply: Reply) -> Reply | None:
+        has_room = await unread_hits.find_room(flow, reply)
+        return reply if has_room else await self._runtime.life.take_back(exchange)
 
     def _ask_provider(self, flow: http.HTTPFlow, visit: Visit, exchange: Exchange) -> None:
         if visit.passage:
@@ -196,10 +197,6 @@ class Requests:
 
 def _measured(request: http.Request) -> Measured:
     return "by line" if request.path.partition("?")[0] == IMPORT_PATH else "whole"
-
-
-async def _is_room(flow: http.HTTPFlow, reply: Reply) -> bool:
-    return not unread_hits.may_lack_room(flow.client_conn, reply) or await unread_hits.find_room(flow, reply)
 
 
 def _dressed(reply: Reply, visit: Visit, exchange: Exchange) -> http.Response:
