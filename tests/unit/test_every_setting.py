@@ -42,6 +42,7 @@ BEHAVIOUR = {
     "audit": 0.5,
     "audits_per_hour": 1,
     "approve": True,
+    "personal_data": "refuse",
     "ttl": 77,
     "scope": "shared",
     "max_temperature": 0.1,

@@ -39,6 +39,7 @@ class Accounting:
         self._detail = BoundedLabels(_MAX_DETAILS)
         self._faults = Counter[str]()
         self._turned_away = Counter[str]()
+        self._personal = Counter[str]()
         self._latest: deque[tuple[float, CallRecord]] = deque(maxlen=_LATEST)
         self._recorded = 0
         self._failing: dict[str, bool] = {}
@@ -50,12 +51,12 @@ class Accounting:
         """Everything that was counted up to now, for `absorb`."""
         with self._lock:
             latest = list(islice(reversed(self._latest), _IN_STATS))[::-1]
-            counts = self._faults, self._turned_away, self._recorded, self._in_flight
+            counts = self._faults, self._turned_away, self._personal, self._recorded, self._in_flight
             return pickle.dumps((self._started, self._table, latest, self._failing, counts))
 
     def absorb(self, counted: bytes) -> None:
         """Add what another process of the same proxy counted: `counted` is believed, and may do anything."""
-        started, table, latest, failing, (faults, turned_away, recorded, in_flight) = pickle.loads(counted)
+        started, table, latest, failing, (faults, turned_away, personal, recorded, in_flight) = pickle.loads(counted)
         with self._lock:
             self._started = min(self._started, started)
             for labels, tally in table.items():
@@ -64,6 +65,7 @@ class Accounting:
             self._failing |= failing
             self._faults += faults
             self._turned_away += turned_away
+            self._personal += personal
             self._recorded += recorded
             self._in_flight += in_flight
 
@@ -106,6 +108,8 @@ class Accounting:
             if tally is None:
                 tally = self._table[labels] = Tally()
             tally.add(call)
+            if call.personal:
+                self._personal[call.personal] += 1
             self._latest.append((self._now(), call))
             self._recorded += 1
             if forwarded or call.provider_failed:
@@ -163,6 +167,11 @@ class Accounting:
         """Count a connection or a call that was not let in, or not let out."""
         with self._lock:
             self._turned_away[why] += 1
+
+    def personal_data(self) -> dict[str, int]:
+        """Answers that were not kept because of personal data, by its kind."""
+        with self._lock:
+            return dict(self._personal)
 
     def turned_away(self) -> dict[str, int]:
         """How many were turned away, by why: "client", "key", "destination", "host", "loop"."""

@@ -58,6 +58,8 @@ class CallRecord:
     method: str = "POST"
     endpoint: str = ""
     """The rule's path pattern."""
+    personal: str = ""
+    """What kind of personal data kept the provider's answer from being kept."""
     unkept: str = ""
     """Why the provider's answer was not kept, in a few words; empty where it was, or none came."""
     asked: str = ""

@@ -146,6 +146,12 @@ class Exposition(Collector):
             "why",
         )
         yield _counter(
+            "askonce_personal_data_total",
+            "Answers that were not kept because of personal data in them, or in what was asked",
+            [((kind,), count) for kind, count in table.personal_data().items()],
+            "kind",
+        )
+        yield _counter(
             "askonce_store_requests_total",
             "Requests to the stores that products' clients fill themselves, by what became of them",
             [((*row,), tally.calls) for row, tally in table.store_sums(lambda row: row).items()],

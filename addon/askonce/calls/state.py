@@ -127,6 +127,8 @@ class Exchange:
     """The provider's answers, while they are whole and not kept yet."""
     unkept: str = ""
     """Why the provider's answer was not kept; empty where it was, or none came."""
+    personal: str = ""
+    """What kind of personal data kept the answer off; empty where none did."""
     trace: TraceContext | None = None
     """Its span; None where nobody traces."""
     is_over: bool = False
@@ -233,7 +235,8 @@ class Exchange:
             trace=self.trace,
             ended=time.time() - (time.perf_counter() - self.started) + seconds,
             namespace=self.directives.namespace,
-            prompt=call.prompt[:_SHOWN] if call and is_to_be_kept else "",
+            prompt=call.prompt[:_SHOWN] if call and is_to_be_kept and not self.personal else "",
+            personal=self.personal,
             decision=lookup.decision if lookup else "",
         )
 

@@ -16,6 +16,7 @@ from askonce.calls.audits import Audits
 from askonce.calls.dependencies import labels
 from askonce.calls.kept_request import pack
 from askonce.calls.limits import is_intricate
+from askonce.calls.personal_data import personal_data
 from askonce.calls.repeats import Repeats
 from askonce.calls.response_headers import Headers
 from askonce.calls.state import Exchange
@@ -62,6 +63,8 @@ class Storing:
         try:
             if not answers:
                 answers, packed, exchange.agreed = await self._compute(lambda: _read_answers(exchange, headers, body()))
+            if exchange.rule.behaviour.personal_data == "refuse":
+                await self._look_for_personal_data(exchange, answers)
             if self._repeats:
                 self._repeats.record(exchange)
             await self._store(exchange, answers, packed, took)
@@ -77,6 +80,12 @@ class Storing:
             for pending in exchange.pending:
                 self._cache.expect_no_more(pending)
         return answers, False
+
+    async def _look_for_personal_data(self, exchange: Exchange, answers: Sequence[Answer]) -> None:
+        bodies = (exchange.request.body, *(answer.body for answer in answers))
+        exchange.personal = await self._compute(lambda: personal_data(bodies))
+        if exchange.personal:
+            raise Unstorable(f"personal data: {exchange.personal}")
 
     async def _store(self, exchange: Exchange, answers: Sequence[Answer], packed: bytes, took: float) -> None:
         """Keep the answers to a call, or to the items of a batch that were asked; `packed` is the request as it is kept

@@ -7,6 +7,7 @@ file, the line, the place and what was expected. Nothing here matches a request;
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -85,6 +86,15 @@ def _places(depends: dict[str, str]) -> dict[str, str]:
     return depends
 
 
+def _can_be_found(value: Any) -> Any:
+    if value == "refuse" and not (find_spec("phonenumbers") and find_spec("stdnum")):
+        raise ValueError("what finds personal data is not installed: pip install 'askonce[personal]'")
+    return value
+
+
+PersonalData = Annotated[Literal["keep", "refuse"], AfterValidator(_can_be_found)]
+
+
 class Behaviour(Section):
     """How a rule answers; `defaults` sets it for all rules, a rule may set any of it for itself."""
 
@@ -114,6 +124,8 @@ class Behaviour(Section):
     """Request headers that change no answer, such as an app's own trace id."""
     reuse: ReuseSpec = ReuseSpec()
     """What may be done with answers that do not last."""
+    personal_data: PersonalData = "keep"
+    """Whether an answer is kept where personal data is found in it, or in what was asked."""
 
     @property
     def longest_stale(self) -> float:
@@ -174,6 +186,7 @@ class RuleSpec(Section):
     stale_if_error: Duration | None = None
     ignore_headers: tuple[Annotated[HeaderName, AfterValidator(_names_nobody)], ...] | None = None
     reuse: ReuseSpec | None = None
+    personal_data: PersonalData | None = None
 
     def behaviour(self, defaults: Behaviour) -> Behaviour:
         """The defaults, with what this rule says laid over them."""
