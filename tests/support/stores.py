@@ -1,11 +1,32 @@
-"""Both stores of answers, for tests of what stands on them: those that are marked `both_stores`."""
+"""Stores that a test opens, and opens again; and patience with a database, for those that are marked `both_stores`."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import pytest
 from tests.waiting import PATIENCE
 
 from askonce.cache.store.shared import lease, reading, writer
 
-__all__ = ["be_patient"]
+__all__ = ["be_patient", "closed_at_the_end"]
+
+
+class Store(Protocol):
+    def close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def closed_at_the_end[S: Store](open_store: Callable[..., S]) -> Iterator[Callable[..., S]]:
+    """`open_store`, whose stores are closed when the test is over."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(**given: Any) -> S:
+            store = open_store(**given)
+            stack.callback(store.close)
+            return store
+
+        yield opened
 
 
 def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
