@@ -1,8 +1,8 @@
 """Questions asked again almost as they were: `python -m benchmarks.near_repeats`, from the repository root.
 
 Each is a question of our corpus's held-out domains, repeated as people repeat one: with a greeting, a sound, a closing,
-in lower case, with another end mark, with one slip of the keyboard in a word. What is told is the share that would be
-served. Exit code 1 where a claim of docs/judge.md fails. A minute on one core.
+in lower case, with another end mark, with one slip of the keyboard in a word, in another of the lexicon's frames. What
+is told is the share that would be served. Exit code 1 where a claim of docs/judge.md fails. A minute on one core.
 """
 
 import argparse
@@ -15,10 +15,17 @@ from benchmarks.corpus import domains
 
 from askonce.cache import Candidate, Policy
 from askonce.cache.judge import Closer, load_judge
-from askonce.cache.judge.lexicon import SPOKEN
+from askonce.cache.judge.lexicon import FRAMES, SPOKEN
 
 Repeat = Callable[[str, random.Random], str]
-SERVED = {"sounds and openings": 0.95, "closings": 0.95, "end marks": 0.9, "no capitals": 0.65, "a slip": 0.8}
+SERVED = {
+    "sounds and openings": 0.95,
+    "closings": 0.95,
+    "end marks": 0.85,
+    "no capitals": 0.65,
+    "a slip": 0.8,
+    "a frame": 0.9,
+}
 """What is claimed of each kind."""
 LEAST, MOST = 15, 90
 """Characters of a question."""
@@ -92,12 +99,23 @@ def _slipped(text: str, dice: random.Random) -> str:
     return " ".join(words)
 
 
+def _framed(text: str, dice: random.Random) -> str:
+    """ "How do I …?", "Can I …?" in one of their other frames."""
+    for name, frames in FRAMES.items():
+        start, _, rest = name.partition("<x>")
+        if text.lower().startswith(start) and not rest:
+            asked = dice.choice(sorted(frames)).replace("<x>", text[len(start) : -1]).replace(" .", ".")
+            return f"{asked}?"
+    return text
+
+
 KINDS: dict[str, Repeat] = {
     "sounds and openings": _led,
     "closings": _closed,
     "end marks": _marked,
     "no capitals": _small,
     "a slip": _slipped,
+    "a frame": _framed,
 }
 
 if __name__ == "__main__":

@@ -8,7 +8,16 @@ a prompt that speaks of words, of one in several lines, or of what is quoted.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from askonce.cache.judge.lexicon import ABBREVIATIONS, ABOUT_TEXT, FOREIGN, GRAMMAR, NUMBER_WORDS, PLAIN_FORMS, SPOKEN
+from askonce.cache.judge.lexicon import (
+    ABBREVIATIONS,
+    ABOUT_TEXT,
+    FOREIGN,
+    FUNCTION_WORDS,
+    GRAMMAR,
+    NUMBER_WORDS,
+    PLAIN_FORMS,
+    SPOKEN,
+)
 
 __all__ = ["plain"]
 
@@ -58,6 +67,7 @@ _SOFTENER = re.compile(rf"^\s*(?:{_SOFTENERS})\s*[,:]?\s+(?=(?:{_ASKING})\b)", r
 _CLOSING = re.compile(rf"\?\s*(?:-\s*)?(?:{_either(SPOKEN['closing'])})\s*[?.!]*\s*$", re.IGNORECASE)
 _SHOUTED = re.compile(r"(?<=\w)(?:[?!]{2,}|(?:\.{2,}|…)\?+)\s*$")
 """Behind the last word; "a??" with more behind it is an operator."""
+_LAST = re.compile(r"(\w+)\W*$")
 _SOUND_WORDS = SPOKEN["sound"]
 _LEADING = frozenset(
     first
@@ -131,8 +141,15 @@ def _bare(prompt: str, told: Sequence[str]) -> str:
         text = shorter
     if "?" in text:
         text = _CLOSING.sub("?", text)
-        text = _SHOUTED.sub(lambda found: "?" if "?" in found[0] else found[0], text)
+        text = _SHOUTED.sub(_one_mark, text)
     return text
+
+
+def _one_mark(found: re.Match[str]) -> str:
+    """The end mark for several; dots that stand for the answer stay ("the tallest one is...?")."""
+    last = _LAST.search(found.string[: found.start()])
+    is_open = found[0][0] in ".…" and last is not None and last[1].lower() in FUNCTION_WORDS
+    return "?" if "?" in found[0] and not is_open else found[0]
 
 
 def _silence(found: re.Match[str]) -> str:

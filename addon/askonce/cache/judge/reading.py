@@ -11,6 +11,7 @@ from functools import lru_cache
 from askonce.cache.judge.casing import NO_CASE, Cased, cased
 from askonce.cache.judge.characters import NO_SIGNS, Signs, composed, hidden, indents, signs, spaces
 from askonce.cache.judge.content_words import Word, content_words
+from askonce.cache.judge.frames import framed
 from askonce.cache.judge.lexicon import ABOUT_TEXT, FOREIGN, FUNCTION_WORDS, NEGATORS, SCOPES, UNITS
 from askonce.cache.judge.numbers import Number, numbers_of, spell_out
 from askonce.cache.judge.plain_form import plain
@@ -72,6 +73,8 @@ class Reading:
     """A character that a reader does not see, or empty."""
     core: tuple[str, ...] = ()
     """`tokens` without greetings, courtesies and the many ways to say "how do I"."""
+    framed: str = ""
+    """The same question in another frame (see `frames.py`), or empty."""
     sentences: int = 1
     foreign: bool = False
     """Not English: read word by word only."""
@@ -166,6 +169,7 @@ def _reading(found: TokenList, *, literal: bool) -> Reading:
         strange=frozenset([t for t in known if not t.isascii()]),
         hidden=hidden(prompt),
         core=core,
+        framed="" if literal or foreign else framed(prompt),
         sentences=1 + sum(mark in _STOPS for mark in found.marks[1:] if mark),
         foreign=foreign,
     )

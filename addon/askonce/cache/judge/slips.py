@@ -66,13 +66,13 @@ def _words(prompt: str) -> dict[str, bool]:
     stays as it is."""
     if len(prompt) > _LONGEST or _CODE.search(prompt):
         return {}
-    found = dict[str, bool]()
-    for match in _WORD.finditer(prompt):
-        if len(match[0]) >= _SHORTEST:
-            word = match[0].lower()
-            found[word] = found.get(word, True) and (match[0] == word or not match.start())
-    said = _SAID.isdisjoint(map(str.lower, _WORD.findall(prompt)))
-    return found if said else {}
+    found, said = dict[str, bool](), set[str]()
+    for word in _WORD.findall(prompt):
+        small = word.lower()
+        said.add(small)
+        if len(small) >= _SHORTEST:
+            found[small] = found.get(small, True) and (word == small or prompt.startswith(word))
+    return found if _SAID.isdisjoint(said) else {}
 
 
 def _is_prose(prompt: str) -> bool:

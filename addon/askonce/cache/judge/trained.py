@@ -33,8 +33,8 @@ class TrainedJudge:
     SAME = 0.995
     """The probability where two prompts are the same words but for courtesies: what a person would call the same."""
     REWORDED = 0.986
-    """The probability of a plain rewording (`rewording.py`), and of the same words but for a slip of the keyboard;
-    docs/judge.md has the counts."""
+    """The probability of a plain rewording (`rewording.py`), and of the same words but for a slip of the keyboard or
+    the frame around them; docs/judge.md has the counts."""
 
     def __init__(self, trees: Trees, knots: Vector, probabilities: Vector, words: WordVectors) -> None:
         """`knots` and `probabilities`: the calibration, linear between the trees' scores at the knots."""
@@ -69,7 +69,9 @@ class TrainedJudge:
                 continue
             pair = Pair(*map(read, compared))
             found = objection(pair) or _as_wholes(asked, stored, compared, pair)
-            if found:
+            if (found or not pair.alike) and _share_a_frame(asked, stored, compared, pair):
+                judgements.append(Judgement(self.REWORDED))
+            elif found:
                 judgements.append(Judgement(0.0, str(found)))
             elif pair.alike and asked is prompt and stored is other:
                 judgements.append(Judgement(self.SAME))
@@ -88,6 +90,14 @@ class TrainedJudge:
 
     def _make_sketch(self, prompt: str) -> Sketch:
         return sketch(read(prompt), self._words)
+
+
+def _share_a_frame(one: str, other: str, compared: tuple[str, str], pair: Pair) -> bool:
+    """Whether the two say the same, word by word, once the frame of one is that of the other."""
+    if not (pair.a.framed or pair.b.framed):
+        return False
+    framed = Pair(*(read(side.framed or text) for side, text in zip((pair.a, pair.b), compared, strict=True)))
+    return framed.alike and not (objection(framed) or _as_wholes(one, other, compared, framed))
 
 
 def _as_wholes(one: str, other: str, compared: tuple[str, str], pair: Pair) -> Objection | None:

@@ -24,6 +24,7 @@ __all__ = [
     "FILLERS",
     "FOREIGN",
     "FRACTIONS",
+    "FRAMES",
     "FUNCTION_WORDS",
     "GRAMMAR",
     "KINDS",
@@ -164,6 +165,8 @@ PLAIN_FORMS = _phrases("plain_forms.txt")
 """Longer or spoken ways to ask, by what is read in their place."""
 ABBREVIATIONS = _phrases("abbreviations.txt")
 """The words that abbreviations stand for, by abbreviation."""
+FRAMES = _phrases("frames.txt")
+"""Questions as wholes, by the question that they are read as."""
 REUSE_NOW = _phrases("reuse_now.txt")
 """What tells that an English question is about now, by name."""
 
