@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from askonce.exec.last_words import last_words
 from askonce.files import make_folder
 from askonce.settings import Settings
 from askonce.trust import RESERVED_HOST
@@ -326,5 +327,4 @@ def _way_out(settings: Settings, process: subprocess.Popen[bytes]) -> str:
 
 
 def _last_words(log: Path) -> str:
-    lines = log.read_text("utf-8", "replace").strip().splitlines()
-    return lines[-1].removeprefix("askonce: ") if lines else f"it said nothing; see {log}"
+    return last_words(log.read_text("utf-8", "replace")) or f"it said nothing; see {log}"

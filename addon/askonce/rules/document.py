@@ -7,9 +7,10 @@ file, the line, the place and what was expected. Nothing here matches a request;
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -328,7 +329,7 @@ class Document(Section):
         except yaml.YAMLError as error:
             raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
         except ValidationError as error:
-            raise ConfigError("\n".join(_mistakes(error, root, name))) from error
+            raise ConfigError("\n".join(_mistakes(error, root, name, cls))) from error
 
 
 def _value(node: yaml.Node, environ: Mapping[str, str]) -> Any:
@@ -371,8 +372,9 @@ def _repeated_keys(node: yaml.Node, seen: tuple[int, ...] = ()) -> Iterator[tupl
             yield from _repeated_keys(item, (*seen, id(node)))
 
 
-def _mistakes(error: ValidationError, root: yaml.Node, name: str) -> Iterator[str]:
-    mistakes = error.errors(include_url=False)
+def _mistakes(error: ValidationError, root: yaml.Node, name: str, model: type[Section]) -> Iterator[str]:
+    """In the order of their lines."""
+    mistakes = sorted(error.errors(include_url=False), key=lambda mistake: _locate(root, mistake["loc"])[0])
     for mistake in mistakes:
         if any(other["loc"][: len(mistake["loc"])] == mistake["loc"] != other["loc"] for other in mistakes):
             continue  # a list whose items are wrong is reported as too short besides
@@ -380,12 +382,33 @@ def _mistakes(error: ValidationError, root: yaml.Node, name: str) -> Iterator[st
         message = mistake["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
         if mistake["type"] == "extra_forbidden":
-            message = "unknown setting"
+            message = f"unknown setting{_meant(model, mistake['loc'])}"
         elif mistake["type"] == "too_short":
             message = "expected at least one"
         elif mistake["type"] not in ("missing", "value_error"):
             message += f"; got {mistake['input']!r}"
         yield f"{name}:{line}: {place + ': ' if place else ''}{message}"
+
+
+def _meant(model: type[Section], loc: tuple[int | str, ...]) -> str:
+    """The setting that is written almost like the one at `loc`, in words; empty where none is."""
+    *way, last = loc
+    for step in way:
+        if isinstance(step, str):
+            field = model.model_fields.get(step)
+            sections = _sections_in(field.annotation) if field else []
+            if not sections:
+                return ""
+            model = sections[0]
+    near = get_close_matches(str(last), model.model_fields, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _sections_in(annotation: Any) -> list[type[Section]]:
+    """The sections that a setting may be."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections_in(part)]
 
 
 def _locate(root: yaml.Node, loc: tuple[int | str, ...]) -> tuple[int, str]:

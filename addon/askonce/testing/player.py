@@ -1,6 +1,6 @@
 """The tests' end of the process that plays cassettes (`deck`).
 
-One rule: it imports nothing but Python's own, so that the tests pay for no more than the start of that process, which
+One rule: it imports nothing that takes long, so that the tests pay for no more than the start of that process, which
 goes on while they are collected.
 """
 
@@ -12,6 +12,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from askonce.exec.last_words import last_words
 
 __all__ = ["PlayError", "Player"]
 
@@ -84,5 +86,4 @@ class Player:
     def _last_words(self) -> str:
         self._process.wait()
         self._said.seek(0)
-        lines = self._said.read().strip().splitlines()
-        return lines[-1].removeprefix("askonce: ") if lines else "it said nothing"
+        return last_words(self._said.read()) or "it said nothing"

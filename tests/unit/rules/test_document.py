@@ -71,6 +71,7 @@ def test_the_shipped_rules_are_accepted() -> None:
         ),
         (MINIMAL.replace("version: 1", "version: 2"), "rules.yaml:1: version: input should be 1; got 2"),
         (MINIMAL + "    bogus: 1\n", "rules.yaml:7: upstreams[0].bogus: unknown setting"),
+        (MINIMAL + "    aprove: true\n", "rules.yaml:7: upstreams[0].aprove: unknown setting; did you mean approve?"),
         (MINIMAL + "    ttl: soon\n", "rules.yaml:7: upstreams[0].ttl: expected a duration such as 30m or 7d"),
         (MINIMAL + "    prompt: messages\n", "rules.yaml:7: upstreams[0].prompt: expected a JSONPath (RFC 9535)"),
         (MINIMAL + "    prompt: [$.q, q]\n", "rules.yaml:7: upstreams[0].prompt[1]: expected a JSONPath (RFC 9535)"),
@@ -123,3 +124,11 @@ def test_any_text_is_accepted_or_refused_with_a_config_error(text: str) -> None:
         assert isinstance(Document.parse(text), Document)
     except ConfigError as error:
         assert str(error).startswith("rules.yaml:")
+
+
+def test_mistakes_come_in_the_order_of_their_lines_with_what_was_meant() -> None:
+    assert mistakes(MINIMAL + "    reuse: {volatil: exact}\ndefaults: {tttl: 1h, zzz: 1}\n") == [
+        "rules.yaml:7: upstreams[0].reuse.volatil: unknown setting; did you mean volatile?",
+        "rules.yaml:8: defaults.tttl: unknown setting; did you mean ttl?",
+        "rules.yaml:8: defaults.zzz: unknown setting",
+    ]
