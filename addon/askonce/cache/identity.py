@@ -18,7 +18,7 @@ from typing import Any
 from askonce import jsontext
 from askonce.call import Call
 
-__all__ = ["REPEAT", "Identifier", "Identity", "load_secret"]
+__all__ = ["REPEAT", "Identifier", "Identity", "load_secret", "replace_secret"]
 
 REPEAT = "repeat"
 """The part that tells apart the times that a call is asked."""
@@ -152,6 +152,15 @@ def _canonical(value: Any) -> bytes:
         return jsontext.canonical(value)
     except TypeError:  # integers over 64 bits, lone surrogates, very deep nesting: not from `jsontext.loads`
         return b"json\0" + json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def replace_secret(path: Path, secret: bytes) -> None:
+    """Have `load_secret` give these bytes from now on. Raises OSError."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_secret(path: Path) -> bytes:

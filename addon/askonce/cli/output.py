@@ -6,15 +6,17 @@ One rule: text that came from a prompt or a provider is shown, never obeyed: no 
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["notes", "one_line", "print_json", "printable", "results", "table"]
+__all__ = ["counting", "notes", "one_line", "print_json", "printable", "results", "table"]
 
 
 _UNCUT = 100_000
@@ -30,6 +32,16 @@ def results() -> Console:
 def notes() -> Console:
     """For progress and remarks."""
     return Console(stderr=True, highlight=False, emoji=False)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Progress on stderr, where a person sees it: to be told how many there are, and how many more are done."""
+    console = notes()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda count, more: progress.update(task, total=count, advance=more)
 
 
 def print_json(value: Any) -> None:

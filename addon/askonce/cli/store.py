@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from askonce.cli.options import AsJson, RulesFile
-from askonce.settings import Settings
+from askonce.cli.options import AsJson, Data, RulesFile
+from askonce.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from askonce.cache.store import SharedPlace
@@ -66,3 +66,33 @@ def ddl(rules: RulesFile = None, partitions: Partitions = 0) -> None:
     for place in _places(rules):
         for statement in upkeep().statements(place, partitions=partitions):
             typer.echo(f"{statement};")
+
+
+@app.command()
+def copy(
+    to: Annotated[str, typer.Option(metavar="WHERE", help="database or folder.")],
+    rules: RulesFile = None,
+    data: Data = None,
+) -> None:
+    """Copy all answers between the data folder and the database. One that was broken off goes on when begun again."""
+    from askonce.cache import CacheLimits
+    from askonce.cache.store.copying import copy_between
+    from askonce.cli.output import counting
+    from askonce.products.document import Config
+
+    if to not in ("database", "folder"):
+        raise SettingsError(f"--to: expected database or folder; got {to!r}")
+    settings = Settings.from_env(rules=rules, data=data)
+    cache = Config.load(settings.rules).cache
+    limits = CacheLimits(cache.max_entries, cache.max_bytes, cache.max_share)
+    named = settings.data / "named-stores"
+    for place, folder in zip(_places(rules), (settings.data, named), strict=True):
+        if to == "database" and not (folder / "askonce.db").is_file():
+            typer.echo(f"{folder}: no answers")
+            continue
+        with counting(place.schema) as passed:
+            done = copy_between(folder, place, limits, into_database=to == "database", passed=passed)
+        typer.echo(
+            f"{place.schema}: {done.answers} answers copied, {done.there} there already, {done.left_out} too large, "
+            f"{done.observations} observations, {done.pairs} wrong pairs"
+        )

@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ import pytest
 from tests.shared.trials import rules_for
 from tests.support.postgres import Postgres
 
-from askonce.cache.store import SharedPlace
+from askonce.cache.store import CacheLimits, SharedPlace, open_answers
 from askonce.cache.store.shared.schema import VERSION
+from askonce.faults import Faults
 
 type Askonce = Callable[..., Any]
 
@@ -55,3 +57,17 @@ def test_what_cannot_be_used_is_one_line(askonce: Askonce, tmp_path: Path) -> No
     rules.write_text(rules.read_text().rpartition("cache:")[0])
     done = askonce("store", "migrate", "--rules", rules)
     assert (done.code, done.err) == (2, f"askonce: {rules}: expected cache.url, the database to share; there is none\n")
+
+
+def test_answers_are_copied_there_and_back(askonce: Askonce, rules: Path, place: SharedPlace, tmp_path: Path) -> None:
+    data = tmp_path / "answers"
+    nothing = askonce("store", "copy", "--to", "database", "--rules", rules, "--data", data)
+    assert nothing.code == 0 and nothing.out.count("no answers") == 2
+    open_answers(data, CacheLimits(), time.time, Faults()).close()
+    there = askonce("store", "copy", "--to", "database", "--rules", rules, "--data", data)
+    assert (there.code, there.err) == (0, "")
+    assert there.out.startswith(f"{place.schema}: 0 answers copied, 0 there already")
+    back = askonce("store", "copy", "--to", "folder", "--rules", rules, "--data", tmp_path / "back")
+    assert back.code == 0 and back.out.count("0 answers copied") == 2
+    wrong = askonce("store", "copy", "--to", "nowhere", "--rules", rules)
+    assert wrong.code == 2 and "--to: expected database or folder" in wrong.err

@@ -1,6 +1,6 @@
 """What a shared store's keepers ask for: whether all is well, its tables made, the statements that make them.
 
-One rule: nothing here needs a running proxy, and nothing but `migrate` changes anything.
+One rule: nothing here needs a running proxy, and nothing but `migrate` and `adopt_secret` changes anything.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from askonce.cache.store.place import SharedPlace
 from askonce.cache.store.shared import schema
 from askonce.cache.store.shared.connections import MANAGE_SECONDS, connect, failure
 
-__all__ = ["Condition", "check", "migrate", "statements"]
+__all__ = ["Condition", "adopt_secret", "check", "migrate", "statements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,28 @@ def migrate(place: SharedPlace, *, partitions: int = 0) -> tuple[int, int]:
                 raise StoreError(f"there are tables in schema {place.schema} already; name another for ones in parts")
             schema.prepare(connection, place.schema, partitions=partitions)
             return before, schema.VERSION
+    except psycopg.Error as error:
+        raise failure(place, "use", error) from error
+
+
+def adopt_secret(place: SharedPlace, secret: bytes) -> None:
+    """Have the keys of answers made under `secret`. Raises StoreError where there are some of another one, or a proxy
+    that would go on with it."""
+    tables = schema.Tables(place.schema)
+    try:
+        with connect(place) as connection, connection.transaction():
+            connection.within(MANAGE_SECONDS)
+            query = (
+                "SELECT value, EXISTS (SELECT FROM {s}.entry), "
+                "EXISTS (SELECT FROM {s}.proxy WHERE until > now()) FROM {s}.meta WHERE name = 'secret' FOR UPDATE"
+            )
+            known, filled, used = connection.execute(tables(query)).fetchall()[0]
+            if bytes.fromhex(known) == secret:
+                return
+            if filled or used:
+                what = "answers" if filled else "a proxy that makes keys"
+                raise StoreError(f"schema {place.schema} has {what} under another secret; name another schema")
+            connection.execute(tables("UPDATE {s}.meta SET value = %s WHERE name = 'secret'"), [secret.hex()])
     except psycopg.Error as error:
         raise failure(place, "use", error) from error
 
