@@ -200,6 +200,7 @@ def _application(title: str, shared: Shared, views: Views) -> FastAPI:
         openapi_tags=[{"name": name} for name in _OWN_TAGS],
         generate_unique_id_function=_operation_id,
     )
+    app.state.run_apart = lambda work: shared.cache.run_apart(work)
     install(app, shared.faults, views.render_for)
     return app
 

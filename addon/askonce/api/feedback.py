@@ -11,6 +11,7 @@ from fastapi.params import Depends
 from pydantic import BaseModel, Field, model_validator
 
 from askonce.api.errors import RESPONSES, Problem
+from askonce.api.exact import ExactRoute
 from askonce.api.request_models import RequestModel
 from askonce.cache import Cache
 
@@ -48,7 +49,7 @@ class Noted(BaseModel):
 
 def router(cache: Cache, *, protected: Sequence[Depends]) -> APIRouter:
     """The route /v1/feedback."""
-    routes = APIRouter(tags=["cache"], dependencies=list(protected), responses=RESPONSES)
+    routes = APIRouter(tags=["cache"], dependencies=list(protected), responses=RESPONSES, route_class=ExactRoute)
 
     @routes.post("/v1/feedback", responses={404: {"model": Problem}})
     async def feedback(said: Feedback, request: Request) -> Noted:

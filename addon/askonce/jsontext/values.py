@@ -75,7 +75,7 @@ def loads(data: bytes | str) -> Any:
         value = orjson.loads(data)
         written = orjson.dumps(value)
     except orjson.JSONDecodeError as error:
-        raise NotJson(f"not JSON: {error}") from None
+        raise NotJson(f"not JSON: {error}") from error
     except TypeError:  # orjson reads 1024 levels and writes 254
         raise NotJson("nested too deeply") from None
     data = data.encode() if isinstance(data, str) else data

@@ -1,6 +1,7 @@
 """Requests with thousands of mistakes: making and telling them is bounded, for each route and each of its fields."""
 
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
+from askonce import jsontext
+from askonce.api import request_models
 from askonce.api.request_models import SHOWN
+from askonce.calls.limits import SMALL
 from askonce.runtime import Runtime
 from askonce.settings import Settings
 
@@ -19,7 +23,7 @@ version: 1
 upstreams:
   - {name: chat, hosts: [api.openai.com], paths: [/v1/chat/completions], wire: openai-chat}
 """
-MANY = 5000
+MANY = 8000
 MOST = SHOWN + 8
 """Mistakes that may be made: those that are told, and those of a route's own fields."""
 
@@ -90,6 +94,39 @@ async def test_no_request_makes_many_mistakes(app: FastAPI, made: list[int]) -> 
                 assert len(answer.content) < 4096, (path, answer.text[:500])
                 assert max(made, default=0) <= MOST, (path, str(body)[:80])
     assert {"/v1/feedback", "/v1/warm", "/v1/cache/warm", "/v1/caches/cacheId/entries"} <= tried
+
+
+async def test_of_many_unknown_names_few_are_looked_at(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = list[str]()
+
+    def shortened(name: str, most: int) -> str:
+        looked_at.append(name)
+        return jsontext.shortened(name, most)
+
+    monkeypatch.setattr(request_models, "shortened", shortened)
+    answer = await send(app, "POST", "/v1/feedback", json={"right": True} | {f"k{n}": 0 for n in range(MANY)})
+    assert answer.json()["error"] == f"body: k0, k1, k2, k3, k4, k5, k6, k7 and {MANY - SHOWN} more are not known here"
+    assert len(looked_at) == SHOWN
+
+
+async def test_large_bodies_are_read_apart_from_the_event_loop(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    apart = list[bool]()
+
+    async def run_apart[T](work: Callable[[], T]) -> T:
+        apart.append(True)
+        return work()
+
+    monkeypatch.setattr(app.state, "run_apart", run_apart)
+    large = {f"k{number}": 0 for number in range(MANY)}
+    assert len(json.dumps(large)) > SMALL
+    tried = set[str]()
+    for method, path, _ in bodies(app):
+        apart.clear()
+        answer = await send(app, method, path, json=large)
+        if answer.status_code in (400, 422):
+            tried.add(path)
+            assert apart, path
+    assert {"/v1/feedback", "/v1/invalidate", "/v1/caches/cacheId/entries/search", "/semcache/v1/get"} <= tried
 
 
 async def test_neither_does_a_query(app: FastAPI, made: list[int]) -> None:

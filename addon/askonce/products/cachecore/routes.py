@@ -15,6 +15,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Scope
 
+from askonce.api.exact import ExactRoute
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes
 from askonce.calls.dependencies import Dependencies
@@ -63,7 +64,7 @@ def cachecore(
     dependencies: Dependencies, spec: Callable[[], CachecoreSpec], *, token: str | None, believe: bool
 ) -> ProductRoutes:
     """Cachecore's routes. `token` is the operator's; `believe`: without a secret, tokens are taken as they are."""
-    routes = APIRouter(responses=_ERRORS, tags=["cachecore"])
+    routes = APIRouter(responses=_ERRORS, tags=["cachecore"], route_class=ExactRoute)
 
     @routes.post("/v1/invalidate", dependencies=[Security(_scheme)], openapi_extra={"security": [{}]})
     async def cachecore_invalidate(request: Request, asked: Invalidation) -> Invalidated:

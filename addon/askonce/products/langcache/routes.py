@@ -9,11 +9,11 @@ from hashlib import blake2b
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response, Security
-from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
 from askonce.accounting import Accounting, StoreRequest
+from askonce.api.exact import ExactRoute
 from askonce.api.product_routes import ProductRoutes
 from askonce.cache import Match, NamedStores, Strategy, TextError
 from askonce.credentials import bearer_token, is_secret, shown_in_header
@@ -87,7 +87,7 @@ def _router(
             raise HTTPException(404, Refusal(f"there is no cache {cache_id!r}"))
         return told
 
-    class Route(APIRoute):
+    class Route(ExactRoute):
         """Lets in who may use the cache before it looks at the body, and counts what came of it."""
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

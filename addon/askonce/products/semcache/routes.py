@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 from starlette.types import Scope
 
+from askonce.api.exact import read_json
 from askonce.api.guard import bearer
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
 from askonce.cache import NamedStores
+from askonce.jsontext import NotJson
 from askonce.products.semcache.dashboard import Dashboard, Figures
 from askonce.products.semcache.section import SemcacheSpec
 
@@ -157,8 +159,8 @@ async def _read[B: BaseModel](request: Request, kind: type[B]) -> B:
     ):
         raise HTTPException(415, "Expected request with `Content-Type: application/json`")
     try:
-        return kind.model_validate(orjson.loads(await request.body()))
-    except orjson.JSONDecodeError as error:
+        return kind.model_validate(await read_json(request))
+    except NotJson as error:
         raise HTTPException(400, f"Failed to parse the request body as JSON: {error}") from None
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
