@@ -173,6 +173,24 @@ def answers_turned(target: Target) -> int:
     return _unread(target, TURNED, target.local)
 
 
+def unread_and_awaited(target: Target) -> int:
+    """1 where forty answers of 2 MiB that others wait for, while their own caller reads none, keep another from one."""
+    key, many = target.key(), _STREAMS * 2 // 5
+    for _ in range(2 * many):  # those who wait may be told to ask themselves
+        target.provider.script(completion("word " * (2 * MIB // 5)))
+    leading, waiting = _Http2(target, "api.openai.com", key), _Http2(target, "api.openai.com", key)
+    with leading.socket, waiting.socket:
+        for client in (leading, waiting):
+            for number in range(many):
+                client.ask(f"What is {number} plus one?")
+            until(lambda: target.provider.calls() >= many)
+        _until_quiet(target)
+        wrong = not _is_answered(target)
+    target.proxy.settle()
+    target.provider.reset()
+    return int(wrong)
+
+
 def _kept(target: Target) -> str:
     """A key for which a long answer is kept."""
     key = target.key()
@@ -246,6 +264,7 @@ ATTACKS = (
     Attack("the same over HTTP/2", "200 MiB of a stream", before_a_connection_over_http2),
     Attack("answers over HTTP/2", f"{_STREAMS} of 2 MiB that nobody reads", answers_over_http2),
     Attack("answers turned", "the same from a provider that speaks HTTP/1", answers_turned),
+    Attack("unread and awaited", "40 of 2 MiB that nobody reads and others wait for", unread_and_awaited),
     Attack("hits over HTTP/2", f"{_STREAMS} of 4 MiB that nobody reads", hits_over_http2),
     Attack("hits", f"the same on {_STREAMS} connections", hits),
     Attack("WebSocket messages", "one of 200 MiB, in one frame and in many", websocket_messages),

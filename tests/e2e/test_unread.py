@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h2.config
 import h2.connection
@@ -37,13 +38,20 @@ LONGER = "word " * 800_000
 """More than the system keeps of a connection whose other end does not read."""
 
 
-def body(question: str) -> bytes:
-    return json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": question}]}).encode()
+def body(question: str, **more: Any) -> bytes:
+    return json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": question}], **more}).encode()
 
 
 def completion(text: str) -> str:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     return json.dumps({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
+
+
+def events(text: str) -> str:
+    """The same in a stream."""
+    choice = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    event = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n"
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +91,11 @@ class Http2:
         self._unread: dict[int, list[bytes]] = {}
         self._ended = set[int]()
 
-    def ask(self, question: str) -> int:
+    def ask(self, question: str, **more: Any) -> int:
         stream = self._h2.get_next_available_stream_id()
         pseudo = ((":method", "POST"), (":scheme", "https"), (":authority", self._host), (":path", PATH))
         self._h2.send_headers(stream, (*pseudo, ("authorization", f"Bearer {self._key}")))
-        self._h2.send_data(stream, body(question), end_stream=True)
+        self._h2.send_data(stream, body(question, **more), end_stream=True)
         self._flush()
         return stream
 
@@ -148,12 +156,54 @@ def test_a_stream_that_is_not_read_waits_and_no_other_does(
     proxy.settle()
 
 
+@pytest.mark.parametrize("streamed", [True, False], ids=["heard", "awaited"])
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"], ids=["HTTP/2", "HTTP/1"])
+@pytest.mark.parametrize("host", ["api.openai.com", "api.groq.com"], ids=["an HTTP/2 provider", "an HTTP/1 provider"])
+@pytest.mark.parametrize("early", [True, False], ids=["early", "late"])
+def test_who_asks_the_same_does_not_wait_until_the_first_one_reads(
+    host: str,
+    protocol: str,
+    streamed: bool,
+    early: bool,
+    proxy: Proxy,
+    provider: Provider,
+    plain_provider: Provider,
+    api_key: str,
+) -> None:
+    asked = provider if host == "api.openai.com" else plain_provider
+    question, more = "What is one?", {"stream": True} if streamed else {}
+    whole = events(LONGER) if streamed else completion(LONGER)
+    asked.reset()
+    asked.script(whole, headers={"content-type": "text/event-stream" if streamed else "application/json"}, held=True)
+    with contextlib.ExitStack() as stack:
+        if protocol == "h2":
+            client = stack.enter_context(contextlib.closing(Http2(proxy, host, api_key)))
+            unread = client.ask(question, **more)
+        else:
+            first = stack.enter_context(asking(proxy, api_key, question, host, **more))
+        until(lambda: asked.calls() == 1)
+        if early:
+            other = stack.enter_context(asking(proxy, api_key, question, host, **more))
+            proxy.until_in_flight(2)
+        asked.release(1)
+        if not early:
+            if protocol == "h2":
+                client.hear(65535, unread)  # all that its window lets through
+            else:
+                select.select([first], [], [])
+            other = stack.enter_context(asking(proxy, api_key, question, host, **more))
+        assert read_message(other)[2].count(b"word") == LONGER.count("word")
+        assert asked.calls() == 1
+        assert (client.read(unread) if protocol == "h2" else read_message(first)[2]) == whole.encode()
+    proxy.settle()
+
+
 @contextlib.contextmanager
-def asking(proxy: Proxy, key: str, question: str) -> Iterator[ssl.SSLSocket]:
+def asking(proxy: Proxy, key: str, question: str, host: str = "api.openai.com", **more: Any) -> Iterator[ssl.SSLSocket]:
     """A caller who has asked and not read yet."""
-    content = body(question)
-    with secured(proxy, "api.openai.com", "http/1.1") as connection:
-        head = f"POST {PATH} HTTP/1.1\r\nHost: api.openai.com\r\nAuthorization: Bearer {key}\r\n"
+    content = body(question, **more)
+    with secured(proxy, host, "http/1.1") as connection:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
         connection.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content)
         yield connection
 

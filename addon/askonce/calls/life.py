@@ -232,6 +232,11 @@ class Life:
         self._flights.begin(exchange.identity.exact, broadcast)
         return broadcast
 
+    def is_awaited(self, exchange: Exchange) -> bool:
+        """Whether identical calls wait for what is to come of the response."""
+        leads = isinstance(exchange.state, Leading) and exchange.identity
+        return bool(leads and self._flights.is_awaited(leads.exact))
+
     def reply_to_follower(self, exchange: Exchange, broadcast: Broadcast) -> Reply:
         """The head of the reply to a call that follows another's response."""
         return response_headers.of_collapsed(exchange, broadcast)

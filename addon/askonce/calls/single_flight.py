@@ -22,6 +22,21 @@ class _Flight:
         self.ending: asyncio.Future[FlightEnd] = asyncio.get_running_loop().create_future()
         self.begun: asyncio.Future[Broadcast | None] = asyncio.get_running_loop().create_future()
         """The leader's response once it streams; None where the flight ends without."""
+        self.waiting = 0
+        """How many wait for either."""
+
+    @property
+    def is_awaited(self) -> bool:
+        broadcast = self.begun.result() if self.begun.done() else None
+        return self.waiting > 0 or bool(broadcast and broadcast.followers)
+
+    async def wait[T](self, event: asyncio.Future[T]) -> T:
+        """Wait for one of the two. Whoever stops waiting disturbs nobody."""
+        self.waiting += 1
+        try:
+            return await asyncio.shield(event)
+        finally:
+            self.waiting -= 1
 
 
 class Flights:
@@ -47,18 +62,23 @@ class Flights:
         return key in self._leading
 
     async def ending(self, key: bytes) -> FlightEnd:
-        """Wait for the leader. Whoever stops waiting disturbs nobody."""
+        """Wait for the leader."""
         flight = self._leading.get(key)
-        return "stored" if flight is None else await asyncio.shield(flight.ending)
+        return "stored" if flight is None else await flight.wait(flight.ending)
 
     async def follow(self, key: bytes, join: Callable[[Broadcast], Follower | None]) -> Follower | FlightEnd:
         """Wait for the leader's response to begin and `join` it; where that cannot be, for the flight's end."""
         flight = self._leading.get(key)
         if flight is None:
             return "stored"
-        if (broadcast := await asyncio.shield(flight.begun)) and (follower := join(broadcast)):
+        if (broadcast := await flight.wait(flight.begun)) and (follower := join(broadcast)):
             return follower
-        return await asyncio.shield(flight.ending)
+        return await flight.wait(flight.ending)
+
+    def is_awaited(self, key: bytes) -> bool:
+        """Whether anybody waits for what the leader is still to be sent."""
+        flight = self._leading.get(key)
+        return flight is not None and flight.is_awaited
 
     def begin(self, key: bytes, broadcast: Broadcast) -> None:
         """The leader's response begins to stream."""

@@ -13,19 +13,19 @@ One rule: nothing is refused or lost, only read later. What is not understood is
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import cast
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, ctx
 from mitmproxy.proxy import events, layer, server
-from mitmproxy.proxy.layers import http
 from mitmproxy.proxy.layers.http import _http1, _http2
 from mitmproxy.proxy.layers.http._base import HttpConnection
 from mitmproxy.proxy.layers.http._events import RequestData
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from askonce.proxy import http2
+from askonce.proxy.run_ahead import layers_of, may_run_ahead
 
 __all__ = ["Backpressure", "Report", "handler_of", "is_held_up", "untaken"]
 
@@ -142,10 +142,14 @@ class PacedProvider:
 
     async def _until_taken(self) -> None:
         try:
-            while (stream := self._stream()) and http2.untaken(self._steps.handler.client, stream) > http2.FEW:
+            while (stream := self._stream()) and self._is_left(stream):
                 await self._steps.next()
         except Exception as error:  # fail open
             self._report("backpressure", error, "what comes is held however much it is")
+
+    def _is_left(self, stream: int) -> bool:
+        few = http2.untaken(self._steps.handler.client, stream) <= http2.FEW
+        return not (few or (self._speaker and may_run_ahead(self._speaker.context, stream)))
 
     def _stream(self) -> int:
         """That which the connection carries an answer of; 0 where it is none or may be many."""
@@ -153,7 +157,7 @@ class PacedProvider:
             self._speaker = next(
                 (
                     each
-                    for each in _layers(self._steps.handler.layer)
+                    for each in layers_of(self._steps.handler.layer)
                     if isinstance(each, HttpConnection) and each.conn is self._provider
                 ),
                 None,
@@ -185,20 +189,7 @@ def is_held_up(handler: server.ConnectionHandler) -> bool:
 
 def untaken(top: layer.Layer) -> int:
     """Bytes that came from a client and were neither used nor sent on, with what it takes to hold them."""
-    return sum(map(_held, _layers(top)))
-
-
-def _layers(top: layer.Layer) -> Iterator[layer.Layer]:
-    """All of a client's connections, each once."""
-    seen, left = set[int](), [top.context.layers]
-    while left:
-        for each in left.pop():
-            if id(each) in seen:
-                continue
-            seen.add(id(each))
-            yield each
-            if isinstance(each, http.HttpLayer):
-                left += [below.context.layers for below in (*each.connections.values(), *each.streams.values())]
+    return sum(map(_held, layers_of(top)))
 
 
 def _held(each: layer.Layer) -> int:

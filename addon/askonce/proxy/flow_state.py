@@ -28,20 +28,25 @@ class Recorder:
     """To whom else it is passed on; nobody may join whom it could not give what has been."""
     lacked_room = False
     """It gave up because all calls together held too much."""
+    is_awaited: Callable[[], bool] | None = None
+    """Whether identical calls wait for what is to come."""
+    ran_ahead = False
+    """More of it was asked for than its caller had read."""
 
     def __init__(self, limit: int, hold: Callable[[int], bool], translator: Translator | None = None) -> None:
         """`hold`: whether so many bytes more may be held, of all calls."""
         self._limit, self._hold = limit, hold
         self._translator = translator
         self._parts: list[bytes] | None = []
-        self._size = 0
+        self.size = 0
+        """Bytes so far."""
 
     def __call__(self, data: bytes) -> bytes | list[bytes]:
         if self._translator:
             data = self._translator.feed(data)
-        self._size += len(data)
+        self.size += len(data)
         if self._parts is not None:
-            if self._size > self._limit:
+            if self.size > self._limit:
                 self._parts = None
             elif not self._hold(len(data)):
                 self._parts, self.lacked_room = None, True
@@ -51,6 +56,14 @@ class Recorder:
             for follower in self.broadcast.followers:
                 follower.put(data)
         return data or []  # an empty chunk would end an HTTP/1 response early
+
+    def runs_ahead(self) -> int:
+        """The bytes so far, where more is asked for although the caller does not read; else 0."""
+        # What he leaves is no more than what is held here already: with half of the room for it, both fit in.
+        if self._parts is None or held_bodies.is_half_full or not (self.is_awaited and self.is_awaited()):
+            return 0
+        self.ran_ahead = True
+        return self.size
 
     @property
     def body(self) -> bytes | None:

@@ -7,6 +7,7 @@ another than the one it was written for, hooks go mitmproxy's way.
 """
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections import deque
@@ -21,6 +22,7 @@ from mitmproxy.proxy.layers.http import _hooks
 from mitmproxy.utils import asyncio_utils
 
 from askonce.proxy.known_source import is_known
+from askonce.proxy.run_ahead import LOOK, streams_ahead, unsent
 
 __all__ = ["CachedAddons", "DirectHandler", "install"]
 
@@ -127,6 +129,15 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
             self._is_closed = True
             self._forget()
 
+    async def drain_writers(self) -> None:
+        """Wait until what is sent is taken; but not by a client for whose answer others wait."""
+        while (is_behind := unsent(self) > _UNTAKEN) and not streams_ahead(self):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await super().drain_writers()  # type: ignore[no-untyped-call]
+        if not is_behind:
+            await super().drain_writers()  # type: ignore[no-untyped-call]
+
     def _forget(self) -> None:
         # A hook may outlast its client: those that follow it are called here as well, or nobody would call them.
         if self._is_closed and not self._waiting:
@@ -173,6 +184,8 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
             await self.server_event(events.HookCompleted(hook))
 
 
+_UNTAKEN = 64 << 10
+"""Bytes; asyncio lets a writer wait beyond these."""
 _FIRST = (_hooks.HttpRequestHeadersHook, _hooks.HttpConnectHook)
 """A request's first hook. One that a client sent behind another begins inside the end of that one's answer, while the
 provider's connection is not free yet: it begins when that is over, as where each hook takes a turn of the loop."""

@@ -21,6 +21,7 @@ from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import RequestProtocolError
 
 from askonce.proxy.known_source import is_known
+from askonce.proxy.run_ahead import LOOK, may_run_ahead
 
 __all__ = ["FEW", "Client", "Server", "install", "replacements", "untaken"]
 
@@ -87,11 +88,13 @@ class Client(_http2.Http2Client):
         self._due = dict[int, int]()
         """Bytes by stream, both as the provider counts them, that were not told to be taken yet."""
         self._wide = set[int]()
+        self._look: commands.RequestWakeup | None = None
+        """Where something is due: somebody may have come to wait for it."""
 
     def _take(self, acknowledged_size: int, stream_id: int) -> None:
         theirs, server = self.their_stream_id.get(stream_id, 0), _servers.get(self.context.client)
         left = server.untaken(theirs) if server else 0
-        if server and left > FEW and not self.is_closed(stream_id):
+        if server and left > FEW and not self.is_closed(stream_id) and not may_run_ahead(self.context, theirs):
             self._due[stream_id] = self._due.get(stream_id, 0) + acknowledged_size
             server.waiting[theirs] = self.context.server
             return
@@ -112,9 +115,21 @@ class Client(_http2.Http2Client):
             if data := self.h2_conn.data_to_send():
                 yield commands.SendData(self.conn, data)
             return
-        yield from super()._handle_event2(event)
+        if isinstance(event, events.Wakeup) and event.command is self._look:
+            self._look = None
+            for ours, size in list(self._due.items()):
+                if may_run_ahead(self.context, self.their_stream_id.get(ours, 0)):
+                    del self._due[ours]
+                    self._take(size, ours)
+            if data := self.h2_conn.data_to_send():
+                yield commands.SendData(self.conn, data)
+        else:
+            yield from super()._handle_event2(event)
         if isinstance(event, RequestProtocolError):
             self._end(event.stream_id)
+        if self._due and not self._look:
+            self._look = commands.RequestWakeup(LOOK)
+            yield self._look
 
     def handle_h2_event(self, event: h2.events.Event) -> layer.CommandGenerator[bool]:
         is_over = yield from super().handle_h2_event(event)

@@ -16,7 +16,7 @@ from askonce.calls.response_headers import Headers
 from askonce.calls.single_flight import FlightEnd
 from askonce.calls.state import Dividing, Exchange, Following
 from askonce.products.base import Passage, Translator
-from askonce.proxy import messages, relay_stream
+from askonce.proxy import messages, relay_stream, unread_hits
 from askonce.proxy.flow_state import Recorder, Visit, Work
 from askonce.proxy.gate import Gate
 from askonce.runtime import Runtime
@@ -69,6 +69,7 @@ class Responses:
         if not (exchange.is_recorded or translator):
             return
         recorder = visit.recorder = _recorder(flow, exchange, translator)
+        recorder.is_awaited = partial(self._life.is_awaited, exchange)
         if not passage:
             recorder.broadcast = self._life.share(exchange, response.headers.items, lambda: recorder.body)
 
@@ -110,6 +111,8 @@ class Responses:
             self._work.end(flow.id)
             return
         visit.over("whole")
+        if visit.recorder and visit.recorder.ran_ahead:
+            unread_hits.hold_unread(flow, visit.recorder.size)
         if visit.exchange and visit.whole and visit.passage and flow.response:
             self._finish(flow, flow.response, visit, visit.passage, visit.exchange)
         body = visit.recorder.body if visit.recorder else None

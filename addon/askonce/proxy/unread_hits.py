@@ -17,7 +17,7 @@ from askonce.proxy import http2
 from askonce.proxy.backpressure import handler_of
 from askonce.proxy.hook_dispatch import DirectHandler
 
-__all__ = ["find_room", "left", "may_lack_room", "until_taken"]
+__all__ = ["find_room", "hold_unread", "left", "may_lack_room", "until_taken"]
 
 _MOST = 256 << 10
 """Bytes of a connection that its client may leave before he is waited for."""
@@ -30,6 +30,14 @@ _LOOK = 0.02
 def may_lack_room(client: connection.Client, reply: Reply) -> bool:
     """Whether `find_room` has to be asked: mostly not."""
     return len(reply.body) > SMALL or left(client) > _MOST
+
+
+def hold_unread(flow: http.HTTPFlow, size: int) -> None:
+    """Count what was kept of an answer for a caller who has not read it, until he has or leaves."""
+    name = f"unread {flow.id}"
+    held_bodies.begin(name)
+    held_bodies.hold(name, size)
+    asyncio_utils.create_task(_hold(flow.client_conn, name), name="hold an answer", keep_ref=True)
 
 
 async def find_room(flow: http.HTTPFlow, reply: Reply) -> bool:

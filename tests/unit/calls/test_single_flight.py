@@ -33,6 +33,27 @@ async def test_all_who_wait_hear_how_it_ended(ending: FlightEnd) -> None:
     assert await asyncio.gather(*waiting) == [ending] * 3
 
 
+async def test_a_flight_is_awaited_while_somebody_waits_or_hears_the_response() -> None:
+    flights, call = Flights(), Call("openai-chat", "Hi.", {}, stream=True)
+    assert not flights.is_awaited(KEY)
+    flights.lead(KEY)
+    assert not flights.is_awaited(KEY)
+    waiting = asyncio.ensure_future(flights.ending(KEY))
+    joining = asyncio.ensure_future(flights.follow(KEY, lambda broadcast: broadcast.follow(call, {})))
+    await asyncio.sleep(0)
+    assert flights.is_awaited(KEY)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert flights.is_awaited(KEY)  # for the response to begin
+    flights.begin(KEY, Broadcast(call, 200, list, lambda: b""))
+    follower = await joining
+    assert isinstance(follower, Follower)
+    assert flights.is_awaited(KEY)
+    follower.leave()
+    assert not flights.is_awaited(KEY)
+    flights.end(KEY, "stored")
+
+
 async def test_who_comes_too_late_looks_in_the_cache() -> None:
     assert await Flights().ending(KEY) == "stored"
 
