@@ -152,8 +152,8 @@ def _keys_of_query(query: str) -> list[str]:
 def _callers_cookies(header: str) -> str:
     """The cookies that can name a caller. A provider's load balancer sets its own on the first answer and the SDKs
     send them back: with them in the identity, no second call would ever be like the first."""
-    if '"' in header:
-        return header  # some servers take what is quoted for one value, with its semicolons
+    if '"' in header or "," in header:
+        return header  # some servers take what is quoted for one value, with its semicolons, and a comma for one
     cookies = [cookie for part in header.split(";") if (cookie := part.strip())]
     return "; ".join(
         sorted((cookie for cookie in cookies if _name(cookie) not in _BALANCERS), key=_name)  # a name's own order stays

@@ -62,6 +62,11 @@ def split_cookies(target: Target) -> int:
     return _second(target, sent("a"), sent("b"))
 
 
+def joined_cookies(target: Target) -> int:
+    """What joins fields as RFC 9110 5.3 has it for others writes a comma, and some servers take that for an end."""
+    return _second(target, [("cookie", "AWSALB=x, session=a")], [("cookie", "AWSALB=x, session=b")])
+
+
 def names(target: Target) -> int:
     return sum(_second(target, [(name, "one")], [(name, "two")]) for name in _NAMING)
 
@@ -122,6 +127,7 @@ def numbers(target: Target) -> int:
 ATTACKS = (
     Attack("login cookies", "two logins, told apart by a cookie that begins as a load balancer's does", cookies),
     Attack("split cookies", "two logins in a second Cookie header behind a balancer's", split_cookies),
+    Attack("joined cookies", "the same, behind a comma", joined_cookies),
     Attack("who calls", f"{len(_NAMING)} headers that name a caller", names),
     Attack("what is chosen", f"{len(_CHOOSING)} headers that change the answer", choices),
     Attack("ports", "one name, two ports: two model servers", ports),

@@ -238,6 +238,8 @@ def test_a_login_that_is_called_almost_so_does(name: str) -> None:
         ('a="x;AWSALB=ann"', 'a="x;AWSALB=bob"'),
         ("a", "a="),
         ("a=1, AWSALB=ann", "a=1, AWSALB=bob"),
+        ("AWSALB=x, session=ann", "AWSALB=x, session=bob"),
+        ("__cf_bm=x,session=ann", "__cf_bm=x,session=bob"),
     ],
 )
 def test_cookies_that_are_not_the_same(one: str, other: str) -> None:
