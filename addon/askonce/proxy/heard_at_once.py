@@ -12,6 +12,8 @@ from mitmproxy.connection import ConnectionState, Server
 from mitmproxy.proxy import events
 from mitmproxy.proxy.server import ConnectionHandler
 
+from askonce.proxy import http2
+
 __all__ = ["HeardAtOnce"]
 
 
@@ -47,6 +49,7 @@ class HeardAtOnce:
             and not waiter.done()
             and not self._reader._buffer
             and not self._client._paused
+            and not http2.untaken(self._handler.client)
             and not self._protocol._paused
             and self._provider.state is ConnectionState.OPEN
         )
