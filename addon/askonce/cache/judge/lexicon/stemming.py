@@ -15,6 +15,9 @@ _HERE = Path(__file__).parent
 _IRREGULAR = dict(pairs(_HERE / "irregular.txt"))
 _ENDINGS = named(_HERE / "endings.txt")
 _SPELLINGS = dict(pairs(_HERE / "spellings.txt"))
+_NOUNS = ("re", "ue", "me", "ce")
+"""Endings of nouns among them, which have a plural; "analyse" has none."""
+_SPELLINGS |= {f"{old}s": f"{new}s" for old, new in _SPELLINGS.items() if old.endswith(_NOUNS)}
 _SPELLINGS |= {word + s: word.replace("our", "or") + s for word in _ENDINGS["our"] for s in ("", "s")}
 _ISE = frozenset(_ENDINGS["ise"])
 _VOWELS = frozenset("aeiouy")
