@@ -37,7 +37,7 @@ from askonce.api import rules as rules_routes
 from askonce.api import strays as stray_routes
 from askonce.api import warm as warming
 from askonce.api.errors import RESPONSES, install
-from askonce.api.guard import MAX_BODY, Guard, bearer, bearer_or_key
+from askonce.api.guard import MAX_BODY, AccessGuard, bearer, bearer_or_key
 from askonce.api.openapi_calls import describe_call
 from askonce.api.product_routes import ProductRoutes, Shared
 from askonce.api.product_views import Dispatch, Views
@@ -128,7 +128,7 @@ def create_app(
     app = _application("Askonce", shared, views)
     app.add_middleware(Dispatch, views=views)
     app.add_middleware(
-        Guard,
+        AccessGuard,
         faults=shared.faults,
         render_for=views.render_for,
         max_body=lambda scope: _max_body(scope, views),

@@ -19,7 +19,7 @@ from askonce.api.vital_signs import HEADERS, request_id
 from askonce.credentials import is_secret, shown_in_header
 from askonce.faults import Faults
 
-__all__ = ["MAX_BODY", "Guard", "bearer", "bearer_or_key"]
+__all__ = ["MAX_BODY", "AccessGuard", "bearer", "bearer_or_key"]
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
@@ -65,7 +65,7 @@ def _is_token(token: str) -> Callable[[HTTPAuthorizationCredentials | None], boo
     return check
 
 
-class Guard:
+class AccessGuard:
     """The outermost middleware."""
 
     def __init__(

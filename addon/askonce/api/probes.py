@@ -130,10 +130,10 @@ class RootStats(Stats, PromptCacheStats):
     """Our own statistics and PromptCache's."""
 
 
-type Responses = Mapping[int | str, dict[str, Any]]
+type DocumentedResponses = Mapping[int | str, dict[str, Any]]
 
 
-def health(shared: Shared, errors: Responses = RESPONSES) -> APIRouter:
+def health(shared: Shared, errors: DocumentedResponses = RESPONSES) -> APIRouter:
     """The health trio, which is always open. `errors` are the shapes of what may go wrong."""
     routes = APIRouter(responses={**errors})
     accounting = shared.accounting
@@ -178,7 +178,7 @@ def metrics(
     shared: Shared,
     families: Sequence[str] = (),
     protected: Sequence[Depends] | None = None,
-    errors: Responses = RESPONSES,
+    errors: DocumentedResponses = RESPONSES,
 ) -> APIRouter:
     """`/metrics`, of all families or of those whose names begin so; `protected` in place of the shared one."""
     routes = APIRouter(responses={**errors}, dependencies=shared.protected if protected is None else protected)

@@ -18,7 +18,7 @@ from askonce.cache.judge import Closer, Judge, Judgement, Vector
 from askonce.cache.judge.difference import LONG
 from askonce.cache.judge.reuse import Reuse
 from askonce.cache.learning.pools import Learning, pair
-from askonce.cache.lookup import ALIAS, EMBEDDER_FAILED, LOADING, Found, Lookup
+from askonce.cache.lookup import ALIAS, EMBEDDER_FAILED, LOADING, Lookup, Nearby
 from askonce.cache.store import AnswerStore, Entry, NotAtOnceError
 from askonce.cache.store.protocol import Near
 from askonce.cache.uses import reuse_of
@@ -245,7 +245,7 @@ class Finder:
 
         return no_time
 
-    def _entries(self, partition: bytes, near: Sequence[Near], *, at_once: bool) -> Found:
+    def _entries(self, partition: bytes, near: Sequence[Near], *, at_once: bool) -> Nearby:
         """Those that are still there, in their order."""
         found = self._store.take(partition, [one.id for one in near], at_once=at_once)
         return [(found[one.id], one.cosine) for one in near if one.id in found]
@@ -264,7 +264,7 @@ class Finder:
             return None, "nothing in the prompt that the embedder knows"
         return vector, ""
 
-    def search(self, text: str, limit: int, embedder: Embedder) -> Found:
+    def search(self, text: str, limit: int, embedder: Embedder) -> Nearby:
         """The `limit` entries of all partitions nearest to `text`."""
         vector, _ = self.embed(text, embedder)
         return [] if vector is None else list(self._store.search(embedder, vector, limit))

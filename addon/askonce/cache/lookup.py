@@ -11,14 +11,14 @@ from askonce.cache.judge.reuse import Reuse
 from askonce.cache.learning.pools import Weighed
 from askonce.cache.store import Entry
 
-__all__ = ["ALIAS", "EMBEDDER_FAILED", "LOADING", "Found", "Lookup", "watched"]
+__all__ = ["ALIAS", "EMBEDDER_FAILED", "LOADING", "Lookup", "Nearby", "watched"]
 
 ALIAS = "alias"
 """The reason of an exact hit on another wording's entry, of which a verifier has said that it asks for the same."""
 LOADING = "embedder loading"
 EMBEDDER_FAILED = "embedder failed"
 
-Found = list[tuple[Entry, float]]
+Nearby = list[tuple[Entry, float]]
 """Entries and their cosine, the nearest first."""
 
 

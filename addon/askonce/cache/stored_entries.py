@@ -13,7 +13,7 @@ from askonce.cache.embed import Embedder
 from askonce.cache.finder import Finder
 from askonce.cache.identity import Identifier
 from askonce.cache.learning.pools import Observation
-from askonce.cache.lookup import Found
+from askonce.cache.lookup import Nearby
 from askonce.cache.restoring import RESTORED_AT_ONCE, check_keys, restore
 from askonce.cache.store import EVERYTHING, AnswerStore, Entry, Filter, StoreError
 from askonce.cache.store.protocol import Entries
@@ -83,7 +83,7 @@ class StoredEntries:
         """How many entries `filter` names."""
         return await self._threads.run(self._store.count, filter)
 
-    async def search(self, text: str, limit: int = 10) -> Found:
+    async def search(self, text: str, limit: int = 10) -> Nearby:
         """Entries of all partitions near `text` and their cosine, the nearest first."""
         embedder = await self._embedder.wait()
         if embedder is None:

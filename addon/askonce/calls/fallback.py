@@ -11,7 +11,7 @@ from askonce.call import Reply
 from askonce.calls.lookup import LookUps, admitted
 from askonce.calls.state import Exchange, FallenBack
 
-__all__ = ["Fallbacks", "is_failure"]
+__all__ = ["Fallbacks", "is_failure", "may_fall_back"]
 
 
 class Fallbacks:
@@ -41,6 +41,11 @@ class Fallbacks:
         exchange.lookup = found
         exchange.unkept = f"status {status}" if status else "no response"
         return self._look_ups.reply(exchange, FallenBack(status))
+
+
+def may_fall_back(exchange: Exchange, status: int) -> bool:
+    """Whether there is an answer that may be served in place of a provider's error."""
+    return exchange.fallback is not None and is_failure(status)
 
 
 def is_failure(status: int) -> bool:

@@ -17,11 +17,11 @@ from askonce.calls.audits import Audits
 from askonce.calls.broadcast import Broadcast
 from askonce.calls.dependencies import Dependencies
 from askonce.calls.divisions import AskAgain, Divisions
-from askonce.calls.fallback import Fallbacks, is_failure
+from askonce.calls.fallback import Fallbacks, may_fall_back
 from askonce.calls.held_bodies import NO_ROOM
 from askonce.calls.lookup import LookUps, Reconsider, admitted, is_large
 from askonce.calls.product_terms import PLAIN, Terms
-from askonce.calls.reader import Reader
+from askonce.calls.reader import CallReader
 from askonce.calls.refresh import Refresh, Refreshes
 from askonce.calls.repeats import Repeats
 from askonce.calls.response_headers import Headers
@@ -77,7 +77,7 @@ class Life:
         self.divisions = Divisions(ask_again, compute, faults, clock)
         self._flights = Flights(cache.end_flight)
         self._refreshes = Refreshes(refresh, self._flights, faults)
-        self._reader = Reader(cache, faults, mode=mode, lasting=lasting)
+        self._reader = CallReader(cache, faults, mode=mode, lasting=lasting)
         audits = Audits(self._refreshes)
         self._look_ups = LookUps(
             cache,
@@ -170,14 +170,9 @@ class Life:
             await self._fallbacks.prepare(exchange)
         return reply
 
-    @staticmethod
-    def may_fall_back(exchange: Exchange, status: int) -> bool:
-        """Whether there is an answer that may be served in place of a provider's error."""
-        return exchange.fallback is not None and is_failure(status)
-
     def fall_back(self, exchange: Exchange, status: int) -> Reply | None:
         """That answer; None where there is none, or not any more. `status` is 0 where the provider did not answer."""
-        if not self.may_fall_back(exchange, status):
+        if not may_fall_back(exchange, status):
             return None
         self.release(exchange, "unstorable")  # nothing will be kept of this
         missed = exchange.lookup

@@ -23,7 +23,7 @@ from askonce.rules.dependencies import DependsError, dependencies
 from askonce.settings import Mode
 from askonce.wire.base import Divisible
 
-__all__ = ["Reader"]
+__all__ = ["CallReader"]
 
 _READINGS, _READ_AGAIN = 1024, 16384
 """Readings kept, and the bytes of the longest request that is kept for it: an app that repeats itself repeats every
@@ -43,7 +43,7 @@ class ReadRequest:
     bypass: str = ""
 
 
-class Reader:
+class CallReader:
     """Reads and identifies requests. Belongs to one event loop; what is longer than `limits.SMALL`, and so not
     remembered, may be read in any thread."""
 

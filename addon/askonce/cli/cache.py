@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from askonce.cli.options import AsJson, Data, Listen, RulesFile
+from askonce.cli.options import AsJson, Data, Listen, RulesOption
 from askonce.settings import Settings
 
 __all__ = ["app"]
@@ -21,7 +21,7 @@ app = typer.Typer(help="List, search, move and forget remembered answers.", no_a
 Upstream = Annotated[str | None, typer.Option(help="Only those of this rule.")]
 Model = Annotated[str | None, typer.Option(help="Only those of this model.")]
 Namespace = Annotated[str | None, typer.Option(help="Only those in this namespace.")]
-Prompt = Annotated[str | None, typer.Option(help="Only those whose prompt contains this.")]
+PromptOption = Annotated[str | None, typer.Option(help="Only those whose prompt contains this.")]
 Depends = Annotated[str | None, typer.Option(metavar="TAG", help="Only those that depend on this: doc:17, doc:17@v3.")]
 
 
@@ -30,13 +30,13 @@ def list_(
     upstream: Upstream = None,
     model: Model = None,
     namespace: Namespace = None,
-    prompt: Prompt = None,
+    prompt: PromptOption = None,
     depends: Depends = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 20,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
     as_json: AsJson = False,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Remembered answers, newest first."""
@@ -59,7 +59,9 @@ def list_(
 
 
 @app.command()
-def show(key: str, as_json: AsJson = False, listen: Listen = None, rules: RulesFile = None, data: Data = None) -> None:
+def show(
+    key: str, as_json: AsJson = False, listen: Listen = None, rules: RulesOption = None, data: Data = None
+) -> None:
     """One remembered answer, whole."""
     from askonce.cli.client import management
     from askonce.cli.output import print_json, printable, results
@@ -85,7 +87,7 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many to show.")] = 10,
     as_json: AsJson = False,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Remembered answers to prompts near a text."""
@@ -110,7 +112,7 @@ def delete(
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", show_default=False)],
     as_json: AsJson = False,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Forget answers."""
@@ -133,7 +135,7 @@ def wrong(
     ] = None,
     as_json: AsJson = False,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Say that an answer was wrong for another wording than its own. It is never served to that again."""
@@ -155,12 +157,12 @@ def clear(
     upstream: Upstream = None,
     model: Model = None,
     namespace: Namespace = None,
-    prompt: Prompt = None,
+    prompt: PromptOption = None,
     depends: Depends = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
     as_json: AsJson = False,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Forget all answers, or those that the options name."""
@@ -183,7 +185,7 @@ def clear(
 def export(
     file: Annotated[Path | None, typer.Argument(show_default=False)] = None,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Write every remembered answer to a file, or print them. One JSON object a line."""
@@ -205,7 +207,7 @@ def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, show_default=False)],
     as_json: AsJson = False,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Take in the answers of an export of the same cache. Those that are over, or older than what is here, are not."""
@@ -232,7 +234,7 @@ def warm(
     ],
     as_json: AsJson = False,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Keep answers before anybody asked. JSON lines of "prompt" and "response", a text or the provider's object."""
@@ -270,7 +272,7 @@ def why(
     prompt: Annotated[str | None, typer.Option(help="The call of the entry with this prompt, or the nearest.")] = None,
     as_json: AsJson = False,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Why a call was not answered, and what differs from the nearest."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from askonce import __version__
-from askonce.exec.proxy_process import ProxyError, State, probe
+from askonce.exec.proxy_process import ProxyError, ProxyState, probe
 from askonce.settings import Settings
 
 __all__ = ["AskProxy", "management", "running_proxy", "wait_until_idle"]
@@ -39,7 +39,7 @@ class RequestError(Exception):
 def management(settings: Settings) -> Iterator[AskProxy]:
     """The running proxy's API, or the data folder's own where none runs."""
     match probe(settings):
-        case State.ABSENT:
+        case ProxyState.ABSENT:
             with _own_management(settings) as ask:
                 yield ask
         case state:
@@ -59,10 +59,10 @@ def wait_until_idle(ask: AskProxy, patience: float) -> Any:
     return stats
 
 
-def _over_http(settings: Settings, state: State) -> AskProxy:
-    if state is State.ABSENT:
+def _over_http(settings: Settings, state: ProxyState) -> AskProxy:
+    if state is ProxyState.ABSENT:
         raise ProxyError(f"no proxy runs at {settings.listen}; start one with `askonce serve`")
-    if state is State.FOREIGN:
+    if state is ProxyState.FOREIGN:
         raise ProxyError(f"what listens at {settings.listen} is not Askonce; name the proxy with --listen HOST:PORT")
 
     def ask(method: str, path: str, query: Mapping[str, Any], body: bytes = b"", /) -> Any:

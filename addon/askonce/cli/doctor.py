@@ -18,7 +18,7 @@ import certifi
 import typer
 
 from askonce.cli.diagnosis import Finding, diagnose, settled, snapshot
-from askonce.cli.options import AsJson, Certs, Data, Listen, RulesFile
+from askonce.cli.options import AsJson, Certs, Data, Listen, RulesOption
 from askonce.settings import Settings
 
 __all__ = ["doctor"]
@@ -58,7 +58,7 @@ CLIENTS = (
 def doctor(
     command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND [ARGS]...", show_default=False)] = None,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
     certs: Certs = None,
     as_json: AsJson = False,
@@ -111,9 +111,9 @@ def _clock(settings: Settings) -> Iterator[Finding]:
 
 
 def _port(settings: Settings) -> Iterator[Finding]:
-    from askonce.exec.proxy_process import State, probe
+    from askonce.exec.proxy_process import ProxyState, probe
 
-    if probe(settings) is State.FOREIGN:
+    if probe(settings) is ProxyState.FOREIGN:
         yield Finding("port", f"{settings.listen} is taken by something else", "stop it, or choose --listen HOST:PORT")
     else:
         yield Finding("port")
@@ -122,9 +122,9 @@ def _port(settings: Settings) -> Iterator[Finding]:
 def _folder(settings: Settings) -> Iterator[Finding]:
     from askonce.cache import InUseError, StoreError
     from askonce.cache.store import check_folder
-    from askonce.exec.proxy_process import State, holder, probe
+    from askonce.exec.proxy_process import ProxyState, holder, probe
 
-    if probe(settings) is not State.ABSENT or not settings.data.is_dir():
+    if probe(settings) is not ProxyState.ABSENT or not settings.data.is_dir():
         return  # it is that proxy's, or is not there yet
     try:
         check_folder(settings.data)

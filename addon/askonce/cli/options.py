@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Cassette", "Certs", "Data", "Listen", "LogFormat", "Mode", "RecordErrors", "RulesFile"]
+__all__ = [
+    "AsJson",
+    "CassetteOption",
+    "Certs",
+    "Data",
+    "Listen",
+    "LogFormatOption",
+    "ModeOption",
+    "RecordErrors",
+    "RulesOption",
+]
 
 Listen = Annotated[
     str | None,
@@ -13,7 +23,7 @@ Listen = Annotated[
         metavar="HOST:PORT", help="Where the proxy listens; 127.0.0.1:8080 by default.", envvar="ASKONCE_LISTEN"
     ),
 ]
-RulesFile = Annotated[
+RulesOption = Annotated[
     Path | None,
     typer.Option(
         "--rules", metavar="FILE", help="./rules.yaml by default, or the rules that ship.", envvar="ASKONCE_RULES"
@@ -35,7 +45,7 @@ Certs = Annotated[
         envvar="ASKONCE_CERTS",
     ),
 ]
-Mode = Annotated[
+ModeOption = Annotated[
     str | None,
     typer.Option(
         metavar="MODE",
@@ -44,7 +54,7 @@ Mode = Annotated[
         envvar="ASKONCE_MODE",
     ),
 ]
-Cassette = Annotated[
+CassetteOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE", help="With --mode: keep answers in this file, not in --data.", envvar="ASKONCE_CASSETTE"
@@ -53,7 +63,7 @@ Cassette = Annotated[
 RecordErrors = Annotated[
     bool, typer.Option("--record-errors", help="With --cassette: record what a provider answers with an error, too.")
 ]
-LogFormat = Annotated[
+LogFormatOption = Annotated[
     str | None,
     typer.Option(metavar="FORMAT", help="text for people, by default; json for programs.", envvar="ASKONCE_LOG_FORMAT"),
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from askonce.cli.diagnosis import Snapshot, diagnose, settled, snapshot
-from askonce.cli.options import Cassette, Certs, Data, Listen, Mode, RecordErrors, RulesFile
+from askonce.cli.options import CassetteOption, Certs, Data, Listen, ModeOption, RecordErrors, RulesOption
 from askonce.settings import OUTER_PROXIES, Settings, without_user
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class Shell(enum.StrEnum):
 def exec_(
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGS]...", show_default=False)],
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
     certs: Certs = None,
-    mode: Mode = None,
-    cassette: Cassette = None,
+    mode: ModeOption = None,
+    cassette: CassetteOption = None,
     record_errors: RecordErrors = False,
 ) -> None:
     """Run a program behind the proxy. A proxy is started for it where none listens, and always with --mode."""
@@ -76,7 +76,7 @@ def exec_(
 
 def env(
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
     certs: Certs = None,
     shell: Annotated[Shell, typer.Option(help="The language to print.")] = Shell.SH,
@@ -86,7 +86,7 @@ def env(
     from askonce.exec import proxy_process
 
     settings = Settings.from_env(listen=listen, rules=rules, data=data, certs=certs)
-    if proxy_process.probe(settings) is proxy_process.State.ABSENT:
+    if proxy_process.probe(settings) is proxy_process.ProxyState.ABSENT:
         notes().print(
             f"askonce: no proxy listens at {settings.listen} yet; start it with `askonce serve`", soft_wrap=True
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from askonce.cli.options import AsJson, Listen, RulesFile
+from askonce.cli.options import AsJson, Listen, RulesOption
 from askonce.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def pairs(
         Path | None, typer.Option(metavar="FILE.png", help="Draw coverage against error; needs askonce[plot].")
     ] = None,
     as_json: AsJson = False,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
 ) -> None:
     """Decide labelled pairs. Lines of {"a": …, "b": …, "label": 1 where one answer serves both, else 0, "cat": …}."""
     import asyncio
@@ -85,7 +85,7 @@ def stream(
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Of a shuffle; may be repeated.")] = None,
     as_json: AsJson = False,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
 ) -> None:
     """Ask a cache that starts empty, in random order. Lines of {"text": …, "cls": …}, where one class is one answer."""
     import asyncio
@@ -148,7 +148,7 @@ def tune(
         float, typer.Option(min=0.5, max=0.9999, metavar="SHARE", help="How sure that has to be.")
     ] = 0.95,
     as_json: AsJson = False,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     listen: Listen = None,
 ) -> None:
     """Find the max_error for questions like your own. FILE is as for `eval pairs`; prints the lines for rules.yaml.

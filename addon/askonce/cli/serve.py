@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from askonce.cli.options import Cassette, Certs, Data, Listen, LogFormat, Mode, RecordErrors, RulesFile
+from askonce.cli.options import (
+    CassetteOption,
+    Certs,
+    Data,
+    Listen,
+    LogFormatOption,
+    ModeOption,
+    RecordErrors,
+    RulesOption,
+)
 from askonce.settings import Settings, SettingsError, Worker
 
 __all__ = ["serve", "web"]
@@ -16,13 +25,13 @@ _MOST = 256
 
 def serve(
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
     certs: Certs = None,
-    mode: Mode = None,
-    cassette: Cassette = None,
+    mode: ModeOption = None,
+    cassette: CassetteOption = None,
     record_errors: RecordErrors = False,
-    log_format: LogFormat = None,
+    log_format: LogFormatOption = None,
     workers: Annotated[
         str,
         typer.Option(
@@ -73,13 +82,13 @@ def _run_workers(settings: Settings, count: int) -> None:
 
 def web(
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
     certs: Certs = None,
     web_port: Annotated[
         int | None, typer.Option(help="Where mitmweb listens; 8081 by default.", envvar="ASKONCE_WEB_PORT")
     ] = None,
-    log_format: LogFormat = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Run the proxy in mitmweb. It shows every conversation, and why it hit or missed."""
     settings = Settings.from_env(

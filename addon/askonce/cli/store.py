@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from askonce.cli.options import AsJson, Data, RulesFile
+from askonce.cli.options import AsJson, Data, RulesOption
 from askonce.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _places(rules: Any) -> "list[SharedPlace]":
 
 
 @app.command()
-def check(rules: RulesFile = None, as_json: AsJson = False) -> None:
+def check(rules: RulesOption = None, as_json: AsJson = False) -> None:
     """Whether the database can be used, and what is in it."""
     from askonce.cache.store.opening import upkeep
     from askonce.cli.output import print_json, results
@@ -49,7 +49,7 @@ def check(rules: RulesFile = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def migrate(rules: RulesFile = None, partitions: Partitions = 0) -> None:
+def migrate(rules: RulesOption = None, partitions: Partitions = 0) -> None:
     """Make the tables, or bring them up to this Askonce. A proxy does so at its start as well."""
     from askonce.cache.store.opening import upkeep
 
@@ -59,7 +59,7 @@ def migrate(rules: RulesFile = None, partitions: Partitions = 0) -> None:
 
 
 @app.command()
-def ddl(rules: RulesFile = None, partitions: Partitions = 0) -> None:
+def ddl(rules: RulesOption = None, partitions: Partitions = 0) -> None:
     """Print the statements that make the tables, for somebody who may."""
     from askonce.cache.store.opening import upkeep
 
@@ -71,7 +71,7 @@ def ddl(rules: RulesFile = None, partitions: Partitions = 0) -> None:
 @app.command()
 def copy(
     to: Annotated[str, typer.Option(metavar="WHERE", help="database or folder.")],
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
 ) -> None:
     """Copy all answers between the data folder and the database. One that was broken off goes on when begun again."""

@@ -30,7 +30,7 @@ from askonce.trust import RESERVED_HOST
 __all__ = [
     "IN_USE",
     "ProxyError",
-    "State",
+    "ProxyState",
     "borrowed",
     "check_address",
     "check_trust",
@@ -57,7 +57,7 @@ class ProxyError(Exception):
     """No proxy of Askonce answers, and none can be started; the message says why."""
 
 
-class State(enum.Enum):
+class ProxyState(enum.Enum):
     """What answers at an address."""
 
     ABSENT = "nothing listens"
@@ -66,7 +66,7 @@ class State(enum.Enum):
     READY = "Askonce is ready"
 
 
-def probe(settings: Settings) -> State:
+def probe(settings: Settings) -> ProxyState:
     """Ask whoever listens at the proxy's address, within two seconds."""
     connection = http.client.HTTPConnection(settings.client_host, settings.listen_port, timeout=2)
     try:
@@ -74,16 +74,16 @@ def probe(settings: Settings) -> State:
         response = connection.getresponse()
         ready = json.loads(response.read(65536))
     except ConnectionRefusedError:
-        return State.ABSENT
+        return ProxyState.ABSENT
     except TimeoutError:
-        return State.STARTING
+        return ProxyState.STARTING
     except (OSError, http.client.HTTPException, ValueError):
-        return State.FOREIGN
+        return ProxyState.FOREIGN
     finally:
         connection.close()
     if not isinstance(ready, dict) or ready.get("status") not in ("ready", "not ready") or "checks" not in ready:
-        return State.FOREIGN
-    return State.READY if response.status == 200 else State.STARTING
+        return ProxyState.FOREIGN
+    return ProxyState.READY if response.status == 200 else ProxyState.STARTING
 
 
 def check_address(settings: Settings) -> None:
@@ -219,13 +219,13 @@ def _ensure(
     process = None
     is_told = False
     with _opened(files.started) as started:
-        while (state := probe(settings)) is not State.READY:
+        while (state := probe(settings)) is not ProxyState.READY:
             starting = process is not None or not _try_lock(started, fcntl.LOCK_EX)
-            if process and process.poll() is not None and state is State.ABSENT:
+            if process and process.poll() is not None and state is ProxyState.ABSENT:
                 if process.returncode != IN_USE or not _is_coming(settings):
                     raise ProxyError(f"the proxy did not start: {_last_words(files.log)}{_way_out(settings, process)}")
                 process = None  # somebody's own proxy has the folder, and is about to listen here
-            if state is State.FOREIGN and (not starting or (process and process.returncode is not None)):
+            if state is ProxyState.FOREIGN and (not starting or (process and process.returncode is not None)):
                 raise ProxyError(
                     f"{settings.listen} is in use by something that is not Askonce; "
                     "stop it, or choose another address with --listen HOST:PORT"
@@ -233,7 +233,7 @@ def _ensure(
             patience = _START_TIME if starting else _ANSWER_TIME
             if time.monotonic() - begin > patience:
                 raise ProxyError(f"what listens at {settings.listen} is not ready after {patience:.0f} s")
-            if state is State.ABSENT and not starting:
+            if state is ProxyState.ABSENT and not starting:
                 if not is_told:
                     on_start(settings)
                 is_told, process = True, _start(settings, files, started)

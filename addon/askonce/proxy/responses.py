@@ -10,6 +10,7 @@ from mitmproxy import http
 from mitmproxy.utils import asyncio_utils
 
 from askonce.call import Unstorable
+from askonce.calls.fallback import may_fall_back
 from askonce.calls.held_bodies import NO_ROOM, held_bodies
 from askonce.calls.refusals import failure
 from askonce.calls.response_headers import Headers
@@ -58,7 +59,7 @@ class Responses:
         return exchange.is_answered
 
     def _is_held_back(self, response: http.Response, visit: Visit, exchange: Exchange) -> bool:
-        return _must_be_whole(response, visit, exchange) or self._life.may_fall_back(exchange, response.status_code)
+        return _must_be_whole(response, visit, exchange) or may_fall_back(exchange, response.status_code)
 
     def _read_along(self, flow: http.HTTPFlow, response: http.Response, visit: Visit, exchange: Exchange) -> None:
         passage = visit.passage

@@ -17,7 +17,7 @@ from typing import Any
 
 from askonce import jsontext
 from askonce.call import Request
-from askonce.rules.patterns import JsonPath, parse_jsonpath
+from askonce.rules.patterns import JsonPathQuery, parse_jsonpath
 
 __all__ = ["HEADER", "DependencyPlace", "DependsError", "dependencies", "parse_place", "parse_tag", "read_depends"]
 
@@ -40,7 +40,7 @@ class DependencyPlace:
     tag: str
     header: str = ""
     """A request header's name in lower case; or empty, and `path` leads into the body."""
-    path: JsonPath | None = None
+    path: JsonPathQuery | None = None
 
     def read(self, headers: Mapping[str, str], body: Any) -> Iterator[tuple[str, str]]:
         """Tag and version of each dependency; `body` is a JSON value. Raises DependsError."""

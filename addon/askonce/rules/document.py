@@ -64,7 +64,7 @@ def _names_nobody(header: str) -> str:
 
 
 # YAML 1.1 reads the bare words off, no and false as one and the same value.
-Match = Annotated[
+MatchMode = Annotated[
     Literal["exact", "semantic", "watch", "off"], BeforeValidator(lambda value: "off" if value is False else value)
 ]
 JsonPath = Annotated[str, _checked(parse_jsonpath)]
@@ -99,7 +99,7 @@ PersonalData = Annotated[Literal["keep", "refuse"], AfterValidator(_can_be_found
 class Behaviour(Section):
     """How a rule answers; `defaults` sets it for all rules, a rule may set any of it for itself."""
 
-    match: Match = "semantic"
+    match: MatchMode = "semantic"
     max_error: float = Field(default=0.02, gt=0, lt=1)
     """The share of semantic hits that may be wrong."""
     audit: float = Field(default=0.01, ge=0, le=1)
@@ -173,7 +173,7 @@ class RuleSpec(Section):
     upstream: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
     """Where misses go instead of the host that was called: `http://10.0.0.5:8000`."""
 
-    match: Match | None = None
+    match: MatchMode | None = None
     max_error: float | None = Field(default=None, gt=0, lt=1)
     audit: float | None = Field(default=None, ge=0, le=1)
     audits_per_hour: int | None = Field(default=None, ge=0)

@@ -15,9 +15,9 @@ from jsonpath_rfc9535 import JSONPathError
 
 from askonce.settings import DEFAULT_PORTS
 
-__all__ = ["HostPattern", "JsonPath", "parse_host", "parse_jsonpath", "parse_path", "parse_text", "parse_value"]
+__all__ = ["HostPattern", "JsonPathQuery", "parse_host", "parse_jsonpath", "parse_path", "parse_text", "parse_value"]
 
-JsonPath = Callable[[Any], list[tuple[tuple[str | int, ...], Any]]]
+JsonPathQuery = Callable[[Any], list[tuple[tuple[str | int, ...], Any]]]
 """A JSON value -> the (path, value) pairs that match, in document order."""
 
 _STEP = re.compile(r"""\.[^\W\d]\w*|\[-?[0-9]+\]|\['[^'\\]*'\]|\["[^"\\]*"\]""")
@@ -114,7 +114,7 @@ def _stars(text: str) -> list[str]:
 
 
 @cache
-def parse_jsonpath(text: str) -> JsonPath:
+def parse_jsonpath(text: str) -> JsonPathQuery:
     """A JSONPath (RFC 9535). Raises ValueError.
 
     A path of plain names and indexes is walked directly: the library takes some 10 µs for `$.messages[-1].content`, and
@@ -137,7 +137,7 @@ def _name(step: str) -> str:
     return step[1:] if step[0] == "." else step[2:-2]
 
 
-def _walker(steps: tuple[str | int, ...]) -> JsonPath:
+def _walker(steps: tuple[str | int, ...]) -> JsonPathQuery:
     def walk(value: Any) -> list[tuple[tuple[str | int, ...], Any]]:
         path: list[str | int] = []
         for step in steps:

@@ -14,7 +14,7 @@ from askonce.rules.dependencies import DependencyPlace, parse_place
 from askonce.rules.document import Behaviour, Document, Price, RuleSpec
 from askonce.rules.patterns import (
     HostPattern,
-    JsonPath,
+    JsonPathQuery,
     parse_host,
     parse_jsonpath,
     parse_path,
@@ -178,7 +178,7 @@ def _rule(spec: RuleSpec, defaults: Behaviour) -> Rule:
     )
 
 
-def _first_of(paths: Sequence[JsonPath]) -> JsonPath:
+def _first_of(paths: Sequence[JsonPathQuery]) -> JsonPathQuery:
     """What all `paths` find, that of the first at the end, where a wire format looks first."""
     if len(paths) == 1:
         return paths[0]

@@ -10,7 +10,7 @@ import pytest
 
 from askonce.cache import Cache, Candidate, Identity, Judgement, Vector
 from askonce.call import Request
-from askonce.calls.reader import Reader
+from askonce.calls.reader import CallReader
 from askonce.faults import Faults
 from askonce.rules import Document, Rules
 
@@ -46,9 +46,9 @@ class NoJudge:
 class World:
     def __init__(self, cache: Cache) -> None:
         self.cache, self.rules = cache, Rules(Document.parse(RULES))
-        self.reader = Reader(cache, Faults(lambda _: None), mode="normal", lasting=False)
+        self.reader = CallReader(cache, Faults(lambda _: None), mode="normal", lasting=False)
 
-    def identity(self, request: Request, rule: str = "chat", reader: Reader | None = None) -> Identity:
+    def identity(self, request: Request, rule: str = "chat", reader: CallReader | None = None) -> Identity:
         found = next(one for one in self.rules if one.name == rule)
         exchange = (reader or self.reader).read(found, request)
         assert exchange.identity, exchange.bypass
@@ -89,7 +89,7 @@ async def test_what_was_read_of_the_same_bytes_is_not_taken_for_another_place(wo
 async def test_a_rule_s_upstream_is_who_answers(world: World) -> None:
     before = world.identity(request(), "house")
     assert before != world.identity(request(), "chat")
-    lasting = Reader(world.cache, Faults(lambda _: None), mode="normal", lasting=True)
+    lasting = CallReader(world.cache, Faults(lambda _: None), mode="normal", lasting=True)
     recorded = world.identity(request(), "house", lasting)
     world.rules = Rules(Document.parse(OTHER_UPSTREAM))
     assert world.identity(request(), "house").partition != before.partition

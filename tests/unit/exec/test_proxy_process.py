@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from askonce.exec.proxy_process import ProxyError, State, borrowed, check_trust, holder, note_holder, probe
+from askonce.exec.proxy_process import ProxyError, ProxyState, borrowed, check_trust, holder, note_holder, probe
 from askonce.settings import Settings
 from askonce.trust import ensure_ca
 
@@ -48,21 +48,21 @@ READY = {"status": "ready", "ready": True, "checks": {"database": True}}
 @pytest.mark.parametrize(
     ("status", "body", "state"),
     [
-        (200, json.dumps(READY), State.READY),
-        (503, json.dumps(READY | {"status": "not ready", "ready": False}), State.STARTING),
-        (200, json.dumps({"status": "ready"}), State.FOREIGN),
-        (200, json.dumps({"ready": True, "checks": {}}), State.FOREIGN),
-        (200, "[]", State.FOREIGN),
-        (404, "<html>", State.FOREIGN),
+        (200, json.dumps(READY), ProxyState.READY),
+        (503, json.dumps(READY | {"status": "not ready", "ready": False}), ProxyState.STARTING),
+        (200, json.dumps({"status": "ready"}), ProxyState.FOREIGN),
+        (200, json.dumps({"ready": True, "checks": {}}), ProxyState.FOREIGN),
+        (200, "[]", ProxyState.FOREIGN),
+        (404, "<html>", ProxyState.FOREIGN),
     ],
 )
-def test_what_answers_is_told_apart(at: Callable[[str], Settings], status: int, body: str, state: State) -> None:
+def test_what_answers_is_told_apart(at: Callable[[str], Settings], status: int, body: str, state: ProxyState) -> None:
     with answering(status, body.encode()) as listen:
         assert probe(at(listen)) is state
 
 
 def test_a_port_where_nothing_listens(at: Callable[[str], Settings]) -> None:
-    assert probe(at("127.0.0.1:1")) is State.ABSENT
+    assert probe(at("127.0.0.1:1")) is ProxyState.ABSENT
 
 
 def test_something_that_speaks_no_http(at: Callable[[str], Settings]) -> None:
@@ -75,7 +75,7 @@ def test_something_that_speaks_no_http(at: Callable[[str], Settings]) -> None:
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        assert probe(at(f"127.0.0.1:{server.getsockname()[1]}")) is State.FOREIGN
+        assert probe(at(f"127.0.0.1:{server.getsockname()[1]}")) is ProxyState.FOREIGN
         thread.join()
 
 
@@ -92,7 +92,7 @@ def test_a_proxy_that_listens_is_borrowed_and_left_alone(at: Callable[[str], Set
     with answering(200, json.dumps(READY).encode()) as listen:
         with borrowed(at(listen)) as settings:
             assert settings == at(listen)
-        assert probe(at(listen)) is State.READY
+        assert probe(at(listen)) is ProxyState.READY
 
 
 def test_a_proxy_that_cannot_start_says_why(at: Callable[[str], Settings], tmp_path: Path) -> None:

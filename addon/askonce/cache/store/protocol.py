@@ -19,10 +19,10 @@ __all__ = [
     "AnswerStore",
     "CacheLimits",
     "Entries",
-    "Follower",
     "Led",
     "Near",
     "NotAtOnceError",
+    "Observer",
     "SharedFlights",
     "StoreStats",
 ]
@@ -98,7 +98,7 @@ class SharedFlights(Protocol):
         """It is asked no longer, or was not. At once; a second time does nothing."""
 
 
-class Follower(Protocol):
+class Observer(Protocol):
     """Who is told what happened to entries, before it is acknowledged."""
 
     def forget(self, entries: Iterable[int], /) -> None:
@@ -119,7 +119,7 @@ class AnswerStore(Protocol):
     def flights(self) -> SharedFlights | None:
         """None for a store of one proxy."""
 
-    def follow(self, follower: Follower) -> None:
+    def follow(self, follower: Observer) -> None:
         """Tell `follower`, too."""
 
     def secret(self) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from askonce.cli.options import AsJson, Certs, Data, Listen, RulesFile
+from askonce.cli.options import AsJson, Certs, Data, Listen, RulesOption
 from askonce.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def suggest(
     rule: Annotated[str | None, typer.Option(help="Only the calls of this rule.")] = None,
     as_json: AsJson = False,
     listen: Listen = None,
-    rules: RulesFile = None,
+    rules: RulesOption = None,
     data: Data = None,
     certs: Certs = None,
 ) -> None:

@@ -29,7 +29,7 @@ __all__ = ["gateway"]
 
 _TOP_USERS = 10
 
-type Providers = Callable[[], Mapping[Any, bool]]
+type ListProviders = Callable[[], Mapping[Any, bool]]
 """provider -> whether there are a rule and a key to ask it with."""
 
 
@@ -146,7 +146,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def gateway(shared: Shared, keys: ApiKeys, users: Users, providers: Providers) -> ProductRoutes:
+def gateway(shared: Shared, keys: ApiKeys, users: Users, providers: ListProviders) -> ProductRoutes:
     """The gateway's routes; the management token, where there is one, is as good as an administrator's key."""
     return ProductRoutes(
         name="gateway",
@@ -166,7 +166,7 @@ def render(scope: Scope, status: int, detail: Any, headers: Mapping[str, str]) -
     return JSONResponse(problem(code_of(status), str(detail), request_id), status, dict(headers))
 
 
-def _routes(shared: Shared, keys: ApiKeys, users: Users, providers: Providers) -> APIRouter:
+def _routes(shared: Shared, keys: ApiKeys, users: Users, providers: ListProviders) -> APIRouter:
     routes = APIRouter(responses=_ERRORS, tags=["gateway"])
     known, admin = _allow(shared, keys), _allow(shared, keys, admin=True)
     cache = shared.cache
@@ -239,7 +239,7 @@ def _routes(shared: Shared, keys: ApiKeys, users: Users, providers: Providers) -
     return routes
 
 
-def _view(shared: Shared, keys: ApiKeys, providers: Providers) -> APIRouter:
+def _view(shared: Shared, keys: ApiKeys, providers: ListProviders) -> APIRouter:
     """What the root serves as the union of several products; open there, and here as long as there are no keys."""
     routes = APIRouter(responses=_ERRORS, dependencies=[_allow(shared, keys, open_without_keys=True)], tags=["gateway"])
     exposition = Exposition(shared.counts, shared.cache, shared.version, ("gateway_",))

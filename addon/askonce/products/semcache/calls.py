@@ -24,7 +24,7 @@ from askonce.products.destinations import Destination, DestinationError, Forbidd
 from askonce.products.keys import KeyOf, ProviderName, anonymously, with_key
 from askonce.products.semcache.section import SemcacheSpec
 from askonce.rules import Rule, Rules
-from askonce.rules.patterns import JsonPath, parse_jsonpath
+from askonce.rules.patterns import JsonPathQuery, parse_jsonpath
 from askonce.wire.base import ReadOptions, Replay, WireFormat
 
 __all__ = ["Semcache", "cosine"]
@@ -207,7 +207,7 @@ def _rule(rule: Rule, request: Request, body: Any) -> Rule:
     return replace(rule, wire=PromptElsewhere(rule.wire, text))
 
 
-def _find(path: str) -> JsonPath:
+def _find(path: str) -> JsonPathQuery:
     try:
         return parse_jsonpath(path)
     except ValueError as error:

@@ -23,9 +23,9 @@ from askonce.cache.store.protocol import (
     EVERYTHING,
     CacheLimits,
     Entries,
-    Follower,
     Near,
     NotAtOnceError,
+    Observer,
     StoreStats,
 )
 from askonce.faults import Faults
@@ -55,11 +55,11 @@ class EmbeddedAnswers:
         )
         self._background = ThreadPoolExecutor(1, thread_name_prefix="askonce-indexes")
         self._indexes = Indexes(directory / "index", self._rows, self._background, limits.index_bytes, faults)
-        self._followers: list[Follower] = []
+        self._followers: list[Observer] = []
         self._rows.observe(self._follow)
         self._indexes.sweep()
 
-    def follow(self, follower: Follower) -> None:
+    def follow(self, follower: Observer) -> None:
         self._followers.append(follower)
 
     def secret(self) -> bytes:

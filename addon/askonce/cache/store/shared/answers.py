@@ -16,7 +16,7 @@ from askonce.cache.lru import LRU
 from askonce.cache.store.entry import Entry, Filter, StoreError, raw_key
 from askonce.cache.store.memory import Memory
 from askonce.cache.store.place import SharedPlace
-from askonce.cache.store.protocol import EVERYTHING, CacheLimits, Entries, Follower, Near, NotAtOnceError, StoreStats
+from askonce.cache.store.protocol import EVERYTHING, CacheLimits, Entries, Near, NotAtOnceError, Observer, StoreStats
 from askonce.cache.store.shared.connections import MANAGE_SECONDS, Connections, connect, failure
 from askonce.cache.store.shared.flights import ProxyFlights
 from askonce.cache.store.shared.lease import Lease, Told
@@ -68,7 +68,7 @@ class SharedAnswers(Writing[Writer]):
         self._generation = 0
         """Grows with whatever is taken away."""
         self._lock = threading.Lock()
-        self._followers: list[Follower] = []
+        self._followers: list[Observer] = []
         self._noted = _Noted()
         try:
             with connect(place) as connection:
@@ -103,7 +103,7 @@ class SharedAnswers(Writing[Writer]):
             self.close()
             raise
 
-    def follow(self, follower: Follower) -> None:
+    def follow(self, follower: Observer) -> None:
         self._followers.append(follower)
         for pair in self._reader.refused():  # some may have come since the follower read them
             follower.refuse(pair)
