@@ -34,6 +34,7 @@ from askonce.calls.gray_zone import GrayZone, asking
 from askonce.calls.life import Life
 from askonce.calls.limits import Limits
 from askonce.calls.refresh import Refresher
+from askonce.calls.scrubbing import scrubbed
 from askonce.calls.shadow import Shadow
 from askonce.calls.verifier import Verifier
 from askonce.calls.warming import LikeWarmer
@@ -417,6 +418,10 @@ class Runtime:
             await self.compute(self._telemetry.close)
         self._workers.close()
 
+    def recorded(self, entry: Entry) -> Record:
+        """An answer as a cassette may hold it."""
+        return scrubbed(Record(entry, entry.vector is not None), self.rules.config.cassette.scrub)
+
     async def _save(self) -> None:
         if not self._cassette or self.settings.mode == "strict" or not self._is_loaded:
             return
@@ -424,7 +429,7 @@ class Runtime:
             entries, last = list[Entry](), 0
             while page := await self.cache.after(last, 500):
                 entries, last = entries + page, page[-1].id
-            self._cassette.save(Record(entry, entry.vector is not None) for entry in entries)
+            self._cassette.save([self.recorded(entry) for entry in entries])
         except (OSError, StoreError) as error:
             logger.error("nothing was recorded in %s: %s", self._cassette.path, error)
 

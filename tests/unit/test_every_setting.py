@@ -55,6 +55,7 @@ BEHAVIOUR = {
 }
 ANOTHER: dict[str, Any] = {
     "defaults": BEHAVIOUR,
+    "cassette": {"scrub": [{"pattern": "x"}]},
     "upstreams": {
         **BEHAVIOUR,
         "name": "other",
@@ -192,6 +193,8 @@ def with_another(place: tuple[str, ...]) -> dict[str, Any]:
     for step in (first, *steps)[:-1]:
         holder = holder.setdefault(step, {})
     holder[place[-1]] = value_at(ANOTHER, place)
+    if place == ("cassette", "scrub"):  # a list of sections
+        holder[place[-1]] = ANOTHER["cassette"]["scrub"]
     if place[:2] == ("products", "promptcache") and len(place) == 4:  # a provider is told whole
         told["products"]["promptcache"][place[2]] = _provider_with(place[2], place[3])
     return told

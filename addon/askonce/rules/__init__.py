@@ -8,6 +8,7 @@ from askonce.rules.document import (
     Document,
     Price,
     RuleSpec,
+    ScrubSpec,
     VerifierSpec,
 )
 from askonce.rules.limits import LimitsSpec
@@ -25,6 +26,7 @@ __all__ = [
     "Rule",
     "RuleSpec",
     "Rules",
+    "ScrubSpec",
     "Target",
     "UpstreamProxy",
     "UpstreamProxySpec",

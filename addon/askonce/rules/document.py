@@ -96,6 +96,14 @@ def _can_be_found(value: Any) -> Any:
 PersonalData = Annotated[Literal["keep", "refuse"], AfterValidator(_can_be_found)]
 
 
+def _regular(pattern: str | None) -> str | None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise ValueError(f"expected a regular expression; got {pattern!r}: {error}") from None
+    return pattern
+
+
 class Behaviour(Section):
     """How a rule answers; `defaults` sets it for all rules, a rule may set any of it for itself."""
 
@@ -258,6 +266,33 @@ def _password_in(file: str | None) -> str | None:
     return text
 
 
+class ScrubSpec(Section):
+    """What is taken out of recorded answers: one of a pattern, a place and a header."""
+
+    model_config = ConfigDict(str_strip_whitespace=False)
+
+    pattern: Annotated[str | None, AfterValidator(_regular)] = Field(default=None, min_length=1, max_length=200)
+    """A regular expression, in texts of answers and of the conversation before the prompt."""
+    path: JsonPath | None = None
+    """A place in the answer's body."""
+    header: HeaderName | None = None
+    """Of the provider's response; it is left out."""
+    to: str = "scrubbed"
+    """What stands in its place."""
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if sum(one is not None for one in (self.pattern, self.path, self.header)) != 1:
+            raise ValueError("expected one of pattern, path and header")
+        return self
+
+
+class CassetteSpec(Section):
+    """Files of recorded answers."""
+
+    scrub: tuple[ScrubSpec, ...] = ()
+
+
 class ManageSpec(Section):
     """The management API: its reserved host, and the token that its users need."""
 
@@ -285,6 +320,7 @@ class Document(Section):
     verifier: VerifierSpec | None = None
     cache: CacheSpec = CacheSpec()
     limits: LimitsSpec = LimitsSpec()
+    cassette: CassetteSpec = CassetteSpec()
     manage: ManageSpec = ManageSpec()
     access: AccessSpec = AccessSpec()
     upstream_proxy: UpstreamProxySection = UpstreamProxySpec()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from askonce import trust
-from askonce.cache import Entry, Record, StoreError
+from askonce.cache import Entry, StoreError
 from askonce.cache.cassette import Cassette, CassetteError
 from askonce.exec.child import placeholder_keys
 from askonce.exec.proxy_process import ProxyError
@@ -99,7 +99,7 @@ class Deck:
             await asyncio.sleep(_PAUSE)
         entries = await self._entries()
         if not self._is_strict:
-            cassette.save(Record(entry, entry.vector is not None) for entry in entries)
+            cassette.save([self._runtime.recorded(entry) for entry in entries])
             with suppress(OSError):  # where nothing was recorded, no folder is left
                 path.parent.rmdir()
         return {str(path): [entry.key for entry in entries if entry.hits or entry.created >= self._since]}
