@@ -114,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
     parser.add_argument("--entries", type=int, nargs="+", default=[1_000, 100_000])
     asked = parser.parse_args()
-    with running("benchmark") as postgres, tempfile.TemporaryDirectory() as folder:
+    with running() as postgres, tempfile.TemporaryDirectory() as folder:
         for count in asked.entries:
             for each in (count, 10):
                 for kind in ("embedded", "shared"):
