@@ -36,6 +36,9 @@ __all__ = ["LeanMaster", "LetGo", "serve"]
 logger = logging.getLogger("askonce")
 
 _DESCRIPTORS = 65536
+_TURN = 0.0005
+"""Seconds that a thread may compute while the event loop waits for the interpreter's lock; Python's own are ten times
+as many, and a miss's bytes wait behind the answer that is being stored."""
 _IDLE = 3600
 """mitmproxy's tcp_timeout also ends the wait for a silent upstream; a reasoning model may think for long."""
 
@@ -97,6 +100,7 @@ def serve(
     process's exit code."""
     log_to_stderr(settings.log_format)
     _use_all_descriptors()
+    sys.setswitchinterval(_TURN)
     try:
         if settings.listen_port == 0:
             settings = replace(settings, listen_port=free_port(settings.client_host))

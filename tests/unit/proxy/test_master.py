@@ -93,10 +93,23 @@ def test_a_start_that_cannot_be_is_one_line_and_exit_code_2(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     make(tmp_path)
     settings = Settings("127.0.0.1", 0, rules=tmp_path / "rules.yaml", data=tmp_path / "d", certs=tmp_path / "c")
+    before = sys.getswitchinterval()
     assert serve(settings) == 2
+    sys.setswitchinterval(before)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("askonce: ")
     assert mistake in line
+
+
+def test_threads_that_compute_give_way_soon(tmp_path: Path) -> None:
+    settings = Settings("127.0.0.1", 0, rules=tmp_path / "rules.yaml", data=tmp_path / "d", certs=tmp_path / "c")
+    before = sys.getswitchinterval()
+    assert before > 0.001
+    try:
+        serve(settings)
+        assert sys.getswitchinterval() == pytest.approx(0.0005)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_as_many_descriptors_as_there_are_may_be_used() -> None:
