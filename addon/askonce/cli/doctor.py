@@ -18,7 +18,7 @@ import certifi
 import typer
 
 from askonce.cli.diagnosis import Finding, diagnose, settled, snapshot
-from askonce.cli.options import AsJson, Certs, Data, Listen, RulesOption
+from askonce.cli.options import COMMAND, AsJson, Certs, Data, Listen, RulesOption
 from askonce.settings import Settings
 
 __all__ = ["doctor"]
@@ -56,7 +56,7 @@ CLIENTS = (
 
 
 def doctor(
-    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND [ARGS]...", show_default=False)] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", show_default=False, help=COMMAND)] = None,
     listen: Listen = None,
     rules: RulesOption = None,
     data: Data = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "COMMAND",
     "AsJson",
     "CassetteOption",
     "Certs",
@@ -16,6 +17,8 @@ __all__ = [
     "RecordErrors",
     "RulesOption",
 ]
+
+COMMAND = "A program and its arguments, after --, as in: -- python app.py"
 
 Listen = Annotated[
     str | None,

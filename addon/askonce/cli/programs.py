@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from askonce.cli.diagnosis import Snapshot, diagnose, settled, snapshot
-from askonce.cli.options import CassetteOption, Certs, Data, Listen, ModeOption, RecordErrors, RulesOption
+from askonce.cli.options import COMMAND, CassetteOption, Certs, Data, Listen, ModeOption, RecordErrors, RulesOption
 from askonce.settings import OUTER_PROXIES, Settings, without_user
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Shell(enum.StrEnum):
 
 
 def exec_(
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGS]...", show_default=False)],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", show_default=False, help=COMMAND)],
     listen: Listen = None,
     rules: RulesOption = None,
     data: Data = None,

@@ -46,7 +46,9 @@ def check(file: Annotated[Path | None, typer.Argument(show_default=False)] = Non
 
 @app.command()
 def explain(
-    url: Annotated[str, typer.Argument(help="Of a provider, such as https://api.openai.com/v1/chat/completions.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="Of a provider, such as https://api.openai.com/v1/chat/completions.")
+    ],
     header: Annotated[list[str] | None, typer.Option(help="NAME: VALUE, where a rule's `when` asks for it.")] = None,
     rules: Annotated[Path | None, typer.Option(show_default=False, help="The rules file.")] = None,
 ) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from askonce.cli.options import AsJson, Certs, Data, Listen, RulesOption
+from askonce.cli.options import COMMAND, AsJson, Certs, Data, Listen, RulesOption
 from askonce.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SuggestError(Exception):
 
 
 def suggest(
-    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND [ARGS]...", show_default=False)] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", show_default=False, help=COMMAND)] = None,
     last: Annotated[bool, typer.Option("--last", help="Take the last two recorded calls, and run nothing.")] = False,
     rule: Annotated[str | None, typer.Option(help="Only the calls of this rule.")] = None,
     as_json: AsJson = False,
