@@ -158,9 +158,10 @@ run_tests() {
     check "mypy" "$bin/mypy"
     check "imports" "$bin/lint-imports" --no-logo
     check "dead-code" "$bin/vulture"
-    # All of them wait for processes half of the time. A file's tests stay together: they share the proxies they start.
+    # All of them wait for processes half of the time, whatever the machine. A file's tests stay together: they share the
+    # proxies they start. xdist would begin with the files of most tests, and be left with one that takes minutes.
     # The whole of them must run so much of the code; Python's own monitoring counts lines at no cost that could be seen.
-    if [ $# -eq 0 ]; then set -- --numprocesses auto --maxprocesses 4 --dist loadfile --cov; fi
+    if [ $# -eq 0 ]; then set -- --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov; fi
     COVERAGE_CORE=sysmon check "pytest" "$bin/python" -m pytest "$@"
     if [ -n "$failed" ]; then fail "failed:$failed"; fi
     say "everything passed"

@@ -36,8 +36,8 @@ from askonce.calls.divisions import Divisions
 from askonce.calls.held_bodies import held_bodies
 from askonce.calls.life import Life
 from askonce.products.destinations import Destination
-from askonce.proxy.addon import Askonce
 from askonce.proxy.flow_state import Work
+from askonce.proxy.requests import Requests
 
 folder = pathlib.Path(os.environ["ASKONCE_TEST_GATES"])
 
@@ -51,7 +51,7 @@ def hold_up(owner, name):
         return await step(*arguments, **more)
     setattr(owner, name, held_up)
 
-for owner, name in ((Askonce, "_managed"), (Destination, "check"),
+for owner, name in ((Requests, "_managed"), (Destination, "check"),
                     (Life, "begin_apart"), (Life, "look_up"), (Divisions, "complete"), (Life, "remember")):
     hold_up(owner, name)
 
