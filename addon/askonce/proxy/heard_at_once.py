@@ -25,6 +25,9 @@ class HeardAtOnce:
         self._protocol, self._client = _protocol(handler, provider), _protocol(handler, handler.client)
         self._reader: Any = self._protocol._stream_reader
         self._tasks = set[asyncio.Task[None]]()
+        reading = handler.transports[provider].handler
+        self._context = reading.get_context() if reading else None
+        """Of mitmproxy's reader. The transport's own is that of who was connecting, in which addresses are checked."""
 
     def open(self) -> None:
         """Listen from now on. Raises AttributeError where asyncio is not the one that this was written for."""
@@ -37,7 +40,8 @@ class HeardAtOnce:
             StreamReaderProtocol.data_received(self._protocol, data)
             return
         event = events.DataReceived(self._provider, data)
-        task = asyncio.eager_task_factory(asyncio.get_running_loop(), self._handler.server_event(event))
+        handling = self._handler.server_event(event)
+        task = asyncio.eager_task_factory(asyncio.get_running_loop(), handling, context=self._context)
         if not task.done():  # it waits for its turn, and what comes after it waits behind it
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
