@@ -267,6 +267,7 @@ async def test_when_the_first_leaves_one_other_takes_over(
         leader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await leader
+    await asyncio.to_thread(until, lambda: provider.calls() == 2)
     provider.release(2)
     answers = await followers
     assert {said(answer) for answer in answers} == {PARIS}

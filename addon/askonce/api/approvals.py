@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from askonce.api.entries import EntrySummary, StoredAnswer, shown_answer, summary
 from askonce.api.errors import RESPONSES, Problem
+from askonce.api.exact import ExactRoute
 from askonce.api.request_models import RequestModel
 from askonce.cache import Approval, Cache, awaiting
 
@@ -57,7 +58,10 @@ class Noted(BaseModel):
 
 def router(cache: Cache, rules: Callable[[], Sequence[str]], *, protected: Sequence[Depends]) -> APIRouter:
     """The routes at /v1/approvals. `rules` gives the names of those whose answers have to be approved."""
-    routes = APIRouter(prefix="/v1/approvals", tags=["cache"], dependencies=list(protected), responses=RESPONSES)
+    guarded = list(protected)
+    routes = APIRouter(
+        prefix="/v1/approvals", tags=["cache"], dependencies=guarded, responses=RESPONSES, route_class=ExactRoute
+    )
 
     @routes.get("")
     async def list_approvals(which: Annotated[WhichApprovals, Query()]) -> Approvals:
