@@ -11,7 +11,7 @@ from askonce.cache.finder import Finder
 from askonce.cache.identity import Identity
 from askonce.cache.lookup import Lookup
 from askonce.cache.store import AnswerStore
-from askonce.cache.store.protocol import Led, SharedFlights
+from askonce.cache.store.protocol import SOMEBODY, Led, SharedFlights
 from askonce.cache.threads import CacheThreads
 from askonce.faults import Faults
 
@@ -53,8 +53,11 @@ class Elsewhere:
                 return None
             if led.entry and (found := self._finder.fit(led.entry, policy)).entry:
                 return found
-            first = first or led.elsewhere
-            if led.elsewhere != first or not first or loop.time() + pause > end:
+            if led.elsewhere != SOMEBODY:
+                first = first or led.elsewhere
+                if led.elsewhere != first or not first:
+                    return None
+            if loop.time() + pause > end:
                 return None
             await asyncio.sleep(pause)
             pause = min(_LONGEST, pause * _GROWTH)

@@ -13,7 +13,7 @@ from tests.waiting import PATIENCE, Followed, until_so
 from askonce.cache import Cache, Embedder, elsewhere
 from askonce.cache.judge import load_judge
 from askonce.cache.store import SharedPlace
-from askonce.cache.store.protocol import Led
+from askonce.cache.store.protocol import SOMEBODY, Led
 from askonce.cache.store.shared import flights, lease
 
 Two = tuple[Bench, Bench]
@@ -105,6 +105,16 @@ async def test_who_waited_for_nothing_waits_for_nobody_else(two: Two, monkeypatc
     monkeypatch.setattr(shared, "lead", lambda partition, key: Led(next(told), None))
     _, reply = await other.enter()
     assert reply is None and next(told, "") == "" and one.asked == 0
+
+
+async def test_who_began_this_moment_is_waited_for_as_well(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """His row is in the way, and not in what the same statement sees of the table."""
+    _, other = two
+    shared: Any = other.cache._store.flights
+    told = iter([SOMEBODY, SOMEBODY, "first", "first", "second"])
+    monkeypatch.setattr(shared, "lead", lambda partition, key: Led(next(told), None))
+    _, reply = await other.enter()
+    assert reply is None and next(told, "") == ""
 
 
 async def test_nobody_waits_for_longer_than_told(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:

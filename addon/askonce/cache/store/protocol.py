@@ -79,11 +79,15 @@ class Near(NamedTuple):
     """See `Entry.kin`."""
 
 
+SOMEBODY = "somebody"
+"""Another proxy, of which more is not known."""
+
+
 class Led(NamedTuple):
     """Who asks the provider a call, of all proxies."""
 
     elsewhere: str
-    """The proxy that does already; empty where it is this one from now on."""
+    """The proxy that does already, `SOMEBODY` where it began this moment; empty where it is this one from now on."""
     entry: Entry | None
     """The call's, which may have come since it was looked up."""
 

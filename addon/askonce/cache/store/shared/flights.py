@@ -12,7 +12,7 @@ import psycopg
 
 from askonce.cache.store.entry import Entry, StoreError
 from askonce.cache.store.place import SharedPlace
-from askonce.cache.store.protocol import Led
+from askonce.cache.store.protocol import SOMEBODY, Led
 from askonce.cache.store.shared.connections import LOOK_SECONDS, Connections, failure
 from askonce.cache.store.shared.lease import Lease
 from askonce.cache.store.shared.reading import OF_KEY
@@ -75,7 +75,7 @@ class ProxyFlights:
             self.forget([key])
         elif not self._is_ours(key):  # it was over before this came about
             self._submit(lambda transaction: transaction.land(key, self._lease.id))
-        return Led("" if holder == self._lease.id else holder or "another", entry)
+        return Led("" if holder == self._lease.id else holder or SOMEBODY, entry)
 
     def end(self, key: bytes) -> None:
         """See `SharedFlights`."""
