@@ -165,7 +165,7 @@ pytestmark = pytest.mark.askonce
 
 
 def ask(question, **more):
-    client = openai.OpenAI(max_retries=1)
+    client = openai.OpenAI(max_retries=0)
     return client.chat.completions.create(model="m", messages=[{"role": "user", "content": question}], **more)
 
 
@@ -178,15 +178,15 @@ def test_once():
 
 
 def test_tries_again():
-    client = openai.OpenAI(max_retries=0)
     with pytest.raises(openai.RateLimitError, match="slow down"):
-        client.chat.completions.create(model="m", messages=[{"role": "user", "content": "When?"}])
+        ask("When?")
     assert ask("When?").choices[0].message.content == "Fourth."
 
 
 def test_fails():
-    with pytest.raises(openai.InternalServerError, match="broken"):
-        ask("Why?", stream=True)
+    for _ in range(2):  # by itself the SDK leaves before it has read the first one's body
+        with pytest.raises(openai.InternalServerError, match="broken"):
+            ask("Why?", stream=True)
 """
 
 
