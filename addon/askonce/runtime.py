@@ -25,7 +25,7 @@ from askonce.accounting.history import Group, History, Sums
 from askonce.accounting.telemetry import Telemetry
 from askonce.accounting.workmates import Workmates
 from askonce.api.vital_signs import Answered, Fields, vital_sign
-from askonce.cache import Cache, CacheLimits, Entry, NamedStores, Record, StoreError
+from askonce.cache import Cache, Entry, NamedStores, Record, StoreError
 from askonce.cache.cassette import Cassette
 from askonce.cache.judge import load_judge
 from askonce.calls.comparison import Compare
@@ -98,7 +98,7 @@ class Runtime:
         self.upstream_proxies = UpstreamProxies(
             lambda: self.rules.config.upstream_proxy, settings.outer_proxies, lambda: _verification(settings)
         )
-        self._limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
+        self._limits = config.cache.limits()
         shared = None if self._cassette else config.cache.place()
         if (worker := settings.worker) and not shared:
             raise ConfigError(

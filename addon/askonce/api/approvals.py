@@ -58,12 +58,9 @@ class Noted(BaseModel):
 
 def router(cache: Cache, rules: Callable[[], Sequence[str]], *, protected: Sequence[Depends]) -> APIRouter:
     """The routes at /v1/approvals. `rules` gives the names of those whose answers have to be approved."""
-    guarded = list(protected)
-    routes = APIRouter(
-        prefix="/v1/approvals", tags=["cache"], dependencies=guarded, responses=RESPONSES, route_class=ExactRoute
-    )
+    routes = APIRouter(tags=["cache"], dependencies=list(protected), responses=RESPONSES, route_class=ExactRoute)
 
-    @routes.get("")
+    @routes.get("/v1/approvals")
     async def list_approvals(which: Annotated[WhichApprovals, Query()]) -> Approvals:
         """Answers that have to be approved, as far as their rules still say so."""
         named = list(rules())
@@ -77,7 +74,7 @@ def router(cache: Cache, rules: Callable[[], Sequence[str]], *, protected: Seque
             ],
         )
 
-    @routes.post("", responses={404: {"model": Problem}, 409: {"model": Problem}})
+    @routes.post("/v1/approvals", responses={404: {"model": Problem}, 409: {"model": Problem}})
     async def say(said: Said) -> Noted:
         """Approve an answer, or reject it. It holds over restarts, until the provider gives another answer."""
         state: Approval = "approved" if said.approve else "rejected"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from askonce import jsontext
-from askonce.cache.learning.answer_comparison import VARYING
+from askonce.cache.learning.answer_comparison import unvarying
 from askonce.cache.store import Entry, Filter
 from askonce.call import Answer, Unstorable
 
@@ -70,6 +70,4 @@ def _plain(answer: Answer) -> bytes:
         value = jsontext.loads(answer.body)
     except jsontext.NotJson:
         return answer.body
-    if not isinstance(value, dict):
-        return answer.body
-    return jsontext.canonical({name: item for name, item in value.items() if name not in VARYING})
+    return unvarying(value) if isinstance(value, dict) else answer.body

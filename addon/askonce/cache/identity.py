@@ -157,10 +157,7 @@ def _canonical(value: Any) -> bytes:
 def replace_secret(path: Path, secret: bytes) -> None:
     """Have `load_secret` give these bytes from now on. Raises OSError."""
     path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(file.fileno())
+    _write_secret(path, secret)
 
 
 def load_secret(path: Path) -> bytes:
@@ -173,10 +170,7 @@ def load_secret(path: Path) -> bytes:
     except FileNotFoundError:
         fresh = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         try:
-            with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(32))
-                file.flush()
-                os.fsync(file.fileno())
+            _write_secret(fresh, secrets.token_bytes(32))
             with contextlib.suppress(FileExistsError):
                 os.link(fresh, path)  # unlike a rename, this cannot replace what another process has just made
         finally:
@@ -185,3 +179,11 @@ def load_secret(path: Path) -> bytes:
     if len(secret) != 32:
         raise ValueError(f"{path}: {len(secret)} bytes, expected 32; move it away to start with a new one")
     return secret
+
+
+def _write_secret(path: Path, secret: bytes) -> None:
+    """Make the file, for its owner alone; on disk once this returns. Raises OSError, also where there is one."""
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())

@@ -154,8 +154,10 @@ class RememberedAnswers(StoredEntries):
         """Say of the answer with this key and id what is to become of it; the entry, which has another id then. None
         where there is another answer by now, or none. Raises StoreError."""
         entry = await self.get(key)
-        if entry is None or entry.id != version or approval_of(entry) == approval:
-            return entry if entry and entry.id == version else None
+        if entry is None or entry.id != version:
+            return None
+        if approval_of(entry) == approval:
+            return entry
         told = replace(entry, labels=said(entry.labels, approval), request=await self.request(key))
         return await asyncio.wrap_future(self._store.put_over(told))
 

@@ -89,7 +89,7 @@ def _own_management(settings: Settings) -> Iterator[AskProxy]:
 
     from askonce.accounting import Accounting
     from askonce.api.app import create_app
-    from askonce.cache import Cache, CacheLimits
+    from askonce.cache import Cache
     from askonce.cache.judge import load_judge
     from askonce.calls.comparison import Compare
     from askonce.calls.warming import LikeWarmer
@@ -100,7 +100,7 @@ def _own_management(settings: Settings) -> Iterator[AskProxy]:
         raise ProxyError(f"no proxy runs at {settings.listen}, and there is no data folder at {settings.data}")
     config = Config.load(settings.rules)
     rules = Rules(config)
-    limits = CacheLimits(config.cache.max_entries, config.cache.max_bytes, config.cache.max_share)
+    limits = config.cache.limits()
     with asyncio.Runner() as runner:
         cache = Cache.open(
             settings.data,

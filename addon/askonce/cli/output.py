@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["counting", "notes", "one_line", "print_json", "printable", "results", "table"]
+__all__ = ["counting", "notes", "one_line", "print_json", "printable", "progress", "results", "table"]
 
 
 _UNCUT = 100_000
@@ -37,11 +37,16 @@ def notes() -> Console:
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """Progress on stderr, where a person sees it: to be told how many there are, and how many more are done."""
+    with progress() as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda count, more: shown.update(task, total=count, advance=more)
+
+
+def progress() -> Progress:
+    """Bars on stderr, where a person sees it; they are gone once it ends."""
     console = notes()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda count, more: progress.update(task, total=count, advance=more)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def print_json(value: Any) -> None:

@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from askonce.cli.output import notes, results, table
+from askonce.cli.output import progress, results, table
 from askonce.quality import bounds
 from askonce.quality.report import rules_lines
 from askonce.quality.trial import OnProgress
@@ -130,12 +128,10 @@ def _point(point: TunedPoint) -> tuple[str, ...]:
 @contextmanager
 def watching() -> Iterator[OnProgress]:
     """Progress on stderr, where a person sees it."""
-    console = notes()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress() as shown:
 
         def watch(phase: str, total: int) -> Any:
-            task = progress.add_task(phase, total=total)
-            return lambda: progress.advance(task)
+            task = shown.add_task(phase, total=total)
+            return lambda: shown.advance(task)
 
         yield watch

@@ -75,7 +75,6 @@ def copy(
     data: Data = None,
 ) -> None:
     """Copy all answers between the data folder and the database. One that was broken off goes on when begun again."""
-    from askonce.cache import CacheLimits
     from askonce.cache.store.copying import copy_between
     from askonce.cli.output import counting
     from askonce.products.document import Config
@@ -83,8 +82,7 @@ def copy(
     if to not in ("database", "folder"):
         raise SettingsError(f"--to: expected database or folder; got {to!r}")
     settings = Settings.from_env(rules=rules, data=data)
-    cache = Config.load(settings.rules).cache
-    limits = CacheLimits(cache.max_entries, cache.max_bytes, cache.max_share)
+    limits = Config.load(settings.rules).cache.limits()
     named = settings.data / "named-stores"
     for place, folder in zip(_places(rules), (settings.data, named), strict=True):
         if to == "database" and not (folder / "askonce.db").is_file():

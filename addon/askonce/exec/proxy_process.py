@@ -39,6 +39,7 @@ __all__ = [
     "holder",
     "note_holder",
     "probe",
+    "serve_options",
 ]
 
 IN_USE = os.EX_TEMPFAIL
@@ -241,26 +242,25 @@ def _ensure(
     return process
 
 
+def serve_options(settings: Settings) -> list[str]:
+    """What the command line of a proxy with these settings says, besides what the environment does."""
+    options: dict[str, object] = {
+        "--listen": settings.listen,
+        "--rules": settings.rules,
+        "--data": settings.data,
+        "--certs": settings.certs,
+        "--mode": settings.mode,
+        "--cassette": settings.cassette,
+        "--log-format": settings.log_format,
+    }
+    given = [str(part) for option in options.items() if option[1] is not None for part in option]
+    return given + ["--record-errors"] * settings.record_errors
+
+
 def _start(settings: Settings, files: _Files, started: BinaryIO) -> subprocess.Popen[bytes]:
-    options = [
-        "--listen",
-        settings.listen,
-        "--rules",
-        settings.rules,
-        "--data",
-        settings.data,
-        "--certs",
-        settings.certs,
-    ]
-    if settings.mode != "normal":
-        options += ["--mode", settings.mode]
-    if settings.cassette:
-        options += ["--cassette", settings.cassette]
-    if settings.record_errors:
-        options += ["--record-errors"]
     with files.log.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "askonce", "serve", *map(str, options)],
+            [sys.executable, "-m", "askonce", "serve", *serve_options(settings)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

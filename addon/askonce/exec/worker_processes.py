@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 
 from askonce.accounting.workmates import socket_of
-from askonce.exec.proxy_process import ProxyError, check_address, free_port, hold_address
+from askonce.exec.proxy_process import ProxyError, check_address, free_port, hold_address, serve_options
 from askonce.settings import Settings
 
 __all__ = ["cores", "run_workers"]
@@ -93,7 +93,7 @@ class _Supervisor:
         command = [sys.executable, "-m", "askonce", "serve", "--worker", f"{number}:{self._folder}"]
         # Its input ends with this process, however that ends, and the worker stops.
         process = await asyncio.create_subprocess_exec(
-            *command, *_options(self._settings), stdin=asyncio.subprocess.PIPE
+            *command, *serve_options(self._settings), stdin=asyncio.subprocess.PIPE
         )
         self._running[number] = process
         if self._stopping.is_set():
@@ -110,16 +110,3 @@ class _Supervisor:
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
-
-
-def _options(settings: Settings) -> list[str]:
-    """What the command line of a worker says, besides what the environment does."""
-    options = {
-        "--listen": settings.listen,
-        "--rules": settings.rules,
-        "--data": settings.data,
-        "--certs": settings.certs,
-        "--mode": settings.mode,
-        "--log-format": settings.log_format,
-    }
-    return [str(part) for option in options.items() for part in option]

@@ -13,7 +13,7 @@ from typing import Any
 from askonce.api.vital_signs import Answered, Fields
 from askonce.workers import Compute
 
-__all__ = ["AsgiBridge", "Fields"]
+__all__ = ["AsgiBridge"]
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 

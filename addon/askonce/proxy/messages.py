@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from mitmproxy import http
 
+from askonce.api.vital_signs import Fields
 from askonce.call import Reply, Request, Unstorable
 from askonce.calls.decoding import TooLarge, decode_content
 from askonce.calls.limits import Limits
@@ -16,7 +17,6 @@ from askonce.calls.origin import Arrival
 from askonce.calls.state import Exchange
 from askonce.products.base import Passage, Translator
 from askonce.proxy import error_stream
-from askonce.proxy.asgi import Fields
 from askonce.rules.request_headers import OURS
 from askonce.settings import authority
 

@@ -13,8 +13,8 @@ from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from h11._util import LocalProtocolError
 
+from askonce.api.vital_signs import Fields
 from askonce.calls.limits import SMALL, Limits
-from askonce.proxy.asgi import Fields
 from askonce.proxy.messages import read_fields
 
 __all__ = ["MOST", "Body", "Head", "Heads", "is_begun"]

@@ -180,9 +180,10 @@ class Requests:
     def _ask_provider(self, flow: http.HTTPFlow, visit: Visit, exchange: Exchange) -> None:
         if visit.passage:
             messages.redirect(flow.request, visit.passage)
-        messages.strip_directives(flow.request, visit.signed)
+        signed = visit.signed
+        messages.strip_directives(flow.request, signed)
         if exchange.trace:
-            messages.join_trace(flow.request, exchange.trace.traceparent, visit.signed)
+            messages.join_trace(flow.request, exchange.trace.traceparent, signed)
         if target := exchange.rule.target:
             messages.send_to(flow.request, target.scheme, target.host, target.port)
         if flow.request.scheme == "http" or visit.passage or target:

@@ -16,6 +16,7 @@ from askonce.calls.limits import SMALL
 from askonce.proxy import http2
 from askonce.proxy.backpressure import handler_of
 from askonce.proxy.hook_dispatch import DirectHandler
+from askonce.proxy.run_ahead import unsent
 
 __all__ = ["find_room", "hold_unread", "left", "may_lack_room", "until_taken"]
 
@@ -76,8 +77,7 @@ async def until_taken(
 def left(client: connection.Client, stream_id: int = 0) -> int:
     """Bytes on their way to a client that he has not taken, of one of his streams or of all; 0 once he has left."""
     handler = handler_of(client)
-    io = handler.transports.get(client) if handler else None
-    if io is None or not isinstance(io.writer, asyncio.StreamWriter):
+    if handler is None or client not in handler.transports:
         return 0
     held = sum(len(step.data) for step in handler.held) if isinstance(handler, DirectHandler) else 0
-    return held + io.writer.transport.get_write_buffer_size() + http2.untaken(client, stream_id)
+    return held + unsent(handler) + http2.untaken(client, stream_id)

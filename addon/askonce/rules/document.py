@@ -16,6 +16,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from askonce.cache.store.place import SharedPlace, check_schema, check_url
+from askonce.cache.store.protocol import CacheLimits
 from askonce.credentials import names_caller
 from askonce.rules.access import AccessSpec
 from askonce.rules.dependencies import parse_place
@@ -246,6 +247,10 @@ class CacheSpec(Section):
         if self.password and self.password_file:
             raise ValueError("password and password_file are both given; expected one of them")
         return self
+
+    def limits(self) -> CacheLimits:
+        """What the answers may take."""
+        return CacheLimits(self.max_entries, self.max_bytes, self.max_share)
 
     def place(self) -> SharedPlace | None:
         """Where the answers are shared; None where they are not. Raises `ConfigError`."""

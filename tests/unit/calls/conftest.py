@@ -120,8 +120,14 @@ def embedder() -> Embedder:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, embedder: Embedder, kept_at: SharedPlace | None) -> AsyncIterator[Bench]:
+async def opened(tmp_path: Path, embedder: Embedder, kept_at: SharedPlace | None) -> AsyncIterator[tuple[Cache, Clock]]:
+    """An empty cache, and its clock."""
     clock = Clock()
     cache = Cache.open(tmp_path, embedder=embedder, judge=load_judge(), clock=clock, shared=kept_at)
-    yield Bench(cache, clock)
+    yield cache, clock
     await cache.close()
+
+
+@pytest.fixture
+def bench(opened: tuple[Cache, Clock]) -> Bench:
+    return Bench(*opened)

@@ -1,6 +1,5 @@
 """Answers that a person has to approve before they are served: `approve` on a rule."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,11 +50,8 @@ class Desk(Bench):
 
 
 @pytest.fixture
-async def desk(tmp_path: Path, embedder: Embedder) -> AsyncIterator[Desk]:
-    clock = Clock()
-    cache = Cache.open(tmp_path, embedder=embedder, judge=load_judge(), clock=clock)
-    yield Desk(cache, clock)
-    await cache.close()
+def desk(opened: tuple[Cache, Clock]) -> Desk:
+    return Desk(*opened)
 
 
 async def test_the_provider_is_asked_until_somebody_approves(desk: Desk) -> None:

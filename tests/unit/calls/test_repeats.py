@@ -1,7 +1,5 @@
 """Calls of a cassette that are asked more than once, and errors that it holds."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +7,7 @@ from tests.support.clock import Clock
 from tests.support.lives import make_life
 from tests.unit.calls.conftest import FRANCE, FRANCE_REWORDED, JSON, PARIS, Bench
 
-from askonce.cache import Cache, Embedder
-from askonce.cache.judge import load_judge
+from askonce.cache import Cache
 from askonce.call import Reply
 
 BUSY = b'{"error": {"message": "slow down"}}'
@@ -40,11 +37,8 @@ class CassetteBench(Bench):
 
 
 @pytest.fixture
-async def cassette(tmp_path: Path, embedder: Embedder) -> AsyncIterator[CassetteBench]:
-    clock = Clock()
-    cache = Cache.open(tmp_path, embedder=embedder, judge=load_judge(), clock=clock)
-    yield CassetteBench(cache, clock)
-    await cache.close()
+def cassette(opened: tuple[Cache, Clock]) -> CassetteBench:
+    return CassetteBench(*opened)
 
 
 async def test_what_was_asked_twice_is_played_in_its_order(cassette: CassetteBench) -> None:

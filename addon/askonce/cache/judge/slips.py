@@ -27,8 +27,6 @@ _SAID = ABOUT_TEXT | SPOKEN["said"] | FOREIGN
 """Who uses one of these may ask about how a word is written, or in another language."""
 _CODE = re.compile('["`\n“”«»]')
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-
-
 _VOWELS = frozenset("aeiou")
 _ENDING = 4
 """Letters at the end of a word whose vowels may tell two substances apart ("-ane", "-ene")."""

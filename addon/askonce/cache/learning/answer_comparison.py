@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from askonce import jsontext
 
-__all__ = ["LARGEST", "VARYING", "Verdict", "compare", "compare_bodies", "kin", "kin_of", "text_of"]
+__all__ = ["LARGEST", "Verdict", "compare", "compare_bodies", "kin", "kin_of", "text_of", "unvarying"]
 
 Verdict = Literal["same", "different", "unknown"]
 
@@ -21,8 +21,7 @@ LARGEST = 65_536
 SHORT = 8
 """Words of an answer whose wording is its content: a class, a name, a number, yes or no."""
 _TEXTS = frozenset({"text", "content", "response", "output_text", "completion", "refusal", "arguments", "answer"})
-VARYING = frozenset({"id", "created", "created_at", "usage", "system_fingerprint", "model", "timings"})
-"""Fields of an answer that say nothing of what it says."""
+_VARYING = frozenset({"id", "created", "created_at", "usage", "system_fingerprint", "model", "timings"})
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORDS = re.compile(r"\w+")
 _POLAR = frozenset("yes no not never none nor cannot true false".split())  # noqa: SIM905
@@ -40,9 +39,14 @@ def text_of(body: bytes) -> str:
     texts = [text for text in _texts(value) if text.strip()]
     if texts:
         return "\n".join(texts)
+    return unvarying(value).decode()
+
+
+def unvarying(value: Any) -> bytes:
+    """An answer's JSON without the fields that differ from call to call and say nothing of what it says."""
     if isinstance(value, dict):
-        value = {name: item for name, item in value.items() if name not in VARYING}
-    return jsontext.canonical(value).decode()
+        value = {name: item for name, item in value.items() if name not in _VARYING}
+    return jsontext.canonical(value)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -77,9 +77,8 @@ class Transaction:
         """Insert, in place of the entry of the same key."""
         row = to_row(entry)
         execute = self._connection.execute
-        old = execute("SELECT id FROM entry WHERE key = ?", row[:1]).fetchone()
-        if old:
-            self.drop([old[0]])
+        if old := self._id_of(row[0]):
+            self.drop([old])
         id = execute(_INSERT, (*row, entry.request)).lastrowid
         assert id is not None
         size, used = payload(entry), max(entry.created, entry.last_used)
@@ -106,14 +105,17 @@ class Transaction:
 
     def id_of(self, _partition: bytes, key: bytes) -> int:
         """The id of the entry of this key; 0 where there is none."""
+        return self._id_of(key)
+
+    def _id_of(self, key: bytes) -> int:
         row = self._connection.execute("SELECT id FROM entry WHERE key = ?", (key,)).fetchone()
         return row[0] if row else 0
 
     def delete(self, key: bytes) -> bool:
         """Delete an entry, and what was said of its wording."""
-        row = self._connection.execute("SELECT id FROM entry WHERE key = ?", (key,)).fetchone()
+        id = self._id_of(key)
         forgotten = self._forget_aliases("key = ? OR entry = ?", [key, key])
-        return bool((row and self.drop([row[0]])) or forgotten)
+        return bool((id and self.drop([id])) or forgotten)
 
     def clear(self, filter: Filter) -> int:
         """Delete entries, and what was said of their wordings."""

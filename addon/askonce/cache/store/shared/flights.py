@@ -74,14 +74,17 @@ class ProxyFlights:
         if holder != self._lease.id:
             self.forget([key])
         elif not self._is_ours(key):  # it was over before this came about
-            self._submit(lambda transaction: transaction.land(key, self._lease.id))
+            self._land(key)
         return Led("" if holder == self._lease.id else holder or SOMEBODY, entry)
 
     def end(self, key: bytes) -> None:
         """See `SharedFlights`."""
         if self._is_ours(key):
             self.forget([key])
-            self._submit(lambda transaction: transaction.land(key, self._lease.id))
+            self._land(key)
+
+    def _land(self, key: bytes) -> None:
+        self._submit(lambda transaction: transaction.land(key, self._lease.id))
 
     def forget(self, keys: Sequence[bytes]) -> None:
         """There are no rows of these any more; at once."""
