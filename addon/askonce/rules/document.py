@@ -6,11 +6,10 @@ file, the line, the place and what was expected. Nothing here matches a request;
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +20,7 @@ from askonce.credentials import names_caller
 from askonce.rules.access import AccessSpec
 from askonce.rules.dependencies import parse_place
 from askonce.rules.limits import LimitsSpec
+from askonce.rules.mistakes import mistakes, repeated_keys
 from askonce.rules.patterns import parse_host, parse_jsonpath, parse_path, parse_text
 from askonce.rules.reuse import ReuseSpec
 from askonce.rules.sections import AT_START, Duration, Section, Size
@@ -363,14 +363,14 @@ class Document(Section):
             raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError(f"{name}:1: expected a mapping with version, upstreams, …")
-        if mistakes := list(_repeated_keys(root)):
-            raise ConfigError("\n".join(f"{name}:{line}: {what}" for line, what in mistakes))
+        if repeated := list(repeated_keys(root)):
+            raise ConfigError("\n".join(f"{name}:{line}: {what}" for line, what in repeated))
         try:
             return cls.model_validate(_value(root, environ))
         except yaml.YAMLError as error:
             raise ConfigError(f"{name}:1: not valid YAML: {error}") from error
         except ValidationError as error:
-            raise ConfigError("\n".join(_mistakes(error, root, name, cls))) from error
+            raise ConfigError("\n".join(mistakes(error, root, name, cls))) from error
 
 
 def _value(node: yaml.Node, environ: Mapping[str, str]) -> Any:
@@ -395,74 +395,3 @@ def variable_in(value: str) -> str:
     """The variable that a whole value names, as `${NAME}`; empty where it names none."""
     found = re.fullmatch(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value)
     return found[1] if found else ""
-
-
-def _repeated_keys(node: yaml.Node, seen: tuple[int, ...] = ()) -> Iterator[tuple[int, str]]:
-    """PyYAML keeps the last of two equal keys without a word; here that is a mistake."""
-    if id(node) in seen:
-        return
-    if isinstance(node, yaml.MappingNode):
-        keys = set[str]()
-        for key, value in node.value:
-            if key.value in keys:
-                yield key.start_mark.line + 1, f"{key.value}: written twice in the same mapping"
-            keys.add(key.value if isinstance(key.value, str) else repr(key.value))
-            yield from _repeated_keys(value, (*seen, id(node)))
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated_keys(item, (*seen, id(node)))
-
-
-def _mistakes(error: ValidationError, root: yaml.Node, name: str, model: type[Section]) -> Iterator[str]:
-    """In the order of their lines."""
-    mistakes = sorted(error.errors(include_url=False), key=lambda mistake: _locate(root, mistake["loc"])[0])
-    for mistake in mistakes:
-        if any(other["loc"][: len(mistake["loc"])] == mistake["loc"] != other["loc"] for other in mistakes):
-            continue  # a list whose items are wrong is reported as too short besides
-        line, place = _locate(root, mistake["loc"])
-        message = mistake["msg"].removeprefix("Value error, ")
-        message = message[:1].lower() + message[1:]
-        if mistake["type"] == "extra_forbidden":
-            message = f"unknown setting{_meant(model, mistake['loc'])}"
-        elif mistake["type"] == "too_short":
-            message = "expected at least one"
-        elif mistake["type"] not in ("missing", "value_error"):
-            message += f"; got {mistake['input']!r}"
-        yield f"{name}:{line}: {place + ': ' if place else ''}{message}"
-
-
-def _meant(model: type[Section], loc: tuple[int | str, ...]) -> str:
-    """The setting that is written almost like the one at `loc`, in words; empty where none is."""
-    *way, last = loc
-    for step in way:
-        if isinstance(step, str):
-            field = model.model_fields.get(step)
-            sections = _sections_in(field.annotation) if field else []
-            if not sections:
-                return ""
-            model = sections[0]
-    near = get_close_matches(str(last), model.model_fields, 1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _sections_in(annotation: Any) -> list[type[Section]]:
-    """The sections that a setting may be."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return [annotation]
-    return [section for part in get_args(annotation) for section in _sections_in(part)]
-
-
-def _locate(root: yaml.Node, loc: tuple[int | str, ...]) -> tuple[int, str]:
-    """The line of the node that `loc` leads to (or of its nearest parent), and the place as a person writes it."""
-    node, line, place = root, root.start_mark.line + 1, ""
-    for step in loc:
-        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == step:
-                    node, line = value, key.start_mark.line + 1
-                    break
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line + 1
-    return line, place
