@@ -20,7 +20,7 @@ from tests.waiting import PATIENCE, until_so
 
 from askonce import trust
 from askonce.proxy.addon import Askonce
-from askonce.proxy.lane import Lanes
+from askonce.proxy.fast_lane import Lanes
 from askonce.proxy.master import LeanMaster
 from askonce.settings import Settings
 

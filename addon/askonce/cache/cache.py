@@ -12,10 +12,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from askonce.cache.asked_elsewhere import Elsewhere
 from askonce.cache.current_embedder import CurrentEmbedder
 from askonce.cache.deadline import TimelyFinder
 from askonce.cache.decision import Policy
-from askonce.cache.elsewhere import Elsewhere
 from askonce.cache.embed import ClientOptions, Embedder, find_embedder
 from askonce.cache.finder import Finder
 from askonce.cache.identity import Identifier, Identity

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from askonce import __version__
-from askonce.cli import cache, certs, doctor, keys, programs, quality, rules, serve, stats, store, trying
+from askonce.cli import cache, certs, doctor, exec, keys, lab, quality, rules, serve, stats, store
 
 __all__ = ["app", "main"]
 
@@ -28,10 +28,10 @@ _PASSED_ON = {"allow_interspersed_args": False}
 
 app.command()(serve.serve)
 app.command()(serve.web)
-app.command("exec", context_settings=_PASSED_ON)(programs.exec_)
-app.command()(programs.env)
+app.command("exec", context_settings=_PASSED_ON)(exec.exec_)
+app.command()(exec.env)
 app.command(context_settings=_PASSED_ON)(doctor.doctor)
-app.command()(trying.demo)
+app.command()(lab.demo)
 app.command()(stats.stats)
 app.add_typer(cache.app, name="cache")
 app.add_typer(rules.app, name="rules")
@@ -40,7 +40,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(store.app, name="store")
 app.add_typer(quality.app, name="eval")
 app.command()(quality.tune)
-app.add_typer(trying.bench, name="bench")
+app.add_typer(lab.bench, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

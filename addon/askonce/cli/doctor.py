@@ -17,7 +17,7 @@ from typing import Annotated
 import certifi
 import typer
 
-from askonce.cli.diagnosis import Finding, diagnose, settled, snapshot
+from askonce.cli.doctor_command import Finding, diagnose, settled, snapshot
 from askonce.cli.options import COMMAND, AsJson, Certs, Data, Listen, RulesOption
 from askonce.settings import Settings
 
@@ -174,7 +174,7 @@ def _upstream_proxy(settings: Settings) -> Iterator[Finding]:
 
 
 def _behind_proxy(settings: Settings, command: Sequence[str] | None, stdout: int | None) -> Iterator[Finding]:
-    from askonce.cli.programs import variables_for
+    from askonce.cli.exec import variables_for
     from askonce.exec.proxy_process import ProxyError, borrowed
 
     with ExitStack() as stack:

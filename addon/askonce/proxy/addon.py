@@ -17,8 +17,8 @@ from askonce.calls.origin import decide
 from askonce.calls.state import Dividing, Exchange
 from askonce.proxy import client_hello, error_stream, http1, http2, messages, relay_stream, responses
 from askonce.proxy.asgi import AsgiBridge
-from askonce.proxy.at_once import AtOnce
 from askonce.proxy.backpressure import Backpressure, handler_of
+from askonce.proxy.fast_lane_hooks import AtOnce
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
 from askonce.proxy.huge_pages import use_huge_pages

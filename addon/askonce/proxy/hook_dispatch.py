@@ -105,7 +105,7 @@ class DirectHandler(mode_servers.ProxyConnectionHandler):
 
     _begun: commands.StartHook | None = None
     """The hook that is being called at this moment."""
-    short_way: Callable[[events.Event], Iterator[commands.Command] | None] | None = None
+    fast_responses: Callable[[events.Event], Iterator[commands.Command] | None] | None = None
     """What is to be done after an event, past some layers; None for an event that all of them have to see."""
     is_provider_heard = False
     """What is being handled came from a provider."""
@@ -273,7 +273,7 @@ class _Joining:
             yield _joined(held)
 
     def _steps(self, event: events.Event) -> Iterator[commands.Command]:
-        way = self._handler.short_way
+        way = self._handler.fast_responses
         return (way(event) if way else None) or self._top.handle_event(event)
 
 

@@ -24,7 +24,7 @@ from askonce.cache import InUseError, StoreError
 from askonce.calls.limits import SMALL
 from askonce.exec.proxy_process import IN_USE, free_port
 from askonce.products.document import Config
-from askonce.proxy import hook_dispatch, lane, mitmproxy_patches
+from askonce.proxy import fast_lane, hook_dispatch, mitmproxy_patches
 from askonce.proxy.addon import Askonce
 from askonce.proxy.log_format import log_to_stderr
 from askonce.rules import ConfigError, Rules
@@ -61,7 +61,11 @@ class LeanMaster(master.Master):
             disable_h2c.DisableH2C(),
             proxyserver.Proxyserver(),
             next_layer.NextLayer(),
-            *([lane.Lanes(lambda: askonce.at_once, askonce.report)] if is_direct and lane.is_known_here() else []),
+            *(
+                [fast_lane.Lanes(lambda: askonce.at_once, askonce.report)]
+                if is_direct and fast_lane.is_known_here()
+                else []
+            ),
             tlsconfig.TlsConfig(),
             askonce,
             LetGo(askonce),

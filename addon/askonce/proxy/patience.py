@@ -20,7 +20,7 @@ from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.utils import asyncio_utils
 
 from askonce.calls.limits import Limits
-from askonce.proxy import backpressure, lane
+from askonce.proxy import backpressure, fast_lane
 
 __all__ = ["Patience"]
 
@@ -107,7 +107,7 @@ class Patience:
 
 def stands(handler: ProxyConnectionHandler) -> Waiting | None:
     """What the client of a connection is waited for; None where the client is not who is waited for."""
-    if begun := lane.awaited(handler):
+    if begun := fast_lane.awaited(handler):
         return Waiting(*begun)
     layers = handler.layer.context.layers
     while isinstance(last := layers[-1], http.HttpLayer):

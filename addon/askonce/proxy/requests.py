@@ -17,7 +17,7 @@ from askonce.calls.request_body import Measured, Unread, read_body
 from askonce.calls.state import Dividing, Exchange, Following
 from askonce.proxy import messages, relay_stream, unread_hits
 from askonce.proxy.asgi import AsgiBridge
-from askonce.proxy.at_once import AtOnce, Begun
+from askonce.proxy.fast_lane_hooks import AtOnce, Begun
 from askonce.proxy.flow_state import Visit
 from askonce.proxy.gate import Gate
 from askonce.proxy.watch import Watch

@@ -43,7 +43,7 @@ class Handler:
     def __init__(self, is_over: bool = True) -> None:
         self.begun: list[commands.StartHook] = []
         self.held: list[commands.SendData] = []
-        self.short_way = None
+        self.fast_responses = None
         self._is_over = is_over
 
     def begin(self, hook: commands.StartHook) -> bool:

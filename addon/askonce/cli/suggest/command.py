@@ -86,8 +86,8 @@ def _two_runs(settings: Settings, command: list[str], rule: str | None) -> tuple
 def _run(settings: Settings, command: list[str], rule: str | None, which: str) -> list["Recorded"]:
     """The calls of one run whose answers were kept, in the order of these."""
     from askonce.cli.client import running_proxy, wait_until_idle
+    from askonce.cli.exec import variables_for
     from askonce.cli.output import notes
-    from askonce.cli.programs import variables_for
     from askonce.exec import child, proxy_process
 
     console = notes()

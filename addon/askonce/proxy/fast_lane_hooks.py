@@ -17,9 +17,9 @@ from askonce.calls.product_terms import PLAIN
 from askonce.calls.state import Exchange
 from askonce.products.base import Passage
 from askonce.proxy import messages
+from askonce.proxy.fast_lane_requests import Head
 from askonce.proxy.flow_state import Work
 from askonce.proxy.gate import Gate
-from askonce.proxy.ordinary import Head
 from askonce.proxy.unread_hits import may_lack_room
 from askonce.proxy.watch import Watch
 from askonce.rules import Rule

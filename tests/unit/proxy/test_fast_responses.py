@@ -17,10 +17,10 @@ import pytest_asyncio
 import trustme
 from mitmproxy import ctx
 from tests.support.live import Live, Message, Provider, live
-from tests.unit.proxy.test_lane import HOST, RULES, Lanes, Script, answer, chunked, request
+from tests.unit.proxy.test_fast_lane import HOST, RULES, Lanes, Script, answer, chunked, request
 from tests.waiting import until_so
 
-from askonce.proxy.body_on_its_way import BodyOnItsWay
+from askonce.proxy.fast_response_bodies import BodyOnItsWay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

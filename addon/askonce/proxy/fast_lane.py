@@ -6,7 +6,7 @@ last request answered, nothing sent, read or waited for. What is not answered he
 came, and what they make of it is no business of the lane's.
 
 Between two calls, a client's connection is at rest in mitmproxy, but for the TLS session. What the lane has decrypted
-and does not answer is given to mitmproxy's TLS layer as the session's next text (`read_ahead`).
+and does not answer is given to mitmproxy's TLS layer as the session's next text (`fast_lane_input`).
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from askonce.calls.held_bodies import held_bodies
 from askonce.proxy import http1
-from askonce.proxy.at_once import AtOnce, Caller
 from askonce.proxy.backpressure import PacedReader, Report, handler_of
-from askonce.proxy.heard_at_once import HeardAtOnce
+from askonce.proxy.fast_lane_hooks import AtOnce, Caller
+from askonce.proxy.fast_lane_input import InTheOpen, InTls, ReadAhead
+from askonce.proxy.fast_lane_requests import Body, Head, Heads, is_begun
+from askonce.proxy.fast_response_hooks import FastResponseHooks
+from askonce.proxy.fast_responses import FastResponses
 from askonce.proxy.hook_dispatch import DirectHandler
 from askonce.proxy.known_source import is_known
-from askonce.proxy.ordinary import Body, Head, Heads, is_begun
-from askonce.proxy.read_ahead import InTheOpen, InTls, ReadAhead
-from askonce.proxy.short_way import ShortWay
 
 __all__ = ["Lane", "Lanes", "awaited", "is_known_here"]
 
@@ -70,7 +70,7 @@ class Lane:
         if self._tls and isinstance(self._ahead, InTls):
             self._tls.tls = self._ahead  # type: ignore[assignment]
             if isinstance(self.handler, DirectHandler):
-                self.handler.short_way = ShortWay(self._layers, self._ahead).steps
+                self.handler.fast_responses = FastResponses(self._layers, self._ahead).steps
         self._protocol.data_received = self._data_received
         self._protocol.eof_received = self._eof_received
         self._protocol.connection_lost = self._connection_lost
@@ -226,7 +226,7 @@ class Lanes:
     def server_connected(self, data: ServerConnectionHookData) -> None:
         if lane := _lanes.get(data.client.id):
             try:
-                HeardAtOnce(lane.handler, data.server).open()
+                FastResponseHooks(lane.handler, data.server).open()
             except Exception as error:  # fail open
                 self._report("fast lane", error, "this provider's connection is read as mitmproxy does")
 

@@ -1,4 +1,4 @@
-"""The short way between a client's HTTP in TLS in a tunnel and the socket, past mitmproxy's layers around it.
+"""Fast responses: the way between a client's HTTP in TLS in a tunnel and the socket, past mitmproxy's layers around it.
 
 One rule: the layers that speak HTTP see what they would have seen, and what they say is done as it would have been: the
 layers around them only encrypt, decrypt and pass on, as long as the tunnel is open and they wait for nothing. What is
@@ -17,15 +17,15 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http, tls
 from mitmproxy.proxy.tunnel import TunnelState
 
-from askonce.proxy.body_on_its_way import BodyOnItsWay, on_its_way
-from askonce.proxy.read_ahead import InTls
+from askonce.proxy.fast_lane_input import InTls
+from askonce.proxy.fast_response_bodies import BodyOnItsWay, on_its_way
 
-__all__ = ["ShortWay"]
+__all__ = ["FastResponses"]
 
 type _Steps = Iterator[commands.Command]
 
 
-class ShortWay:
+class FastResponses:
     """One connection's. `ahead` is what is read of its client before the layer of TLS."""
 
     def __init__(self, layers: Sequence[layer.Layer], ahead: InTls) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from askonce.cli.diagnosis import Snapshot, StraySeen, diagnose
+from askonce.cli.doctor_command import Snapshot, StraySeen, diagnose
 
 BEFORE = Snapshot(Counter({"miss": 5}), Counter({("foreign", "old.example:443", "tunnel"): 3}), is_quiet=True)
 HOST = "api.openai.com:443"

@@ -14,10 +14,10 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from askonce.proxy import http2
 
-__all__ = ["HeardAtOnce"]
+__all__ = ["FastResponseHooks"]
 
 
-class HeardAtOnce:
+class FastResponseHooks:
     """Listens in the place of mitmproxy's reader."""
 
     def __init__(self, handler: ConnectionHandler, provider: Server) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from askonce.cli.diagnosis import Snapshot, diagnose, settled, snapshot
+from askonce.cli.doctor_command import Snapshot, diagnose, settled, snapshot
 from askonce.cli.options import COMMAND, CassetteOption, Certs, Data, Listen, ModeOption, RecordErrors, RulesOption
 from askonce.settings import OUTER_PROXIES, Settings, without_user
 

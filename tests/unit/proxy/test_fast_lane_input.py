@@ -7,7 +7,7 @@ import pytest
 import trustme
 from OpenSSL import SSL
 
-from askonce.proxy.read_ahead import InTheOpen, InTls
+from askonce.proxy.fast_lane_input import InTheOpen, InTls
 
 type Pair = tuple[InTls, SSL.Connection]
 

@@ -10,7 +10,7 @@ from tests.support.clock import Clock
 from tests.unit.calls.conftest import Bench
 from tests.waiting import PATIENCE, Followed, until_so
 
-from askonce.cache import Cache, Embedder, elsewhere
+from askonce.cache import Cache, Embedder, asked_elsewhere
 from askonce.cache.judge import load_judge
 from askonce.cache.store import SharedPlace
 from askonce.cache.store.protocol import SOMEBODY, Led
@@ -25,7 +25,7 @@ async def two(
 ) -> AsyncIterator[Two]:
     monkeypatch.setattr(lease, "LEASE_SECONDS", PATIENCE)
     monkeypatch.setattr(flights, "FLIGHT_SECONDS", PATIENCE)
-    monkeypatch.setattr(elsewhere, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(asked_elsewhere, "PATIENCE", PATIENCE)
     clock = Clock()
     caches = [
         await asyncio.to_thread(
@@ -118,7 +118,7 @@ async def test_who_began_this_moment_is_waited_for_as_well(two: Two, monkeypatch
 
 
 async def test_nobody_waits_for_longer_than_told(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elsewhere, "PATIENCE", 0.05)
+    monkeypatch.setattr(asked_elsewhere, "PATIENCE", 0.05)
     one, other = two
     leader, _ = await one.enter()
     exchange, reply = await other.enter()
@@ -166,7 +166,7 @@ async def test_a_store_of_one_proxy_is_not_asked(bench: Bench, monkeypatch: pyte
     def broken(*_: object) -> None:
         raise AssertionError("this costs something")
 
-    monkeypatch.setattr(elsewhere.Elsewhere, "lead", broken)
+    monkeypatch.setattr(asked_elsewhere.Elsewhere, "lead", broken)
     assert not bench.cache.is_shared and not await bench.is_hit()
 
 

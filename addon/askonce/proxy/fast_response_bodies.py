@@ -16,7 +16,7 @@ from mitmproxy.proxy.layers import http, tls
 from mitmproxy.proxy.tunnel import TunnelState
 
 from askonce.proxy import forwarding, http1
-from askonce.proxy.read_ahead import InTls
+from askonce.proxy.fast_lane_input import InTls
 
 __all__ = ["BodyOnItsWay", "on_its_way"]
 

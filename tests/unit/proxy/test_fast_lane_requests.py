@@ -9,8 +9,8 @@ from mitmproxy.net.http import http1
 from mitmproxy.proxy.layers.http import HTTPMode, validate_request
 
 from askonce.calls.limits import Limits
+from askonce.proxy.fast_lane_requests import MOST, Body, Head, Heads, is_begun
 from askonce.proxy.messages import read_fields
-from askonce.proxy.ordinary import MOST, Body, Head, Heads, is_begun
 from askonce.rules import LimitsSpec
 
 LINE = b"POST /v1/chat?a=b HTTP/1.1\r\n"

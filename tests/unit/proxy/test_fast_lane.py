@@ -20,7 +20,7 @@ from tests.waiting import until_so
 
 from askonce.calls.held_bodies import held_bodies
 from askonce.calls.limits import SMALL
-from askonce.proxy import lane
+from askonce.proxy import fast_lane
 from askonce.proxy.patience import Waiting, stands
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -133,7 +133,7 @@ class Lanes:
         await until_so(lambda: not runtime.strays.connections)
         await proxy.settled()
         await until_so(lambda: held_bodies._by_call.keys() <= held)
-        assert not lane._lanes
+        assert not fast_lane._lanes
         calls = [call for _, _, call in runtime.accounting.after(last, 1000)]
         return Seen(
             [_VARIES.sub(b"~", text) for text in told],

@@ -13,7 +13,7 @@ from mitmproxy.test import tflow
 from tests.waiting import until_so
 
 from askonce.proxy import http2
-from askonce.proxy.heard_at_once import HeardAtOnce
+from askonce.proxy.fast_response_hooks import FastResponseHooks
 
 CONNECTING = ContextVar("connecting", default=False)
 """What a task that connects sets, and takes back: a transport remembers what held when it was made."""
@@ -42,7 +42,7 @@ async def listening() -> AsyncIterator[tuple[asyncio.StreamWriter, "asyncio.Task
         one: SimpleNamespace(writer=end[1], handler=waiting) for one, end in zip((client, provider), ends, strict=True)
     }
     await asyncio.sleep(0)
-    HeardAtOnce(SimpleNamespace(client=client, transports=at, server_event=server_event), provider).open()  # type: ignore[arg-type]
+    FastResponseHooks(SimpleNamespace(client=client, transports=at, server_event=server_event), provider).open()  # type: ignore[arg-type]
     try:
         yield others[1], waiting, handled, seen
     finally:
