@@ -69,6 +69,13 @@ def ask_anew(proxy: Proxy, key: str, question: str) -> httpx.Response:
         return app.ask(key, question)
 
 
+def test_what_workers_have_in_common_is_in_memory_once(pair: Proxy) -> None:
+    """Each has for itself at most 60 % of what a proxy takes: what is in its memory, with what it shares."""
+    for worker in workers(pair):
+        taken = worker.memory_full_info()
+        assert taken.uss < 0.6 * taken.rss, taken
+
+
 def test_calls_at_all_workers_are_counted_in_one_place(pair: Proxy, provider: Provider, api_key: str) -> None:
     before = pair.get("/v1/stats")["calls"]
     answers = [ask_anew(pair, api_key, FRANCE) for _ in range(20)]

@@ -1,7 +1,5 @@
 """`serve` and `web`: the proxy itself."""
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +14,7 @@ from askonce.cli.options import (
     RecordErrors,
     RulesOption,
 )
-from askonce.settings import Settings, SettingsError, Worker
+from askonce.settings import Settings, SettingsError
 
 __all__ = ["serve", "web"]
 
@@ -38,7 +36,6 @@ def serve(
             metavar="N", help="Processes that share the port, or auto: one for each core.", envvar="ASKONCE_WORKERS"
         ),
     ] = "1",
-    worker: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the proxy until it is stopped."""
     settings = Settings.from_env(
@@ -51,10 +48,7 @@ def serve(
         record_errors=record_errors,
         log_format=log_format,
     )
-    if worker:
-        number, _, folder = worker.partition(":")
-        _run(replace(settings, worker=Worker(int(number), Path(folder))), web=False)
-    elif (count := _count(workers)) > 1:
+    if (count := _count(workers)) > 1:
         _run_workers(settings, count)
     else:
         _serve(settings, web=False)
@@ -77,7 +71,22 @@ def _run_workers(settings: Settings, count: int) -> None:
     if settings.cassette:
         raise SettingsError("--workers: a cassette belongs to one process")
     log_to_stderr(settings.log_format)
-    raise typer.Exit(run_workers(settings, count))
+    raise typer.Exit(run_workers(settings, count, _load, _serve_loaded))
+
+
+def _load() -> None:
+    from askonce.proxy.large_blocks import give_back_large_blocks
+
+    give_back_large_blocks()
+    from askonce.proxy.ahead import load_ahead
+
+    load_ahead()
+
+
+def _serve_loaded(settings: Settings) -> int:
+    from askonce.proxy.master import serve as run
+
+    return run(settings)
 
 
 def web(

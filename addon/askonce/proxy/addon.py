@@ -114,7 +114,7 @@ class Askonce:
         if self.runtime.not_ready is None:
             logger.info("ready; the page is at %s/", self.runtime.settings.url)
         await self.runtime.compute(give_back_all)
-        await self.runtime.run_later(lambda: tokens.load(then=_settle))
+        await self.runtime.run_later(lambda: tokens.load(then=self._settle))
 
     def _on_hangup(self) -> None:
         asyncio_utils.create_task(self._reload_quietly(), name="reload", keep_ref=True)
@@ -213,7 +213,7 @@ class Askonce:
         visit = self._visits.get(flow)
         return visit is not None and visit.origin.managed and visit.exchange is None
 
-
-def _settle() -> None:
-    give_back_all()  # first: where memory is full of holes, huge pages would fill them
-    use_huge_pages()
+    def _settle(self) -> None:
+        give_back_all()  # first: where memory is full of holes, huge pages would fill them
+        if self.runtime.settings.worker is None:  # one of several would copy what they have in common
+            use_huge_pages()

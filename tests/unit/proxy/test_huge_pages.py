@@ -3,10 +3,15 @@
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from askonce.proxy import addon
 from askonce.proxy.huge_pages import use_huge_pages
+from askonce.runtime import Runtime
+from askonce.settings import Settings, Worker
 
 _SMAPS = """\
 55d000000000-55d000400000 rw-p 00000000 00:00 0                          [heap]
@@ -60,3 +65,13 @@ def test_where_the_system_says_nothing_of_use_nothing_happens(tmp_path: Path, te
     if text is not None:
         maps.write_text(text)
     assert use_huge_pages(maps) == 0
+
+
+@pytest.mark.parametrize("worker", [None, Worker(1, Path())])
+def test_one_of_several_copies_nothing_that_they_share(monkeypatch: pytest.MonkeyPatch, worker: Worker | None) -> None:
+    moved: list[int] = []
+    monkeypatch.setattr(addon, "use_huge_pages", lambda: moved.append(1))
+    proxy = addon.Askonce(Settings.from_env(environ={}))
+    proxy.runtime = cast(Runtime, SimpleNamespace(settings=SimpleNamespace(worker=worker)))
+    proxy._settle()
+    assert bool(moved) is (worker is None)
