@@ -9,7 +9,7 @@ from typing import Any
 
 from askonce.sample import answers
 from askonce.sample.answers import Question, Said, Tool
-from askonce.sample.formats import Ask, Format, JsonObject, Trouble, dumps, fresh, others, sse, text_of, texts
+from askonce.sample.formats import Ask, Format, JsonObject, Trouble, dumps, fresh, others, own, sse, text_of, texts
 
 __all__ = ["FORMAT"]
 
@@ -80,9 +80,7 @@ def _opened(block: JsonObject) -> tuple[JsonObject, list[JsonObject]]:
 
 def _question(body: JsonObject) -> Question:
     messages = [message for message in body.get("messages") or () if message.get("role") != "system"] or [{}]
-    last = messages[-1].get("content", "")
-    if isinstance(last, list):  # what an agent says beside its user's words is no question
-        last = [part for part in last if not str(part.get("text", "")).startswith("<system-reminder>")]
+    last = own(messages[-1].get("content", ""))
     parts = last if isinstance(last, list) else []
     choice = body.get("tool_choice") or {"type": "auto"}
     form = (body.get("output_config") or {}).get("format") or body.get("output_format") or {}

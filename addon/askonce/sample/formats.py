@@ -12,7 +12,20 @@ from typing import Any, Literal
 
 import orjson
 
-__all__ = ["Ask", "Format", "JsonObject", "Trouble", "dumps", "fresh", "others", "sse", "text_of", "texts", "whole"]
+__all__ = [
+    "Ask",
+    "Format",
+    "JsonObject",
+    "Trouble",
+    "dumps",
+    "fresh",
+    "others",
+    "own",
+    "sse",
+    "text_of",
+    "texts",
+    "whole",
+]
 
 JsonObject = dict[str, Any]
 Trouble = Literal["body", "key", "model"]
@@ -83,6 +96,13 @@ def text_of(content: Any) -> str:
     if isinstance(content, list):
         return "\n".join(part if isinstance(part, str) else str(part["text"]) for part in content if _has_text(part))
     return ""
+
+
+def own(content: Any) -> Any:
+    """The content of a message without what an agent says beside its user's words, which is no question."""
+    if not isinstance(content, list):
+        return content
+    return [part for part in content if not (_has_text(part) and text_of([part]).startswith("<system-reminder>"))]
 
 
 def others(content: Any) -> tuple[str, ...]:

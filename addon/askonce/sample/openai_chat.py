@@ -9,7 +9,20 @@ from typing import Any
 
 from askonce.sample import answers
 from askonce.sample.answers import Question, Said, Tool
-from askonce.sample.formats import Ask, Format, JsonObject, Trouble, dumps, fresh, others, sse, text_of, texts, whole
+from askonce.sample.formats import (
+    Ask,
+    Format,
+    JsonObject,
+    Trouble,
+    dumps,
+    fresh,
+    others,
+    own,
+    sse,
+    text_of,
+    texts,
+    whole,
+)
 
 __all__ = ["FORMAT", "error", "headers", "logprob_rows", "usage"]
 
@@ -55,7 +68,7 @@ def question(body: JsonObject, variant: int = 0) -> Question:
     """What a chat request asks."""
     messages = [message for message in body.get("messages", []) if isinstance(message, dict)]
     users = [message for message in messages if message.get("role") == "user"]
-    content = users[-1].get("content") if users else ""
+    content = own(users[-1].get("content")) if users else ""
     results: list[str] = []
     for message in reversed(messages):
         if message.get("role") not in ("tool", "function"):

@@ -54,8 +54,10 @@ _PARTS: dict[str, Part] = {
     "top_k": "sampling",
     "top_p": "sampling",
 }
-_STATE = ("container", "thread", "diagnostics", "fallback_credit_token")
+_STATE = ("container", "thread", "fallback_credit_token")
 """Fields that refer to something the provider keeps, or remembers of an earlier call."""
+_OF_THE_PROMPT_CACHE = ("cache_control", "diagnostics")
+"""Fields for the provider's prompt cache: what to keep, and what to tell of why something was not found."""
 _MEDIA = frozenset({"image", "document", "search_result", "container_upload"})
 _ON_VERTEX = re.compile(r"^(.+/models/([^/:]+)):(rawPredict|streamRawPredict)$")
 _DONE = frozenset({"end_turn", "stop_sequence", "tool_use"})
@@ -76,7 +78,8 @@ class AnthropicMessages:
         if not isinstance(model, str) or not model:
             raise Unreadable("model: expected a name")
         messages = _messages(body.pop("messages", None))
-        body.pop("cache_control", None)
+        for name in _OF_THE_PROMPT_CACHE:
+            body.pop(name, None)
         system = _clean(body.pop("system", None), "system")
         for tool in body["tools"] if isinstance(body.get("tools"), list) else ():
             if isinstance(tool, dict):
@@ -132,6 +135,8 @@ class AnthropicMessages:
     def replay(self, answer: Answer, call: Call, replay: Replay) -> Reply:
         message = jsontext.loads(answer.body)
         message["id"] = replay.fresh_id("msg_")
+        if message.get("diagnostics"):
+            message["diagnostics"] = None  # which were of the call that it answered first
         if replay.zero_usage:
             message["usage"] = zeroed(message.get("usage"))
         if not call.stream:

@@ -11,7 +11,7 @@ from askonce.jsontext import is_number
 from askonce.jsontext.differences import Path
 from askonce.wire import common
 from askonce.wire.common import JsonObject, named
-from askonce.wire.prompt import where_it_asks
+from askonce.wire.prompt import is_reminder, where_it_asks
 
 __all__ = [
     "Conversation",
@@ -133,8 +133,9 @@ class Conversation:
 def text_and_shape(content: Any, path: Path, media: list[Any]) -> tuple[str, list[Any] | None]:
     """Split content into its text, which may be worded differently, and its shape; all but text goes to `media`.
 
-    The shape is the list of parts without their texts; None for a string, or for a single text part, which says the
-    same. Text and shape together still tell where each text began: line breaks inside of several texts are counted.
+    The shape is the list of parts without their texts, but for reminders; None for a string, or for a single text part,
+    which says the same. Text and shape together still tell where each text began: line breaks inside of several texts
+    are counted.
     """
     if isinstance(content, str):
         return content, None
@@ -150,6 +151,9 @@ def text_and_shape(content: Any, path: Path, media: list[Any]) -> tuple[str, lis
             continue
         if not isinstance(text := part.get("text"), str):
             raise Unreadable(f"{where((*path, index, 'text'))}: {kind(text)}, expected a string")
+        if is_reminder(text):
+            shape.append(part)
+            continue
         texts.append(text)
         shape.append({key: value for key, value in part.items() if key != "text"})
     if shape == [{"type": "text"}] or shape == [{"type": "input_text"}]:

@@ -163,6 +163,8 @@ def test_an_item_that_codex_only_refers_to_keeps_its_id(name: str) -> None:
         ("https://api.fireworks.ai/inference/v1/chat/completions", "x-session-affinity"),
         (f"{BEDROCK}/model/m/invoke", "x-amzn-bedrock-request-metadata"),
         ("https://api.anthropic.com/v1/messages", "x-claude-code-session-id"),
+        ("https://api.anthropic.com/v1/messages", "x-claude-code-prompt-id"),
+        ("https://api.anthropic.com/v1/messages", "x-claude-code-prev-tool-durations"),
     ],
 )
 def test_headers_that_only_choose_a_server_or_a_log_are_not(url: str, name: str) -> None:

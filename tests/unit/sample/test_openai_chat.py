@@ -52,6 +52,15 @@ def same(plain: Any, stream: Any) -> None:
         assert calls[0] == calls[1]
 
 
+def test_what_an_agent_says_beside_the_question_is_none(client: openai.OpenAI) -> None:
+    reminder = {"type": "text", "text": "<system-reminder>There is a tool for the weather.</system-reminder>"}
+    content: list[Any] = [reminder, {"type": "text", "text": "What is the capital of France?"}]
+    answer = client.chat.completions.create(
+        model="gpt-4o-mini", messages=[{"role": "user", "content": content}], tools=TOOLS
+    )
+    assert answer.choices[0].message.content == "The capital of France is Paris."
+
+
 def test_json(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(model="gpt-4o-mini", messages=FRANCE)
     assert answer.choices[0].message.content == "The capital of France is Paris."

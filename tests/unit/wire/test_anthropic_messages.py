@@ -101,6 +101,7 @@ def test_read_takes_the_last_words_of_the_user_apart_from_the_rest() -> None:
         say(text("What is the capital of France?")),
         say(text("What is the capital of France?", cache_control={"type": "ephemeral"})),
         BASE | {"cache_control": {"type": "ephemeral"}},
+        BASE | {"diagnostics": {"previous_message_id": "msg_1"}},
         dict(reversed(BASE.items())),
     ],
 )
@@ -430,6 +431,14 @@ def test_replay_as_json_has_a_fresh_id() -> None:
     reply = WIRE.replay(answer, CALL, REPLAY)
     assert orjson.loads(reply.body) == ANSWER | {"id": "msg_fresh"}
     assert (reply.status, reply.content_type) == (200, "application/json")
+
+
+@pytest.mark.parametrize("call", [CALL, STREAMED])
+def test_a_hit_does_not_tell_what_the_provider_s_cache_missed_at_another_call(call: Call) -> None:
+    told = {"diagnostics": {"cache_miss_reason": {"type": "system_changed"}}}
+    replayed = WIRE.replay(WIRE.assemble(orjson.dumps(ANSWER | told), "application/json", CALL), call, REPLAY).body
+    assert b'"diagnostics":null' in replayed
+    assert b"diagnostics" not in WIRE.replay(WIRE.assemble(orjson.dumps(ANSWER), "", CALL), call, REPLAY).body
 
 
 def test_replay_as_stream_is_the_providers_sequence() -> None:

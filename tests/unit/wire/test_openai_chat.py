@@ -212,6 +212,20 @@ def test_what_instructs_behind_a_question_is_no_prompt(role: str) -> None:
     assert all(other.parts != call.parts for other in others)
 
 
+def test_what_an_agent_says_beside_a_question_is_no_prompt() -> None:
+    def beside(date: str, *texts: str) -> Call:
+        reminder = f"<system-reminder>\nToday is {date}.\n</system-reminder>\n"
+        return ask({"role": "user", "content": parts(reminder, *texts)})
+
+    call = beside("2026-11-30", USER["content"])
+    assert (call.prompt, call.exact_only) == (USER["content"], "")
+    assert call.parts == beside("2026-11-30", "Tell me the capital city of France.").parts
+    assert all(other.parts != call.parts for other in (beside("2026-12-01", USER["content"]), ask(USER)))
+    alone = beside("2026-11-30")
+    assert (alone.prompt, alone.exact_only) == ("", "empty prompt")
+    assert key(alone) != key(beside("2026-12-01"))
+
+
 def test_whatever_could_change_the_answer_makes_another_call() -> None:
     keys = {name: key(read({"model": "gpt-4o", "messages": [USER], **change})) for name, change in DIFFERENT.items()}
     for one, other in itertools.combinations(keys, 2):
