@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 import psycopg
-from psycopg.errors import DeadlockDetected
+from psycopg.errors import DeadlockDetected, UniqueViolation
 
 from askonce.cache.store.entry import StoreError
 from askonce.cache.store.eviction import Room
@@ -30,6 +30,8 @@ __all__ = ["Operation", "Writer"]
 
 BATCH = 64
 """Writes in one transaction, at most."""
+_CROSSED = (DeadlockDetected, UniqueViolation)
+"""What another proxy's writing at the same time comes to; by now it has written."""
 
 Operation = Callable[[Transaction], Any]
 
@@ -124,23 +126,15 @@ class Writer:
             self._commit([_Job(lambda transaction: transaction.purge(self._clock()))])
             self._commit([_Job(Transaction.prune)])
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, batch: list[_Job], again: int = 3) -> None:
         try:
             number = self._transact(batch)
             self.failure = ""
         except Exception as error:
-            failed = failure(self._place, "write to", error)
-            gone = isinstance(error, psycopg.OperationalError) and not isinstance(error, DeadlockDetected)
-            if gone:
-                self._lease.doubt(str(failed))
-            if gone or len(batch) == 1:
-                if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.DataError):
-                    self.failure = str(failed)
-                for job in batch:
-                    job.future.set_exception(failed)
-            else:  # one of them cannot be written; the others must not suffer for it
-                for job in batch:
-                    self._commit([job])
+            if again and len(batch) == 1 and isinstance(error, _CROSSED):
+                self._commit(batch, again - 1)
+            else:
+                self._fail(batch, error)
             return
         waiting = [job for job in batch if number and job.takes_away]
         for job in batch:
@@ -148,6 +142,20 @@ class Writer:
                 job.future.set_result(job.result)
         if waiting:
             self._obeying.put((number, waiting))
+
+    def _fail(self, batch: list[_Job], error: Exception) -> None:
+        failed = failure(self._place, "write to", error)
+        gone = isinstance(error, psycopg.OperationalError) and not isinstance(error, DeadlockDetected)
+        if gone:
+            self._lease.doubt(str(failed))
+        if gone or len(batch) == 1:
+            if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.DataError):
+                self.failure = str(failed)
+            for job in batch:
+                job.future.set_exception(failed)
+        else:  # one of them cannot be written; the others must not suffer for it
+            for job in batch:
+                self._commit([job])
 
     def _transact(self, batch: list[_Job]) -> int:
         """The number of the change that it was."""

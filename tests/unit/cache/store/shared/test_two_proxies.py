@@ -59,6 +59,21 @@ def test_what_one_takes_away_the_other_serves_no_more(two: Two, way: str) -> Non
         assert other.same(P, key) == (again if way == "replace" else None)
 
 
+def test_what_two_keep_at_the_same_time_both_have_kept(two: Two, postgres: Postgres, place: SharedPlace) -> None:
+    one, other = two
+    late = entry(2)
+    other.put(entry(1)).result(PATIENCE)
+    with postgres.connect() as third:
+        with third.transaction():  # the same key, on its way
+            third.execute(f"UPDATE {place.schema}.entry SET key = %s".encode(), [key_of(late)])
+            keeping = one.put(late)
+            waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+            with postgres.connect() as watcher:
+                until(lambda: watcher.execute(waits.encode(), [f"%{place.schema}%"]).fetchone())
+        kept = keeping.result(PATIENCE)
+    assert other.same(P, key_of(late)) == kept and not one.failure
+
+
 class Refusing:
     """A follower that knows which pairs are wrong."""
 
