@@ -28,6 +28,7 @@ __all__ = [
     "is_checkout",
     "outer_proxies",
     "parse_listen",
+    "wants_plain",
     "without_user",
 ]
 
@@ -191,10 +192,15 @@ class Settings:
             cassette=path(cassette, "ASKONCE_CASSETTE", Path) if cassette or environ.get("ASKONCE_CASSETTE") else None,
             record_errors=record_errors,
             log_format=cast(LogFormat, log_format or environ.get("ASKONCE_LOG_FORMAT") or "text"),
-            plain=environ.get("ASKONCE_PLAIN", "") not in ("", "0"),
+            plain=wants_plain(environ),
         )
         outer = {name: value for name, value in outer_proxies(environ).items() if not settings.leads_here(value)}
         return replace(settings, outer_proxies=outer)
+
+
+def wants_plain(environ: Mapping[str, str]) -> bool:
+    """Whether mitmproxy is to be left as it is."""
+    return environ.get("ASKONCE_PLAIN", "") not in ("", "0")
 
 
 def outer_proxies(environ: Mapping[str, str]) -> dict[str, str]:

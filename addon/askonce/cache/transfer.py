@@ -38,7 +38,7 @@ class Record(NamedTuple):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)  # most proxies never read a line
 
 
 class _Usage(_Model):

@@ -115,9 +115,9 @@ def _serve(settings: Settings, web: bool) -> None:
 
 
 def _run(settings: Settings, web: bool) -> None:
-    from askonce.proxy.large_blocks import give_back_large_blocks
+    from askonce.proxy.light_start import load_lightly
 
-    give_back_large_blocks()  # before numpy is imported, which starts a thread
+    load_lightly(all_of_mitmproxy=web or settings.plain)
     from askonce.proxy.master import serve as run
 
     raise typer.Exit(run(settings, web=web))

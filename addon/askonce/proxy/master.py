@@ -178,6 +178,7 @@ async def _serve(settings: Settings, web: bool, beside: Callable[[Runtime], Awai
         asyncio_utils.create_task(run_beside(), name="beside", keep_ref=True)
     # What is loaded stays: the collector need not walk half a million objects again, neither between calls nor at exit.
     gc.freeze()
+    gc.enable()
     try:
         await running.run()
     except SystemExit as stop:

@@ -6,7 +6,6 @@ input does, so that it never outlives the tests that started it.
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 import time
@@ -135,7 +134,3 @@ def main() -> int:
             listen="127.0.0.1:0",
         )
         return serve(settings, beside=lambda runtime: Deck(runtime).run())
-
-
-if __name__ == "__main__":
-    os._exit(main())  # all is written down

@@ -29,7 +29,7 @@ class Player:
         """`rules` where the environment names none; with `errors` those of providers are recorded, too."""
         self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  # `close` does
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "askonce.testing.deck"],
+            [sys.executable, "-m", "askonce.testing"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
