@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
+import signal
 import socket
 import ssl
 import threading
@@ -285,3 +287,20 @@ def test_limits_are_taken_up_while_the_proxy_runs(crowded: Proxy) -> None:
         crowded.rules.write_text(json.dumps(rules | {"limits": {"header_timeout": "200ms"}}))
         httpx.post(f"{crowded.url}/v1/reload", trust_env=False).raise_for_status()
         assert seconds_until_closed(connection) < PATIENCE
+
+
+def test_connections_that_come_while_the_proxy_is_busy_are_not_sent_away(proxy: Proxy) -> None:
+    """A hundred and twenty come at once: more than asyncio's own hundred, fewer than the least that a kernel allows."""
+    with contextlib.ExitStack() as many:
+        proxy.process.send_signal(signal.SIGSTOP)
+        many.callback(proxy.process.send_signal, signal.SIGCONT)
+        coming = [many.enter_context(socket.socket()) for _ in range(120)]
+        for connection in coming:
+            connection.setblocking(False)
+            connection.connect_ex(("127.0.0.1", proxy.port))
+        until(lambda: len(select.select([], coming, [], 0)[1]) == len(coming))
+        proxy.process.send_signal(signal.SIGCONT)
+        for connection in coming[:MOST]:
+            connection.settimeout(PATIENCE)
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+            assert read_message(connection)

@@ -13,7 +13,6 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 
 from mitmproxy import exceptions, http, master, options
 from mitmproxy.addons import block, core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
@@ -24,7 +23,7 @@ from askonce.cache import InUseError, StoreError
 from askonce.calls.limits import SMALL
 from askonce.exec.proxy_process import IN_USE, free_port
 from askonce.products.document import Config
-from askonce.proxy import fast_lane, hook_dispatch, mitmproxy_patches
+from askonce.proxy import fast_lane, hook_dispatch, listeners, mitmproxy_patches
 from askonce.proxy.addon import Askonce
 from askonce.proxy.log_format import log_to_stderr
 from askonce.rules import ConfigError, Rules
@@ -162,8 +161,10 @@ async def _serve(settings: Settings, web: bool, beside: Callable[[Runtime], Awai
     if bundle := trust.upstream_bundle(settings.certs, settings.upstream_ca):
         opts.update(ssl_verify_upstream_trusted_ca=str(bundle))
     loop = asyncio.get_running_loop()
+    # Workers share the port, and each has a queue of its own.
+    listeners.take_turns(loop, **{"reuse_port": True} if settings.worker else {})
     if settings.worker:
-        _be_one_of_many(loop, running.shutdown)
+        _end_with_its_master(loop, running.shutdown)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.shutdown)
     if beside:
@@ -188,9 +189,8 @@ async def _serve(settings: Settings, web: bool, beside: Callable[[Runtime], Awai
     return 0
 
 
-def _be_one_of_many(loop: asyncio.AbstractEventLoop, shutdown: Callable[[], None]) -> None:
-    """Share the port with the other workers, and end with who looks after them."""
-    loop.create_server = partial(loop.create_server, reuse_port=True)  # type: ignore[method-assign]
+def _end_with_its_master(loop: asyncio.AbstractEventLoop, shutdown: Callable[[], None]) -> None:
+    """A worker ends with who looks after it."""
 
     def gone() -> None:
         loop.remove_reader(sys.stdin)
