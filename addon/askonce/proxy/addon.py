@@ -18,6 +18,7 @@ from askonce.calls.state import Dividing, Exchange
 from askonce.proxy import client_hello, error_stream, http1, http2, messages, relay_stream, responses
 from askonce.proxy.asgi import AsgiBridge
 from askonce.proxy.backpressure import Backpressure, handler_of
+from askonce.proxy.collector import set_aside
 from askonce.proxy.fast_lane_hooks import AtOnce
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
@@ -114,6 +115,7 @@ class Askonce:
         if self.runtime.not_ready is None:
             logger.info("ready; the page is at %s/", self.runtime.settings.url)
         await self.runtime.compute(give_back_all)
+        set_aside()
         await self.runtime.run_later(lambda: tokens.load(then=self._settle))
 
     def _on_hangup(self) -> None:
@@ -214,6 +216,7 @@ class Askonce:
         return visit is not None and visit.origin.managed and visit.exchange is None
 
     def _settle(self) -> None:
+        set_aside()
         give_back_all()  # first: where memory is full of holes, huge pages would fill them
         if self.runtime.settings.worker is None:  # one of several would copy what they have in common
             use_huge_pages()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from askonce.api.vital_signs import Answered, Fields
+from askonce.proxy.collector import set_aside
 from askonce.workers import Compute
 
 __all__ = ["AsgiBridge"]
@@ -67,4 +68,6 @@ class AsgiBridge:
     def _load(self) -> Any:
         import httpx  # noqa: F401  # for `__call__`, which is on the event loop
 
-        return self._make()
+        app = self._make()
+        set_aside()
+        return app

@@ -30,4 +30,4 @@ def take_turns(loop: asyncio.AbstractEventLoop, **more: Any) -> None:
                 same.listen(backlog)
         return server
 
-    loop.create_server = create_server  # type: ignore[assignment]
+    loop.create_server = create_server  # type: ignore[method-assign]

@@ -7,7 +7,6 @@ once.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import sys
@@ -25,6 +24,7 @@ from askonce.exec.proxy_process import IN_USE, free_port
 from askonce.products.document import Config
 from askonce.proxy import fast_lane, hook_dispatch, listeners, mitmproxy_patches
 from askonce.proxy.addon import Askonce
+from askonce.proxy.collector import resume, set_aside
 from askonce.proxy.log_format import log_to_stderr
 from askonce.rules import ConfigError, Rules
 from askonce.runtime import Runtime
@@ -177,15 +177,14 @@ async def _serve(settings: Settings, web: bool, beside: Callable[[Runtime], Awai
                 loop.call_soon(running.shutdown)
 
         asyncio_utils.create_task(run_beside(), name="beside", keep_ref=True)
-    # What is loaded stays: the collector need not walk half a million objects again, neither between calls nor at exit.
-    gc.freeze()
-    gc.enable()
+    set_aside()
+    resume()
     try:
         await running.run()
     except SystemExit as stop:
         return int(stop.code or 0)
     finally:
-        gc.freeze()
+        set_aside()
     return 0
 
 
