@@ -88,6 +88,13 @@ OPENCODE = Agent(
     ("OPENAI_API_KEY",),
     {"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
 )
+PI = Agent(
+    "pi",
+    ("--provider", "openai", "--model", "gpt-4o-mini", "-p"),
+    "Use bash to run `echo hello`.",
+    ("OPENAI_API_KEY",),
+    {"PI_OFFLINE": "1"},
+)
 AIDER = Agent(
     "aider",
     [
@@ -103,7 +110,7 @@ AIDER = Agent(
     ("OPENAI_API_KEY",),
     is_python=True,
 )
-AGENTS = (CLAUDE_CODE, CODEX, GEMINI, QWEN_CODE, OPENCODE, AIDER)
+AGENTS = (CLAUDE_CODE, CODEX, GEMINI, QWEN_CODE, OPENCODE, PI, AIDER)
 
 
 @pytest.fixture(scope="session")

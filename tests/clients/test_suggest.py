@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.clients.conftest import CLAUDE_CODE, CODEX
+from tests.clients.conftest import CLAUDE_CODE, CODEX, PI
 from tests.e2e.test_suggest import add
 from tests.waiting import PATIENCE
 
@@ -27,7 +28,11 @@ upstreams: [{{name: agent, hosts: ["http://127.0.0.1:{port}"], paths: [{path}], 
 
 @pytest.mark.parametrize(
     ("agent", "path", "wire"),
-    [(CLAUDE_CODE, "/v1/messages", "anthropic-messages"), (CODEX, "/v1/responses", "openai-responses")],
+    [
+        (CLAUDE_CODE, "/v1/messages", "anthropic-messages"),
+        (CODEX, "/v1/responses", "openai-responses"),
+        (PI, "/v1/responses", "openai-responses"),
+    ],
     ids=str,
 )
 def test_with_the_lines_a_tool_loop_is_asked_once(
@@ -40,15 +45,18 @@ def test_with_the_lines_a_tool_loop_is_asked_once(
 ) -> None:
     rules, home, work = tmp_path / "rules.yaml", tmp_path / "home", tmp_path / "work"
     rules.write_text(RULE.format(port=local_provider.port, path=path, wire=wire))
-    for place in (home / ".codex", work):
+    for place in (home / ".codex", home / ".pi" / "agent", work):
         place.mkdir(parents=True)
     url = local_provider.url
+    at_house = {"providers": {"openai": {"baseUrl": f"{url}/v1"}}}
+    (home / ".pi" / "agent" / "models.json").write_text(json.dumps(at_house))
     house = f'model_providers.house={{name="house",base_url="{url}/v1",env_key="OPENAI_API_KEY",wire_api="responses"}}'
     named = ["-c", house, "-c", 'model_provider="house"'] if agent is CODEX else []
     command = [str(programs / agent.name), *agent.command, *named, agent.tool_prompt]
     environ = {
         **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
         **dict.fromkeys(agent.key_variables, "sk-house"),
+        **agent.settings,
         "ANTHROPIC_BASE_URL": url,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_AUTOUPDATER": "1",

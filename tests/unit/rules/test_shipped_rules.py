@@ -162,6 +162,7 @@ def test_an_item_that_codex_only_refers_to_keeps_its_id(name: str) -> None:
         ("https://api.x.ai/v1/chat/completions", "x-grok-conv-id"),
         ("https://api.fireworks.ai/inference/v1/chat/completions", "x-session-affinity"),
         (f"{BEDROCK}/model/m/invoke", "x-amzn-bedrock-request-metadata"),
+        ("https://api.openai.com/v1/responses", "session_id"),
         ("https://api.anthropic.com/v1/messages", "x-claude-code-session-id"),
         ("https://api.anthropic.com/v1/messages", "x-claude-code-prompt-id"),
         ("https://api.anthropic.com/v1/messages", "x-claude-code-prev-tool-durations"),
