@@ -90,9 +90,20 @@ def _rules(settings: Settings) -> Iterator[Finding]:
     try:
         Config.load(settings.rules)
     except ConfigError as error:
-        yield Finding("rules.yaml", " / ".join(str(error).splitlines()), "mend these lines")
+        cure = (
+            "mend these lines"
+            if not settings.rules or settings.rules.is_file()
+            else "give --rules a file that is there"
+        )
+        yield Finding("rules.yaml", " / ".join(str(error).splitlines()), cure)
     else:
         yield Finding("rules.yaml")
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    for name, folder, option in (("data folder", settings.data, "--data"), ("certificates", settings.certs, "--certs")):
+        if folder.exists() and not folder.is_dir():
+            yield Finding(name, f"{folder} is no folder", f"give {option} a folder that can be written")
 
 
 def _clock(settings: Settings) -> Iterator[Finding]:
@@ -182,7 +193,12 @@ def _behind_proxy(settings: Settings, command: Sequence[str] | None, stdout: int
             proxy = stack.enter_context(borrowed(settings))
             environ = {**os.environ, **variables_for(proxy)}
         except ProxyError as error:
-            yield Finding("proxy", str(error), "start it with `askonce serve`, which says more")
+            fault, _, cure = str(error).partition("; ")
+            yield Finding("proxy", fault, cure or "start it with `askonce serve`, which says more")
+            return
+        except OSError as error:
+            cure = "give --data and --certs folders that can be written"
+            yield Finding("proxy", f"{error.filename}: {error.strerror}", cure)
             return
         yield from _command(proxy, command, environ, stdout) if command else _clients(settings, environ)
 
@@ -229,5 +245,12 @@ def _fetches(program: str, arguments: tuple[str, ...], environ: Mapping[str, str
     return b'"alive"' in done.stdout
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_rules, _clock, _port, _folder, _upstream_proxy)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _rules,
+    _folders,
+    _clock,
+    _port,
+    _folder,
+    _upstream_proxy,
+)
 """What can be seen without a proxy, in the order of what rests on what."""

@@ -81,6 +81,48 @@ def test_a_data_folder_in_use(askonce: Run, tmp_path: Path) -> None:
     assert (done.code, faults(done)) == (1, [f"data folder: {said}; {cure}"])
 
 
+@pytest.mark.parametrize(("name", "option"), [("data folder", "--data"), ("certificates", "--certs")])
+def test_a_folder_that_is_none(askonce: Run, tmp_path: Path, name: str, option: str) -> None:
+    (tmp_path / "file").touch()
+    done = askonce("doctor", option, str(tmp_path / "file"))
+    cure = f"give {option} a folder that can be written"
+    assert (done.code, faults(done)) == (1, [f"{name}: {tmp_path}/file is no folder; {cure}"])
+
+
+def free_place() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("option", "cure"),
+    [("--data", "give --data and --certs folders that can be written"), ("--certs", "start it with `askonce serve`")],
+)
+def test_a_folder_that_cannot_be_made(askonce: Run, tmp_path: Path, option: str, cure: str) -> None:
+    (tmp_path / "file").touch()
+    done = askonce("doctor", "--listen", free_place(), option, str(tmp_path / "file" / "folder"))
+    (line,) = faults(done)
+    assert (done.code, line.startswith("proxy: "), f"{tmp_path}/file/folder: Not a directory; {cure}" in line) == (
+        1,
+        True,
+        True,
+    )
+
+
+def test_certificates_that_cannot_be_read(askonce: Run, tmp_path: Path) -> None:
+    ensure_ca(tmp_path / "certs", ["api.openai.com"], environ={})
+    (tmp_path / "certs" / "mitmproxy-ca.pem").write_text("garbage")
+    (line,) = faults(askonce("doctor", "--listen", free_place()))
+    assert line.startswith(f"proxy: the proxy did not start: {tmp_path}/certs/mitmproxy-ca.pem: expected a key")
+    assert line.endswith("; choose another folder with --certs, or move the file away and Askonce makes its own")
+
+
+def test_rules_that_are_not_there(askonce: Run, tmp_path: Path) -> None:
+    done = askonce("doctor", "--rules", str(tmp_path / "other.yaml"))
+    said = f"rules.yaml: {tmp_path}/other.yaml: cannot be read: No such file or directory"
+    assert (done.code, faults(done)) == (1, [f"{said}; give --rules a file that is there"])
+
+
 def test_an_upstream_proxy_that_is_not_there(askonce: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         proxy = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
