@@ -77,9 +77,10 @@ command, are not made to wait for what pays later."""
 class Runtime:
     """The long-lived half of Askonce. Raises ConfigError, StoreError or OSError where it cannot start."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, config: Config | None = None) -> None:
+        """`config`: what the rules file says, where it was just read."""
         self.settings = settings
-        config = self._config = self._written = Config.load(settings.rules)
+        config = self._config = self._written = config or Config.load(settings.rules)
         self.rules = Rules(config)
         Limits.in_force = config.limits
         self._token = settings.token or config.manage.token

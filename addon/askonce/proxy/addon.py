@@ -15,6 +15,7 @@ from mitmproxy.utils import asyncio_utils
 
 from askonce.calls.origin import decide
 from askonce.calls.state import Dividing, Exchange
+from askonce.products.document import Config
 from askonce.proxy import client_hello, error_stream, http1, http2, messages, relay_stream, responses
 from askonce.proxy.asgi import AsgiBridge
 from askonce.proxy.backpressure import Backpressure, handler_of
@@ -51,8 +52,9 @@ class Askonce:
 
     name = "askonce"
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings | None = None, config: Config | None = None) -> None:
+        """`config`: what the rules file says, where it was just read."""
+        self._settings, self._config = settings, config
         self.runtime: Runtime
         self._visits = WeakKeyDictionary[http.HTTPFlow, Visit]()
         self._work = Work()
@@ -80,7 +82,7 @@ class Askonce:
         give_back_large_blocks()
         settings = self._settings or Settings.from_env()
         try:
-            self.runtime = Runtime(settings)
+            self.runtime = Runtime(settings, self._config)
         except ValueError as error:
             raise exceptions.OptionsError(str(error)) from error
         self._gate, watch = Gate(self.runtime), Watch(self.runtime)

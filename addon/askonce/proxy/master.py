@@ -107,8 +107,9 @@ def serve(
     try:
         if settings.listen_port == 0:
             settings = replace(settings, listen_port=free_port(settings.client_host))
-        trust.ensure_ca(settings.certs, Rules(Config.load(settings.rules)).host_names())
-        return asyncio.run(_serve(settings, web, beside))
+        config = Config.load(settings.rules)
+        trust.ensure_ca(settings.certs, Rules(config).host_names())
+        return asyncio.run(_serve(settings, config, web, beside))
     except (
         ConfigError,
         StoreError,
@@ -136,9 +137,11 @@ def _use_all_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-async def _serve(settings: Settings, web: bool, beside: Callable[[Runtime], Awaitable[object]] | None) -> int:
+async def _serve(
+    settings: Settings, config: Config, web: bool, beside: Callable[[Runtime], Awaitable[object]] | None
+) -> int:
     opts = options.Options()
-    askonce = Askonce(settings)
+    askonce = Askonce(settings, config)
     running: master.Master
     if web:
         from askonce.proxy.mitmweb import make_web_master

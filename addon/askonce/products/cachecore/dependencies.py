@@ -8,7 +8,7 @@ import base64
 from typing import Annotated
 
 import orjson
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 __all__ = ["POLICY", "DepsError", "read_deps"]
 
@@ -23,11 +23,13 @@ class DepsError(ValueError):
 
 
 class _Dep(BaseModel):
+    model_config = ConfigDict(defer_build=True)  # most proxies never read one
+
     dep_id: Annotated[str, Field(min_length=1, max_length=512)]
     expected_hash: Annotated[str, Field(max_length=512)]
 
 
-_DEPS = TypeAdapter(Annotated[list[_Dep], Field(max_length=64)])
+_DEPS = TypeAdapter(Annotated[list[_Dep], Field(max_length=64)], config=ConfigDict(defer_build=True))
 
 
 def read_deps(header: str) -> dict[str, str]:

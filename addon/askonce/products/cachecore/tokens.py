@@ -29,7 +29,7 @@ class TokenError(ValueError):
 
 
 class _Claims(BaseModel):
-    model_config = ConfigDict(coerce_numbers_to_str=True)
+    model_config = ConfigDict(coerce_numbers_to_str=True, defer_build=True)
 
     tenant_id: Annotated[str, Field(min_length=1, max_length=512)]
     policy_version: str = ""
