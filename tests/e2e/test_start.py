@@ -14,11 +14,11 @@ from askonce.proxy.stand_ins import NAMES
 
 LOADED = frozenset(
     """
-    OpenSSL aioquic annotated_doc annotated_types anyio askonce askonce_deep bcrypt brotli certifi cryptography
+    OpenSSL aioquic annotated_types anyio askonce askonce_deep bcrypt brotli certifi cryptography
     cython_runtime h11 h2 hpack hyperframe idna iregexp_check jsonpath_rfc9535 jwt kaitaistruct
     mitmproxy mitmproxy_linux mitmproxy_macos mitmproxy_rs numpy orjson platformdirs
-    pydantic pydantic_core pyparsing regex ruamel shellingham sniffio threadpoolctl
-    tokenizers typer typing_extensions typing_inspection watchfiles wsproto yaml zstandard
+    pydantic pydantic_core pyparsing regex ruamel sniffio threadpoolctl
+    tokenizers typing_extensions typing_inspection watchfiles wsproto yaml zstandard
     """.split()  # noqa: SIM905  # reads better than forty quoted names
 )
 """Packages of others, by the names of their modules. What is new here costs every proxy its memory and its start."""
@@ -32,10 +32,10 @@ import json, os, signal, sys, threading, time
 from http.client import HTTPConnection
 
 from askonce.api.vital_signs import resident_kilobytes
-from askonce.cli import app
+from askonce.cli import main
 
-def ask(path):
-    connection = HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
+def ask(port, path):
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", path)
     response = connection.getresponse()
     response.read()
@@ -45,25 +45,27 @@ def packages():
     names = {name.partition(".")[0] for name in list(sys.modules)} - sys.stdlib_module_names
     return sorted(name for name in names if not name.startswith("_"))
 
-def look():
+def look(port, untouched):
     try:
         while True:
             try:
-                if ask("/health/live") == 200 == ask("/health/ready"):
+                if ask(port, "/health/live") == 200 == ask(port, "/health/ready"):
                     break
             except OSError:
                 pass
             time.sleep(0.05)
         resident = resident_kilobytes()
-        untouched = [name for name in sys.argv[2:] if type(sys.modules.get(name, os)) is not type(os)]
-        told = {"packages": packages(), "untouched": untouched, "resident": resident, "stats": ask("/v1/stats")}
+        untouched = [name for name in untouched if type(sys.modules.get(name, os)) is not type(os)]
+        told = {"packages": packages(), "untouched": untouched, "resident": resident, "stats": ask(port, "/v1/stats")}
         told["later"] = packages()
         print(json.dumps(told), flush=True)
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
 
-threading.Thread(target=look).start()
-app(["serve", "--listen", f"127.0.0.1:{sys.argv[1]}"])
+listen = f"127.0.0.1:{sys.argv[1]}"
+threading.Thread(target=look, args=(int(sys.argv[1]), sys.argv[2:])).start()
+sys.argv[1:] = ["serve", "--listen", listen]
+main()
 """
 
 

@@ -1,12 +1,5 @@
-"""The command line: one file per group of commands.
+"""All commands, as the library that reads command lines has them. One rule: nothing here does anything."""
 
-One rule: `askonce --help` reads nothing heavy, so commands import what they need when they run; and every failure is
-one clear line on stderr, with exit code 2 where the input was wrong and 1 where something else was.
-"""
-
-import os
-import sys
-import warnings
 from typing import Annotated
 
 import typer
@@ -14,7 +7,7 @@ import typer
 from askonce import __version__
 from askonce.cli import cache, certs, doctor, exec, keys, lab, quality, rules, serve, stats, store
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 app = typer.Typer(
     help="A transparent semantic cache for calls to LLM providers: the provider is asked once.",
@@ -56,31 +49,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-def main() -> None:
-    """The console entry."""
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # they are for developers of the libraries
-    try:
-        app(prog_name="askonce")
-    except Exception as error:
-        if os.environ.get("ASKONCE_DEBUG"):
-            raise
-        typer.echo(f"askonce: {_message(error)}", err=True)
-        sys.exit(_code(error))
-
-
-def _message(error: Exception) -> str:
-    if type(error).__module__.startswith("askonce."):
-        return str(error)
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    return f"internal error: {type(error).__name__}: {error} (ASKONCE_DEBUG=1 shows where)"
-
-
-def _code(error: Exception) -> int:
-    code = getattr(error, "code", None)
-    if isinstance(code, int):
-        return code
-    return 2 if isinstance(error, ValueError) and type(error).__module__.startswith("askonce.") else 1
