@@ -28,7 +28,7 @@ RESIDENT = 127
 """MiB; 111 on the machine where this was written, where it was 250 once; 9 more on another, and some run by run."""
 
 _SERVE = """
-import json, os, signal, sys, threading, time
+import gc, json, os, signal, sys, threading, time
 from http.client import HTTPConnection
 
 from askonce.api.vital_signs import resident_kilobytes
@@ -57,7 +57,7 @@ def look(port, untouched):
         resident = resident_kilobytes()
         untouched = [name for name in untouched if type(sys.modules.get(name, os)) is not type(os)]
         told = {"packages": packages(), "untouched": untouched, "resident": resident, "stats": ask(port, "/v1/stats")}
-        told["later"] = packages()
+        told["later"], told["collects"] = packages(), gc.isenabled()
         print(json.dumps(told), flush=True)
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -95,6 +95,10 @@ def test_the_api_is_loaded_when_it_is_asked(started: Any) -> None:
     assert started["stats"] == 200
     assert set(started["later"]) >= {"fastapi", "starlette", "httpx", "prometheus_client"}
     assert not {"openai", "scipy", "sklearn"} & set(started["later"])
+
+
+def test_the_collector_rests_no_longer_than_it_loads(started: Any) -> None:
+    assert started["collects"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -5,6 +5,7 @@ collector, its memory and its imports to itself.
 """
 
 import gc
+import os
 
 from askonce.proxy.large_blocks import give_back_large_blocks
 from askonce.proxy.stand_ins import stand_in
@@ -16,5 +17,7 @@ def load_lightly(*, all_of_mitmproxy: bool) -> None:
     """From now on; `master.serve` has the collector run again once all is loaded."""
     give_back_large_blocks()  # before numpy is imported, which starts a thread
     gc.disable()  # what is imported stays: walking it again and again was a twelfth of a start's CPU
+    # It would look through every installed package for plugins of its own, and have them see what callers ask.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if not all_of_mitmproxy:
         stand_in()
