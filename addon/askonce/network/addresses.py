@@ -22,6 +22,7 @@ _NOT_FOR_ALL = tuple(
     for text in (
         "2001::/32",  # Teredo (RFC 4380) and 6to4 (RFC 3056): each carries an IPv4 address to some relay, and nobody
         "2002::/16",  # serves anything there (RFC 7526 took 6to4's relays away)
+        "192.88.99.0/24",  # those relays (RFC 3068)
         "3fff::/20",  # documentation (RFC 9637), which older versions of `ipaddress` do not know
         "168.63.129.16/32",  # Azure's own services for the machine that asks, in every network of it
     )
