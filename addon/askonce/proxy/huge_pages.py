@@ -22,7 +22,8 @@ _COLLAPSE = 25
 def use_huge_pages(maps: Path = _MAPS) -> int:
     """Move what of the heap is mostly in use to huge pages, for now and once; the bytes that this was asked for.
 
-    Takes a third of a second for 200 MB, in which other threads go on. `maps` as in proc_pid_smaps(5).
+    Takes a third of a second for 200 MB, or some on a busy machine; other threads go on until they touch new memory.
+    `maps` as in proc_pid_smaps(5).
     """
     if sys.platform != "linux":
         return 0
