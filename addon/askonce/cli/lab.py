@@ -2,6 +2,8 @@
 
 import typer
 
+from askonce.cli.options import RulesOption
+
 __all__ = ["bench", "demo"]
 
 bench = typer.Typer(help="Measure what Askonce costs on this machine.", no_args_is_help=True, rich_markup_mode=None)
@@ -31,3 +33,13 @@ def miss() -> None:
     from askonce.lab.bench import miss as run
 
     run(results())
+
+
+@bench.command()
+def workers(rules: RulesOption = None) -> None:
+    """Exact hits of two workers beside those of one, with answers in the database of rules.yaml."""
+    from askonce.cli.output import results
+    from askonce.cli.store import places
+    from askonce.lab.bench_workers import workers as run
+
+    run(results(), places(rules)[0])

@@ -11,13 +11,13 @@ from askonce.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from askonce.cache.store import SharedPlace
 
-__all__ = ["app"]
+__all__ = ["app", "places"]
 
 app = typer.Typer(help="The database that several proxies share.", no_args_is_help=True, rich_markup_mode=None)
 Partitions = Annotated[int, typer.Option(min=0, max=1024, help="So many parts of each table; 0 for whole ones.")]
 
 
-def _places(rules: Any) -> "list[SharedPlace]":
+def places(rules: Any) -> "list[SharedPlace]":
     """That of the answers, and that of the named stores."""
     from askonce.products.document import Config
     from askonce.rules import ConfigError
@@ -35,7 +35,7 @@ def check(rules: RulesOption = None, as_json: AsJson = False) -> None:
     from askonce.cache.store.opening import upkeep
     from askonce.cli.output import print_json, results
 
-    found = [(place, upkeep().check(place)) for place in _places(rules)]
+    found = [(place, upkeep().check(place)) for place in places(rules)]
     if as_json:
         print_json({place.schema: asdict(condition) for place, condition in found})
         return
@@ -53,7 +53,7 @@ def migrate(rules: RulesOption = None, partitions: Partitions = 0) -> None:
     """Make the tables, or bring them up to this Askonce. A proxy does so at its start as well."""
     from askonce.cache.store.opening import upkeep
 
-    for place in _places(rules):
+    for place in places(rules):
         before, after = upkeep().migrate(place, partitions=partitions)
         typer.echo(f"{place.schema}: {f'schema {after} already' if before == after else f'schema {before} -> {after}'}")
 
@@ -63,7 +63,7 @@ def ddl(rules: RulesOption = None, partitions: Partitions = 0) -> None:
     """Print the statements that make the tables, for somebody who may."""
     from askonce.cache.store.opening import upkeep
 
-    for place in _places(rules):
+    for place in places(rules):
         for statement in upkeep().statements(place, partitions=partitions):
             typer.echo(f"{statement};")
 
@@ -84,7 +84,7 @@ def copy(
     settings = Settings.from_env(rules=rules, data=data)
     limits = Config.load(settings.rules).cache.limits()
     named = settings.data / "named-stores"
-    for place, folder in zip(_places(rules), (settings.data, named), strict=True):
+    for place, folder in zip(places(rules), (settings.data, named), strict=True):
         if to == "database" and not (folder / "askonce.db").is_file():
             typer.echo(f"{folder}: no answers")
             continue

@@ -30,7 +30,7 @@ from askonce.exec.proxy_process import borrowed
 from askonce.sample import Pace, SampleProvider
 from askonce.settings import Settings
 
-__all__ = ["hit", "miss"]
+__all__ = ["Side", "ask", "hit", "load", "miss", "question_body", "rules_of"]
 
 HOST = "api.openai.com"
 _ROUNDS, _CALLS, _CLIENTS = 7, 600, 4
@@ -71,17 +71,17 @@ def hit(console: Console, *, rounds: int = _ROUNDS, calls: int = _CALLS) -> dict
         provider = stack.enter_context(SampleProvider(pace=Pace(0, 0)))
         ours = stack.enter_context(_askonce(folder, provider.url))
         question = "What is the capital of France?"
-        answer = _ask(ours, [_body(question)])[0]
+        answer = ask(ours, [question_body(question)])[0]
         stock = stack.enter_context(_mitmdump(folder, _CANNED.format(body=answer)))
-        exact: Callable[[int], bytes] = lambda _: _body(question)  # noqa: E731
+        exact: Callable[[int], bytes] = lambda _: question_body(question)  # noqa: E731
         wordings = _wordings()
-        _ask(ours, [_body(question)] * 50)
-        _ask(stock, [_body(question)] * 50)
+        ask(ours, [question_body(question)] * 50)
+        ask(stock, [question_body(question)] * 50)
         results: dict[str, list[tuple[float, float]]] = {"stock": [], "exact": [], "semantic": []}
         for _ in track(range(rounds), "asking", console=console, transient=True):
-            results["stock"].append(_load(stock, exact, calls))
-            results["exact"].append(_load(ours, exact, calls))
-            results["semantic"].append(_load(ours, lambda _: _body(next(wordings)), calls))
+            results["stock"].append(load(stock, exact, calls))
+            results["exact"].append(load(ours, exact, calls))
+            results["semantic"].append(load(ours, lambda _: question_body(next(wordings)), calls))
         decisions = _decisions(ours)
     table = Table(title=f"Hits over CONNECT+TLS, keep-alive, {_CLIENTS} clients, {rounds} x {calls} calls in turns")
     for heading in ("", "calls/s", "CPU µs/call", "ratio to stock", "ratio of CPU"):
@@ -139,14 +139,15 @@ def _beside_direct(provider: str, side: Side, calls: int, console: Console) -> l
     rows = [
         (_first_byte(direct, body), _first_byte(proxied, body))
         for number in track(range(calls + 20), "asking", console=console, transient=True)
-        for body in [_body(f"Is {number} a prime number?", stream=True)]
+        for body in [question_body(f"Is {number} a prime number?", stream=True)]
     ][20:]
     for connection in (direct, proxied):
         connection.close()
     return rows
 
 
-def _body(question: str, *, stream: bool = False) -> bytes:
+def question_body(question: str, *, stream: bool = False) -> bytes:
+    """A call's, about 2 kB long."""
     messages = [{"role": "system", "content": _FILLER}, {"role": "user", "content": question}]
     return orjson.dumps({"model": "gpt-4o-mini", "messages": messages, "stream": stream})
 
@@ -161,7 +162,7 @@ def _wordings() -> Iterator[str]:
             yield "".join(parts) + " " * marks
 
 
-def _load(side: Side, body: Callable[[int], bytes], calls: int) -> tuple[float, float]:
+def load(side: Side, body: Callable[[int], bytes], calls: int) -> tuple[float, float]:
     """Calls a second, and CPU seconds a call of the proxy, with `_CLIENTS` keep-alive connections."""
     bodies = [[body(number) for number in range(calls // _CLIENTS)] for _ in range(_CLIENTS)]
     connections = [_connect(side) for _ in range(_CLIENTS)]
@@ -183,7 +184,8 @@ def _load(side: Side, body: Callable[[int], bytes], calls: int) -> tuple[float, 
     return done / took, cpu / done
 
 
-def _ask(side: Side, bodies: list[bytes]) -> list[bytes]:
+def ask(side: Side, bodies: list[bytes]) -> list[bytes]:
+    """The answers, by one connection."""
     connection = _connect(side)
     try:
         return _send_all(connection, bodies)
@@ -246,14 +248,19 @@ def _provider(pace: Pace) -> Iterator[str]:
             process.terminate()
 
 
-@contextmanager
-def _askonce(folder: Path, upstream: str) -> Iterator[Side]:
-    rules = folder / "rules.yaml"
-    rules.write_text(
+def rules_of(upstream: str) -> str:
+    """The rules of a proxy under test."""
+    return (
         "version: 1\nupstreams:\n"
         f"  - {{name: bench, hosts: [{HOST}], paths: [/v1/chat/completions],\n"
         f"     wire: openai-chat, upstream: '{upstream}'}}\n"
     )
+
+
+@contextmanager
+def _askonce(folder: Path, upstream: str) -> Iterator[Side]:
+    rules = folder / "rules.yaml"
+    rules.write_text(rules_of(upstream))
     settings = Settings.from_env(
         listen="127.0.0.1:0", rules=rules, data=folder / "data", certs=folder / "certs", environ={}
     )

@@ -1,6 +1,6 @@
 """What a shared store's keepers ask for: whether all is well, its tables made, the statements that make them.
 
-One rule: nothing here needs a running proxy, and nothing but `migrate` and `adopt_secret` changes anything.
+One rule: nothing here needs a running proxy, and nothing but `migrate`, `drop` and `adopt_secret` changes anything.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from askonce.cache.store.place import SharedPlace
 from askonce.cache.store.shared import schema
 from askonce.cache.store.shared.connections import MANAGE_SECONDS, connect, failure
 
-__all__ = ["Condition", "adopt_secret", "check", "migrate", "statements"]
+__all__ = ["Condition", "adopt_secret", "check", "drop", "migrate", "statements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,17 @@ def migrate(place: SharedPlace, *, partitions: int = 0) -> tuple[int, int]:
                 raise StoreError(f"there are tables in schema {place.schema} already; name another for ones in parts")
             schema.prepare(connection, place.schema, partitions=partitions)
             return before, schema.VERSION
+    except psycopg.Error as error:
+        raise failure(place, "use", error) from error
+
+
+def drop(place: SharedPlace) -> None:
+    """Have its tables no more, nor those of the named stores. Raises StoreError."""
+    try:
+        with connect(place) as connection:
+            connection.within(MANAGE_SECONDS)
+            for one in (place, place.beside("named_stores")):
+                connection.execute(schema.Tables(one.schema)("DROP SCHEMA IF EXISTS {s} CASCADE"))
     except psycopg.Error as error:
         raise failure(place, "use", error) from error
 
