@@ -35,15 +35,12 @@ FROM (SELECT %s::bytea AS partition, %s::bytea AS key) AS asked
 LEFT JOIN {{s}}.alias AS alias ON alias.partition = asked.partition AND alias.key = asked.key
 LEFT JOIN LATERAL ({_SELECT} WHERE entry.partition = asked.partition AND entry.key = asked.key) AS found ON true
 """
-# MATERIALIZED: the partition's vectors are read and compared one by one. An index over all partitions finds the nearest
-# of everybody, and drops those of other partitions afterwards. `<#>` is the negative inner product: unlike the cosine,
-# it is a number for a vector of zeros, too.
+# The partition's vectors are compared one by one. By the second column, which is no order that an index has: one over
+# all partitions finds the nearest of everybody, and drops those of other partitions afterwards. `<#>` is the negative
+# inner product: unlike the cosine, it is a number for a vector of zeros, too.
 _NEAREST = """
-WITH mine AS MATERIALIZED (
-    SELECT id, kin, vector FROM {s}.vector AS entry
-    WHERE partition = %s AND embedder = %s AND vector_dims(vector) = %s{among}
-)
-SELECT id, -(vector <#> %s::real[]::halfvec), kin FROM mine ORDER BY 2 DESC, id LIMIT %s
+SELECT id, -(vector <#> %s::real[]::halfvec), kin FROM {s}.vector AS entry
+WHERE partition = %s AND embedder = %s AND vector_dims(vector) = %s{among} ORDER BY 2 DESC, id LIMIT %s
 """
 _AMONG = " AND id IN (SELECT entry.id FROM {s}.entry AS entry WHERE entry.partition = %s AND {terms})"
 _SEARCH = """
@@ -77,14 +74,14 @@ class Reader:
         self, partition: bytes, embedder: Embedder, vector: Vector, most: int | None, among: Filter | None
     ) -> list[Near]:
         """The nearest of the partition, by comparing all of it."""
-        given: list[Any] = [partition, text(embedder.name), embedder.dimension]
+        given: list[Any] = [Reals(vector), partition, text(embedder.name), embedder.dimension]
         narrowed = ""
         if among is not None:
             terms, values = _where(among)
             narrowed = _AMONG.replace("{terms}", terms)
             given += [partition, *values]
         query = _NEAREST.replace("{among}", narrowed)
-        return [Near(*row) for row in self._look(query, [*given, Reals(vector), most])]
+        return [Near(*row) for row in self._look(query, [*given, most])]
 
     def take(self, partition: bytes, ids: Sequence[int]) -> Entries:
         """Those of `ids` that exist, in no order."""
