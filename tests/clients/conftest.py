@@ -95,6 +95,17 @@ PI = Agent(
     ("OPENAI_API_KEY",),
     {"PI_OFFLINE": "1"},
 )
+COPILOT = Agent(
+    "copilot",
+    ("--allow-all-tools", "-p"),
+    "Use bash to run `echo hello`.",
+    ("COPILOT_PROVIDER_API_KEY",),
+    {
+        "COPILOT_PROVIDER_BASE_URL": "https://api.openai.com/v1",
+        "COPILOT_MODEL": "gpt-4o-mini",
+        "COPILOT_OFFLINE": "true",
+    },
+)
 AIDER = Agent(
     "aider",
     [
@@ -110,7 +121,7 @@ AIDER = Agent(
     ("OPENAI_API_KEY",),
     is_python=True,
 )
-AGENTS = (CLAUDE_CODE, CODEX, GEMINI, QWEN_CODE, OPENCODE, PI, AIDER)
+AGENTS = (CLAUDE_CODE, CODEX, GEMINI, QWEN_CODE, OPENCODE, PI, COPILOT, AIDER)
 
 
 @pytest.fixture(scope="session")

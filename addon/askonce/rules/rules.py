@@ -67,7 +67,9 @@ class Rule:
 
     def is_for(self, headers: Mapping[bytes, bytes]) -> bool:
         """`headers`: names in lower case."""
-        return all(pattern.fullmatch(headers.get(name, b"").decode("latin-1")) for name, pattern in self.when)
+        return all(
+            name in headers and pattern.fullmatch(headers[name].decode("latin-1")) for name, pattern in self.when
+        )
 
 
 class Rules:

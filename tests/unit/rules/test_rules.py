@@ -93,6 +93,7 @@ def test_a_rule_may_be_for_some_clients_alone() -> None:
 version: 1
 upstreams:
   - {name: agent, hosts: [a.example], paths: [/v1], wire: generic, when: {User-Agent: "agent/*", x-mode: on*}}
+  - {name: any, hosts: [a.example], paths: [/v1], wire: generic, when: {x-initiator: "*"}}
   - {name: rest, hosts: [a.example], paths: [/v1], wire: generic}
 """)
     )
@@ -108,6 +109,7 @@ upstreams:
     assert found(user_agent="an agent/2.0", x_mode="on") == "rest"
     assert found() == "rest"
     assert found(user_agent="agent/", x_mode="ON") == "agent"
+    assert (found(x_initiator="user"), found(x_initiator="")) == ("any", "any")
 
 
 PROMPTS = Rules(

@@ -219,3 +219,21 @@ def test_codex_is_told_to_ask_over_http(url: str, name: str) -> None:
     assert rule and rule.name == name and rule.refuses_websocket
     other = rule_of(url)
     assert other is None or not other.refuses_websocket  # OpenAI's own SDKs speak it
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://api.openai.com/v1/chat/completions", "copilot-own-key-chat"),
+        ("https://api.openai.com/v1/responses", "copilot-own-key-responses"),
+        ("https://api.anthropic.com/v1/messages", "copilot-own-key-messages"),
+    ],
+)
+def test_of_copilot_s_clock_the_date_counts(url: str, name: str) -> None:
+    place = urlsplit(url)
+    rule = RULES.find("https", place.hostname or "", 443, place.path, {b"x-initiator": b"agent"})
+    assert rule and rule.name == name
+    for zone in ("+00:00", "-05:00"):
+        told = f"<current_datetime>2026-11-30T07:37:06.388{zone}</current_datetime>"
+        said = {rewrite(told) for _, rewrite in rule.read.normalise}
+        assert said == {told, "<current_datetime>2026-11-30</current_datetime>"}
