@@ -8,6 +8,7 @@ and means the same behind every embedder.
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from askonce.cache.judge.lexicon import FOREIGN, FUNCTION_WORDS, GRAMMAR, REUSE_CUES, REUSE_NOW
-from askonce.cache.judge.reuse_features import NAME, START, Names, asked, features, tokens, words
+from askonce.cache.judge.reuse_features import END, NAME, START, Names, asked, features, tokens, words
 
 __all__ = ["LASTING", "PARAMETERS", "Reuse", "ReuseKind", "Reuses", "reuse"]
 
@@ -77,8 +78,7 @@ _remembered = lru_cache(maxsize=2_048)(_read)
 def _spotted(prompt: str, told: list[str]) -> Reuse | None:
     """What a phrase of the lists tells; `told` are the prompt's words."""
     if not prompt.isascii() and _UNSPACED.search(prompt):
-        found = _anywhere().search(asked(prompt))
-        return Reuse(_kind(found[0]), found[0]) if found else None
+        return _anywhere(asked(prompt))
     is_dated = _may_be_dated(told)
     line = [START, *told, ""]
     for at, first in enumerate(line):
@@ -110,10 +110,38 @@ def _may_be_dated(told: list[str]) -> bool:
     return bool(asks) and asks[0] in _BEGIN and not (asks[0] == "how" and asks[-1] in _WAY) and _RULE.isdisjoint(told)
 
 
+def _anywhere(text: str) -> Reuse | None:
+    """What the first phrase tells that stands in a text, within words, too; of several there, the longest."""
+    phrases = _by_first()
+    for at, first in enumerate(text):
+        if first in phrases and (found := _beginning(first).match(text, at)):
+            return Reuse(_UNBOUND[found[0]], found[0])
+    return None
+
+
 @cache
-def _anywhere() -> re.Pattern[str]:
-    phrases = sorted((phrase for phrase in REUSE_CUES if _UNSPACED.search(phrase)), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, phrases)))
+def _beginning(first: str) -> re.Pattern[str]:
+    """The phrases that begin with a character: one pattern of all would try them one after the other, everywhere."""
+    return re.compile("|".join(map(_pattern, sorted(_by_first()[first], key=len, reverse=True))))
+
+
+@cache
+def _by_first() -> dict[str, list[str]]:
+    found = defaultdict[str, list[str]](list)
+    for phrase in filter(_UNSPACED.search, REUSE_CUES):
+        found[_words_of(phrase)[0]].append(phrase)
+    return dict(found)
+
+
+def _pattern(phrase: str) -> str:
+    """What matches the phrase's own words and nothing else, at the beginning or the end where it says so."""
+    begin = r"\A" if phrase.startswith(f"{START} ") else ""
+    end = r"(?=\W*\Z)" if phrase.endswith(f" {END}") else ""
+    return f"{begin}{re.escape(_words_of(phrase))}{end}"
+
+
+def _words_of(phrase: str) -> str:
+    return phrase.removeprefix(f"{START} ").removesuffix(f" {END}")
 
 
 def _kind(phrase: str) -> ReuseKind:
@@ -127,6 +155,8 @@ def _is_english(told: list[str]) -> bool:
 
 
 _PHRASES = Names([*REUSE_CUES, *_NOW])
+_UNBOUND = {_words_of(phrase): _kind(phrase) for phrase in REUSE_CUES}
+"""The kinds of phrases by their words alone."""
 
 
 class Reuses:

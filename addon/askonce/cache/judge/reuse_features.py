@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from askonce.cache.judge.lexicon import FUNCTION_WORDS, GRAMMAR, REUSE_CLASSES
 
-__all__ = ["NAME", "START", "Names", "asked", "features", "tokens", "words"]
+__all__ = ["END", "NAME", "START", "Names", "asked", "features", "tokens", "words"]
 
 _SHORT = 200
 """Characters of a paragraph that may be the question beside a document."""

@@ -65,6 +65,15 @@ def test_an_english_prompt(kind: str, prompt: str) -> None:
         ("variety", "재미있는 농담 해줘"),
         ("volatile", "आज मौसम कैसा है?"),
         ("variety", "قل لي نكتة"),
+        ("act", "この荷物を送ってください。"),
+        ("lasting", "荷物を送ってから届くまで何日かかりますか"),
+        ("conversation", "第二个怎么弄"),
+        ("lasting", "怎么在表格里选第二个工作表"),
+        ("conversation", "Nein, die andere Karte"),
+        ("lasting", "Was tun, wenn die Bahn Verspätung hat und ich den Anschluss verpasse?"),
+        ("act", "Mándame la factura de abril"),
+        ("lasting", "¿Cómo pido un duplicado de la factura?"),
+        ("state", "doszła moja paczka?"),
     ],
 )
 def test_a_phrase_tells_in_other_languages(kind: str, prompt: str) -> None:
@@ -76,7 +85,10 @@ def test_each_phrase_tells_a_kind() -> None:
 
 
 def test_each_phrase_is_found_however_long_it_is() -> None:
-    prompts = [phrase.removeprefix("^ ") + " zzz" for phrase in REUSE_CUES]
+    prompts = [
+        f"zzz {phrase.removesuffix(' $')}" if phrase.endswith(" $") else f"{phrase.removeprefix('^ ')} zzz"
+        for phrase in REUSE_CUES
+    ]
     assert [prompt for prompt in prompts if reuse(prompt).kind == "lasting"] == []
 
 
