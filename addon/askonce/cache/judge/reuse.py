@@ -154,7 +154,8 @@ def _is_english(told: list[str]) -> bool:
     return not foreign or foreign < sum(word in FUNCTION_WORDS for word in told)
 
 
-_PHRASES = Names([*REUSE_CUES, *_NOW])
+_PHRASES = Names([*(phrase for phrase in REUSE_CUES if not _UNSPACED.search(phrase)), *_NOW])
+"""Those of scripts that set blanks."""
 _UNBOUND = {_words_of(phrase): _kind(phrase) for phrase in REUSE_CUES}
 """The kinds of phrases by their words alone."""
 
