@@ -143,6 +143,25 @@ def test_a_mistyped_setting_is_told(suite: pytest.Pytester) -> None:
     told.stderr.fnmatch_lines(["ERROR: askonce_cassettes: expected one of module, test; got 'each'"])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_where_a_module_is_named_the_proxy_starts_before_any_conftest_is_read(suite: pytest.Pytester) -> None:
+    suite.makeconftest(
+        "from pathlib import Path\n"
+        "children = [file.read_text() for file in Path('/proc/self/task').glob('*/children')]\n"
+        "Path('children').write_text(' '.join(children))"
+    )
+    for named, started in (
+        (["test_capitals.py"], 1),
+        (["test_plain.py", "test_capitals.py::test_france"], 1),
+        (["test_plain.py"], 0),
+        (["test_capitals.py", "--collect-only"], 0),
+        (["."], 0),
+    ):
+        run(suite, "-k", "plain", *named)
+        assert len((suite.path / "children").read_text().split()) == started, named
+    assert not Path(os.environ["ASKONCE_DATA"]).exists()
+
+
 def test_without_a_marked_test_nothing_is_started_or_read(suite: pytest.Pytester) -> None:
     run(suite, "test_plain.py").assert_outcomes(passed=1)
     run(suite, "--collect-only").assert_outcomes()

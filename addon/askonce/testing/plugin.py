@@ -4,6 +4,7 @@ One rule: where no test is marked, nothing else of Askonce is imported and nothi
 does not wait for the module that it is in.
 """
 
+import argparse
 import os
 import re
 from collections.abc import Generator, Mapping
@@ -51,18 +52,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """A conftest.py may import SDKs, too: where a module is named, the player starts before."""
+    options = early_config.known_args_namespace
+    if getattr(options, "numprocesses", None):  # whoever collects is another process
+        return
+    for name in options.file_or_dir:
+        _start_for(early_config, options, early_config.invocation_params.dir / name.partition("::")[0])
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
     """A module is about to be imported, which takes as long as its SDKs; the player starts meanwhile."""
+    _start_for(parent.config, parent.config.option, module_path)
+
+
+def _start_for(config: pytest.Config, options: argparse.Namespace, module: Path) -> None:
     with suppress(OSError):
-        if not parent.config.option.collectonly and _MARK in module_path.read_bytes():
-            _player(parent.config)
+        if not options.collectonly and module.is_file() and _MARK in module.read_bytes():
+            _player(config, options)
 
 
 @pytest.hookimpl(tryfirst=True)  # before any fixture makes a client
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("askonce"):
         try:
-            player = _player(item.config)
+            player = _player(item.config, item.config.option)
             player.play(cassette_of(item))
         except Exception as error:
             pytest.fail(f"askonce: {error}", pytrace=False)
@@ -127,13 +142,13 @@ def cassette_of(item: pytest.Item) -> Path:
     return folder / module / f"{plain}.jsonl"
 
 
-def _player(config: pytest.Config) -> "Player":
+def _player(config: pytest.Config, options: argparse.Namespace) -> "Player":
     if _PLAYER not in config.stash:
         from askonce.testing.player import Player
 
         rules = config.rootpath / "rules.yaml"
-        mode = config.option.askonce_mode or config.getini("askonce_mode")
-        errors = config.option.askonce_errors or config.getini("askonce_errors")
+        mode = options.askonce_mode or config.getini("askonce_mode")
+        errors = options.askonce_errors or config.getini("askonce_errors")
         config.stash[_PLAYER] = Player(mode, rules if rules.is_file() else None, errors=errors)
     return config.stash[_PLAYER]
 
