@@ -37,7 +37,7 @@ def miss() -> None:
 
 @bench.command()
 def workers(rules: RulesOption = None) -> None:
-    """Exact hits of two workers beside those of one, with answers in the database of rules.yaml."""
+    """Exact hits of two workers beside those of one, on a shared store."""
     from askonce.cli.output import results
     from askonce.cli.store import places
     from askonce.lab.bench_workers import workers as run
