@@ -148,6 +148,19 @@ def _batches(data: Sequence[Any], dice: random.Random) -> Iterator[Sequence[Any]
             yield from near
 
 
+def blend(network: Any, start: Path, share: float) -> None:
+    """Leave so much of the weights that a training began with: the mean of both errs less among what it is surest of
+    than either (Wortsman and others, "Model soups", 2022)."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    before = AutoModelForSequenceClassification.from_pretrained(start).state_dict()
+    with torch.no_grad():
+        for name, weight in network.state_dict().items():
+            if weight.is_floating_point():
+                weight.lerp_(before[name], share)
+
+
 def export(network: Any, tokenizer: Any, out: Path) -> None:
     """model.onnx, its matrices in 8 bit, and tokenizer.json."""
     import torch
@@ -244,6 +257,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=PARAMETERS)
     options.add_argument("--keep", type=Path, help="leave the network here as it is, to go on from")
     options.add_argument("--start", type=Path, help="go on from what --keep left")
+    options.add_argument("--blend", type=float, default=0.0, help="how much of --start stays in what is exported")
     options.add_argument("--rate", type=float, default=RATE)
     options.add_argument("--minutes", type=float, default=60, help="of training")
     options.add_argument("--share", type=float, default=1.0)
@@ -256,6 +270,8 @@ def main() -> None:
         network, tokenizer = train(data, chosen.start, chosen.rate, chosen.minutes, chosen.keep)
         if chosen.keep:
             network.save_pretrained(chosen.keep)
+        if chosen.start:
+            blend(network, chosen.start, chosen.blend)
         export(network, tokenizer, chosen.out)
     calibrate(chosen.out)
 
