@@ -81,9 +81,9 @@ def _run_workers(settings: Settings, count: int) -> int:
 
 
 def _load() -> None:
-    from askonce.proxy.large_blocks import give_back_large_blocks
+    from askonce.proxy.light_start import load_lightly
 
-    give_back_large_blocks()
+    load_lightly(all_of_mitmproxy=True)  # it is shared, so each worker has it for nothing
     from askonce.proxy.ahead import load_ahead
 
     load_ahead()
