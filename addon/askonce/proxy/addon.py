@@ -23,7 +23,6 @@ from askonce.proxy.collector import set_aside
 from askonce.proxy.fast_lane_hooks import AtOnce
 from askonce.proxy.flow_state import Visit, Work
 from askonce.proxy.gate import Gate
-from askonce.proxy.huge_pages import use_huge_pages
 from askonce.proxy.large_blocks import give_back_all, give_back_large_blocks
 from askonce.proxy.patience import Patience
 from askonce.proxy.requests import Requests
@@ -219,6 +218,4 @@ class Askonce:
 
     def _settle(self) -> None:
         set_aside()
-        give_back_all()  # first: where memory is full of holes, huge pages would fill them
-        if self.runtime.settings.worker is None:  # one of several would copy what they have in common
-            use_huge_pages()
+        give_back_all()

@@ -82,7 +82,7 @@ class Reading:
     """Not English: read word by word only."""
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def read(prompt: str, *, literal: bool = False) -> Reading:
     """Reads one prompt, a few tens of microseconds for a line; remembered.
 

@@ -58,7 +58,7 @@ def mended(one: str, other: str) -> tuple[str, str]:
     return _mend(one, left, near), _mend(other, right, [(y, x) for x, y in near])
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def _words(prompt: str) -> dict[str, bool]:
     """The longer words in lower case, and whether each is written as one that is no name; none where all of a prompt
     stays as it is."""

@@ -26,7 +26,7 @@ def renumbered(left: str, right: str) -> Objection | None:
     return Objection("number", ", ".join(sorted(set(only_a))), ", ".join(sorted(set(only_b))))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _template(prompt: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What stands around the whole numbers that stand alone, and these."""
     parts = _WHOLE.split(prompt)
