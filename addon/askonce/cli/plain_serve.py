@@ -77,16 +77,16 @@ def _run_workers(settings: Settings, count: int) -> int:
     if settings.cassette:
         raise SettingsError("--workers: a cassette belongs to one process")
     log_to_stderr(settings.log_format)
-    return run_workers(settings, count, _load, _serve_loaded)
+    return run_workers(settings, count, lambda: _load(settings), _serve_loaded)
 
 
-def _load() -> None:
+def _load(settings: Settings) -> None:
     from askonce.proxy.light_start import load_lightly
 
     load_lightly(all_of_mitmproxy=True)  # it is shared, so each worker has it for nothing
     from askonce.proxy.ahead import load_ahead
 
-    load_ahead()
+    load_ahead(settings.rules)
 
 
 def _serve_loaded(settings: Settings) -> int:

@@ -6,10 +6,12 @@ it adds.
 """
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -40,32 +42,14 @@ class Transformer:
             if sys.modules.get(needed, needed) is None or not find_spec(needed):
                 raise ImportError(f"no module named {needed}")
         self._folder = folder
-        self._lock = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
 
     def load(self) -> tuple[Any, Any]:
         """The network and its tokenizer; half a second the first time. Raises what onnxruntime raises for a file that
         is no model of its kind."""
-        with self._lock:
-            self._loaded = self._loaded or (self._network(), self._tokenizer())
+        with _LOADING:
+            self._loaded = self._loaded or (_network(self._folder / "model.onnx"), _tokenizer(self._folder))
             return self._loaded
-
-    def _network(self) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # the other cores are other calls'
-        options.log_severity_level = 3
-        model = self._folder / "model.onnx"
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-
-    def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer
-
-        found = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
-        found.no_truncation()
-        found.no_padding()
-        return found
 
     def __call__(self, one: str, other: str) -> float | None:
         """How alike the questions are, as log odds before calibration; None where they are too long to be read."""
@@ -76,6 +60,34 @@ class Transformer:
         feed = {"ids": found.ids, "mask": found.attention_mask, "types": found.type_ids}
         (score,) = network.run(None, {name: np.array([values], np.int64) for name, values in feed.items()})
         return float(score[0])
+
+
+_LOADING = threading.Lock()
+
+
+@cache  # once for a process, and for those that it forks
+def _network(model: Path) -> Any:
+    # onnxruntime tells its makers of every model that is loaded, and keeps an id of the machine in the home folder,
+    # unless it is told not to before it is imported (its Privacy.md; on Linux since 1.29). The function is for the
+    # builds that do not know the variable.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # the other cores are other calls'
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _tokenizer(folder: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    found = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    found.no_truncation()
+    found.no_padding()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

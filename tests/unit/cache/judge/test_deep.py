@@ -1,5 +1,7 @@
 """The deep judge: what it looks at, what it leaves alone, and what it makes of questions that it has not seen."""
 
+import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -99,6 +101,31 @@ def test_threads_share_it(judge: DeepJudge) -> None:
     alone = looked(judge, *GUITAR)
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(lambda _: looked(judge, *GUITAR), range(64))) == {alone}
+
+
+_ASKED = """
+import os, threading
+from askonce.cache.judge import load_judge
+print(load_judge("deep").score("Who wrote Hamlet?", "Who is Hamlet by?"))
+print(len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1)
+"""
+
+
+def test_it_tells_nobody_that_it_was_asked(tmp_path: Path) -> None:
+    home = {name: str(tmp_path) for name in ("HOME", "USERPROFILE", "XDG_CACHE_HOME", "LOCALAPPDATA")}
+    environment = {**os.environ, **home, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    done = subprocess.run([sys.executable, "-c", _ASKED], env=environment, capture_output=True, text=True, check=True)
+    score, threads = done.stdout.split()
+    assert float(score)
+    assert not list(tmp_path.rglob("*")), "an id of the machine, and what is to be sent"
+    assert int(threads) == 1, "who sends it is a thread"
+
+
+def test_judges_of_one_process_have_one_network(judge: DeepJudge) -> None:
+    again = load_judge("deep")
+    assert isinstance(again, DeepJudge)
+    assert again._look.load() == judge._look.load()
 
 
 def test_it_is_small() -> None:
