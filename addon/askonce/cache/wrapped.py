@@ -24,6 +24,15 @@ _BRACKETS = re.compile(r"[{\[]\s*[\"'{\[]")
 """What JSON and reprs begin with, if something stands before them."""
 _NAMED = re.compile(r"\w+=[\"'\[{(]|[A-Za-z_]\w*\(\w+=")
 """`content='…' response_metadata={}`, `HumanMessage(content=…)`."""
+_TEMPLATE = re.compile(
+    r"<\|[\w ]+\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"  # the marks that models were trained with
+    r"|^#+ *(?:system|user|human|instruction|input|question):?[ \t]*$|^\*\*(?:system|user|human|question):?\*\*"
+    r"|(?:\A|\s)(?:assistant|ai|bot|model|response|answer|thought|output):\Z"  # and it is the model's turn
+    r"|\A\w[\w -]{0,30}:(?: [^\n]*)?\n\w[\w -]{0,30}:(?:\s|\Z)"  # a line for each field, YAML
+    r"|\A[\w.-]+=[^\s&;|]*[&;|][\w.-]+=",  # a query, or pairs of another sort
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What the whole prompt of a text model holds, whose question may stand anywhere in it."""
 _ONE_WORD = re.compile(r"[!-~]{16,}")
 """A hash, an identifier, a URL: what two of them have in common says nothing. Scripts without spaces are not ASCII."""
 
@@ -73,7 +82,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _looks_serialised(bare: str) -> bool:
-    if _NAMED.match(bare) or _BRACKETS.match(bare):  # also one that was cut
+    if _NAMED.match(bare) or _BRACKETS.match(bare) or _TEMPLATE.search(bare):  # also one that was cut
         return True
     return bare[-1:] in {"]", "}", ")", ">"} and (bare[0] in "{[(<" or _BRACKETS.search(bare) is not None)
 

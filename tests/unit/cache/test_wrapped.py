@@ -63,7 +63,11 @@ def test_the_last_thing_that_the_user_said_is_the_question(form: str) -> None:
 
 @pytest.mark.parametrize(
     "question",
-    [RICE, "Wie geht's?", "2 < 3 (really)?", "ΑΒΓ: τι;", "东京的天气怎么样今天明天后天大后天", "Why: oh why"],
+    [
+        *(RICE, "Wie geht's?", "2 < 3 (really)?", "ΑΒΓ: τι;", "东京的天气怎么样今天明天后天大后天", "Why: oh why"),
+        *("Please answer: how do I cook rice?", "# How do I cook rice?", "How do I cook **rice**?", "Is a=b & c=d?"),
+        *("Fix this text:\nHello wrld", "Note: it is late.\nHow do I get home?", "What is a < b | c > d?"),
+    ],
 )
 def test_a_question_alone_is_itself(question: str) -> None:
     assert unwrap(question) == Unwrapped(question)
@@ -111,6 +115,35 @@ def test_everything_else_must_be_equal() -> None:
 )  # fmt: skip
 def test_what_is_not_understood_has_no_question(text: str) -> None:
     assert unwrap(text) == Unwrapped("", text, is_compared=False)
+
+
+TEMPLATES = {
+    "ChatML": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
+    "Llama 2": "<<SYS>>\nBe brief.\n<</SYS>>\n\n[INST] {} [/INST] Well,",
+    "Llama 3": "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant\n\n",
+    "Gemma": "<start_of_turn>user\n{}<end_of_turn>\n<start_of_turn>model\n",
+    "Vicuna": "A chat between a curious user and an artificial intelligence assistant. USER: {} ASSISTANT:",
+    "Alpaca": "Below is an instruction that describes a task.\n\n### Instruction:\n{}\n\n### Response:",
+    "Alpaca, without an end": "Below is an instruction.\n\n### Instruction:\n{}",
+    "LangChain's retrieval": "Use the following pieces of context.\n\nIt is nine.\n\nQuestion: {}\nHelpful Answer:",
+    "LangChain's agents": "You have access to these tools:\n\nsearch\n\nBegin!\n\nQuestion: {}\nThought:",
+    "LlamaIndex": "Context information is below.\n---\nIt is nine.\n---\nQuery: {}\nAnswer: ",
+    "fields": "Context: It is nine.\nQuestion: {}",
+    "YAML": "model: gpt-4o\nmessages:\n- role: user\n  content: {}\n",
+    "a query": "model=gpt-4o&temperature=0.7&prompt={}",
+    "pairs": "tenant=acme;locale=en-GB;{}",
+    "Markdown": "**System:** Be brief.\n\n**User:** {}",
+    "Markdown, headings": "# System\nBe brief.\n\n# User\n{}",
+}
+"""What a text model is asked by: LangChain keeps its answers under the whole of it."""
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_text_model_s_template_has_no_question(template: str) -> None:
+    text = TEMPLATES[template].format(RICE)
+    assert unwrap(text) == Unwrapped("", text, is_compared=False)
+    inner = json.dumps([{"role": "user", "content": text}])
+    assert unwrap(inner) == Unwrapped("", inner, is_compared=False)
 
 
 @pytest.mark.parametrize(
