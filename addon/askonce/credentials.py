@@ -27,8 +27,8 @@ KEYS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _KNOWN = frozenset(
     name
     for names in (
-        # RFC 9110 sections 10.1.2 and 11.6 to 11.7, RFC 6265, RFC 9440
-        "authorization proxy-authorization cookie from client-cert client-cert-chain",
+        # RFC 9110 sections 10.1.2 and 11.6 to 11.7, RFC 6265, RFC 9440, RFC 9449
+        "authorization proxy-authorization cookie from client-cert client-cert-chain dpop",
         # The account that a key acts for: OpenAI, ChatGPT, Google, Hugging Face, Alibaba's Model Studio
         "openai-organization openai-project chatgpt-account-id x-goog-user-project x-hf-bill-to x-dashscope-workspace",
         # What a proxy that signs people in says of them: Cloudflare Access, Google IAP, AWS ALB, Azure App Service
@@ -50,9 +50,15 @@ _KNOWN = frozenset(
 )
 _ANYWHERE = frozenset({"auth", "authorization"})
 _LAST = frozenset(
-    "accesstoken apikey cookie credential credentials jwt passwd password secret token".split()  # noqa: SIM905
+    """
+    accesskey accesstoken apikey authtoken cookie credential credentials jwt passphrase passwd password secret secretkey
+    token
+    """.split()  # noqa: SIM905
 )
-_ENDINGS = ("access-key", "account-key", "api-key", "app-key", "functions-key", "subscription-key", "virtual-key")
+_ENDINGS = (
+    *("access-key", "account-key", "api-key", "app-key", "functions-key", "litellm-key", "private-key", "secret-key"),
+    *("subscription-key", "virtual-key"),
+)
 """Not every key opens something: an `idempotency-key` does not."""
 _PARAMETERS = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "subscription-key"})
 

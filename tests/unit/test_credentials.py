@@ -61,6 +61,11 @@ BALANCERS = [
         "x_jwt",
         "x-password",
         "x-api_key",
+        "x-secret-key",
+        "x-litellm-key",
+        "x-authtoken",
+        "x-passphrase",
+        "dpop",
         "helicone-auth",
     ],
 )

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Literal
 
 from askonce.call import Request
-from askonce.credentials import anonymous, bearer_token, bears_key, names_caller
+from askonce.credentials import bearer_token, bears_key, names_caller
 from askonce.rules.sections import Section
 
-__all__ = ["KeyName", "KeyOf", "ProviderKeys", "ProviderName", "anonymously", "as_operator", "with_key", "without_ours"]
+__all__ = ["KeyName", "KeyOf", "ProviderKeys", "ProviderName", "as_operator", "with_key", "without_ours"]
 
 ProviderName = Literal["openai", "anthropic", "google", "mistral"]
 KeyName = Literal[ProviderName, "voyage"]
@@ -73,11 +73,6 @@ def as_operator(request: Request, provider: ProviderName, key: str, choosing: Co
         if name in _SENT or name.startswith(_SENT_PREFIX) or (name in choosing and not names_caller(name))
     }
     return replace(request, query="", headers=headers | _field(provider, key))
-
-
-def anonymously(request: Request) -> Request:
-    """The request without what says who asks."""
-    return replace(request, headers=anonymous(request.headers))
 
 
 def _field(provider: ProviderName, key: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from askonce.credentials import bears_key
 from askonce.jsontext import shortened
 from askonce.products.base import OwnHeaders, Passage
 from askonce.products.destinations import Destination, DestinationError, ForbiddenDestination, find_destination
-from askonce.products.keys import KeyOf, ProviderName, anonymously, with_key
+from askonce.products.keys import KeyOf, ProviderName, as_operator, with_key
 from askonce.products.semcache.section import SemcacheSpec
 from askonce.rules import Rule, Rules
 from askonce.rules.patterns import JsonPathQuery, parse_jsonpath
@@ -128,11 +128,13 @@ class Semcache:
         )
         provider = _OPERATORS.get(place.host) if (place.scheme, place.port) == ("https", 443) else None
         key = provider and self._key(provider)
-        is_operators = provider and key and not bears_key(meant.headers, meant.query)
+        outgoing = None
+        if provider and key and not bears_key(meant.headers, meant.query):
+            outgoing = replace(as_operator(meant, provider, key, place.rule.headers.choosing), query=meant.query)
         return Passage(
             _rule(place.rule, request, body),
             with_key(meant, provider, key) if provider else meant,
-            outgoing=with_key(anonymously(meant), provider, key) if provider and is_operators else None,
+            outgoing=outgoing,
             terms=_AtLeast(cosine(spec.similarity_threshold)),
             before=self._checked(place),
             dress=_dress,

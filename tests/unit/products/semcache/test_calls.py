@@ -17,7 +17,11 @@ from askonce.rules import Document, Rules
 UPSTREAMS = """\
 version: 1
 upstreams:
-  - {name: openai-chat, hosts: [api.openai.com, api.mistral.ai], paths: [/v1/chat/completions], wire: openai-chat}
+  - name: openai-chat
+    hosts: [api.openai.com, api.mistral.ai]
+    paths: [/v1/chat/completions]
+    wire: openai-chat
+    headers: [OpenAI-Beta]
   - {name: anthropic, hosts: [api.anthropic.com, claude.corp.example], paths: [/v1/messages], wire: anthropic-messages}
   - {name: house, hosts: ["http://10.0.0.5:8000"], paths: [/ask], wire: generic, prompt: $.query}
   - {name: wild, hosts: ["*.apps.example.com"], paths: ["/**"], wire: generic}
@@ -178,9 +182,14 @@ def test_the_operators_key_goes_only_to_whom_it_is_for() -> None:
     assert passage(asked=keyed, x_llm_proxy_host="api.mistral.ai").request.headers["authorization"] == "Bearer m-key"
     assert passage(asked=keyed, authorization="Bearer sk-1").request.headers["authorization"] == "Bearer sk-1"
     assert passage(asked=keyed, authorization="Bearer sk-1", x_corp_token="t").outgoing is None
-    sent = passage(asked=keyed, cookie="a=b", x_corp_token="t", x_mine="1").outgoing
+    theirs = ("cookie", "x_corp_token", "x_secret_key", "x_openai_key", "x_nobody_knows")
+    sent = passage(asked=keyed, **dict.fromkeys(theirs, "t"), traceparent="1", openai_beta="a").outgoing
     assert sent is not None
-    assert sent.headers == {"content-type": "application/json", "x-mine": "1", "authorization": "Bearer o-key"}
+    kept = {"content-type": "application/json", "traceparent": "1", "openai-beta": "a"}
+    assert sent.headers == kept | {"authorization": "Bearer o-key"}
+    url = "https://api.openai.com/v1/chat/completions?a=b"
+    sent = passage(asked=keyed, x_llm_proxy_upstream=url).outgoing
+    assert sent is not None and sent.query == "a=b"
     for url in ("https://claude.corp.example/v1/messages", "http://10.0.0.5:8000/ask", "https://x.apps.example.com/"):
         assert passage(MESSAGES, asked=keyed, x_llm_proxy_upstream=url).request.headers.keys() == {"content-type"}
 
