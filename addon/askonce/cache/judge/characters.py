@@ -103,7 +103,7 @@ def signs(prompt: str, found: Iterable[tuple[int, int]], tokens: Sequence[str]) 
             end = " ?"
         elif run == "#" and before.isspace() and after.isdecimal():
             continue  # the number of a ticket, a page, a row
-        elif not _in_prose(prompt, start, stop, last=stop == size):
+        elif not _in_prose(prompt, start, stop, last=stop == size) or (run[0] == "!" and _multiplies(prompt, start)):
             strong.append("-" if run == "−" and after.isdecimal() else run)
         elif stop == size and run in (".", "?", "!"):
             end = run
@@ -137,6 +137,12 @@ def _in_prose(prompt: str, start: int, stop: int, *, last: bool) -> bool:
     if right:
         return _CLOSED.fullmatch(run) is not None or (last and not run.strip("?!"))
     return run in _WITHIN and before.isalnum() and after.isalnum()
+
+
+def _multiplies(prompt: str, place: int) -> bool:
+    """Whether a "!" there is a factorial, as far as what stands before it tells: a number, or a single letter."""
+    before = prompt[place - 1 : place]
+    return before.isdecimal() or (before.isalpha() and not prompt[: place - 1][-1:].isalnum())
 
 
 def _says_nothing(run: str, before: str, after: str, tokens: Sequence[str]) -> bool:

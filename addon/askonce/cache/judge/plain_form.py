@@ -65,8 +65,8 @@ _OPENING = re.compile(
 )
 _SOFTENER = re.compile(rf"^\s*(?:{_SOFTENERS})\s*[,:]?\s+(?=(?:{_ASKING})\b)", re.IGNORECASE)
 _CLOSING = re.compile(rf"\?\s*(?:-\s*)?(?:{_either(SPOKEN['closing'])})\s*[?.!]*\s*$", re.IGNORECASE)
-_SHOUTED = re.compile(r"(?<=\w)(?:[?!]{2,}|(?:\.{2,}|…)\?+)\s*$")
-"""Behind the last word; "a??" with more behind it is an operator."""
+_SHOUTED = re.compile(r"(?<=[^\W\d_]{2})(?:[?!]{2,}|(?:\.{2,}|…)\?+)\s*$")
+"""Behind the last word; "a??" with more behind it is an operator, and "5!?" asks for a factorial."""
 _LAST = re.compile(r"(\w+)\W*$")
 _SOUND_WORDS = SPOKEN["sound"]
 _LEADING = frozenset(
