@@ -26,7 +26,7 @@ from askonce.wire.common import (
     time_like,
     zeroed,
 )
-from askonce.wire.keeping import assembling, refuse_error
+from askonce.wire.keeping import assembling, refuse_bad_arguments, refuse_error
 from askonce.wire.prompt import (
     MEDIA,
     NO_PROMPT,
@@ -268,6 +268,8 @@ def _check(final: Any) -> None:
             call = part.get("functionCall")
             if isinstance(call, dict) and ("partialArgs" in call or "willContinue" in call):
                 raise Unstorable("the arguments of a function call came in parts")
+            if isinstance(call, dict):
+                refuse_bad_arguments(call.get("args"))
         if not any(part.keys() - {"text", "thought", "thoughtSignature"} or _says_something(part) for part in parts):
             raise Unstorable("empty answer")
 

@@ -23,7 +23,7 @@ from askonce.wire.common import (
     time_like,
     token_groups,
 )
-from askonce.wire.keeping import assembling, refuse_error
+from askonce.wire.keeping import assembling, refuse_bad_arguments, refuse_error
 from askonce.wire.prompt import (
     MEDIA,
     NO_PROMPT,
@@ -202,6 +202,8 @@ def _check(final: Any) -> None:
         raise Unstorable("a text that is no text")
     if not isinstance(calls or [], list) or not isinstance(final.get("logprobs") or [], list):
         raise Unstorable("a list that is no list")
+    for called in calls or ():
+        refuse_bad_arguments(called.get("function", {}).get("arguments"))
     if not texts[0].strip() and not calls and not final.get("image"):
         raise Unstorable("empty answer")
 

@@ -324,6 +324,7 @@ def test_assemble_several_candidates() -> None:
         (orjson.dumps({"promptFeedback": {"blockReason": "SAFETY"}}), "blocked: SAFETY"),
         (orjson.dumps(answered()), "empty answer"),
         (orjson.dumps(answered({"text": "x", "thought": True})), "empty answer"),
+        (orjson.dumps(answered({"functionCall": {"name": "f", "args": '{"a": 1'}})), "arguments are not JSON"),
         *(
             (orjson.dumps(answered({"text": "x"}, finishReason=reason)), reason)
             for reason in ("MAX_TOKENS", "SAFETY", "RECITATION", "PROHIBITED_CONTENT", "MALFORMED_FUNCTION_CALL")

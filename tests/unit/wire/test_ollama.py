@@ -249,6 +249,17 @@ def test_assemble_a_completion() -> None:
     assert orjson.loads(answer.body) == GENERATE_ANSWER | {"thinking": "hm"}
 
 
+def called(arguments: Any) -> dict[str, Any]:
+    """An answer with a tool call; some servers that speak as Ollama does write the arguments as a text."""
+    call = {"function": {"name": "f", "arguments": arguments}}
+    return CHAT_ANSWER | {"message": {"role": "assistant", "content": "", "tool_calls": [call]}}
+
+
+def test_arguments_that_are_a_text_are_replayed_as_one() -> None:
+    kept = WIRE.assemble(lines(called('{"a": 1.50}')), "application/json", CALL)
+    assert orjson.loads(kept.body)["message"]["tool_calls"][0]["function"]["arguments"] == '{"a": 1.50}'
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [
@@ -263,6 +274,7 @@ def test_assemble_a_completion() -> None:
         (lines(GENERATE_ANSWER | {"response": " "}), "empty answer"),
         (lines({"done": True}), "empty answer"),
         (lines({"done": True, "response": 5}), "no text"),
+        *((lines(called(bad)), "a tool call's arguments are not JSON") for bad in ('{"a": 1', '{"a": 1}{"b": 2}')),
     ],
 )
 def test_unstorable(body: bytes, why: str) -> None:
