@@ -6,7 +6,9 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from tests.waiting import until_so
 from threadpoolctl import threadpool_info
@@ -261,3 +263,50 @@ async def test_a_link_to_another_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "..new").replace(tmp_path / "..data")
     await until_so(lambda: "api.groq.com" in hosts(runtime))
     await runtime.close()
+
+
+# Faults
+
+PARIS = b"""{"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
+"message": {"role": "assistant", "content": "Paris."}, "finish_reason": "stop"}]}"""
+
+
+async def ask(runtime: Runtime, question: str) -> bool:
+    """A whole call; whether it was a hit."""
+    body = {"model": "m", "messages": [{"role": "user", "content": question}]}
+    request = Request("POST", "api.openai.com", "/v1/chat/completions", "", {}, orjson.dumps(body))
+    life, [rule] = runtime.life, runtime.rules
+    exchange = life.begin(rule, request)
+    if life.look_up_in_memory(exchange) or await life.look_up(exchange):
+        life.account(exchange)
+        return True
+    life.pass_on(exchange, 200)
+    await life.remember(exchange, (("content-type", "application/json"),), lambda: PARIS)
+    return False
+
+
+@pytest.mark.parametrize("part", ["embedder", "judge", "look-up"])
+async def test_each_fault_of_a_look_up_is_counted_once(
+    runtime: Runtime, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache that reports to a reporter of its own is not counted; one that reports on the way up is counted twice."""
+    await runtime.warm_up()
+    assert not await ask(runtime, "What is the capital of France?")
+    finder = runtime.cache._finder
+    holder, name = {
+        "embedder": (runtime.cache._embedder.now, "embed"),
+        "judge": (finder._judge, "judge"),
+        "look-up": (finder._store, "nearest"),
+    }[part]
+    met = 0
+
+    def broken(*_: Any, **__: Any) -> Any:
+        nonlocal met
+        met += 1
+        raise OSError("out of order")
+
+    monkeypatch.setattr(holder, name, broken)
+    for question in ("Tell me what the capital of France is.", "Which city is the capital of France?"):
+        assert not await ask(runtime, question)
+    assert met >= 2
+    assert runtime.accounting.faults() == {part: met}
