@@ -1,11 +1,14 @@
 """Hosts, paths and JSONPaths as rules.yaml writes them."""
 
 import re
+import subprocess
+import sys
 
 import jsonpath_rfc9535
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.waiting import PATIENCE
 
 from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path, parse_text
 
@@ -151,3 +154,9 @@ def test_a_piece_of_text_never_tries_one_place_twice(parts: list[str]) -> None:
         return
     plain = re.sub(r"\\.|\(\?[:!]", "", re.sub(r"\[[^]]*\]", "c", compiled.replace(r"\w", "c")))
     assert not re.search(r"[*|]|(?<![}?])\+|[}?](?!\+)", plain)
+
+
+def test_jsonpaths_are_read_without_the_module_that_two_packages_write() -> None:
+    """`jsonpath` is python-jsonpath's and jsonpath-python's; mistralai 3 asks for the second, and `pip` is silent."""
+    program = "import sys; sys.modules['jsonpath'] = None; from askonce.rules.patterns import parse_jsonpath as read; "
+    subprocess.run([sys.executable, "-c", program + "read('$.a[-1]')"], check=True, timeout=PATIENCE)
