@@ -1,7 +1,8 @@
 """`python -m tests.attack`: what an attacker would try, against a proxy on this machine's loopback, within bounds.
 
 Prints a line for each attack: what was wrong, the longest that the loop stood, the memory above the steady state, the
-most descriptors. Ends with 1 where a bound is broken, and by itself in any case.
+most descriptors; the worst of all proxies that were watched. Ends with 1 where a bound is broken, and by itself in any
+case.
 """
 
 from __future__ import annotations
@@ -10,17 +11,23 @@ import argparse
 import fnmatch
 import sys
 import tempfile
-import time
 import traceback
 from pathlib import Path
 
-from tests.attack import isolation, measures, resources, staying_up, untaken
+from tests.attack import doors, isolation, measures, resources, staying_up, untaken
 from tests.attack.attack import Attack
-from tests.attack.target import FRANCE, Target, target
-from tests.attack.watch import MIB, Figures, Watch
+from tests.attack.target import Target, target
+from tests.attack.watch import MIB, Figures, Watch, worst
 from tests.processes import answer_for_all, descendants, kill
 
-ATTACKS = (*isolation.ATTACKS, *resources.ATTACKS, *untaken.ATTACKS, *staying_up.ATTACKS, *measures.ATTACKS)
+ATTACKS = (
+    *isolation.ATTACKS,
+    *resources.ATTACKS,
+    *doors.ATTACKS,
+    *untaken.ATTACKS,
+    *staying_up.ATTACKS,
+    *measures.ATTACKS,
+)
 _HEAD = f"{'attack':<22} {'wrong':>6} {'stall ms':>9} {'memory MiB':>11} {'descriptors':>12}  verdict"
 
 
@@ -42,32 +49,25 @@ def judge(attack: Attack, wrong: int, seen: Figures) -> list[str]:
 
 def run(attack: Attack, at: Target) -> bool:
     """Whether an attack stayed within its bounds; says so."""
+    at.seen.clear()
     watch = Watch(at.proxy.process.pid, at.proxy.port).start()
     try:
         wrong, error = attack.run(at), ""
     except Exception:
         wrong, error = 1, traceback.format_exc()
     finally:
-        seen = watch.stop()
+        own = watch.stop()
+    seen = worst([own, *at.seen])
     broken = judge(attack, wrong, seen)
     figures = f"{wrong:>6} {seen.stall * 1000:>9.0f} {seen.memory / MIB:>11.1f} {seen.descriptors:>12}"
     print(f"{attack.name:<22} {figures}  {'; '.join(broken) or 'ok'}", flush=True)
     if error:
         print(error, file=sys.stderr)
-    if not seen.is_alive or at.proxy.process.poll() is not None:
+    if not own.is_alive or at.proxy.process.poll() is not None:
         at.proxy.kill()
         at.proxy.launch()
         at.proxy.wait_until_ready()
     return not broken
-
-
-def warm_up(at: Target) -> None:
-    """What a proxy has in memory once it has done all that it does."""
-    key = at.key()
-    for question in (FRANCE, FRANCE, "Tell me what the capital of France is.", "What is the capital of Peru?"):
-        for stream in (False, True):
-            at.ask(key, question=question, stream=stream)
-    time.sleep(1)
 
 
 def main() -> int:
@@ -82,7 +82,7 @@ def main() -> int:
         return 0 if asked.list else 2
     answer_for_all()
     with tempfile.TemporaryDirectory() as folder, target(Path(folder)) as at:
-        warm_up(at)
+        at.warm_up()
         print(_HEAD)
         kept = sum(run(attack, at) for attack in chosen)
     kill(descendants())

@@ -1,4 +1,5 @@
-"""Asks a proxy for its liveness again and again, in a process of its own: `probe.py PID PORT`, until stdin is closed.
+"""Asks a proxy for its liveness again and again, in a process of its own: `probe.py PID HOST PORT PATIENCE`, until
+stdin is closed.
 
 One rule: one line on stdout for each answer, the seconds that it took, without those for which the kernel let the proxy
 or this process wait for a processor. It ends with 1 where nobody answers any more. A process of its own, since a thread
@@ -17,12 +18,12 @@ _PAUSE = 0.01
 _REQUEST = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-def probe(pid: int, port: int, patience: float) -> int:
+def probe(pid: int, host: str, port: int, patience: float) -> int:
     connection: socket.socket | None = None
     while not select.select([sys.stdin], [], [], _PAUSE)[0]:
         began, waited = time.monotonic(), _delays(pid)
         try:
-            connection = connection or socket.create_connection(("127.0.0.1", port), patience)
+            connection = connection or socket.create_connection((host, port), patience)
             connection.sendall(_REQUEST)
             if not _answer(connection):
                 raise ConnectionError
@@ -75,4 +76,4 @@ def _answer(connection: socket.socket) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(probe(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    sys.exit(probe(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))

@@ -1,4 +1,4 @@
-"""What one caller can take from all others: the loop, memory, descriptors, doors, and their answers.
+"""What one caller can take from all others: the loop, memory, descriptors, and their answers.
 
 One rule: sizes are those of a careless program, a few MiB on the wire; what they would become is what is bounded.
 """
@@ -9,11 +9,8 @@ import contextlib
 import gzip
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import brotli
 import httpx
@@ -29,10 +26,6 @@ _CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "br": lambda data: brotli.compress(data, quality=5),
     "zstd": zstandard.ZstdCompressor(level=3).compress,
 }
-_SPELLINGS = ("127.1", "localhost", "127.0.0.2", "0.0.0.0", "[::ffff:127.0.0.1]", "2130706433", "0x7f000001", "localhost.")  # fmt: skip  # noqa: E501
-"""Of our own address."""
-_MOMENT = 10.0
-"""Seconds; what an answer to an odd request may take before it is left."""
 
 
 def _compressed(coding: str) -> bytes:
@@ -147,95 +140,6 @@ def long_answers(target: Target) -> int:
     return sum(not target.ask(key, question=question, stream=True) for _ in range(3))
 
 
-def own_addresses(target: Target) -> int:
-    """Requests through the proxy to the proxy, under other names of its address."""
-    for name in _SPELLINGS:
-        with contextlib.suppress(OSError), target.connect() as connection:
-            connection.settimeout(_MOMENT)
-            host = f"{name}:{target.proxy.port}"
-            connection.sendall(f"GET http://{host}/nothing HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-            connection.recv(65536)
-    return 0
-
-
-def own_tunnels(target: Target) -> int:
-    """How many tunnels through the proxy to the proxy are open to a call that only this machine may make."""
-    opened = 0
-    for name in _SPELLINGS:
-        with contextlib.suppress(OSError), target.connect() as connection:
-            connection.settimeout(_MOMENT)
-            host = f"{name}:{target.proxy.port}"
-            connection.sendall(f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-            if b" 200 " not in connection.recv(65536):
-                continue
-            content = b'{"dep_id":"doc:1"}'
-            head = f"POST /v1/invalidate HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-            connection.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content)
-            opened += b" 200 " in connection.recv(65536).partition(b"\r\n")[0]
-    return opened
-
-
-class _Canary(ThreadingHTTPServer):
-    """A service of this machine's that nobody outside is to reach."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.reached = 0
-        super().__init__(("127.0.0.1", 0), _Reached)
-
-
-class _Reached(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        assert isinstance(self.server, _Canary)
-        self.server.reached += 1
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None: ...
-
-
-def open_door(target: Target) -> int:
-    """How often a proxy that listens for others lets one who is not on this machine reach a service that is."""
-    proxy = target.start("open", listen="0.0.0.0", environment={"ASKONCE_TOKEN": "t" * 32}, rules=rules())
-    with _Canary() as canary:
-        threading.Thread(target=canary.serve_forever, args=(0.02,)).start()
-        for name in ("127.0.0.1", *_SPELLINGS):
-            host = f"{name}:{canary.server_port}"
-            with contextlib.suppress(OSError), socket.create_connection((_own_address(), proxy.port)) as connection:
-                connection.settimeout(_MOMENT)
-                connection.sendall(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-                connection.recv(65536)
-        canary.shutdown()
-        return canary.reached
-
-
-_INSIDE = ("[64:ff9b::7f00:1]", "[::127.0.0.1]", "[64:ff9b::a00:1]", "[2002:7f00:1::]", "169.254.169.254", "10.0.0.1", "168.63.129.16")  # fmt: skip  # noqa: E501
-"""Private places in forms that look public, and those of clouds."""
-
-
-def forms_of_addresses(target: Target) -> int:
-    """How many private places a proxy that listens for others does not refuse."""
-    proxy = target.start("forms", listen="0.0.0.0", environment={"ASKONCE_TOKEN": "t" * 32}, rules=rules())
-    refused = 0
-    for host in _INSIDE:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", proxy.port)) as connection:
-            connection.settimeout(_MOMENT)
-            connection.sendall(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-            refused += connection.recv(65536).startswith(b"HTTP/1.1 403 ")
-    return len(_INSIDE) - refused
-
-
-def _own_address() -> str:
-    """An address of this machine that is not loopback; loopback where it has no other."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: nothing is sent, but the kernel says from where it would be
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
-
-
 def unended_requests(target: Target) -> int:
     """1 where 300 heads and bodies without an end keep another from an answer."""
     half = b"POST http://model.test:8001/v1/chat/completions HTTP/1.1\r\nHost: model.test:8001\r\n"
@@ -276,14 +180,14 @@ def unread_answers(target: Target) -> int:
 def eviction(target: Target) -> int:
     """How many of ten answers of one tenant another one's thousand drive out."""
     proxy = target.start("small", rules=rules(cache="{max_entries: 200, max_bytes: 2GiB}"))
-    small = replace(target, proxy=proxy)
     victim, questions = target.key(), [f"What is the name of river number {number}?" for number in range(10)]
-    for question in questions:
-        small.ask(victim, question=question, seed=1)
-    with small.client() as greedy, ThreadPoolExecutor(4) as many:
-        list(many.map(lambda number: greedy.post(CHAT, json=body(f"Say {number}.", seed=number)), range(1000)))
-    proxy.settle()
-    return sum(not small.ask(victim, question=question, seed=1) for question in questions)
+    with target.watched(proxy) as small:
+        for question in questions:
+            small.ask(victim, question=question, seed=1)
+        with small.client() as greedy, ThreadPoolExecutor(4) as many:
+            list(many.map(lambda number: greedy.post(CHAT, json=body(f"Say {number}.", seed=number)), range(1000)))
+        proxy.settle()
+        return sum(not small.ask(victim, question=question, seed=1) for question in questions)
 
 
 def feedback(target: Target) -> int:
@@ -318,10 +222,6 @@ ATTACKS = (
     Attack("a long header", "one of 1 MiB", long_header),
     Attack("long prompts", "4 MiB of words; 20,000 times what the judge looks for", long_prompts),
     Attack("long answers", "one of 4 MiB, streamed three times", long_answers),
-    Attack("own addresses", f"{len(_SPELLINGS)} spellings of its own address, to itself", own_addresses),
-    Attack("own tunnels", "a tunnel to itself, to be taken for this machine", own_tunnels),
-    Attack("an open door", "a service of this machine, asked for from outside it", open_door),
-    Attack("forms of addresses", "private places in NAT64 and other forms", forms_of_addresses),
     Attack("unended requests", "300 heads and bodies that never end", unended_requests),
     Attack("many bodies", "64 requests of 8 MiB that never end", many_bodies),
     Attack("unread answers", "500 answers that nobody reads", unread_answers),

@@ -1,6 +1,7 @@
 """What must not keep a proxy from running: damaged files, odd addresses, disks that are full, bad upstreams.
 
-One rule: each attack has a proxy of its own and counts how often that did not end in a running one.
+One rule: each attack has a proxy of its own, watched where it is left running, and counts how often that did not end in
+a running one.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def damaged_files(target: Target) -> int:
             said = (folder / "askonce.log").read_text().splitlines()
             wrong += not said or not said[-1].startswith("askonce: ") or "Traceback" in "".join(said)
         else:
-            with _app(target, proxy) as client:
+            with _app(replace(target, proxy=proxy)) as client:
                 wrong += not client.post(CHAT, json=body(FRANCE)).is_success
             proxy.kill()
     return wrong
@@ -78,7 +79,8 @@ def damaged_files(target: Target) -> int:
 def _used_folder(target: Target) -> Path:
     """That of a proxy that had a use for each of its files, and was killed."""
     proxy = target.start("used")
-    with _app(target, proxy) as client:
+    used = replace(target, proxy=proxy)
+    with _app(used) as client:
         client.post(CHAT, json=body(FRANCE)).raise_for_status()
     proxy.settle()
     entry = {"prompt": "What is new?", "response": "Much."}
@@ -88,24 +90,25 @@ def _used_folder(target: Target) -> Path:
     proxy.stop()  # which writes what is only written now and then
     proxy.launch()
     proxy.wait_until_ready()
-    with _app(target, proxy) as client:
+    with _app(used) as client:
         client.post(CHAT, json=body("What is new?")).raise_for_status()
     proxy.settle()
     proxy.kill()
     return target.folder / "used"
 
 
-def _app(target: Target, proxy: object) -> httpx.Client:
-    return replace(target, proxy=proxy).client("sk-damaged")  # type: ignore[arg-type]
+def _app(target: Target) -> httpx.Client:
+    return target.client("sk-damaged")
 
 
 def ipv6(target: Target) -> int:
-    """1 where a proxy does not come up on [::1]."""
+    """1 where a proxy does not come up on [::1], or does not answer a call there."""
     try:
         proxy = target.start("ipv6", listen="[::1]")
     except AssertionError:
         return 1
-    return int(not proxy.get("/health/live"))
+    with target.watched(proxy) as there, there.client() as client:
+        return int(not client.post(CHAT, json=body(FRANCE)).is_success)
 
 
 def bad_certificates(target: Target) -> int:
@@ -113,7 +116,7 @@ def bad_certificates(target: Target) -> int:
     other = target.folder / "other-ca.pem"
     trustme.CA().cert_pem.write_to_path(other)
     proxy = target.start("untrusting", environment={"ASKONCE_UPSTREAM_CA": str(other)})
-    with _app(target, proxy) as client:
+    with target.watched(proxy) as untrusting, untrusting.client() as client:
         answers = [client.post(CHAT, json=body(FRANCE)) for _ in range(3)]
     return sum(answer.is_success or is_hit(answer) for answer in answers)
 
@@ -152,26 +155,32 @@ def clock_jumps(target: Target) -> int:
     offset = folder / "offset"
     offset.write_text("0")
     proxy = target.start("jumps", environment={"PYTHONPATH": str(folder), "ASKONCE_TEST_CLOCK": str(offset)})
-    at, key, wrong = replace(target, proxy=proxy), target.key(), 0
-    at.ask(key)
-    for jump, expected in ((0, True), (-_YEAR, False), (0, True), (_YEAR, False)):
-        set_to = offset.with_suffix(".new")
-        set_to.write_text(str(jump))
-        set_to.replace(offset)
-        with at.client(key) as client:
-            # What is asked is not kept: an answer of the time that never was would be a wrong one later.
-            for control in ("only-if-cached", "no-store"):
-                answer = client.post(CHAT, json=body(FRANCE), headers={"cache-control": control})
-                wrong += answer.status_code >= 500 if control == "no-store" else is_hit(answer) != expected
-            wrong += not proxy.get("/health/live")
+    key, wrong = target.key(), 0
+    with target.watched(proxy) as at:
+        at.ask(key)
+        for jump, expected in ((0, True), (-_YEAR, False), (0, True), (_YEAR, False)):
+            set_to = offset.with_suffix(".new")
+            set_to.write_text(str(jump))
+            set_to.replace(offset)
+            wrong += _wrong_then(at, key, expected)
     return wrong
+
+
+def _wrong_then(at: Target, key: str, expected: bool) -> int:
+    """What is asked is not kept: an answer of the time that never was would be a wrong one later."""
+    wrong = 0
+    with at.client(key) as client:
+        for control in ("only-if-cached", "no-store"):
+            answer = client.post(CHAT, json=body(FRANCE), headers={"cache-control": control})
+            wrong += answer.status_code >= 500 if control == "no-store" else is_hit(answer) != expected
+    return wrong + (not at.proxy.get("/health/live"))
 
 
 def web_password(target: Target) -> int:
     """How many doors of mitmweb stand open to one who does not know its password."""
     port = free_port()
     proxy = target.start("web", command="web", arguments=["--web-port", str(port)])
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    with target.watched(proxy), httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         tries = [client.get(path) for path in ("/", "/flows", "/flows.json", "/state", "/options.json")]
         tries += [client.get("/flows", headers={"authorization": f"Bearer {word}"}) for word in ("password", _GUESS)]
         tries += [client.get("/flows", params={"token": _GUESS}), client.post("/clear"), client.delete("/flows/1")]
@@ -182,7 +191,7 @@ def web_password(target: Target) -> int:
 def full_disk(target: Target) -> int:
     """How many of ten calls fail where nothing more can be written."""
     proxy = target.start("full")
-    with _app(target, proxy) as client:
+    with target.watched(proxy) as full, full.client() as client:
         client.post(CHAT, json=body(FRANCE)).raise_for_status()
         proxy.settle()
         room = max(file.stat().st_size for file in (*proxy.data.rglob("*"), proxy.log_file) if file.is_file()) + 4096
@@ -198,17 +207,17 @@ def read_only_disk(target: Target) -> int:
     if not _may_change(proxy.data, "-i"):
         sys.stderr.write("a read-only disk: not tried, for only root can make one, on some file systems\n")
         return 0
-    with _app(target, proxy) as client:
-        client.post(CHAT, json=body(FRANCE)).raise_for_status()
-        proxy.settle()
-        os.sync()  # a page of a map that is not written out yet may be written to all the same
-        try:
+    try:
+        with target.watched(proxy) as read_only, read_only.client() as client:
+            client.post(CHAT, json=body(FRANCE)).raise_for_status()
+            proxy.settle()
+            os.sync()  # a page of a map that is not written out yet may be written to all the same
             _may_change(proxy.data, "+i")
             hits = [client.post(CHAT, json=body(FRANCE)) for _ in range(5)]
             others = [client.post(CHAT, json=body(f"What is {number} plus one?")) for number in range(5)]
-            ended = end(proxy.process)
-        finally:
-            _may_change(proxy.data, "-i")
+        ended = end(proxy.process)
+    finally:
+        _may_change(proxy.data, "-i")
     proxy.launch()
     proxy.wait_until_ready()
     return sum(not is_hit(answer) for answer in hits) + sum(not answer.is_success for answer in others) + abs(ended)

@@ -11,14 +11,17 @@ import http.client
 import resource
 import socket
 import ssl
+import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import trustme
+from tests.attack.watch import Figures, Watch
 from tests.e2e.conftest import FOREIGN, PROVIDER_HOSTS, REPOSITORY, Provider, Proxy
 from tests.waiting import PATIENCE
 
@@ -62,6 +65,10 @@ class Target:
     folder: Path
     proxy: Proxy
     started: contextlib.ExitStack
+    seen: list[Figures] = field(default_factory=list)
+    """What `watched` saw of an attack's own proxies."""
+    login: tuple[str, str] | None = None
+    """Name and key of who uses the proxy, where it asks."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -75,9 +82,8 @@ class Target:
         """An app behind the proxy, with a key of its own unless one is given."""
         headers = {"authorization": f"Bearer {key or self.key()}"}
         trusting = ssl.create_default_context(cafile=str(self.proxy.bundle))
-        return httpx.Client(
-            proxy=self.proxy.url, verify=trusting, headers=headers, trust_env=False, timeout=PATIENCE, **options
-        )
+        proxy = httpx.Proxy(self.proxy.url, auth=self.login)
+        return httpx.Client(proxy=proxy, verify=trusting, headers=headers, trust_env=False, timeout=PATIENCE, **options)
 
     def ask(self, key: str, *headers: tuple[str, str], url: str = CHAT, question: str = FRANCE, **more: Any) -> bool:
         """One call, with more headers; whether it was a hit. It is kept when this returns."""
@@ -97,6 +103,27 @@ class Target:
         self.started.callback(_end, proxy)
         proxy.wait_until_ready()
         return proxy
+
+    def warm_up(self) -> None:
+        """Have the proxy do all that it does once: what it has in memory then is its steady state."""
+        key = self.key()
+        for question in (FRANCE, FRANCE, "Tell me what the capital of France is.", "What is the capital of Peru?"):
+            for stream in (False, True):
+                self.ask(key, question=question, stream=stream)
+        time.sleep(1)
+
+    @contextlib.contextmanager
+    def watched(self, proxy: Proxy) -> Iterator[Target]:
+        """A proxy of the attack's own as what is attacked: warmed up, and within the bounds of the attack."""
+        own = replace(self, proxy=proxy)
+        own.warm_up()
+        resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+        host = urlsplit(proxy.url).hostname or ""
+        watch = Watch(proxy.process.pid, proxy.port, host).start()
+        try:
+            yield own
+        finally:
+            self.seen.append(watch.stop())
 
     def connect(self) -> socket.socket:
         """A bare connection to the proxy."""

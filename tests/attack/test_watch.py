@@ -4,12 +4,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.attack.__main__ import ATTACKS, judge
 from tests.attack.attack import Attack
-from tests.attack.watch import MIB, Figures, Watch
+from tests.attack.watch import MIB, Figures, Watch, worst
 from tests.processes import end
 from tests.waiting import until
 
@@ -78,6 +80,19 @@ def test_nothing_wrong_is_within_bounds_and_one_wrong_answer_is_not() -> None:
     attack = Attack("", "", lambda _: 0)
     assert judge(attack, 0, WITHIN) == []
     assert judge(attack, 1, WITHIN) == ["1 wrong"]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{"stall": 0.2}, {"memory": 65 * MIB}, {"descriptors": 600}, {"is_alive": False}],
+    ids=lambda own: next(iter(own)),
+)
+def test_a_bound_that_one_of_several_proxies_breaks_is_broken(own: dict[str, Any]) -> None:
+    beyond = replace(WITHIN, **own)
+    alone = judge(Attack("", "", lambda _: 0), 0, beyond)
+    assert len(alone) == 1
+    for seen in ([WITHIN, beyond], [beyond, WITHIN]):
+        assert judge(Attack("", "", lambda _: 0), 0, worst(seen)) == alone
 
 
 def test_each_attack_has_a_name_of_its_own() -> None:

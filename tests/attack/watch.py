@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +37,22 @@ class Figures:
     is_alive: bool
 
 
-class Watch:
-    """Watches a process that answers `/health/live` on a port, from `start` to `stop`."""
+def worst(seen: Sequence[Figures]) -> Figures:
+    """Of several processes that may have as many descriptors each."""
+    return Figures(
+        max(one.stall for one in seen),
+        max(one.memory for one in seen),
+        max(one.descriptors for one in seen),
+        min(one.limit for one in seen),
+        all(one.is_alive for one in seen),
+    )
 
-    def __init__(self, pid: int, port: int) -> None:
-        self._proc, self._port = Path(f"/proc/{pid}"), port
+
+class Watch:
+    """Watches a process that answers `/health/live` at an address, from `start` to `stop`."""
+
+    def __init__(self, pid: int, port: int, host: str = "127.0.0.1") -> None:
+        self._proc, self._port, self._host = Path(f"/proc/{pid}"), port, host
         self._limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
         self._over = threading.Event()
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -49,7 +61,7 @@ class Watch:
         self.probes, self.is_alive = 0, True
 
     def start(self) -> Watch:
-        command = [sys.executable, "-I", str(_PROBE), self._proc.name, str(self._port), str(PATIENCE)]
+        command = [sys.executable, "-I", str(_PROBE), self._proc.name, self._host, str(self._port), str(PATIENCE)]
         self._prober = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._first = threading.Event()
         self._listener.start()
