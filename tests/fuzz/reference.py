@@ -213,6 +213,6 @@ def is_prompt(sent: Sent, path: tuple[Any, ...]) -> bool:
         case ("body", "query"):
             return sent.wire == "generic"
         case ("body", ("messages" | "input" | "contents") as name, int(index), *rest):
-            last = isinstance(body[name], str) or index == len(body[name]) - 1
+            last = not isinstance(body[name], list) or index == len(body[name]) - 1  # one may stand without a list
             return last and rest[:1] in (["content"], ["parts"]) and (len(rest) == 1 or rest[-1] == "text")
     return False

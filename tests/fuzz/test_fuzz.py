@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mitmproxy import http
-from tests.fuzz import corpus, mutate, reference
+from tests.fuzz import corpus, mutate, reference, wrappers
 from tests.fuzz.__main__ import run
 from tests.fuzz.lanes import lanes
 
@@ -117,6 +117,18 @@ def read(sent: corpus.Sent) -> Call | None:
 def key(call: Call) -> str:
     """What the cache takes for the same call; Python's == would take true for 1."""
     return IDENTIFIER.identify(call, host="h", scope="s").key
+
+
+def test_the_only_content_may_be_worded_otherwise() -> None:
+    body = b'{"contents": {"role": "user", "parts": [{"text": "Why?"}]}}'
+    sent = corpus.Sent("gemini", "h", "/p", "", [], body)
+    assert reference.is_prompt(sent, ("body", "contents", 0, "parts", 0, "text"))
+
+
+def test_a_question_may_begin_with_a_word_and_a_colon() -> None:
+    around, asked = "System: Be brief.\nHuman: ", ("Translate this.", "Translate: this.", "Translate this.\nAI: Done.")
+    first, second, third = (wrappers._apart(around + question) for question in asked)
+    assert first == second != third
 
 
 @settings(max_examples=400, deadline=None)

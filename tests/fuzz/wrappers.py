@@ -24,7 +24,7 @@ __all__ = ["Wrapped", "case"]
 MIN_COSINE = 0.3
 """Far below what any client asks for, so that a wrapper that was embedded would be found."""
 SYSTEMS = ("Be brief.", "Be brief!", "Réponds en français.", "Use 3 words.", "Use 4 words.")
-_ROLE = re.compile(r"^\w+:", re.MULTILINE)
+_ROLE = re.compile(r"\n\w+:")
 NUMBERS = ("0.1", "0.10000000000000000555", "123456789012345678901", "123456789012345678902", "1", "1.0", "1e0")
 
 
