@@ -266,6 +266,56 @@ def test_a_client_of_http_1_0_is_sent_no_interim_response(proxy: Proxy, origin: 
         assert read_to_end(connection).startswith(b"HTTP/1.1 200 ")
 
 
+# Calls to our own address
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_product_s_call_is_passed_on_alike(version: bytes, stream: bool, proxy: Proxy, origin: Origin) -> None:
+    """Semcache's, whose provider sends interim responses and trailers, and with a request that has trailers."""
+    asked = {"model": "gpt", "stream": stream, "messages": [{"role": "user", "content": f"Why {version!r}, {stream}?"}]}
+    body = json.dumps(asked).encode()
+    head = b"POST /semcache-app/v1/chat/completions HTTP/%s\r\nhost: 127.0.0.1:%d\r\ncontent-type: application/json\r\n"
+    head += b"authorization: Bearer sk-product\r\nx-llm-proxy-upstream: http://127.0.0.1:%d%s\r\n"
+    head %= (version, proxy.port, origin.port, PATH.encode())
+    if version == b"1.1":
+        sent = head + b"transfer-encoding: chunked\r\n\r\n" + chunk(body) + TRAILERS
+    else:
+        sent = head + b"content-length: %d\r\n\r\n" % len(body) + body
+    expected = EVENT + DONE if stream else ANSWER
+    origin.answer(
+        HINTS, (STREAM if stream else CHUNKED) + b"\r\n", chunk(expected[:40]), chunk(expected[40:]), TRAILERS
+    )
+    for is_first in (True, False):
+        with connect(proxy.port) as connection:
+            connection.sendall(sent)
+            if version == b"1.1":
+                status, _, received = read_message(connection)
+                assert status == 200
+            else:
+                raw_head, _, received = read_to_end(connection).partition(b"\r\n\r\n")
+                assert raw_head.startswith(b"HTTP/1.") and b" 200 " in raw_head and b"transfer-encoding" not in raw_head
+        assert received == expected or not is_first
+        assert received.endswith(DONE) if stream else b"Paris." in received
+        proxy.settle()
+    assert len(origin.requests) == 1
+
+
+@pytest.mark.parametrize("product", ["semcache-app", "gateway", "promptcache", "cachecore"])
+@pytest.mark.parametrize("method", [b"HEAD", b"OPTIONS"])
+def test_a_product_s_path_asks_nobody_for_another_method(
+    product: str, method: bytes, proxy: Proxy, origin: Origin
+) -> None:
+    with connect(proxy.port) as connection:
+        for _ in range(2):
+            head = b"%s /%s/v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n"
+            upstream = b"x-llm-proxy-upstream: http://127.0.0.1:%d%s\r\n\r\n" % (origin.port, PATH.encode())
+            connection.sendall(head % (method, product.encode(), proxy.port) + upstream)
+            status, fields, _ = read_message(connection, no_body=method == b"HEAD")
+            assert 400 <= status < 500 and "cache-status" not in fields
+    assert origin.requests == []
+
+
 # Methods
 
 
