@@ -15,7 +15,7 @@ import numpy as np
 
 from askonce.cache.judge import guards
 from askonce.cache.judge.reading import read
-from askonce.quality.labelled import Pair, groups
+from askonce.quality.labelled import LabelledPair, groups
 
 __all__ = ["SHARED", "Row", "banking_pairs", "calibrates", "held_out", "pairs", "present", "rows", "same_words"]
 
@@ -63,7 +63,7 @@ def same_words(one: str, other: str) -> bool:
 
 def pairs(name: str) -> list[Row]:
     """A set of pairs, with the component of each."""
-    found = [Pair(row["a"], row["b"], row["label"], row.get("cat", name)) for row in rows(name)]
+    found = [LabelledPair(row["a"], row["b"], row["label"], row.get("cat", name)) for row in rows(name)]
     return [
         Row(pair.a, pair.b, pair.label, pair.category, group) for pair, group in zip(found, groups(found), strict=True)
     ]

@@ -31,8 +31,8 @@ from rich.console import Console
 from askonce.cache import Embedder, Policy, load_embedder
 from askonce.cache.judge import load_judge
 from askonce.cli.quality_tables import show_pairs, show_stream, watching
-from askonce.quality.labelled import Pair
-from askonce.quality.metrics import Decisions, labels_of
+from askonce.quality.labelled import LabelledPair
+from askonce.quality.metrics import PairDecisions, labels_of
 from askonce.quality.pairs import EXACT
 from askonce.quality.plots import coverage_plot, reliability_plot
 from askonce.quality.report import Contest, contest, pairs_report, stream_report
@@ -93,7 +93,7 @@ class Bench:
         self.notes: list[str] = []
         """What is worth knowing beside the claims."""
         self.reports: dict[str, Any] = {}
-        self.ranked: dict[str, tuple[list[Pair], Contest]] = {}
+        self.ranked: dict[str, tuple[list[LabelledPair], Contest]] = {}
         self._embedder, self._max_error, self._watch = embedder, max_error, watch
 
     def measure(self, name: str) -> Iterable[Claim]:
@@ -125,7 +125,7 @@ class Bench:
         if name == CORPUS:
             return corpus_claims(subject, report)
         if name == "qqp_pairs":
-            known = [Pair(row.a, row.b, row.label) for row in labelled(name)]
+            known = [LabelledPair(row.a, row.b, row.label) for row in labelled(name)]
             self.notes.append(noise_note(subject, found, pairs, known))
             return [coverage_claim(subject, report, self.name)]
         return trap_claims(subject, found, pairs, report)
@@ -144,9 +144,11 @@ def draw(benches: Sequence[Bench], embedder: Embedder, watch: OnProgress) -> Non
     """The pictures of docs/judge.md, from held-out pairs."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     near = (
-        [Pair(row.a, row.b, row.label) for row in banking_pairs(embedder.embed, test=True)] if present(STREAM) else []
+        [LabelledPair(row.a, row.b, row.label) for row in banking_pairs(embedder.embed, test=True)]
+        if present(STREAM)
+        else []
     )
-    groups, curves = [], dict[str, Decisions]()
+    groups, curves = [], dict[str, PairDecisions]()
     for bench in benches:
         shown = {"qqp": bench.ranked["qqp_pairs"]} if "qqp_pairs" in bench.ranked else {}
         for _, found in shown.values():

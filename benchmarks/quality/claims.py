@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.corpus import Intent, domains
 from benchmarks.judge.data import calibrates, held_out, pairs, rows, same_words
 
-from askonce.quality.labelled import Pair, Query
+from askonce.quality.labelled import LabelledPair, Query
 from askonce.quality.metrics import coverage, labels_of, recall_within
 from askonce.quality.report import Contest
 
@@ -44,14 +44,14 @@ class Claim:
     passed: bool
 
 
-def held_out_pairs(name: str) -> list[Pair]:
+def held_out_pairs(name: str) -> list[LabelledPair]:
     """The pairs of a development set that no training and no calibration saw: of qqp the groups that were held out, of
     the others all."""
     found = [row for row in pairs(name) if name != "qqp_pairs" or (held_out(row.group) and not calibrates(row.group))]
-    return [Pair(row.a, row.b, row.label, row.category.replace(name, "")) for row in found]
+    return [LabelledPair(row.a, row.b, row.label, row.category.replace(name, "")) for row in found]
 
 
-def corpus_pairs() -> list[Pair]:
+def corpus_pairs() -> list[LabelledPair]:
     """Of the corpus's held-out domains: each intent's first wording and its last beside every other wording and every
     near miss, by what that differs in."""
     return [
@@ -64,11 +64,11 @@ def corpus_pairs() -> list[Pair]:
     ]
 
 
-def _beside(text: str, intent: Intent) -> Iterable[Pair]:
+def _beside(text: str, intent: Intent) -> Iterable[LabelledPair]:
     for other in intent.rewordings[: None if text == intent.first else -1]:
-        yield Pair(text, other, 1, "rewording")
+        yield LabelledPair(text, other, 1, "rewording")
     for kind, prompt in intent.near:
-        yield Pair(text, prompt, 0, kind)
+        yield LabelledPair(text, prompt, 0, kind)
 
 
 def corpus_claims(subject: str, report: Mapping[str, Any]) -> Iterable[Claim]:
@@ -88,7 +88,9 @@ def is_held_out(query: Query) -> bool:
     return held_out(query.answer)
 
 
-def trap_claims(subject: str, found: Contest, traps: Sequence[Pair], report: Mapping[str, Any]) -> Iterable[Claim]:
+def trap_claims(
+    subject: str, found: Contest, traps: Sequence[LabelledPair], report: Mapping[str, Any]
+) -> Iterable[Claim]:
     """Wrong reuse, and recall beside the cosine's at the same wrong reuse."""
     wrong, recall = report["false_reuse"], report["recall"]
     theirs = recall_within(found[COSINE].scores, labels_of(traps), wrong)
@@ -104,7 +106,7 @@ def coverage_claim(subject: str, report: Mapping[str, Any], judge: str) -> Claim
     return Claim(subject, claim, f"{ours:.1%}, cosine {theirs:.1%}", ours >= QQP_COVERAGE[judge])
 
 
-def noise_note(subject: str, found: Contest, pairs: Sequence[Pair], known: Sequence[Pair]) -> str:
+def noise_note(subject: str, found: Contest, pairs: Sequence[LabelledPair], known: Sequence[LabelledPair]) -> str:
     """What 5 % wrong comes to under labels that call questions of the same words two, and the coverage there: no claim,
     since it takes the labels' mistakes among those to be as frequent among all that are alike."""
     same = [pair.label for pair in known if same_words(pair.a, pair.b)]

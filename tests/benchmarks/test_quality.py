@@ -23,8 +23,8 @@ from benchmarks.quality.claims import (
     trap_claims,
 )
 
-from askonce.quality.labelled import Pair
-from askonce.quality.metrics import Decisions
+from askonce.quality.labelled import LabelledPair
+from askonce.quality.metrics import PairDecisions
 
 type Run = Callable[..., tuple[int, str]]
 
@@ -103,8 +103,8 @@ SCORES, LABELS = np.array([0.9, 0.8, 0.7, 0.6]), (1, 1, 0, 1)
     [(0.0, 2 / 3, [True, True]), (0.01, 0.5, [True, False]), (1.0, 1.0, [False, True])],
 )
 def test_traps(false_reuse: float, recall: float, verdicts: list[bool]) -> None:
-    found = {"cosine 0.92": Decisions(SCORES >= 0.92, SCORES, 1.0)}
-    pairs = [Pair("a", "b", label) for label in LABELS]
+    found = {"cosine 0.92": PairDecisions(SCORES >= 0.92, SCORES, 1.0)}
+    pairs = [LabelledPair("a", "b", label) for label in LABELS]
     claims = list(trap_claims("x", found, pairs, {"false_reuse": false_reuse, "recall": recall}))
     assert [claim.passed for claim in claims] == verdicts
 
@@ -136,9 +136,11 @@ def test_coverage(judge: str, coverage: float, passed: bool) -> None:
 
 
 def test_what_the_labels_get_wrong_is_told_beside_the_claims() -> None:
-    known = [Pair("What is a cat?", "what is a cat", label) for label in (1, 1, 1, 0)] + [Pair("a", "b", 0)]
-    pairs = [Pair("a", "b", label) for label in LABELS]
-    note = noise_note("qqp", {"askonce": Decisions(SCORES >= 0.9, SCORES, 1.0)}, pairs, known)
+    known = [LabelledPair("What is a cat?", "what is a cat", label) for label in (1, 1, 1, 0)] + [
+        LabelledPair("a", "b", 0)
+    ]
+    pairs = [LabelledPair("a", "b", label) for label in LABELS]
+    note = noise_note("qqp", {"askonce": PairDecisions(SCORES >= 0.9, SCORES, 1.0)}, pairs, known)
     assert note == (
         "qqp: 25.0% of 4 pairs of the same words are labelled different; 5 % wrong beside that is 28.8% by the labels, "
         "and the coverage there is 100.0%"

@@ -42,7 +42,7 @@ class Approvals(BaseModel):
     answers: list[OneApproval]
 
 
-class Said(RequestModel):
+class ApprovalSaid(RequestModel):
     """What is to become of an answer."""
 
     key: str = Field(pattern="^[0-9a-f]{32}$", description="The answer's key.")
@@ -50,7 +50,7 @@ class Said(RequestModel):
     approve: bool = Field(description="It is served from now on; false: it is not, until the provider says another.")
 
 
-class Noted(BaseModel):
+class ApprovalNoted(BaseModel):
     key: str
     version: int = Field(description="Of the answer from now on.")
     state: Approval
@@ -75,12 +75,12 @@ def router(cache: Cache, rules: Callable[[], Sequence[str]], *, protected: Seque
         )
 
     @routes.post("/v1/approvals", responses={404: {"model": Problem}, 409: {"model": Problem}})
-    async def say(said: Said) -> Noted:
+    async def say(said: ApprovalSaid) -> ApprovalNoted:
         """Approve an answer, or reject it. It holds over restarts, until the provider gives another answer."""
         state: Approval = "approved" if said.approve else "rejected"
         entry = await cache.approve(said.key, said.version, state)
         if entry:
-            return Noted(key=entry.key, version=entry.id, state=state)
+            return ApprovalNoted(key=entry.key, version=entry.id, state=state)
         if await cache.get(said.key) is None:
             raise HTTPException(404, "Entry not found")
         raise HTTPException(409, "There is another answer by now; look at it first")

@@ -39,7 +39,7 @@ class Feedback(RequestModel):
         return self
 
 
-class Noted(BaseModel):
+class FeedbackNoted(BaseModel):
     decision: str
     right: bool
     learned: bool = Field(
@@ -52,7 +52,7 @@ def router(cache: Cache, *, protected: Sequence[Depends]) -> APIRouter:
     routes = APIRouter(tags=["cache"], dependencies=list(protected), responses=RESPONSES, route_class=ExactRoute)
 
     @routes.post("/v1/feedback", responses={404: {"model": Problem}})
-    async def feedback(said: Feedback, request: Request) -> Noted:
+    async def feedback(said: Feedback, request: Request) -> FeedbackNoted:
         """Say whether a semantic hit was right. One that was wrong is never served to that question again."""
         decision = said.decision or await cache.decision(said.key or "", said.prompt)
         if decision is None:
@@ -60,6 +60,6 @@ def router(cache: Cache, *, protected: Sequence[Depends]) -> APIRouter:
             raise HTTPException(404, "No hit on it is remembered: say the prompt" if found else "Entry not found")
         caller = request.client.host if request.client else ""
         learned = await cache.feedback(decision, right=said.right, caller=caller)
-        return Noted(decision=decision.lower(), right=said.right, learned=learned == "learned")
+        return FeedbackNoted(decision=decision.lower(), right=said.right, learned=learned == "learned")
 
     return routes

@@ -41,7 +41,7 @@ class Health(BaseModel):
     services: Services
 
 
-class Checks(BaseModel):
+class GatewayChecks(BaseModel):
     """Prometheus Gateway's."""
 
     redis: bool
@@ -54,7 +54,7 @@ class Ready(BaseModel):
 
     status: Literal["ready"] = "ready"
     ready: Literal[True] = True
-    checks: Checks
+    checks: GatewayChecks
 
 
 class Degraded(BaseModel):
@@ -63,7 +63,7 @@ class Degraded(BaseModel):
     status: Literal["degraded"] = "degraded"
     ready: Literal[True] = True
     error: str
-    checks: Checks
+    checks: GatewayChecks
 
 
 class NotReady(BaseModel):
@@ -72,7 +72,7 @@ class NotReady(BaseModel):
     status: Literal["not ready"] = "not ready"
     ready: Literal[False] = False
     error: str
-    checks: Checks
+    checks: GatewayChecks
 
 
 class Alive(BaseModel):

@@ -14,19 +14,6 @@ from typing import Any, Literal, Never
 
 import orjson
 
-__all__ = [
-    "ExactNumber",
-    "NotJson",
-    "canonical",
-    "dumps",
-    "encodable",
-    "is_number",
-    "line_safe",
-    "loads",
-    "rfc3339",
-    "shortened",
-]
-
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _SPACE = b" \t\r\n"
 _LINE_ENDS = tuple(

@@ -113,10 +113,10 @@ async def _connect(proxy: UpstreamProxy, context: ssl.SSLContext | None) -> Stre
         raise
     except OSError as error:
         raise UpstreamProxyError(proxy, f"cannot be reached: {error}") from error
-    return reader, _Writer(transport, protocol, reader, loop)
+    return reader, _TlsWriter(transport, protocol, reader, loop)
 
 
-class _Writer(asyncio.StreamWriter):
+class _TlsWriter(asyncio.StreamWriter):
     """TLS cannot end one direction alone: the other ends with it."""
 
     def write_eof(self) -> None:

@@ -117,7 +117,7 @@ class Lane:
         """Whether mitmproxy waits for a request on this connection, and for nothing else."""
         speaker, reader = self._top.connections.get(self._client), self._reader
         return (
-            type(speaker) is http1.Server
+            type(speaker) is http1.Http1ToClient
             and speaker.state == speaker.read_headers
             and not speaker.buf
             and not self._top.streams

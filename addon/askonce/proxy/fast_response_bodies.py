@@ -25,7 +25,11 @@ class BodyOnItsWay:
     """One that is streamed to a client of HTTP/1.1, as `on_its_way` finds it."""
 
     def __init__(
-        self, around: http.HttpLayer, session: tls.ServerTLSLayer | None, speaker: http1.Client, stream: http.HttpStream
+        self,
+        around: http.HttpLayer,
+        session: tls.ServerTLSLayer | None,
+        speaker: http1.Http1ToProvider,
+        stream: http.HttpStream,
     ) -> None:
         """`session` is the provider's TLS, None without; `speaker` speaks to him."""
         self._http, self._session, self._speaker, self._stream = around, session, speaker, stream
@@ -93,7 +97,7 @@ class BodyOnItsWay:
 class _Given:
     """Reads what was read before, and leaves the rest to who reads it: more may follow a mistake, or an end."""
 
-    def __init__(self, end: EndOfMessage | LocalProtocolError, speaker: http1.Client) -> None:
+    def __init__(self, end: EndOfMessage | LocalProtocolError, speaker: http1.Http1ToProvider) -> None:
         self._end, self._speaker, self._reader = end, speaker, speaker.body_reader
 
     def __call__(self, _buffer: object) -> EndOfMessage:
@@ -120,11 +124,11 @@ def on_its_way(around: http.HttpLayer, provider: Connection) -> BodyOnItsWay | N
     session = first if isinstance(first, tls.ServerTLSLayer) else None
     opener = session.child_layer if session else first
     speaker = getattr(opener, "child_layer", None)
-    if type(opener) is not forwarding.HttpClient or type(speaker) is not http1.Client:
+    if type(opener) is not forwarding.HttpClient or type(speaker) is not http1.Http1ToProvider:
         return None
     stream = around.streams.get(speaker.stream_id or 0)
     teller = around.connections.get(around.context.client)
-    if stream is None or type(teller) is not http1.Server:
+    if stream is None or type(teller) is not http1.Http1ToClient:
         return None
     is_plain = (
         speaker.state == speaker.read_body

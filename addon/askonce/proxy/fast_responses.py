@@ -22,7 +22,7 @@ from askonce.proxy.fast_response_bodies import BodyOnItsWay, on_its_way
 
 __all__ = ["FastResponses"]
 
-type _Steps = Iterator[commands.Command]
+type _Commands = Iterator[commands.Command]
 
 
 class FastResponses:
@@ -35,7 +35,7 @@ class FastResponses:
         self._http = cast(http.HttpLayer, layers[-1])
         self._client = self._http.context.client
 
-    def steps(self, event: events.Event) -> _Steps | None:
+    def steps(self, event: events.Event) -> _Commands | None:
         """What is to be done after an event; None where it has to go all the way."""
         if type(event) is not events.DataReceived or not self._is_open():
             return None
@@ -55,7 +55,7 @@ class FastResponses:
             and all(each._paused is None for each in self._outer)
         )
 
-    def _done(self, steps: _Steps) -> _Steps:
+    def _done(self, steps: _Commands) -> _Commands:
         said = list[bytes]()
         for command in steps:
             if type(command) is commands.SendData and command.connection is self._client:
@@ -81,7 +81,7 @@ class FastResponses:
         said.clear()
         return commands.SendData(self._client, text)
 
-    def _passed_on(self, body: BodyOnItsWay, event: events.DataReceived) -> _Steps:
+    def _passed_on(self, body: BodyOnItsWay, event: events.DataReceived) -> _Commands:
         if (text := body.open(event.data)) is None:
             yield from self._done(self._http.handle_event(events.DataReceived(event.connection, b"")))
             return
@@ -92,7 +92,7 @@ class FastResponses:
         if body.is_over:
             yield from self._done(body.end())
 
-    def _through(self, rest: _Steps) -> _Steps:
+    def _through(self, rest: _Commands) -> _Commands:
         """Have the layers around hear the rest of what is to be done, as if it came of an event that they passed on."""
         _, around, stream, *_ = self._outer
         carrier, below = commands.RequestWakeup(0), self._tls.child_layer
@@ -107,8 +107,8 @@ class FastResponses:
 class _Rest:
     """Stands for a layer that says the rest of what another has begun to say."""
 
-    def __init__(self, rest: _Steps) -> None:
+    def __init__(self, rest: _Commands) -> None:
         self._rest = rest
 
-    def handle_event(self, _event: events.Event) -> _Steps:
+    def handle_event(self, _event: events.Event) -> _Commands:
         return self._rest

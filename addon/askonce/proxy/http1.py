@@ -34,7 +34,7 @@ from askonce.calls.limits import Limits
 from askonce.proxy import forwarding
 from askonce.proxy.known_source import is_known
 
-__all__ = ["Client", "Server", "install", "replacements"]
+__all__ = ["Http1ToClient", "Http1ToProvider", "install", "replacements"]
 
 _INTERIM = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r\n]")
 """101 is no interim response: what follows it is another protocol."""
@@ -54,7 +54,7 @@ class _Chunks(ChunkedReader):
         return EndOfMessage() if isinstance(event, EndOfMessage) and event.headers else event
 
 
-class Server(_http1.Http1Server):
+class Http1ToClient(_http1.Http1Server):
     """The side that a client speaks to."""
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
@@ -85,7 +85,7 @@ class Server(_http1.Http1Server):
         self.state = self.done
 
 
-class Client(_http1.Http1Client):
+class Http1ToProvider(_http1.Http1Client):
     """The side that speaks to a provider."""
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
@@ -153,7 +153,7 @@ _make_body_reader = _http1.make_body_reader
 def replacements() -> tuple[tuple[ModuleType, dict[str, object]], ...]:
     """What mitmproxy looks up for each connection, by module and name."""
     return (
-        (layers, {"Http1Server": Server, "Http1Client": Client, "HttpClient": forwarding.HttpClient}),
+        (layers, {"Http1Server": Http1ToClient, "Http1Client": Http1ToProvider, "HttpClient": forwarding.HttpClient}),
         (_http1, {"make_body_reader": _body_reader}),
     )
 

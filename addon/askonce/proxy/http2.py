@@ -23,7 +23,7 @@ from mitmproxy.proxy.layers.http._events import RequestProtocolError
 from askonce.proxy.known_source import is_known
 from askonce.proxy.run_ahead import LOOK, may_run_ahead
 
-__all__ = ["FEW", "Client", "Server", "install", "replacements", "untaken"]
+__all__ = ["FEW", "Http2ToClient", "Http2ToProvider", "install", "replacements", "untaken"]
 
 FEW = 32 << 10
 """Bytes of a stream that its client may leave before no more of it is asked for."""
@@ -34,7 +34,7 @@ _WIDE = 1 << 20
 _WIDE_STREAMS = 4
 """So many of a client's."""
 
-_servers = WeakKeyDictionary[connection.Client, "Server"]()
+_servers = WeakKeyDictionary[connection.Client, "Http2ToClient"]()
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Taken(HttpEvent):
     """What a provider sent of a stream has gone on to the client."""
 
 
-class Server(_http2.Http2Server):
+class Http2ToClient(_http2.Http2Server):
     """The side that a client speaks to."""
 
     def __init__(self, context: context.Context) -> None:
@@ -76,7 +76,7 @@ class Server(_http2.Http2Server):
                         yield layers.SendHttp(Taken(stream_id), provider)
 
 
-class Client(_http2.Http2Client):
+class Http2ToProvider(_http2.Http2Client):
     """The side that speaks to a provider."""
 
     def __init__(self, context: context.Context) -> None:
@@ -153,7 +153,7 @@ def untaken(client: connection.Client, stream_id: int = 0) -> int:
 
 def replacements() -> tuple[tuple[ModuleType, dict[str, object]], ...]:
     """What mitmproxy looks up for each connection, by module and name."""
-    return ((layers, {"Http2Server": Server, "Http2Client": Client}),)
+    return ((layers, {"Http2Server": Http2ToClient, "Http2Client": Http2ToProvider}),)
 
 
 def install() -> None:

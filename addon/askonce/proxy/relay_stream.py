@@ -74,7 +74,7 @@ class Collapse:
     """The addon that waits where a stream cannot."""
 
     def load(self, _loader: object) -> None:
-        # In place of what `streams.install` has put there. HttpLayer.make_stream looks the name up for each stream.
+        # In place of what `error_stream` has put there. HttpLayer.make_stream looks the name up for each stream.
         layers.HttpStream = _Stream  # type: ignore[misc]
 
     async def askonce_follow(self, listening: _Listening) -> None:

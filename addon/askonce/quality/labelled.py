@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from askonce.cache.judge.reuse import ReuseKind
 
-__all__ = ["LabelError", "Pair", "Prompt", "Query", "groups", "read_pairs", "read_prompts", "read_stream"]
+__all__ = ["LabelError", "LabelledPair", "Prompt", "Query", "groups", "read_pairs", "read_prompts", "read_stream"]
 
 KINDS: tuple[ReuseKind, ...] = get_args(ReuseKind)
 GZIP = b"\x1f\x8b"
@@ -24,7 +24,7 @@ class LabelError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class LabelledPair:
     """A stored question, an asked one, and whether the answer to the first serves the second."""
 
     a: str
@@ -50,7 +50,7 @@ class Query:
     answer: str
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_pairs(path: Path) -> list[LabelledPair]:
     """Lines of {"a": text, "b": text, "label": 0 or 1, "cat": text, if any}. Raises LabelError, OSError."""
     found = []
     for place, row in _rows(path):
@@ -58,7 +58,7 @@ def read_pairs(path: Path) -> list[Pair]:
         if type(label) is not int or label not in (0, 1):
             raise LabelError(f'{place}: expected "label" to be 0 or 1; {_got(row, "label")}')
         category = "" if row.get("cat") is None else _text(row, "cat", place)
-        found.append(Pair(_text(row, "a", place), _text(row, "b", place), label, category))
+        found.append(LabelledPair(_text(row, "a", place), _text(row, "b", place), label, category))
     return _some(found, path, "pairs")
 
 
@@ -79,7 +79,7 @@ def read_prompts(path: Path) -> list[Prompt]:
     return _some(found, path, "prompts")
 
 
-def groups(pairs: Sequence[Pair]) -> list[str]:
+def groups(pairs: Sequence[LabelledPair]) -> list[str]:
     """For each pair, the name of its group: pairs that share a question, directly or through others, are one group."""
     parent: dict[str, str] = {}
 

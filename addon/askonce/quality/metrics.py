@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from askonce.quality.labelled import Pair
+from askonce.quality.labelled import LabelledPair
 
-__all__ = ["Decisions", "Measures", "coverage", "curve", "labels_of", "measure", "recall_within"]
+__all__ = ["Measures", "PairDecisions", "coverage", "curve", "labels_of", "measure", "recall_within"]
 
 
 @dataclass(frozen=True, slots=True)
-class Decisions:
+class PairDecisions:
     """What one contestant decided on the same pairs, in their order."""
 
     served: NDArray[np.bool_]
@@ -40,7 +40,7 @@ class Measures:
         return asdict(self)
 
 
-def measure(decisions: Decisions, labels: NDArray[np.int8], which: NDArray[np.bool_] | None = None) -> Measures:
+def measure(decisions: PairDecisions, labels: NDArray[np.int8], which: NDArray[np.bool_] | None = None) -> Measures:
     """The measures of all decisions, or of those in `which`."""
     chosen = slice(None) if which is None else which
     served, scores, labels = decisions.served[chosen], decisions.scores[chosen], labels[chosen]
@@ -87,6 +87,6 @@ def recall_within(scores: NDArray[np.float64], labels: NDArray[np.int8], false_r
     return int(right.max()) / good if len(right) and good else 0.0
 
 
-def labels_of(pairs: Sequence[Pair]) -> NDArray[np.int8]:
+def labels_of(pairs: Sequence[LabelledPair]) -> NDArray[np.int8]:
     """Their labels, as an array."""
     return np.array([pair.label for pair in pairs], dtype=np.int8)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from askonce.cache import Cache, Embedder, Judge, Policy
-from askonce.quality.labelled import Pair
-from askonce.quality.metrics import Decisions
+from askonce.quality.labelled import LabelledPair
+from askonce.quality.metrics import PairDecisions
 from askonce.quality.trial import BLANK, Known, OnProgress, TrialCall, keep, opened, unwatched
 
 __all__ = ["THRESHOLDS", "PairTrial", "asking", "cosines", "decide_pairs", "known", "plain"]
@@ -28,12 +28,12 @@ EXACT = 2.0
 class PairTrial:
     """A cache that knows the answer to `a` of every pair, and is asked `b`."""
 
-    def __init__(self, cache: Cache, pairs: Sequence[Pair], us_per_text: float) -> None:
+    def __init__(self, cache: Cache, pairs: Sequence[LabelledPair], us_per_text: float) -> None:
         self._cache, self._pairs, self._us_per_text = cache, pairs, us_per_text
 
     async def decide(
         self, policy: Policy, which: Sequence[int] | None = None, watch: OnProgress = unwatched, phase: str = "deciding"
-    ) -> Decisions:
+    ) -> PairDecisions:
         """What the cache decides under `policy`, of all pairs or of those of the indexes in `which`, in that order."""
         chosen = range(len(self._pairs)) if which is None else which
         step, seconds = watch(phase, len(chosen)), 0.0
@@ -51,12 +51,12 @@ class PairTrial:
             reasons.append(found.reason)
             step()
         us = seconds / max(1, len(chosen)) * 1e6 + self._us_per_text
-        return Decisions(np.array(served, dtype=np.bool_), np.array(scores), us, tuple(reasons))
+        return PairDecisions(np.array(served, dtype=np.bool_), np.array(scores), us, tuple(reasons))
 
 
 @asynccontextmanager
 async def asking(
-    pairs: Sequence[Pair], embedder: Known, judge: Judge, watch: OnProgress = unwatched
+    pairs: Sequence[LabelledPair], embedder: Known, judge: Judge, watch: OnProgress = unwatched
 ) -> AsyncIterator[PairTrial]:
     """A cache that knows the pairs."""
     async with opened(embedder, judge, len(pairs)) as cache:
@@ -73,19 +73,19 @@ async def asking(
 
 
 async def decide_pairs(
-    pairs: Sequence[Pair], embedder: Known, judge: Judge, policy: Policy, watch: OnProgress = unwatched
-) -> Decisions:
+    pairs: Sequence[LabelledPair], embedder: Known, judge: Judge, policy: Policy, watch: OnProgress = unwatched
+) -> PairDecisions:
     """What a fresh cache decides about each pair."""
     async with asking(pairs, embedder, judge, watch) as asked:
         return await asked.decide(policy, watch=watch)
 
 
-def known(embedder: Embedder, pairs: Sequence[Pair], watch: OnProgress = unwatched) -> Known:
+def known(embedder: Embedder, pairs: Sequence[LabelledPair], watch: OnProgress = unwatched) -> Known:
     """The embedder, with the vectors of all questions of the pairs."""
     return Known(embedder, (text for pair in pairs for text in (pair.a, pair.b)), watch)
 
 
-def cosines(pairs: Sequence[Pair], embedder: Known) -> NDArray[np.float64]:
+def cosines(pairs: Sequence[LabelledPair], embedder: Known) -> NDArray[np.float64]:
     """The cosine of each pair."""
     found = np.zeros(len(pairs))
     for first in range(0, len(pairs), AT_ONCE):
@@ -95,6 +95,6 @@ def cosines(pairs: Sequence[Pair], embedder: Known) -> NDArray[np.float64]:
     return found
 
 
-def plain(scores: NDArray[np.float64], threshold: float, us_per_text: float) -> Decisions:
+def plain(scores: NDArray[np.float64], threshold: float, us_per_text: float) -> PairDecisions:
     """What a cache that serves from a cosine of `threshold` on decides; the time is the embedding's."""
-    return Decisions(scores >= threshold, scores, us_per_text)
+    return PairDecisions(scores >= threshold, scores, us_per_text)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from askonce.quality import bounds
-from askonce.quality.metrics import Decisions, curve
+from askonce.quality.metrics import PairDecisions, curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def need_matplotlib(path: Path) -> None:
         raise PlotError(f"--plot: expected a name that ends in one of {', '.join(sorted(known))}; got {path}")
 
 
-def coverage_plot(path: Path, found: Mapping[str, Decisions], labels: NDArray[np.int8], title: str) -> None:
+def coverage_plot(path: Path, found: Mapping[str, PairDecisions], labels: NDArray[np.int8], title: str) -> None:
     """The share of wrong answers among the first x pairs in order of falling score; crosses are what was served.
 
     Contestants of one name but for their threshold ("cosine 0.7", "cosine 0.8") are one line. Raises OSError.

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from askonce.cache import Embedder, Judge, Policy
-from askonce.quality.labelled import Pair, Query
-from askonce.quality.metrics import Decisions, labels_of, measure
+from askonce.quality.labelled import LabelledPair, Query
+from askonce.quality.metrics import PairDecisions, labels_of, measure
 from askonce.quality.pairs import THRESHOLDS, cosines, decide_pairs, known, plain
 from askonce.quality.reuse import apart
 from askonce.quality.static import Static, best_static
@@ -24,13 +24,13 @@ from askonce.quality.tune import Tuned
 
 __all__ = ["Contest", "contest", "described", "pairs_report", "rules_lines", "stream_report", "tune_report"]
 
-Contest = dict[str, Decisions]
+Contest = dict[str, PairDecisions]
 """What each contestant decided on the same pairs; ours is the first."""
 EVERYTHING: Mapping[str, Callable[[Query], bool]] = {"all": lambda _: True}
 
 
 async def contest(
-    pairs: Sequence[Pair],
+    pairs: Sequence[LabelledPair],
     embedder: Embedder,
     judge: Judge,
     policy: Policy,
@@ -50,7 +50,7 @@ async def contest(
     return found
 
 
-def described(decisions: Decisions, pairs: Sequence[Pair]) -> dict[str, Any]:
+def described(decisions: PairDecisions, pairs: Sequence[LabelledPair]) -> dict[str, Any]:
     """One contestant's measures, whole and by category."""
     labels = labels_of(pairs)
     categories = np.array([pair.category for pair in pairs])
@@ -64,7 +64,7 @@ def described(decisions: Decisions, pairs: Sequence[Pair]) -> dict[str, Any]:
     }
 
 
-def pairs_report(pairs: Sequence[Pair], found: Contest, embedder: str, max_error: float) -> dict[str, Any]:
+def pairs_report(pairs: Sequence[LabelledPair], found: Contest, embedder: str, max_error: float) -> dict[str, Any]:
     """The measures of a contest; `reuse` has what was decided of single prompts, apart from the pairs, and `misses`
     counts why ours did not serve."""
     ours, *others = found

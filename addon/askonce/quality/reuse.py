@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from askonce.cache.judge.reuse import reuse
-from askonce.quality.labelled import KINDS, Pair, Prompt
-from askonce.quality.metrics import Decisions, labels_of, measure
+from askonce.quality.labelled import KINDS, LabelledPair, Prompt
+from askonce.quality.metrics import PairDecisions, labels_of, measure
 
 __all__ = ["Confusion", "apart", "confusion", "reuse_report", "shares"]
 
@@ -45,7 +45,7 @@ def reuse_report(prompts: Sequence[Prompt]) -> dict[str, Any]:
     }
 
 
-def apart(pairs: Sequence[Pair], decided: Decisions) -> dict[str, Any]:
+def apart(pairs: Sequence[LabelledPair], decided: PairDecisions) -> dict[str, Any]:
     """What the decision about single prompts holds back of labelled pairs, by kind and label, and the measures of the
     pairs that are left to the judge."""
     kinds = [_kind(pair) for pair in pairs]
@@ -60,7 +60,7 @@ def apart(pairs: Sequence[Pair], decided: Decisions) -> dict[str, Any]:
     }
 
 
-def _kind(pair: Pair) -> str:
+def _kind(pair: LabelledPair) -> str:
     """The kind of a pair: that of what was asked, or of what was stored where that lasts."""
     asked = reuse(pair.b).kind
     return reuse(pair.a).kind if asked == "lasting" else asked

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from askonce.cache import Judge, Policy
 from askonce.quality import bounds
-from askonce.quality.labelled import Pair, groups
-from askonce.quality.metrics import Decisions, labels_of
+from askonce.quality.labelled import LabelledPair, groups
+from askonce.quality.metrics import PairDecisions, labels_of
 from askonce.quality.pairs import asking
 from askonce.quality.trial import Known, OnProgress, unwatched
 
@@ -74,14 +74,14 @@ def choices(target: float) -> tuple[float, ...]:
     return *(value for value in CHOICES if value < target), target
 
 
-def split(pairs: Sequence[Pair]) -> NDArray[np.bool_]:
+def split(pairs: Sequence[LabelledPair]) -> NDArray[np.bool_]:
     """Which pairs choose; the others check. By a hash of the group, so that a question is on one side only."""
     sides = [hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()[0] % 2 == 0 for group in groups(pairs)]
     return np.array(sides, dtype=np.bool_)
 
 
 async def tune(
-    pairs: Sequence[Pair],
+    pairs: Sequence[LabelledPair],
     embedder: Known,
     judge: Judge,
     *,
@@ -109,7 +109,7 @@ async def tune(
     return Tuned(target, confidence, tuple(tried), chosen, check)
 
 
-def _point(max_error: float, decisions: Decisions, labels: NDArray[np.int8], confidence: float) -> TunedPoint:
+def _point(max_error: float, decisions: PairDecisions, labels: NDArray[np.int8], confidence: float) -> TunedPoint:
     served = int(decisions.served.sum())
     wrong = int((decisions.served & (labels == 0)).sum())
     return TunedPoint(max_error, len(labels), served, wrong, bounds.upper(wrong, served, confidence))

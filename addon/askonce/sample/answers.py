@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
-__all__ = ["Question", "Said", "Tool", "ToolUse", "answer", "count", "logprob", "tokens"]
+__all__ = ["JsonObject", "Question", "Said", "Tool", "ToolUse", "answer", "count", "logprob", "tokens"]
 
 JsonObject = dict[str, Any]
 

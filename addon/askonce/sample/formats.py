@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import orjson
 
+from askonce.sample.answers import JsonObject
+
 __all__ = [
     "Ask",
     "Format",
@@ -27,7 +29,6 @@ __all__ = [
     "whole",
 ]
 
-JsonObject = dict[str, Any]
 Trouble = Literal["body", "key", "model"]
 """Why a call is refused: its body cannot be read, it brings no key, or nobody has that model."""
 

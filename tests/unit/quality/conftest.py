@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from askonce.cache import Candidate, Judgement, Vector, uses
 from askonce.cache.judge.reuse import LASTING
-from askonce.quality.labelled import Pair
+from askonce.quality.labelled import LabelledPair
 
 
 class Words:
@@ -58,13 +58,13 @@ def cosine() -> Cosine:
 
 
 @pytest.fixture
-def pairs() -> list[Pair]:
+def pairs() -> list[LabelledPair]:
     """One of each kind: the same meaning, a near miss, a guard's, identical, unknown words."""
     return [
-        Pair("red", "red !", 1, "near"),
-        Pair("red green blue", "red green", 1, "near"),
-        Pair("red", "red blue", 0, "near"),
-        Pair("red big", "red small", 0, "size"),
-        Pair("red small", "red small", 1, "size"),
-        Pair("red", "what", 0),
+        LabelledPair("red", "red !", 1, "near"),
+        LabelledPair("red green blue", "red green", 1, "near"),
+        LabelledPair("red", "red blue", 0, "near"),
+        LabelledPair("red big", "red small", 0, "size"),
+        LabelledPair("red small", "red small", 1, "size"),
+        LabelledPair("red", "what", 0),
     ]

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.quality.labelled import LabelError, Pair, Prompt, Query, groups, read_pairs, read_prompts, read_stream
+from askonce.quality.labelled import (
+    LabelError,
+    LabelledPair,
+    Prompt,
+    Query,
+    groups,
+    read_pairs,
+    read_prompts,
+    read_stream,
+)
 
 PAIR = '{"a": "x", "b": "y", "label": 1}'
 text = st.text(min_size=1).filter(str.strip)
@@ -26,7 +35,11 @@ def test_pairs_are_read_in_order(tmp_path: Path) -> None:
         '{"a":"1","b":"2","label":0,"cat":null}',
     ]
     path = written(tmp_path, "\n".join(lines).encode())
-    assert read_pairs(path) == [Pair("x", "y", 1), Pair("ü", "\n!", 0, "signs"), Pair("1", "2", 0)]
+    assert read_pairs(path) == [
+        LabelledPair("x", "y", 1),
+        LabelledPair("ü", "\n!", 0, "signs"),
+        LabelledPair("1", "2", 0),
+    ]
 
 
 def test_a_stream_is_read_in_order(tmp_path: Path) -> None:
@@ -42,7 +55,7 @@ def test_prompts_are_read_with_their_kinds(tmp_path: Path) -> None:
 
 
 def test_gzip_is_told_by_its_content(tmp_path: Path) -> None:
-    assert read_pairs(written(tmp_path, gzip.compress(PAIR.encode()))) == [Pair("x", "y", 1)]
+    assert read_pairs(written(tmp_path, gzip.compress(PAIR.encode()))) == [LabelledPair("x", "y", 1)]
 
 
 @given(st.lists(st.tuples(text, text, st.integers(0, 1), st.text()), min_size=1), st.booleans())
@@ -52,7 +65,7 @@ def test_what_json_writes_is_read(
     objects = [{"a": a, "b": b, "label": label, "cat": cat} for a, b, label, cat in rows]
     content = "".join(json.dumps(row) + "\n" for row in objects).encode()
     path = written(tmp_path_factory.mktemp("labels"), gzip.compress(content) if zipped else content)
-    assert read_pairs(path) == [Pair(*row) for row in rows]
+    assert read_pairs(path) == [LabelledPair(*row) for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -121,5 +134,11 @@ def test_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_pairs_that_share_a_question_are_one_group() -> None:
-    pairs = [Pair("a", "b", 1), Pair("c", "d", 0), Pair("e", "b", 1), Pair("x", "x", 1), Pair("e", "f", 0)]
+    pairs = [
+        LabelledPair("a", "b", 1),
+        LabelledPair("c", "d", 0),
+        LabelledPair("e", "b", 1),
+        LabelledPair("x", "x", 1),
+        LabelledPair("e", "f", 0),
+    ]
     assert groups(pairs) == ["a", "c", "a", "x", "a"]

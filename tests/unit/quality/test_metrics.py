@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from askonce.quality.metrics import Decisions, Measures, coverage, curve, measure, recall_within
+from askonce.quality.metrics import Measures, PairDecisions, coverage, curve, measure, recall_within
 
 SCORES = np.array([0.9, 0.8, 0.8, 0.5, 0.0, 0.0])
 LABELS = np.array([1, 1, 0, 1, 0, 0], dtype=np.int8)
@@ -45,7 +45,7 @@ def test_recall_at_a_false_reuse(rows: list[tuple[float, int]], reuse: float) ->
 
 
 def test_shares() -> None:
-    decisions = Decisions(np.array([True, True, True, False, False, False]), SCORES, 3.0)
+    decisions = PairDecisions(np.array([True, True, True, False, False, False]), SCORES, 3.0)
     assert measure(decisions, LABELS) == Measures(6, 3, 2 / 3, 1 / 3, 1 / 3, 1 / 6, 1 / 6)
     assert measure(decisions, LABELS, SCORES < 0.6) == Measures(3, 0, 0.0, 0.0, 0.0, 1 / 3, 1 / 3)
     assert measure(decisions, LABELS, SCORES == 0) == Measures(2, 0, None, 0.0, 0.0, 0.0, 0.0)

@@ -6,8 +6,8 @@ import pytest
 from tests.unit.quality.conftest import Cosine, Words
 
 from askonce.cache import Policy
-from askonce.quality.labelled import Pair, Query
-from askonce.quality.metrics import Decisions, labels_of
+from askonce.quality.labelled import LabelledPair, Query
+from askonce.quality.metrics import PairDecisions, labels_of
 from askonce.quality.plots import coverage_plot, reliability_plot
 from askonce.quality.report import contest, pairs_report, stream_report
 
@@ -18,7 +18,9 @@ class Other(Words):
     name = "other"
 
 
-async def test_ours_stands_beside_cosines_of_every_embedder(words: Words, cosine: Cosine, pairs: list[Pair]) -> None:
+async def test_ours_stands_beside_cosines_of_every_embedder(
+    words: Words, cosine: Cosine, pairs: list[LabelledPair]
+) -> None:
     found = await contest(pairs, words, cosine, Policy(max_error=0.2), beside=[Other()])
     thresholds = ("0.7", "0.8", "0.92")
     cosines = [f"{name} {t}" for name in ("cosine", "other cosine") for t in thresholds]
@@ -39,7 +41,7 @@ async def test_ours_stands_beside_cosines_of_every_embedder(words: Words, cosine
     assert report["baselines"]["other cosine 0.92"]["served"] == 2
 
 
-def test_misses_are_counted_by_their_kind(pairs: list[Pair]) -> None:
+def test_misses_are_counted_by_their_kind(pairs: list[LabelledPair]) -> None:
     reasons = (
         "",
         "number: 5 / 7",
@@ -48,7 +50,7 @@ def test_misses_are_counted_by_their_kind(pairs: list[Pair]) -> None:
         "prompt too long (9 characters)",
         "x -0.2",
     )
-    ours = Decisions(np.zeros(6, np.bool_), np.zeros(6), 1.0, reasons)
+    ours = PairDecisions(np.zeros(6, np.bool_), np.zeros(6), 1.0, reasons)
     misses = pairs_report(pairs, {"askonce": ours}, "words", 0.02)["misses"]
     assert misses == {"number": 2, "probability": 1, "prompt too long": 1, "x": 1}
 
@@ -68,7 +70,9 @@ async def test_a_stream_is_counted_by_part(words: Words, cosine: Cosine) -> None
         assert run["wrong"] == static["wrong"] == 0
 
 
-async def test_a_picture_shows_the_decisions(words: Words, cosine: Cosine, pairs: list[Pair], tmp_path: Path) -> None:
+async def test_a_picture_shows_the_decisions(
+    words: Words, cosine: Cosine, pairs: list[LabelledPair], tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
     found = await contest(pairs, words, cosine, Policy(max_error=0.2))
     labels = labels_of(pairs)

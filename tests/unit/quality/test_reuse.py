@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from askonce.quality.labelled import KINDS, Pair, Prompt
-from askonce.quality.metrics import Decisions
+from askonce.quality.labelled import KINDS, LabelledPair, Prompt
+from askonce.quality.metrics import PairDecisions
 from askonce.quality.reuse import apart, confusion, reuse_report, shares
 
 
@@ -22,11 +22,11 @@ def test_a_report_has_every_kind_in_both_directions() -> None:
 
 def test_what_is_held_back_is_told_apart_from_what_is_judged() -> None:
     pairs = [
-        Pair("Where is my parcel?", "where's my parcel", 1),
-        Pair("What is the capital of France?", "Cancel my order.", 0),
-        Pair("What is the capital of France?", "What's the capital of France?", 1),
+        LabelledPair("Where is my parcel?", "where's my parcel", 1),
+        LabelledPair("What is the capital of France?", "Cancel my order.", 0),
+        LabelledPair("What is the capital of France?", "What's the capital of France?", 1),
     ]
-    served = Decisions(np.array([False, False, True]), np.array([0.0, 0.0, 1.0]), 1.0, ("", "", ""))
+    served = PairDecisions(np.array([False, False, True]), np.array([0.0, 0.0, 1.0]), 1.0, ("", "", ""))
     found = apart(pairs, served)
     assert found["held_back"] == {"act": {"same": 0, "other": 1}, "state": {"same": 1, "other": 0}}
     assert (found["judged"]["pairs"], found["judged"]["recall"]) == (1, 1.0)

@@ -3,7 +3,7 @@ import pytest
 from tests.unit.quality.conftest import Cosine, Words
 
 from askonce.quality import bounds
-from askonce.quality.labelled import Pair
+from askonce.quality.labelled import LabelledPair
 from askonce.quality.pairs import known
 from askonce.quality.report import rules_lines, tune_report
 from askonce.quality.tune import CHOICES, Tuned, TunedPoint, choices, split, tune
@@ -12,14 +12,14 @@ from askonce.rules import Document
 UPSTREAMS = "upstreams: [{name: x, hosts: [h.example], paths: [/v1], wire: generic, prompt: $.q}]\n"
 
 
-def questions(right: int, wrong: int) -> list[Pair]:
+def questions(right: int, wrong: int) -> list[LabelledPair]:
     """Right pairs of cosine 0.95 and wrong ones of 0.82, no two of which share a question."""
-    made = [Pair(f"red {n}", f"{n} red", 1) for n in range(right)]
-    return made + [Pair(f"red green blue {n}", f"{n} red green", 0) for n in range(wrong)]
+    made = [LabelledPair(f"red {n}", f"{n} red", 1) for n in range(right)]
+    return made + [LabelledPair(f"red green blue {n}", f"{n} red green", 0) for n in range(wrong)]
 
 
 def test_a_question_is_on_one_side_only() -> None:
-    pairs = [Pair(f"{n // 3}", f"{n // 3} {n}", 1) for n in range(300)]
+    pairs = [LabelledPair(f"{n // 3}", f"{n // 3} {n}", 1) for n in range(300)]
     sides = split(pairs)
     assert all(len(set(sides[n : n + 3].tolist())) == 1 for n in range(0, 300, 3))
     assert 100 < sides.sum() < 200

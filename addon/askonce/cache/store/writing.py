@@ -24,11 +24,11 @@ class Transaction(Protocol):
     def spend(self, name: str, day: int, most: int, /) -> bool: ...
 
 
-class _Writer(Protocol):
+class _OperationWriter(Protocol):
     def submit(self, operation: Callable[[Any], Any], /) -> "Future[Any]": ...
 
 
-class Writing[W: _Writer]:
+class Writing[W: _OperationWriter]:
     """The writes of a store that has a writer. What fails gives StoreError to its future."""
 
     _writer: W

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store.embedded import database
-from askonce.cache.store.embedded.writer import Writer
+from askonce.cache.store.embedded.writer import EmbeddedWriter
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, StoreError, from_row, raw_key
 from askonce.cache.store.protocol import EVERYTHING, Entries
 
-__all__ = ["Reader", "Vectors", "failure"]
+__all__ = ["EmbeddedReader", "Vectors", "failure"]
 
 Block = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Ids (n,) and their vectors (n, dimension)."""
@@ -46,10 +46,10 @@ class Vectors:
     """(n, dimension)"""
 
 
-class Reader:
+class EmbeddedReader:
     """Reads entries by key, and all else that is kept. Thread-safe; what fails raises StoreError."""
 
-    def __init__(self, path: Path, writer: Writer) -> None:
+    def __init__(self, path: Path, writer: EmbeddedWriter) -> None:
         """`writer` knows the hits that are not in the file yet."""
         self.path, self._writer = path, writer
         self._closed = threading.Event()

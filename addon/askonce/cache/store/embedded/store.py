@@ -1,6 +1,6 @@
 """Entries on disk: SQLite is the truth, every index and every copy in memory is derived from it.
 
-The one rule here: reads see what is committed, and all writes go through the one `Writer`.
+The one rule here: reads see what is committed, and all writes go through the one `EmbeddedWriter`.
 """
 
 import contextlib
@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from askonce.cache.store.embedded import database
-from askonce.cache.store.embedded.reading import Reader, Vectors, failure
+from askonce.cache.store.embedded.reading import EmbeddedReader, Vectors, failure
 from askonce.cache.store.embedded.transaction import Change
-from askonce.cache.store.embedded.writer import Writer
+from askonce.cache.store.embedded.writer import EmbeddedWriter
 from askonce.cache.store.entry import Entry, Filter, StoreError
 from askonce.cache.store.writing import Writing
 from askonce.faults import Faults
@@ -23,7 +23,7 @@ from askonce.files import make_folder
 __all__ = ["Change", "Entry", "Filter", "Store", "StoreError", "Vectors"]
 
 
-class Store(Reader, Writing[Writer]):
+class Store(EmbeddedReader, Writing[EmbeddedWriter]):
     """Entries by key, kept within limits. Thread-safe. Reads raise StoreError, writes give it to their future."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Store(Reader, Writing[Writer]):
             try:
                 self.id: str = self._connection.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()[0]
                 """Made with the file, at random."""
-                writer = Writer(
+                writer = EmbeddedWriter(
                     self._connection,
                     directory,
                     max_entries=max_entries,

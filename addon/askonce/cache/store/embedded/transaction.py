@@ -14,7 +14,7 @@ from askonce.cache.learning.pools import Observation
 from askonce.cache.store.entry import COLUMNS, Entry, Filter, payload, to_row
 from askonce.cache.store.eviction import ENTRIES, Measure, Room, Shares, caller_of
 
-__all__ = ["Change", "Transaction", "Uses"]
+__all__ = ["Change", "EmbeddedTransaction", "EmbeddedUses"]
 
 OBSERVATIONS = 10_000
 """Kept, the latest."""
@@ -38,7 +38,7 @@ DELETE FROM alias WHERE key IN (
 """
 _AMONG = "IN (SELECT value FROM json_each(?))"
 
-Uses = dict[int, tuple[int, float]]
+EmbeddedUses = dict[int, tuple[int, float]]
 """Id -> hits and the last one's time."""
 
 
@@ -55,7 +55,7 @@ class Change:
     """The partition has no entry left."""
 
 
-class Transaction:
+class EmbeddedTransaction:
     """What one transaction does, and what memory has to learn from it once it is committed."""
 
     def __init__(self, connection: sqlite3.Connection, number: int, size: int, shares: Shares) -> None:
@@ -162,7 +162,7 @@ class Transaction:
         for tenant, entries, size in reversed(self._moves):
             self._shares.add(tenant, -entries, -size)
 
-    def touch(self, uses: Uses, number: int) -> None:
+    def touch(self, uses: EmbeddedUses, number: int) -> None:
         """Count hits; `number` is that of the transactions that did so."""
         update = "UPDATE usage SET hits = hits + ?, last_used = max(last_used, ?) WHERE id = ?"
         self._connection.executemany(update, [(hits, used, id) for id, (hits, used) in uses.items()])

@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from askonce.cache.store.embedded import database
-from askonce.cache.store.embedded.transaction import Change, Transaction, Uses
+from askonce.cache.store.embedded.transaction import Change, EmbeddedTransaction, EmbeddedUses
 from askonce.cache.store.entry import StoreError
 from askonce.cache.store.eviction import Room, Shares
 from askonce.cache.store.gathering import PURGE_SECONDS, TIDY_SECONDS, Gathering, Write
 from askonce.faults import Faults
 
-__all__ = ["Writer"]
+__all__ = ["EmbeddedWriter"]
 
 BATCH = 256
 """Writes in one transaction, at most."""
 
-Operation = Callable[[Transaction], Any]
+EmbeddedOperation = Callable[[EmbeddedTransaction], Any]
 
 
-class Writer:
+class EmbeddedWriter:
     """Runs operations in the order they came. Keeps, besides, what every call needs to know without asking the disk."""
 
     def __init__(
@@ -57,9 +57,9 @@ class Writer:
         self.size: int = read("SELECT ifnull(sum(bytes), 0) FROM usage").fetchone()[0]
         self.partitions: int = read("SELECT count(*) FROM partition").fetchone()[0]
         self.evicted = self.evicted_over_share = 0
-        self._uses: Uses = {}
+        self._uses: EmbeddedUses = {}
         """Not yet on their way to the disk."""
-        self._writing: Uses = {}
+        self._writing: EmbeddedUses = {}
         """In the transaction of the moment."""
         self._written: int = next((number for (number,) in read("SELECT value FROM meta WHERE name = 'uses'")), 0)
         """Transactions that wrote uses. The file has the number as well: whoever reads it can tell which it has."""
@@ -76,7 +76,7 @@ class Writer:
         """Why nothing can be written, or soon no more; empty where all is well, as of two seconds ago."""
         return self._refused or self._short
 
-    def submit(self, operation: Operation) -> "Future[Any]":
+    def submit(self, operation: EmbeddedOperation) -> "Future[Any]":
         """Run `operation` in the next transaction; its result, or StoreError, comes once that is committed."""
         write = Write(operation)
         try:
@@ -91,14 +91,14 @@ class Writer:
         with self._using:
             _count(self._uses, id, 1, now)
 
-    def unwritten(self, among: Collection[int] | None = None) -> Callable[[int], Uses]:
+    def unwritten(self, among: Collection[int] | None = None) -> Callable[[int], EmbeddedUses]:
         """To be asked before the file is read: what tells which uses are missing in what was read, given the number of
         transactions with uses that was in it. `among`: of these entries, where they are known before."""
         with self._using:
             written, batches = self._written, [_some(uses, among) for uses in (self._writing, self._uses) if uses]
 
-        def missing(read: int) -> Uses:
-            found: Uses = {}
+        def missing(read: int) -> EmbeddedUses:
+            found: EmbeddedUses = {}
             for uses in batches[read - written :]:
                 _add(found, uses)
             return found
@@ -127,7 +127,7 @@ class Writer:
             self._tried = moment
             self._short = database.trouble(self._folder)
             if self._refused:
-                self._commit([Write(Transaction.try_to_write)])
+                self._commit([Write(EmbeddedTransaction.try_to_write)])
         if moment - self._purged >= PURGE_SECONDS:
             self._purged = moment
             self._commit([Write(lambda transaction: transaction.purge(self._clock()))])
@@ -151,7 +151,7 @@ class Writer:
         for write, result in zip(batch, results, strict=True):
             write.future.set_result(result)
 
-    def _transact(self, operations: list[Operation]) -> list[Any]:
+    def _transact(self, operations: list[EmbeddedOperation]) -> list[Any]:
         with self._using:
             self._writing, self._uses = self._uses, {}
         try:
@@ -161,10 +161,10 @@ class Writer:
                 _add(self._uses, self._writing)  # none, where they were written
                 self._writing = {}
 
-    def _write(self, operations: list[Operation]) -> list[Any]:
+    def _write(self, operations: list[EmbeddedOperation]) -> list[Any]:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        transaction = Transaction(connection, self._number, self.size, self._shares)
+        transaction = EmbeddedTransaction(connection, self._number, self.size, self._shares)
         try:
             if self._writing:
                 transaction.touch(self._writing, self._written + 1)
@@ -181,7 +181,7 @@ class Writer:
         self._learn(transaction)
         return results
 
-    def _learn(self, transaction: Transaction) -> None:
+    def _learn(self, transaction: EmbeddedTransaction) -> None:
         self._number, self.size = transaction.number, transaction.size
         self.partitions += transaction.partitions
         self.evicted += transaction.evicted
@@ -208,15 +208,15 @@ class Writer:
                 self._faults.report("memory", error, "a committed change could not be followed in memory")
 
 
-def _add(uses: Uses, more: Uses) -> None:
+def _add(uses: EmbeddedUses, more: EmbeddedUses) -> None:
     for id, (hits, used) in more.items():
         _count(uses, id, hits, used)
 
 
-def _some(uses: Uses, among: Collection[int] | None) -> Uses:
+def _some(uses: EmbeddedUses, among: Collection[int] | None) -> EmbeddedUses:
     return dict(uses) if among is None else {id: uses[id] for id in among if id in uses}
 
 
-def _count(uses: Uses, id: int, hits: int, used: float) -> None:
+def _count(uses: EmbeddedUses, id: int, hits: int, used: float) -> None:
     before, last = uses.get(id, (0, 0.0))
     uses[id] = (before + hits, max(last, used))

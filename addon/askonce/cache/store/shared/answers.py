@@ -20,10 +20,10 @@ from askonce.cache.store.protocol import EVERYTHING, CacheLimits, Entries, Near,
 from askonce.cache.store.shared.connections import MANAGE_SECONDS, Connections, connect, failure
 from askonce.cache.store.shared.flights import ProxyFlights
 from askonce.cache.store.shared.lease import Lease, Told
-from askonce.cache.store.shared.reading import Reader, Same
+from askonce.cache.store.shared.reading import Same, SharedReader
 from askonce.cache.store.shared.schema import Tables, prepare
-from askonce.cache.store.shared.transaction import Transaction
-from askonce.cache.store.shared.writer import Writer
+from askonce.cache.store.shared.transaction import SharedTransaction
+from askonce.cache.store.shared.writer import SharedWriter
 from askonce.cache.store.writing import Writing
 from askonce.faults import Faults
 
@@ -44,7 +44,7 @@ class _Noted(threading.local):
     same: Same | None = None
 
 
-class SharedAnswers(Writing[Writer]):
+class SharedAnswers(Writing[SharedWriter]):
     """An `AnswerStore`."""
 
     def __init__(
@@ -77,9 +77,9 @@ class SharedAnswers(Writing[Writer]):
         except psycopg.Error as error:
             raise failure(place, "use", error) from error
         self._connections = Connections(place, CONNECTIONS)
-        self._reader = Reader(place, self._tables, self._connections)
+        self._reader = SharedReader(place, self._tables, self._connections)
         self._lease = Lease(place, self._tables, self._obey, self._again, faults)
-        self._writer = Writer(
+        self._writer = SharedWriter(
             place,
             self._tables,
             self._connections,
@@ -134,7 +134,7 @@ class SharedAnswers(Writing[Writer]):
             for follower in self._followers:
                 follower.refuse(pair)
 
-    def _committed(self, transaction: Transaction, generation: int) -> None:
+    def _committed(self, transaction: SharedTransaction, generation: int) -> None:
         if told := transaction.told:
             self._obey(told)
             generation += 1

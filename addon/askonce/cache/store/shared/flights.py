@@ -17,7 +17,7 @@ from askonce.cache.store.shared.connections import LOOK_SECONDS, Connections, fa
 from askonce.cache.store.shared.lease import Lease
 from askonce.cache.store.shared.reading import OF_KEY
 from askonce.cache.store.shared.schema import Tables
-from askonce.cache.store.shared.transaction import Transaction
+from askonce.cache.store.shared.transaction import SharedTransaction
 from askonce.cache.store.shared.values import entry_of
 
 __all__ = ["FLIGHT_SECONDS", "ProxyFlights"]
@@ -49,7 +49,7 @@ class ProxyFlights:
         lease: Lease,
         *,
         hold: Callable[[Callable[[], Entry | None]], Entry | None],
-        submit: Callable[[Callable[[Transaction], Any]], object],
+        submit: Callable[[Callable[[SharedTransaction], Any]], object],
     ) -> None:
         """`hold` reads an entry and has it in memory from then on; `submit` has something written, later."""
         self._place, self._tables, self._connections, self._lease = place, tables, connections, lease

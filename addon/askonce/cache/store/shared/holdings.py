@@ -6,7 +6,7 @@ from time import monotonic
 
 from askonce.cache.store.eviction import ENTRIES, SIZE, Measure, Room, Shares, caller_of
 from askonce.cache.store.shared.connections import MANAGE_SECONDS, WRITE_SECONDS
-from askonce.cache.store.shared.transaction import Transaction
+from askonce.cache.store.shared.transaction import SharedTransaction
 
 __all__ = ["Holdings"]
 
@@ -45,7 +45,7 @@ class Holdings:
         """A transaction failed: what was counted in it is not so."""
         self._counted = -inf
 
-    def keep_to(self, transaction: Transaction) -> tuple[int, int]:
+    def keep_to(self, transaction: SharedTransaction) -> tuple[int, int]:
         """Evict in `transaction`, at its end, until the limits hold; how many went, and how many of these since their
         caller held more than a share."""
         counted, moved = self.is_old, 0
@@ -73,11 +73,11 @@ class Holdings:
 
         return self._room.make(self._shares, grown, shed)
 
-    def _add(self, transaction: Transaction, start: int) -> None:
+    def _add(self, transaction: SharedTransaction, start: int) -> None:
         for tenant, entries, size in transaction.moves[start:]:
             self._shares.add(tenant, entries, size)
 
-    def _count(self, transaction: Transaction) -> None:
+    def _count(self, transaction: SharedTransaction) -> None:
         """What there is, with what this transaction did."""
         start = monotonic()
         transaction.connection.within(MANAGE_SECONDS)

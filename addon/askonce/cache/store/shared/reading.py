@@ -16,7 +16,7 @@ from askonce.cache.store.shared.schema import Tables
 from askonce.cache.store.shared.selection import where
 from askonce.cache.store.shared.values import Reals, entry_of, text, text_of
 
-__all__ = ["OF_KEY", "Reader", "Same"]
+__all__ = ["OF_KEY", "Same", "SharedReader"]
 
 _ENTRY = ", ".join([f"entry.{name}" for name in COLUMNS.split(", ")] + ["entry.id", "usage.hits", "usage.last_used"])
 _ENTRY += ", vector.vector::real[]"
@@ -59,7 +59,7 @@ class Same(NamedTuple):
     """Of the partition."""
 
 
-class Reader:
+class SharedReader:
     """Raises StoreError. Thread-safe."""
 
     def __init__(self, place: SharedPlace, tables: Tables, connections: Connections) -> None:

@@ -15,7 +15,7 @@ from askonce.cache.store.shared.schema import Tables
 from askonce.cache.store.shared.selection import where
 from askonce.cache.store.shared.values import Reals, row_of, text, text_of
 
-__all__ = ["Transaction", "Uses"]
+__all__ = ["SharedTransaction", "SharedUses"]
 
 OBSERVATIONS = 10_000
 """Kept, the latest."""
@@ -91,12 +91,12 @@ SET day = excluded.day, spent = CASE WHEN before.day = excluded.day THEN before.
 WHERE before.day != excluded.day OR before.spent < %s RETURNING spent
 """
 
-Uses = dict[tuple[bytes, int], tuple[int, float]]
+SharedUses = dict[tuple[bytes, int], tuple[int, float]]
 """Partition and id -> hits and the last one's time."""
 
 
 @dataclass(slots=True)
-class Transaction:
+class SharedTransaction:
     """On a connection that is in one."""
 
     connection: TimelyConnection
@@ -180,7 +180,7 @@ class Transaction:
         oldest = _AMONG + "tenant = %s ORDER BY last_used, id LIMIT %s)"
         return self._drop(oldest, [text(tenant), most])
 
-    def touch(self, uses: Uses) -> None:
+    def touch(self, uses: SharedUses) -> None:
         """Count hits."""
         order = sorted(uses)  # as everybody does: two transactions never wait for each other
         used = [uses[one] for one in order]

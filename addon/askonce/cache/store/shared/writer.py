@@ -24,16 +24,16 @@ from askonce.cache.store.shared.connections import WRITE_SECONDS, Connections, f
 from askonce.cache.store.shared.holdings import Holdings
 from askonce.cache.store.shared.lease import Lease
 from askonce.cache.store.shared.schema import Tables
-from askonce.cache.store.shared.transaction import Transaction, Uses
+from askonce.cache.store.shared.transaction import SharedTransaction, SharedUses
 
-__all__ = ["Operation", "Writer"]
+__all__ = ["SharedOperation", "SharedWriter"]
 
 BATCH = 64
 """Writes in one transaction, at most."""
 _CROSSED = (DeadlockDetected, UniqueViolation)
 """What another proxy's writing at the same time comes to; by now it has written."""
 
-Operation = Callable[[Transaction], Any]
+SharedOperation = Callable[[SharedTransaction], Any]
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class _Job(Write):
     takes_away: bool = False
 
 
-class Writer:
+class SharedWriter:
     """Runs operations in the order they came."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Writer:
         limits: CacheLimits,
         clock: Callable[[], float],
         before: Callable[[], int],
-        committed: Callable[[Transaction, int], None],
+        committed: Callable[[SharedTransaction, int], None],
     ) -> None:
         """`before` is called as a transaction begins, and `committed` after its commit with what that returned, before
         anything is acknowledged."""
@@ -64,7 +64,7 @@ class Writer:
         self.holdings = Holdings(Room(limits.max_entries, limits.max_bytes, limits.max_share))
         self.failure = ""
         """Why the last write failed."""
-        self._uses: Uses = {}
+        self._uses: SharedUses = {}
         self._using = threading.Lock()
         self._tidied = self._purged = monotonic()
         self._gathering = Gathering[_Job](BATCH, "the database")
@@ -79,7 +79,7 @@ class Writer:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, operation: Operation) -> "Future[Any]":
+    def submit(self, operation: SharedOperation) -> "Future[Any]":
         """Run `operation` in the next transaction; its result, or StoreError, comes once that is acknowledged."""
         job = _Job(operation)
         try:
@@ -124,7 +124,7 @@ class Writer:
         if now - self._purged >= PURGE_SECONDS:
             self._purged = now
             self._commit([_Job(lambda transaction: transaction.purge(self._clock()))])
-            self._commit([_Job(Transaction.prune)])
+            self._commit([_Job(SharedTransaction.prune)])
 
     def _commit(self, batch: list[_Job], again: int = 3) -> None:
         try:
@@ -165,7 +165,7 @@ class Writer:
             with self._connections.use(WRITE_SECONDS) as connection:
                 generation = self._before()
                 with connection.transaction():
-                    transaction = Transaction(connection, self._tables)
+                    transaction = SharedTransaction(connection, self._tables)
                     if uses:
                         transaction.touch(uses)
                     for job in batch:

@@ -229,8 +229,8 @@ def test_a_hit_counts_once_while_it_is_being_written(
         seen.extend(found.hits for found in store.list())
 
     if moment == "committed":
-        learn = writer.Writer._learn
-        monkeypatch.setattr(writer.Writer, "_learn", lambda *given: (look(), learn(*given)))
+        learn = writer.EmbeddedWriter._learn
+        monkeypatch.setattr(writer.EmbeddedWriter, "_learn", lambda *given: (look(), learn(*given)))
     else:
         rows = Store._rows
 
