@@ -12,7 +12,7 @@ from askonce.cache.judge.casing import NO_CASE, Cased, cased
 from askonce.cache.judge.characters import NO_SIGNS, Signs, composed, hidden, indents, signs, spaces
 from askonce.cache.judge.content_words import Word, content_words
 from askonce.cache.judge.frames import framed
-from askonce.cache.judge.lexicon import ABOUT_TEXT, FOREIGN, FUNCTION_WORDS, NEGATORS, SCOPES, UNITS
+from askonce.cache.judge.lexicon import ABOUT_TEXT, CONTRACTIONS, FOREIGN, FUNCTION_WORDS, NEGATORS, SCOPES, UNITS
 from askonce.cache.judge.numbers import Number, numbers_of, spell_out
 from askonce.cache.judge.plain_form import plain
 from askonce.cache.judge.question_type import adds_nothing, core_of, question_of
@@ -90,7 +90,10 @@ def read(prompt: str, *, literal: bool = False) -> Reading:
     """
     if not prompt.isascii():
         prompt = composed(prompt)
-    return _reading(TokenList(_bare(prompt) if literal else question(prompt)), literal=literal)
+    found = TokenList(_bare(prompt) if literal else question(prompt))
+    if not literal and not _ABOUT_WORDS.isdisjoint(found.tokens) and _ABOUT_SHORT_FORM.search(prompt, 0, _SHORT):
+        return read(prompt, literal=True)
+    return _reading(found, literal=literal)
 
 
 def question(prompt: str) -> str:
@@ -108,6 +111,16 @@ def is_about_text(prompt: str) -> bool:
     return not ABOUT_TEXT.isdisjoint(prompt.lower().replace("?", " ").replace(".", " ").replace(":", " ").split())
 
 
+_ABOUT_WORDS = frozenset(("define", "mean", "meaning", "pronounce", "short", "slang", "spell", "stand", "translate"))
+_SHORT = 200
+"""Characters in which who asks about a word has asked."""
+_SHORT_FORM = rf"[\"'“‘]?(?:(?:{'|'.join(CONTRACTIONS)})\b|[a-z]+['’][a-z]+)[\"'”’]?"
+_ABOUT_SHORT_FORM = re.compile(
+    rf"\b(?:(?:does|do|is)\s+{_SHORT_FORM}\s+(?:mean|short|slang|stand)"
+    rf"|(?:define|meaning\s+of|pronounce|spell|translate)\s+{_SHORT_FORM})",
+    re.IGNORECASE,
+)
+"""A question about "cant" or "don't" itself, which are read as "can not" and "do not" elsewhere."""
 _GREETING = re.compile(
     r"""^\s*(?:
     (?:hi|hello|hey|dear\ \w+|good\ (?:morning|evening|afternoon|day))(?:\ (?:there|all|everyone|everybody|team))?

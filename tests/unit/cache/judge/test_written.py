@@ -170,6 +170,16 @@ DIFFERENT = {
         ("Is it 1/" + 5_000 * "2", "Is it 1/" + 5_000 * "3"),  # more digits than Python reads
         ("Who is O'Brien?", "Who is O'Neil?"),
     ],
+    "short forms": [
+        ("What does cant mean?", "What does can't mean?"),
+        ("What does don't mean?", "What does do not mean?"),
+        ("What does u mean?", "What does you mean?"),
+        ("What is pls short for?", "What is please short for?"),
+        ("What is the meaning of wont?", "What is the meaning of won't?"),
+        ("Translate gonna into French", "Translate going to into French"),
+        ("How do you spell cannot?", "How do you spell can not?"),
+        ("Define “cant”", "Define “can't”"),
+    ],
     "letters": [
         ("Where is my resumé?", "Where is my resume?"),
         ("What does привет mean?", "What does пока mean?"),
@@ -207,6 +217,8 @@ SAME = [
     ("Was ist das?", "was ist das?"),
     ("Does Norlund fly from Maryland?", "does norlund fly from maryland?"),
     ("What is an ETF?", "what is an etf?"),
+    ("What's the meaning of life?", "what’s the meaning of life"),
+    ("What does it mean if my dog won't eat?", "what does it mean if my dog will not eat"),
     ("I'd say yes, wouldn't you?", "I would say yes, would not you?"),
     ("What is the “best” book?", 'What is the "best" book?'),
 ]
