@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 from askonce.api.calls import RecentCall, RecentCalls
 
@@ -186,6 +186,16 @@ def test_the_overview_has_the_figures(open_page: Open, shown: Proxy) -> None:
     assert page.locator("[data-figure=calls]").inner_text().startswith(f"{stats['calls']}\n")
     assert "gpt-4o-mini" in page.get_by_label("By model").inner_text()
     assert "openai-chat" in page.get_by_label("By rule").inner_text()
+
+
+def test_the_overview_is_narrowed_to_a_caller(open_page: Open, shown: Proxy, app: httpx.Client) -> None:
+    before = shown.get("/v1/history")["callers"]
+    say(shown, app, SKY, headers={"authorization": "Bearer sk-somebody-else"})
+    (digest,) = shown.get("/v1/history")["callers"].keys() - before.keys()
+    page = open_page("overview")
+    page.get_by_label("By caller").get_by_role("button", name=digest).click()
+    page.get_by_role("button", name="Not only caller").wait_for()
+    until(lambda: page.locator("[data-figure=calls]").inner_text().startswith("1\n"))
 
 
 def test_calls_come_live_and_are_filtered(open_page: Open, shown: Proxy, app: httpx.Client) -> None:

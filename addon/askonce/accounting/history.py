@@ -1,4 +1,4 @@
-"""What became of calls over time: sums of ten minutes by rule, model and namespace, kept in a file of their own.
+"""What became of calls over time: sums of ten minutes by rule, model, namespace and caller, in a file of their own.
 
 The rule: bounded in every direction, so that nobody who chooses names fills a disk; and never in a call's way, so a
 file that cannot be written costs the sums of that time and nothing else.
@@ -30,8 +30,8 @@ _NAME = 128
 _FILE = "history.db"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS history (
-    start INTEGER, upstream TEXT, model TEXT, namespace TEXT, {columns}, PRIMARY KEY (start, upstream, model, namespace)
+CREATE TABLE IF NOT EXISTS sums (
+    start INTEGER, {groups}, {columns}, PRIMARY KEY (start, {groups})
 ) WITHOUT ROWID
 """
 
@@ -42,6 +42,8 @@ class Group(NamedTuple):
     upstream: str
     model: str
     namespace: str
+    caller: str
+    """The digest of whose answers they are; empty where the call was not read so far."""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,9 @@ class Sums:
     usd_saved: float = 0.0
     tokens_saved: int = 0
     tokens_used: int = 0
+    watched: int = 0
+    """Misses that would have been hits, of rules that only watch."""
+    usd_watched: float = 0.0
 
     def count(self, call: CallRecord) -> None:
         setattr(self, call.outcome, getattr(self, call.outcome) + 1)
@@ -67,6 +72,9 @@ class Sums:
             self.usd_saved += call.money_saved or 0.0
         else:
             self.tokens_used += tokens
+        if call.watched:
+            self.watched += 1
+            self.usd_watched += call.money_watched or 0.0
 
     def add(self, other: "Sums") -> None:
         add_up(self, other, _COLUMNS)
@@ -74,7 +82,7 @@ class Sums:
 
 _COLUMNS = tuple(field.name for field in fields(Sums))
 _ADD = (
-    f"INSERT INTO history VALUES (?, ?, ?, ?, {', '.join('?' * len(_COLUMNS))}) ON CONFLICT DO UPDATE SET "
+    f"INSERT INTO sums VALUES ({', '.join('?' * (1 + len(Group._fields) + len(_COLUMNS)))}) ON CONFLICT DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in _COLUMNS)
 )
 
@@ -95,12 +103,12 @@ class History:
     def count(self, call: CallRecord, model: str) -> None:
         """A call is over; `model` is its model as one of few labels."""
         start = int(self._clock()) // STEP * STEP
-        group = Group(call.upstream, model[:_NAME], call.namespace[:_NAME])
+        group = Group(call.upstream, model[:_NAME], call.namespace[:_NAME], call.parts.get("credential", ""))
         with self._lock:
             if start != self._step:
                 self._step, self._groups = start, set()
             if group not in self._groups and len(self._groups) >= _GROUPS:
-                group = Group(call.upstream, "other", "other")
+                group = Group(call.upstream, "other", "other", "other")
             self._groups.add(group)
             sums = self._waiting.get((start, group))
             if sums is None:
@@ -131,21 +139,22 @@ class History:
     def read(self, since: float, until: float) -> list[tuple[int, Group, Sums]]:
         """The sums of each step and group that began in that time, the oldest first. Raises OSError."""
         self.write()
-        query = "SELECT * FROM history WHERE start >= ? AND start < ? ORDER BY start"
+        query = "SELECT * FROM sums WHERE start >= ? AND start < ? ORDER BY start"
         try:
             with self._file, self._open() as connection:
                 rows = connection.execute(query, (since, until)).fetchall()
         except sqlite3.Error as error:
             raise OSError(f"{self._path} cannot be read: {error}") from error
-        return [(row[0], Group(*row[1:4]), Sums(*row[4:])) for row in rows]
+        names = 1 + len(Group._fields)
+        return [(row[0], Group(*row[1:names]), Sums(*row[names:])) for row in rows]
 
     def _trim(self, connection: sqlite3.Connection) -> None:
         """Forget what is too old, and the oldest of what is too much. Counts the whole table."""
-        connection.execute("DELETE FROM history WHERE start < ?", (int(self._clock()) - _KEPT_SECONDS,))
-        (excess,) = connection.execute("SELECT count(*) - ? FROM history", (_KEPT_ROWS,)).fetchone()
+        connection.execute("DELETE FROM sums WHERE start < ?", (int(self._clock()) - _KEPT_SECONDS,))
+        (excess,) = connection.execute("SELECT count(*) - ? FROM sums", (_KEPT_ROWS,)).fetchone()
         if excess > 0:
-            oldest = "SELECT start FROM history ORDER BY start LIMIT 1 OFFSET ?"
-            connection.execute(f"DELETE FROM history WHERE start <= ({oldest})", (excess,))
+            oldest = "SELECT start FROM sums ORDER BY start LIMIT 1 OFFSET ?"
+            connection.execute(f"DELETE FROM sums WHERE start <= ({oldest})", (excess,))
 
     def _set_aside(self) -> None:
         """A damaged file is evidence: it is moved, and history begins anew."""
@@ -158,7 +167,8 @@ class History:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self._path, timeout=5)
         try:
-            connection.execute(_SCHEMA.format(columns=", ".join(f"{name} NOT NULL" for name in _COLUMNS)))
+            columns = ", ".join(f"{name} NOT NULL" for name in _COLUMNS)
+            connection.execute(_SCHEMA.format(groups=", ".join(Group._fields), columns=columns))
             yield connection
         finally:
             connection.close()

@@ -5,7 +5,7 @@ The rule: sums only; how they are drawn is for whoever asks.
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.params import Depends
@@ -31,6 +31,7 @@ class WhichTime(RequestModel):
     upstream: str | None = Field(default=None, description="The rule's name.")
     model: str | None = None
     namespace: str | None = Field(default=None, description="Empty for the default one.")
+    caller: str | None = Field(default=None, description="The digest of a caller's credential.")
 
 
 class Sum(BaseModel):
@@ -45,6 +46,8 @@ class Sum(BaseModel):
     usd_saved: float = Field(description="Of models whose price is known.")
     tokens_saved: int
     tokens_used: int
+    watched: int = Field(description="Misses that would have been hits, of rules with `match: watch`.")
+    usd_watched: float = Field(description="What those would have saved.")
 
 
 class Point(Sum):
@@ -64,6 +67,7 @@ class CallHistory(BaseModel):
     upstreams: dict[str, Sum]
     models: dict[str, Sum]
     namespaces: dict[str, Sum]
+    callers: dict[str, Sum] = Field(description="By the digest of a caller's credential.")
 
 
 def router(read: ReadHistory, *, protected: Sequence[Depends], clock: Callable[[], float]) -> APIRouter:
@@ -92,14 +96,14 @@ def router(read: ReadHistory, *, protected: Sequence[Depends], clock: Callable[[
             upstreams=_sums(rows, lambda _, group: group.upstream),
             models=_sums(rows, lambda _, group: group.model),
             namespaces=_sums(rows, lambda _, group: group.namespace),
+            callers=_sums(rows, lambda _, group: group.caller),
         )
 
     return routes
 
 
 def _is_meant(group: Group, which: WhichTime) -> bool:
-    names: tuple[Literal["upstream", "model", "namespace"], ...] = ("upstream", "model", "namespace")
-    return all(getattr(which, name) in (None, getattr(group, name)) for name in names)
+    return all(getattr(which, name) in (None, mine) for name, mine in group._asdict().items())
 
 
 def _sums[K](rows: Sequence[tuple[int, Group, Sums]], by: Callable[[int, Group], K]) -> dict[K, Sum]:

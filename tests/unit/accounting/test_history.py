@@ -31,10 +31,20 @@ def test_sums_of_ten_minutes_outlive_the_process(tmp_path, clock):
     second.count(call("semantic", namespace="kitchen", money_saved=None), "gpt-4o")
     start = int(clock.now) // STEP * STEP
     assert second.read(0, clock.now + 1) == [
-        (start - STEP, Group("chat", "gpt-4o", ""), Sums(1, 0, 1, 0, 0, 2.0, 0.5, 15, 15)),
-        (start, Group("chat", "gpt-4o", "kitchen"), Sums(semantic=1, tokens_saved=15)),
+        (start - STEP, Group("chat", "gpt-4o", "", ""), Sums(1, 0, 1, 0, 0, 2.0, 0.5, 15, 15)),
+        (start, Group("chat", "gpt-4o", "kitchen", ""), Sums(semantic=1, tokens_saved=15)),
     ]
     assert second.read(start, clock.now + 1)[0][0] == start
+
+
+def test_callers_are_told_apart_and_what_was_only_watched_is_summed(tmp_path, clock):
+    history = History(tmp_path, Faults(), clock)
+    history.count(call(parts={"credential": "c1", "namespace": "n"}, watched="semantic", money_watched=0.25), "gpt-4o")
+    history.count(call(parts={"credential": "c2"}, watched="exact", money_watched=None), "gpt-4o")
+    told = {
+        group.caller: (sums.miss, sums.watched, sums.usd_watched) for _, group, sums in history.read(0, clock.now + 1)
+    }
+    assert told == {"c1": (1, 1, 0.25), "c2": (1, 1, 0.0)}
 
 
 def test_names_that_callers_choose_are_bounded(tmp_path, clock):
@@ -90,5 +100,5 @@ def test_nobody_else_may_read_it(tmp_path, clock):
     history.write()
     assert stat.S_IMODE((tmp_path / "history.db").stat().st_mode) == 0o600
     with sqlite3.connect(tmp_path / "history.db") as connection:
-        assert connection.execute("SELECT count(*) FROM history").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM sums").fetchone() == (1,)
     connection.close()

@@ -52,7 +52,8 @@ def history(tmp_path, clock) -> History:
 
 async def test_history_is_summed_up_by_what_is_asked(connect, history, clock):
     for model, namespace, outcome in (("a", "", "miss"), ("a", "x", "exact"), ("b", "x", "semantic")):
-        history.count(numbered(namespace=namespace, outcome=outcome, seconds_saved=1.0, money_saved=0.25), model)
+        more = {"seconds_saved": 1.0, "money_saved": 0.25, "parts": {"credential": f"of {outcome}"}}
+        history.count(numbered(namespace=namespace, outcome=outcome, **more), model)
         clock.now += 600
 
     async def read(since, until):
@@ -66,6 +67,8 @@ async def test_history_is_summed_up_by_what_is_asked(connect, history, clock):
     assert (narrowed["step"], len(narrowed["points"]), narrowed["total"]["semantic"]) == (21600, 1, 1)
     assert narrowed["total"]["usd_saved"] == 0.5
     assert (await client.get("/v1/history?namespace=")).json()["total"]["miss"] == 1
+    of_one = (await client.get("/v1/history?caller=of+exact")).json()
+    assert (of_one["total"]["exact"], of_one["total"]["miss"], list(of_one["callers"])) == (1, 0, ["of exact"])
     assert (await client.get("/v1/history?seconds=5")).status_code == 400
 
 
