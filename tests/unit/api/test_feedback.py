@@ -54,6 +54,19 @@ async def test_what_one_caller_says_of_a_decision_counts_once(client, cache, rem
     assert len(cache._store.observations()) == 1
 
 
+async def test_nobody_counts_again_by_a_header_that_names_another(client, cache, remember, ask):
+    await remember(ASKED)
+    told = {"decision": (await ask(REWORDED)).decision, "right": True}
+    learned = []
+    for header in ("x-forwarded-for", "x-real-ip", "forwarded", "x-user-id", "authorization", "cookie"):
+        for value in ("10.0.0.1", "10.0.0.2"):
+            said = await client.post("/v1/feedback", json=told, headers={header: value})
+            learned.append(said.json()["learned"])
+    assert learned == [True] + [False] * 11
+    await cache.flush()
+    assert len(cache._store.observations()) == 1
+
+
 async def test_each_caller_counts_up_to_a_number(cache, remember, ask):
     await remember(ASKED)
     decision = (await ask(REWORDED)).decision

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from askonce.call import Request
+from askonce.credentials import names_caller
 from askonce.products.document import Config
 from askonce.rules import Rule, Rules
 from askonce.wire import WIRE_FORMATS
@@ -178,6 +179,21 @@ def test_an_agent_s_session_is_not_what_it_asks() -> None:
     for rule in RULES:
         if rule.name.startswith("codex"):
             assert rule.headers.choices({"session_id": "1", "x-codex-turn-metadata": "{}"}) == {}
+
+
+AUDITED = (
+    "x-amzn-bedrock-guardrailidentifier", "x-amzn-bedrock-guardrailversion", "extra-parameters", "x-functions-key",
+    "x-portkey-virtual-key", "x-portkey-config", "cf-access-jwt-assertion", "x-goog-iap-jwt-assertion",
+    "x-amzn-oidc-data", "x-ms-client-principal", "x-forwarded-user", "remote-user", "x-user-id", "x-tenant-id", "x-jwt",
+    "x-password", "azureml-model-deployment", "x-that-nobody-knows", "that-nobody-knows",
+)  # fmt: skip
+"""What an audit found to change the answer or to name the caller; and two that may."""
+
+
+@pytest.mark.parametrize("rule", list(RULES), ids=lambda rule: rule.name)
+def test_no_rule_leaves_out_a_header_that_may_count(rule: Rule) -> None:
+    for name in AUDITED:
+        assert names_caller(name) or rule.headers.choices({name: "1"}) == {name: "1"}, name
 
 
 def test_every_wire_format_has_a_rule() -> None:

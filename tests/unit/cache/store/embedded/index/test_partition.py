@@ -133,6 +133,35 @@ def test_a_stopped_fold_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {id for id, _ in index.nearest(units(1)[0], 300)} == set(range(300))
 
 
+class _StopsAfter(threading.Event):
+    """A stop that comes while a graph is extended."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def is_set(self) -> bool:
+        self._steps -= 1
+        return self._steps < 0
+
+
+def test_what_was_built_before_a_stop_is_built_on_after_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("FIT_FROM", "GRAPH_FROM", "TAIL"):
+        monkeypatch.setattr(index_module, name, 8)
+    index, path, built = filled(100, embedder="e", change=7), tmp_path / "one.npz", list[int]()
+    for _ in range(3):
+        index.unsaved = 0
+        index.fold(_StopsAfter(10))
+        built.append(index._block.size if index._block else 0)
+        assert index.unsaved, "nothing of it would be written at the stop"
+        index.save(path, "s")
+        again = load(path)
+        assert again is not None
+        index = again
+    assert built == [10 * index_module.STEP, 20 * index_module.STEP, 30 * index_module.STEP]
+    assert {id for id, _ in index.nearest(units(1)[0], 100)} == set(range(100))
+
+
 def test_a_change_is_applied_once_and_in_order() -> None:
     index, rows = Index(DIMENSION, change=3), units(3)
     index.apply(3, [], [(1, rows[0])])
