@@ -8,9 +8,7 @@ the question may be near (see `wrapped.py`).
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +25,7 @@ from askonce.cache.transfer import FOREVER
 from askonce.cache.wrapped import Unwrapped, unwrap
 from askonce.call import Answer
 from askonce.faults import Faults
+from askonce.workers import Workers
 
 __all__ = ["Embed", "Item", "Match", "NamedStores", "Strategy", "TextError"]
 
@@ -98,7 +97,7 @@ class NamedStores:
         self._embed, self._clock, faults = embed, clock, faults or Faults()
         limits = CacheLimits(max_entries, max_bytes, memory_bytes=0, index_bytes=index_bytes)
         self._store: AnswerStore = open_answers(directory, limits, clock, faults, shared)
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="askonce-named-store")
+        self._workers = Workers(2, "askonce-named-store")
         self._closed = False
 
     async def put(
@@ -217,7 +216,7 @@ class NamedStores:
             await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        self._pool.shutdown()
+        self._workers.close()
         self._store.close()
 
     async def _embedded(self, asked: Unwrapped) -> tuple[Embedder, Vector] | None:
@@ -285,7 +284,7 @@ class NamedStores:
     async def _run[**P, T](self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closed:
             raise StoreError("the cache is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args, **kwargs))
+        return await self._workers.run(lambda: work(*args, **kwargs))
 
 
 def _item(entry: Entry) -> Item:

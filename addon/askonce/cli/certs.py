@@ -20,6 +20,7 @@ def show(context: typer.Context, certs: Certs = None, as_json: AsJson = False) -
         return
     from askonce import trust
     from askonce.cli.output import print_json, results
+    from askonce.jsontext import rfc3339
 
     info = trust.ca_info(settings.certs)
     file = settings.certs / "mitmproxy-ca-cert.pem"
@@ -29,8 +30,8 @@ def show(context: typer.Context, certs: Certs = None, as_json: AsJson = False) -
                 "path": str(file),
                 "fingerprint": info.fingerprint,
                 "hosts": info.hosts,
-                "not_before": info.not_before.isoformat(),
-                "not_after": info.not_after.isoformat(),
+                "not_before": rfc3339(info.not_before.timestamp()),
+                "not_after": rfc3339(info.not_after.timestamp()),
             }
         )
         return

@@ -105,8 +105,8 @@ def encodable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def rfc3339(moment: float, precision: Literal["seconds", "microseconds"] = "seconds") -> str:
-    """Unix seconds as `2026-01-19T12:00:00Z`, or with six digits after the second; JSON has no type for a time."""
+def rfc3339(moment: float, precision: Literal["seconds", "milliseconds", "microseconds"] = "seconds") -> str:
+    """Unix seconds as `2026-01-19T12:00:00Z`, or with three or six digits behind; JSON has no type for a time."""
     return (_EPOCH + timedelta(seconds=moment)).isoformat(timespec=precision).replace("+00:00", "Z")
 
 

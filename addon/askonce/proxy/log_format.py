@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import orjson
 
+from askonce.jsontext import rfc3339
 from askonce.settings import LogFormat
 
 __all__ = ["formatter", "log_to_stderr"]
@@ -14,7 +14,7 @@ __all__ = ["formatter", "log_to_stderr"]
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": rfc3339(record.created, "milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
