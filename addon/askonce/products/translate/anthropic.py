@@ -11,7 +11,8 @@ from typing import Any
 from askonce import jsontext
 from askonce.products.translate import asking
 from askonce.products.translate.answering import Arguments, Called, Ended, Opened, Piece, Text, Thought, TokenUsage
-from askonce.products.translate.asking import Asked, Chat, ChatMessage, Media, Untranslatable
+from askonce.products.translate.asking import Asked, Untranslatable
+from askonce.products.translate.chat import Chat, ChatMessage, Media
 from askonce.products.translate.stream import FreshId, ProviderTrouble
 from askonce.wire.common import JsonObject, count_of
 from askonce.wire.sse import Event
