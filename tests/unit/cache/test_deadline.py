@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from askonce.cache import Candidate, Judgement, Policy, Vector
+from askonce.cache.store.embedded.index import blocks
 from askonce.cache.store.embedded.index import partition as index_module
-from askonce.cache.store.embedded.index.partition import Busy, Index
+from askonce.cache.store.embedded.index.blocks import Busy
+from askonce.cache.store.embedded.index.partition import Index
 
 ASKED = "How do I sort a list in Python?"
 REWORDED = "What is the way to sort a Python list?"
@@ -169,7 +171,7 @@ def test_a_search_comes_before_the_next_step_of_growing(graph: Index) -> None:
         gaps.append(inside.log[before:].index("search"))
     folding.join()
     assert max(gaps) <= 2, inside.log
-    assert inside.log.count("add") == 60 / index_module.STEP and not graph.unfolded
+    assert inside.log.count("add") == 60 / blocks.STEP and not graph.unfolded
 
 
 def test_who_will_not_wait_is_told_at_once(graph: Index) -> None:
@@ -208,7 +210,7 @@ def test_a_sweep_serves_from_the_old_graph_and_takes_in_what_came_meanwhile(
     graph.fold()
     for id in range(40):
         graph.remove(id)
-    old, rows, real = graph._block, units(120), index_module._Graph.extend
+    old, rows, real = graph._block, units(120), blocks.Graph.extend
 
     def extend(self: Any, *given: Any) -> None:
         if self is not old and not self.size:
@@ -219,7 +221,7 @@ def test_a_sweep_serves_from_the_old_graph_and_takes_in_what_came_meanwhile(
             assert [id for id, _ in graph.nearest(rows[110], 1)] == [110]
         real(self, *given)
 
-    monkeypatch.setattr(index_module._Graph, "extend", extend)
+    monkeypatch.setattr(blocks.Graph, "extend", extend)
     graph.fold()
     assert graph._block is not old
     assert {id for id, _ in graph.nearest(rows[0], 200)} == {*range(40, 100), 110} - {50}

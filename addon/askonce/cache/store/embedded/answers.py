@@ -13,8 +13,9 @@ from askonce.cache.embed import Embedder
 from askonce.cache.identity import load_secret
 from askonce.cache.judge import Vector
 from askonce.cache.learning.pools import Observation
+from askonce.cache.store.embedded.index.blocks import Busy
 from askonce.cache.store.embedded.index.indexes import Indexes
-from askonce.cache.store.embedded.index.partition import Busy, Index
+from askonce.cache.store.embedded.index.partition import Index
 from askonce.cache.store.embedded.store import Store
 from askonce.cache.store.embedded.transaction import Change
 from askonce.cache.store.entry import Entry, Filter, StoreError

@@ -8,19 +8,18 @@ for long that those need.
 import os
 import secrets
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from math import copysign
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from askonce.cache.judge import Vector
+from askonce.cache.store.embedded.index.blocks import Block, Busy, Graph, Neighbours
 
-__all__ = ["Busy", "Index"]
+__all__ = ["Index"]
 
 FIT_FROM = 4_096
 """Up to here a plain dot product finds the nearest (0.03 ms at 1,000 vectors of 256; NearestNeighbors takes 0.5)."""
@@ -34,121 +33,6 @@ SPARE = 32
 """So many removed vectors may stand in the way of the nearest before they are swept out."""
 AT_ONCE = 16_384
 """So many vectors at most are scanned for who will not wait: 1 to 3 ms."""
-STEP = 2
-"""Vectors that a graph takes in between two searches: 2 ms at 100,000."""
-COURTESY = 0.02
-"""Seconds that searches which wait may keep a graph from growing, so that no crowd of them stops it for good."""
-
-
-class Busy(TimeoutError):
-    """The index is being searched or extended by others for longer than the caller would wait."""
-
-
-class _Block(Protocol):
-    size: int
-    """It holds the rows 0 to size - 1."""
-
-    def search(self, vector: Vector, k: int, patience: float) -> NDArray[np.int64]:
-        """The rows of about the `k` nearest, in any order. Raises Busy after `patience` seconds."""
-
-
-class _Neighbours:
-    """scikit-learn's NearestNeighbors: exact, and fitted anew each time."""
-
-    def __init__(self, rows: NDArray[np.float32]) -> None:
-        import sklearn
-        from sklearn.neighbors import NearestNeighbors
-
-        self.size = len(rows)
-        # On unit vectors the euclidean order is that of the cosine, at a third of its cost.
-        self._context = sklearn.config_context
-        with self._context(assume_finite=True, skip_parameter_validation=True):
-            self._fitted = NearestNeighbors(metric="euclidean", algorithm="brute").fit(rows)
-
-    def search(self, vector: Vector, k: int, patience: float) -> NDArray[np.int64]:
-        with self._context(assume_finite=True, skip_parameter_validation=True):
-            found: NDArray[np.int64] = self._fitted.kneighbors(
-                vector[np.newaxis], min(k, self.size), return_distance=False
-            )[0]
-        return found
-
-
-class _Graph:
-    """usearch's HNSW: approximate, and grows.
-
-    One lock, since growing moves what a search reads, and two searches on one of its threads share their scratch
-    space. It is not fair: a thread that lets go and takes it again at once is nearly always first. So growing asks
-    before each step whether a search waits, and lets it go first.
-    """
-
-    def __init__(self, dimension: int, saved: NDArray[np.uint8] | None = None) -> None:
-        from usearch.index import Index as Usearch
-
-        self._lock = threading.Lock()
-        made: Any = Usearch(ndim=dimension, metric="ip", dtype="f16")
-        if saved is not None:
-            made.load(saved, progress=_breathing())
-        if made.ndim != dimension:
-            raise ValueError("not a graph of this dimension")
-        self._graph = made
-        self.size = len(made)
-        self._waiting = set[int]()
-        """Threads with a search to make."""
-
-    def extend(self, rows: NDArray[np.float32], stop: threading.Event) -> None:
-        """Take in `rows[size:]`, a few at a time so that searches come between; what `stop` leaves is tail."""
-        for start in range(self.size, len(rows), STEP):
-            if stop.is_set():
-                break
-            self._give_way()
-            part = rows[start : start + STEP]
-            with self._lock:
-                self._graph.add(np.arange(start, start + len(part), dtype=np.uint64), part, threads=1)
-                self.size = start + len(part)
-
-    def _give_way(self) -> None:
-        end = time.monotonic() + COURTESY
-        while self._waiting and time.monotonic() < end:
-            time.sleep(0.0002)
-
-    def search(self, vector: Vector, k: int, patience: float) -> NDArray[np.int64]:
-        if not self._lock.acquire(blocking=False):
-            self._wait(patience)
-        try:
-            found: NDArray[np.int64] = self._graph.search(vector, k, threads=1).keys.astype(np.int64)
-        finally:
-            self._lock.release()
-        return found
-
-    def _wait(self, patience: float) -> None:
-        if patience <= 0:
-            raise Busy
-        thread = threading.get_ident()
-        self._waiting.add(thread)
-        try:
-            if not self._lock.acquire(timeout=patience):
-                raise Busy
-        finally:
-            self._waiting.discard(thread)
-
-    def save(self) -> NDArray[np.uint8]:
-        """Its bytes. Not while it is extended; searches go on, which like this only read it."""
-        return np.frombuffer(self._graph.save(progress=_breathing()), dtype=np.uint8)
-
-
-def _breathing() -> Callable[[int, int], bool]:
-    """For usearch, which reads and writes 100,000 vectors in 100 to 400 ms without letting go of the interpreter: it
-    calls this for each, and now and then all others come to run."""
-    count = 0
-
-    def progress(done: int, total: int) -> bool:
-        nonlocal count
-        count += 1
-        if not count % 64:
-            time.sleep(0)
-        return True
-
-    return progress
 
 
 class Index:
@@ -172,7 +56,7 @@ class Index:
         self._ids: NDArray[np.int64] = np.empty(1, dtype=np.int64)
         self._used = 0
         self._row_of: dict[int, int] = {}
-        self._block: _Block | None = None
+        self._block: Block | None = None
         self._removed: list[int] | None = None
         """Ids removed since a sweep began; None where there is none under way."""
         self._show()
@@ -201,7 +85,7 @@ class Index:
     @property
     def nbytes(self) -> int:
         """Memory held, roughly."""
-        graph = self._rows.nbytes if isinstance(self._block, _Graph) else 0
+        graph = self._rows.nbytes if isinstance(self._block, Graph) else 0
         return 1_000 + self._rows.nbytes + graph + 150 * self._used
 
     @property
@@ -216,7 +100,7 @@ class Index:
         block = self._block
         if block is None:
             return self._used >= FIT_FROM
-        return self._used - block.size > TAIL or (_is_for_a_graph(self._used) and not isinstance(block, _Graph))
+        return self._used - block.size > TAIL or (_is_for_a_graph(self._used) and not isinstance(block, Graph))
 
     def add(self, id: int, vector: Vector) -> None:
         """Add a unit vector (dimension,), or replace the one with this id."""
@@ -318,17 +202,17 @@ class Index:
                 self._sweep(stop)
             rows, _, used, block = self._seen
             if _is_for_a_graph(used):
-                graph = block if isinstance(block, _Graph) else _Graph(self.dimension)
+                graph = block if isinstance(block, Graph) else Graph(self.dimension)
                 self._use(graph)
                 if graph.size < used:
                     self.unsaved += 1  # else a stop would keep nothing of it, and every start begin again
                 graph.extend(rows[:used], stop)
             elif used >= FIT_FROM and (block is None or block.size < used):
-                self._use(_Neighbours(rows[:used]))
+                self._use(Neighbours(rows[:used]))
         finally:
             self._folding.release()
 
-    def _use(self, block: _Block) -> None:
+    def _use(self, block: Block) -> None:
         with self._lock:
             self._block = block
             self._show()
@@ -346,7 +230,7 @@ class Index:
             row_of = {id: row for row, id in enumerate(ids[kept].tolist())}
             graph = None
             if _is_for_a_graph(len(kept)):
-                graph = _Graph(self.dimension)
+                graph = Graph(self.dimension)
                 graph.extend(fresh[0][: len(kept)], stop)
                 if stop.is_set():
                     return
@@ -361,7 +245,7 @@ class Index:
         row_of: dict[int, int],
         kept: int,
         swept: int,
-        block: _Block | None,
+        block: Block | None,
     ) -> None:
         """Put `kept` rows and ids in place of the first `swept`, with what came and went meanwhile."""
         for id in self._removed or ():
@@ -382,7 +266,7 @@ class Index:
                 stamp = _stamp(store, self.embedder, self.change)
                 rows, ids = self._rows[: self._used], self._ids[: self._used].copy()
                 block, pending = self._block, self.unsaved
-            graph = block.save() if isinstance(block, _Graph) else np.empty(0, dtype=np.uint8)
+            graph = block.save() if isinstance(block, Graph) else np.empty(0, dtype=np.uint8)
         fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
         try:
             with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
@@ -406,7 +290,7 @@ class Index:
                 return None
             index = cls.of(ids, rows, dimension=dimension, embedder=embedder, change=change)
             if GRAPHS and len(graph):
-                block = _Graph(dimension, graph)
+                block = Graph(dimension, graph)
                 if block.size <= len(ids):
                     index._use(block)
             return index

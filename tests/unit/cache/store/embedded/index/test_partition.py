@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from askonce.cache.store.embedded.index import blocks
 from askonce.cache.store.embedded.index import partition as index_module
 from askonce.cache.store.embedded.index.partition import Index
 
@@ -106,8 +107,8 @@ def test_folding_changes_how_and_not_what(kind: str) -> None:
     assert index.unfolded == (kind != "scan")
     index.fold()
     assert not index.unfolded
-    blocks = {"scan": "NoneType", "neighbours": "_Neighbours", "graph": "_Graph", "without usearch": "_Neighbours"}
-    assert type(index._block).__name__ == blocks[kind]
+    kinds = {"scan": "NoneType", "neighbours": "Neighbours", "graph": "Graph", "without usearch": "Neighbours"}
+    assert type(index._block).__name__ == kinds[kind]
     assert [id for id, _ in index.nearest(query, 5)] == [id for id, _ in before]
 
 
@@ -158,7 +159,7 @@ def test_what_was_built_before_a_stop_is_built_on_after_it(monkeypatch: pytest.M
         again = load(path)
         assert again is not None
         index = again
-    assert built == [10 * index_module.STEP, 20 * index_module.STEP, 30 * index_module.STEP]
+    assert built == [10 * blocks.STEP, 20 * blocks.STEP, 30 * blocks.STEP]
     assert {id for id, _ in index.nearest(units(1)[0], 100)} == set(range(100))
 
 
