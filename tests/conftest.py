@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 import hypothesis
 import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
-from tests.processes import Left, answer_for_all, descendants, kill
-from tests.waiting import PATIENCE, Followed, until, until_so
+from tests.support.processes import Left, answer_for_all, descendants, kill
+from tests.support.waiting import PATIENCE, Followed, until, until_so
 
 from askonce.calls.single_flight import Flights
 

@@ -18,7 +18,7 @@ from tests.attack import doors, isolation, measures, resources, staying_up, unta
 from tests.attack.attack import Attack
 from tests.attack.target import Target, target
 from tests.attack.watch import MIB, Figures, Watch, worst
-from tests.processes import answer_for_all, descendants, kill
+from tests.support.processes import answer_for_all, descendants, kill
 
 ATTACKS = (
     *isolation.ATTACKS,

@@ -18,7 +18,7 @@ import zstandard
 from tests.attack.attack import Attack
 from tests.attack.target import CHAT, FRANCE, Target, body, rules
 from tests.attack.watch import MIB
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 _INFLATED = 256 * MIB
 _CODINGS: dict[str, Callable[[bytes], bytes]] = {

@@ -24,7 +24,7 @@ import trustme
 from tests.attack.attack import Attack
 from tests.attack.target import CHAT, FRANCE, Target, body, is_hit
 from tests.e2e.conftest import REPOSITORY, free_port
-from tests.processes import end
+from tests.support.processes import end
 
 _NOISE = bytes(range(256)) * 64
 

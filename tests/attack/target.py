@@ -23,7 +23,7 @@ import httpx
 import trustme
 from tests.attack.watch import Figures, Watch
 from tests.e2e.conftest import FOREIGN, PROVIDER_HOSTS, REPOSITORY, Provider, Proxy
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 LOCAL = ("model.test:8001", "model.test:8002")

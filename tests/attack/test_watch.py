@@ -12,8 +12,8 @@ import pytest
 from tests.attack.__main__ import ATTACKS, judge
 from tests.attack.attack import Attack
 from tests.attack.watch import MIB, Figures, Watch, worst
-from tests.processes import end
-from tests.waiting import until
+from tests.support.processes import end
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

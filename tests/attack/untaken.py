@@ -20,7 +20,7 @@ from tests.attack.resources import completion
 from tests.attack.target import FRANCE, TURNED, UNREACHED, Target, body, nobody
 from tests.attack.watch import MIB
 from tests.e2e.conftest import Provider
-from tests.waiting import until
+from tests.support.waiting import until
 
 _MUCH = 200 * MIB
 _PART = b" " * 65536

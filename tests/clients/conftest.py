@@ -28,7 +28,7 @@ from tests.e2e.conftest import (  # noqa: F401  # fixtures
     routes,
 )
 from tests.e2e.test_wheel import find_uv
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.exec import child
 

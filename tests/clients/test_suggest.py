@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tests.clients.conftest import CLAUDE_CODE, CODEX, PI
 from tests.e2e.test_suggest import add
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path

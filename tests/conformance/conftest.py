@@ -39,7 +39,7 @@ from tests.e2e.conftest import (  # noqa: F401  # fixtures
     routes,
     start_proxy,
 )
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.exec import child
 from askonce.products.document import Config

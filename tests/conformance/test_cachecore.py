@@ -15,7 +15,7 @@ import openai
 import pytest
 from cachecore import CacheCoreClient, CacheStatus, Dep
 from tests.e2e.conftest import REPOSITORY
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy

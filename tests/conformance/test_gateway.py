@@ -13,7 +13,7 @@ import openai
 import pydantic
 import pytest
 from tests.e2e.conftest import free_port
-from tests.waiting import until
+from tests.support.waiting import until
 
 from askonce.network.api_keys import ApiKeys
 

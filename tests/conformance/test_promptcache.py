@@ -14,7 +14,7 @@ import httpx
 import openai
 import pytest
 from tests.e2e.conftest import REPOSITORY
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy

@@ -14,7 +14,7 @@ import openai
 import pytest
 import semcache
 from tests.e2e.conftest import REPOSITORY
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy

@@ -26,8 +26,8 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from tests.processes import end
-from tests.waiting import PATIENCE, until
+from tests.support.processes import end
+from tests.support.waiting import PATIENCE, until
 
 REPOSITORY = Path(__file__).parents[2]
 FOREIGN = "foreign.example"

@@ -13,7 +13,7 @@ import pytest
 import trustme
 from tests.e2e.conftest import until
 from tests.e2e.raw import Origin
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ import h2.connection
 import h2.events
 import httpx
 import pytest
-from tests.waiting import PATIENCE, until, until_so
+from tests.support.waiting import PATIENCE, until, until_so
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy

@@ -10,7 +10,7 @@ import http_sf
 import httpx
 import openai
 import pytest
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.products.document import Config
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import openai
 import pytest
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy

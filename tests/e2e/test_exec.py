@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests import processes
 from tests.conformance.conftest import node_of_npm, node_of_the_machine
 from tests.e2e.conftest import REPOSITORY, Provider
-from tests.waiting import PATIENCE, until
+from tests.support import processes
+from tests.support.waiting import PATIENCE, until
 
 RULES = """
 version: 1

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 from askonce.exec.proxy_process import IN_USE
 

@@ -23,7 +23,7 @@ import httpx
 import openai
 import pytest
 import zstandard
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ import h2.connection
 import h2.events
 import pytest
 from tests.e2e.raw import read_message
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import zstandard
 from tests.e2e.raw import Origin, connect, read_message, read_to_end
-from tests.waiting import until
+from tests.support.waiting import until
 
 from askonce.network.api_keys import ApiKeys
 

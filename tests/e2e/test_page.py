@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 from askonce.api.calls import RecentCall, RecentCalls
 

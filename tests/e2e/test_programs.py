@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import Provider, Proxy, StartProxy
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 URL = "https://api.openai.com/v1/chat/completions"
 BODY = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "What is the capital of France?"}]})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.shared.trials import FRANCE, REWORDED, App, apps, rules_for, run
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import REPOSITORY, _clean_environment
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.exec.proxy_process import free_port
 from askonce.proxy.stand_ins import NAMES

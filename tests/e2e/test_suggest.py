@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from tests import processes
 from tests.e2e.conftest import Provider
 from tests.e2e.test_docs import blocks
 from tests.e2e.test_exec import free_port
-from tests.waiting import PATIENCE
+from tests.support import processes
+from tests.support.waiting import PATIENCE
 
 RULES = """
 version: 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from tests.support.otlp import attributes, receiving
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, StartProxy

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from tests.support.otlp import receiving
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, StartProxy

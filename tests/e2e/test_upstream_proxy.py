@@ -19,10 +19,10 @@ import httpx
 import openai
 import pytest
 import trustme
-from tests import processes
 from tests.e2e.conftest import FOREIGN, Provider, Proxy, StartProxy, _clean_environment, free_port
 from tests.e2e.test_network import Server, by_proxy, running, say, tunnel
-from tests.waiting import until
+from tests.support import processes
+from tests.support.waiting import until
 
 from askonce.cache.embed import OpenAIEmbedder
 from askonce.network.upstream_proxies import UpstreamProxies

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import free_port
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce import __version__
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import httpx
 import psutil
 import pytest
-from tests.processes import end
 from tests.shared.trials import FRANCE, App, apps, rules_for
-from tests.waiting import PATIENCE, until
+from tests.support.processes import end
+from tests.support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.fuzz.lanes import Lanes, lanes
 from tests.fuzz.world import World, world
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 type Make = Callable[[Path], AbstractAsyncContextManager[World | Lanes]]
 

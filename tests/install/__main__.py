@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.processes import answer_for_all, end
-from tests.waiting import PATIENCE, until
+from tests.support.processes import answer_for_all, end
+from tests.support.waiting import PATIENCE, until
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHONS = ("3.12", "3.13", "3.14")

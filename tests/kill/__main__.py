@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.kill.rounds import Tally, run
-from tests.processes import answer_for_all
+from tests.support.processes import answer_for_all
 
 FOLDER = 50
 """Rounds on one folder: each round reads all of it."""

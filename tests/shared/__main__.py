@@ -15,10 +15,10 @@ from pathlib import Path
 
 import trustme
 from tests.e2e.conftest import PROVIDER_HOSTS, Provider, Proxy
-from tests.processes import answer_for_all
 from tests.shared import kills
 from tests.shared.trials import apps, rules_for, run
 from tests.support.postgres import running
+from tests.support.processes import answer_for_all
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from tests.shared.trials import App
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.support.postgres import Postgres

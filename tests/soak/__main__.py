@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 from tests.attack.target import Target, rules, target
-from tests.processes import answer_for_all
 from tests.soak.load import ENTRIES, Load, memory_and_descriptors
+from tests.support.processes import answer_for_all
 
 MEMORY = 64.0
 """MiB that the last quarter's median may lie above the second quarter's."""

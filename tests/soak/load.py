@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 from tests.attack.target import CHAT, Target, body
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 ENTRIES = 2_000
 """The cache's limit."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mitmproxy import ctx, options
 from mitmproxy.connection import Client as Connected
-from tests.waiting import PATIENCE, until_so
+from tests.support.waiting import PATIENCE, until_so
 
 from askonce import trust
 from askonce.proxy.addon import Askonce

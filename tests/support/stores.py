@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import pytest
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.cache.store.shared import lease, reading, writer
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.waiting import until_so
+from tests.support.waiting import until_so
 from threadpoolctl import threadpool_info
 
 from askonce import trust

@@ -5,7 +5,7 @@ import threading
 import weakref
 
 import pytest
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 from askonce.workers import Workers
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.cache import Cache, CacheLimits, Candidate, Entry, Judgement, Policy, StoreError, Vector
 from askonce.cache.judge import load_judge

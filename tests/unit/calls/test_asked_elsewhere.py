@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from tests.support.clock import Clock
+from tests.support.waiting import PATIENCE, Followed, until_so
 from tests.unit.calls.conftest import Bench
-from tests.waiting import PATIENCE, Followed, until_so
 
 from askonce.cache import Cache, Embedder, asked_elsewhere
 from askonce.cache.judge import load_judge

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from tests.support.clock import Clock
 from tests.support.lives import make_life
-from tests.waiting import Followed
+from tests.support.waiting import Followed
 
 from askonce.cache import Cache
 from askonce.cache.judge import load_judge

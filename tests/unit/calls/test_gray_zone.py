@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import PATIENCE
 from tests.unit.calls.verdicts import Endpoint, serving
-from tests.waiting import PATIENCE
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Candidate, Entry, Identity, Judgement, Lookup, Policy, Vector, load_embedder

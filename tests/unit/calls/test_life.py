@@ -7,8 +7,8 @@ import logging
 from typing import Any
 
 import pytest
+from tests.support.waiting import PATIENCE, Followed
 from tests.unit.calls.conftest import FRANCE_REWORDED, JSON, PARIS, STREAM, Bench
-from tests.waiting import PATIENCE, Followed
 
 from askonce.call import Unstorable
 from askonce.calls.response_headers import fresh_id

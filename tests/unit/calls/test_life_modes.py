@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from tests.support.lives import at_once
-from tests.waiting import until_so
+from tests.support.waiting import until_so
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.cache import Cache, Embedder, load_embedder

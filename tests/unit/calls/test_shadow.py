@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import Clock
+from tests.support.waiting import PATIENCE, until_so
 from tests.unit.calls.conftest import Bench
 from tests.unit.calls.test_gray_zone import ASKED, STORED, Unsure
 from tests.unit.calls.verdicts import Endpoint, serving
-from tests.waiting import PATIENCE, until_so
 
 from askonce.accounting import Accounting
 from askonce.cache import Cache, Embedder, Entry, Filter, Identity, Judgement, Lookup, Policy, load_embedder

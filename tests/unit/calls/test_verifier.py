@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.support.waiting import PATIENCE, until_so
 from tests.unit.calls.verdicts import Endpoint, serving
-from tests.waiting import PATIENCE, until_so
 
 from askonce.accounting import Accounting
 from askonce.calls.verifier import Asking, Verifier

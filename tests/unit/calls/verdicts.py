@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
 
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 __all__ = ["Endpoint", "serving"]
 

@@ -13,7 +13,7 @@ from anyio.from_thread import start_blocking_portal
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from tests.support.records import record
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.accounting import Accounting
 from askonce.api.app import create_app

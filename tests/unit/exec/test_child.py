@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.exec.child import CommandError, environment, find_command, placeholder_keys, run
 from askonce.exec.client_files import client_files

@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.processes import end
-from tests.waiting import PATIENCE, until
+from tests.support.processes import end
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone shares a port's connections out")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.waiting import until_so
+from tests.support.waiting import until_so
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # mitmproxy and ldap3 find fault with their libraries

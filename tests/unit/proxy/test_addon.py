@@ -18,7 +18,7 @@ from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.flow import Error
 from mitmproxy.test import taddons, tflow, tutils
-from tests.waiting import PATIENCE, Followed
+from tests.support.waiting import PATIENCE, Followed
 
 from askonce.proxy.addon import Askonce
 from askonce.rules import ConfigError

@@ -11,7 +11,7 @@ from mitmproxy import connection, options
 from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers import http
 from mitmproxy.test import tflow
-from tests.waiting import until_so
+from tests.support.waiting import until_so
 
 from askonce.proxy.backpressure import PacedReader, untaken
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests.support.live import Live, Provider, live, provider
-from tests.waiting import until_so
+from tests.support.waiting import until_so
 
 from askonce.calls.held_bodies import held_bodies
 from askonce.calls.limits import SMALL

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mitmproxy.connection import ConnectionState
 from mitmproxy.test import tflow
-from tests.waiting import until_so
+from tests.support.waiting import until_so
 
 from askonce.proxy import http2
 from askonce.proxy.fast_response_hooks import FastResponseHooks

@@ -17,8 +17,8 @@ import pytest_asyncio
 import trustme
 from mitmproxy import ctx
 from tests.support.live import Live, Message, Provider, live
+from tests.support.waiting import until_so
 from tests.unit.proxy.test_fast_lane import HOST, RULES, Lanes, Script, answer, chunked, request
-from tests.waiting import until_so
 
 from askonce.proxy.fast_response_bodies import BodyOnItsWay
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from mitmproxy.flow import Error
+from tests.support.waiting import until_so
 from tests.unit.proxy.conftest import PARIS
-from tests.waiting import until_so
 
 from askonce.calls.held_bodies import held_bodies
 from askonce.calls.limits import Limits

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
-from tests.waiting import until, until_so
+from tests.support.waiting import until, until_so
 
 from askonce.proxy.listeners import A_TURN, take_turns
 

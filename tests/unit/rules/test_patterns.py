@@ -8,7 +8,7 @@ import jsonpath_rfc9535
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.rules.patterns import HostPattern, parse_host, parse_jsonpath, parse_path, parse_text
 

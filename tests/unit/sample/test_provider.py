@@ -18,7 +18,7 @@ import httpx
 import pytest
 import trustme
 import zstandard
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 from askonce.sample import MODEL_PACE, Pace, SampleProvider
 from askonce.sample import app as sample_app

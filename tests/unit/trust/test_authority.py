@@ -17,7 +17,7 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.trust import Trust, TrustError, ca_info, ensure_ca, load_ca, upstream_bundle
 from askonce.trust import authority as trust

@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.support.otlp import Received, attributes, receiving
 from tests.support.records import record
-from tests.waiting import until
+from tests.support.waiting import until
 
 from askonce.accounting import Accounting, CallRecord
 from askonce.accounting.telemetry import Telemetry, signals

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.support.entries import NOW, P, entry, with_vector
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store import AnswerStore, CacheLimits, Entry, SharedPlace, StoreError, open_answers

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.entries import NOW, P, entry, with_vector
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.cache.learning.pools import Observation
 from askonce.cache.store import AnswerStore, Entry, Filter, StoreError

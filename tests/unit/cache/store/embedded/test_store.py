@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.entries import NOW, entry, with_vector
 from tests.support.stores import closed_at_the_end
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.cache.store import Entry, StoreError
 from askonce.cache.store.embedded import database, schema, writer

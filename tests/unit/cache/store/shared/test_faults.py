@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import pytest
 from tests.support.entries import NOW, P, entry
 from tests.support.postgres import Postgres, running
-from tests.waiting import until
+from tests.support.waiting import until
 
 from askonce.cache.store import CacheLimits, Entry, SharedPlace, StoreError
 from askonce.cache.store.shared.answers import SharedAnswers

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from tests.support.entries import NOW, P, entry
 from tests.support.postgres import Postgres
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 from askonce.cache.store import CacheLimits, SharedPlace, StoreError
 from askonce.cache.store.protocol import Led

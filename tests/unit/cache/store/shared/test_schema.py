@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from tests.support.entries import NOW, P, with_vector
 from tests.support.postgres import Postgres
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 from askonce.cache.store import CacheLimits, SharedPlace, StoreError
 from askonce.cache.store.shared import schema

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.entries import NOW, P, entry
 from tests.support.postgres import Postgres
-from tests.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, until
 
 from askonce.cache.store import CacheLimits, Entry, Filter, SharedPlace
 from askonce.cache.store.shared import lease

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 _PROC = Path("/proc")
 _SET_CHILD_SUBREAPER = 36
