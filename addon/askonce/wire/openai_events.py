@@ -145,7 +145,8 @@ def _part(events: _Events, place: JsonObject, part: JsonObject) -> None:
         else:
             plain = pieces(text, events.model)
             events.deltas(stem + ".delta", place, plain, [b""] * len(plain))
-        for number, annotation in enumerate(part.get("annotations") or ()):
+        notes = part.get("annotations")
+        for number, annotation in enumerate(notes if isinstance(notes, list) else ()):
             name = "response.output_text.annotation.added"
             events.add(name, **place, annotation_index=number, annotation=annotation)
         events.add(stem + ".done", **place, **closing)

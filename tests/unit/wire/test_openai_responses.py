@@ -387,6 +387,13 @@ def test_annotations_and_log_probabilities_are_told() -> None:
     assert told[7]["logprobs"] == rows
 
 
+@pytest.mark.parametrize("odd", [1.5, 1, "text", True, {"a": 1}, None])
+def test_what_should_be_a_list_and_is_none_is_told_as_it_is(odd: Any) -> None:
+    part = {"type": "output_text", "annotations": odd, "logprobs": odd, "text": "It is so"}
+    told = events(replayed(WHOLE | {"output": [MESSAGE | {"content": [part]}]}, ask(stream=True)))
+    assert told[-1]["response"]["output"][0]["content"] == [part]
+
+
 def test_zero_usage_keeps_the_fields() -> None:
     told = orjson.loads(replayed(WHOLE, ask(), zero_usage=True))["usage"]
     assert told["input_tokens_details"] == {"cached_tokens": 0}
