@@ -20,6 +20,7 @@ import numpy as np
 
 from askonce.cache.judge.base import Candidate, Judge, Judgement, Vector
 from askonce.cache.judge.difference import difference
+from askonce.cache.judge.quantities import in_same_units
 from askonce.cache.judge.reading import question
 from askonce.cache.judge.slips import mended
 from askonce.cache.judge.trained import TrainedJudge
@@ -154,5 +155,5 @@ class DeepJudge:
 
     def score(self, prompt: str, candidate: str) -> float | None:
         """The transformer's log odds for what two prompts differ in; None where it cannot compare them."""
-        compared = difference(*mended(prompt, candidate))
+        compared = difference(*in_same_units(*mended(prompt, candidate)))
         return self._look(*map(question, compared)) if compared else None

@@ -22,6 +22,8 @@ _LONGEST = 200
 _SHORT = {"is": r"(?:\s+is|['’]?s)", "would": r"(?:\s+would|['’]?d)", "am": r"(?:\s+am|['’]?m)"}
 """What may stand shortened behind the first word: "what's", "i'd"."""
 _PARTS = frozenset((" and ", " or ", " from ", " vs "))
+_EMPTY = frozenset(["it", "there", "this", "that"])
+"""What stands where a frame has a name, and is none: "is it safe to …"."""
 _FIRST = re.compile(r"[a-z]+", re.IGNORECASE)
 
 
@@ -53,6 +55,8 @@ def framed(question: str) -> str:
     for pattern, name in _FRAMES.get(first[0].lower(), ()) if first and len(question) <= _LONGEST else ():
         if found := pattern.fullmatch(question):
             parts = found.groupdict()
+            if parts["x"].lower() in _EMPTY:
+                return ""
             if "y" in parts and any(part in f" {parts[side].lower()} " for part in _PARTS for side in "xy"):
                 return ""
             text = name.replace("<x>", parts["x"]).replace("<y>", parts.get("y") or "") + parts["end"]

@@ -93,6 +93,13 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _PM = re.compile(r"\b(1[0-2]|0?[1-9])(?:[:.]([0-5]\d))?\s*([ap])\.?\s?m\b\.?", re.IGNORECASE)
+_SUM = re.compile(
+    r"(?<![\w$€])([$€])\s?(\d(?:[.,]?\d)+)(?![\w%/-]|[.,]\d|\s*(?:hundred|thousand|[mbtr]+illion|bn|k|m)\b)"
+)
+"""Of two digits at least: "$1" may be a shell's."""
+_MONEY = {"$": "dollars", "€": "euros"}
+_THAT = re.compile(r"(?<=\w) that (?=(?:i|you|we|they)\b)", re.IGNORECASE)
+"""Which may be left out before these, whatever it joins: "a plan that I have", "I think that you …"."""
 _DIGIT = re.compile("[0-9]")
 _EARLIEST = {"morning": (1, 12), "afternoon": (12, 7), "evening": (4, 12), "night": (8, 12)}
 
@@ -118,6 +125,10 @@ def plain(prompt: str) -> str:
         text = _FORM.sub(lambda found: _FORMS[_key(found[0])], text)
     if not _LONG_WORDS.isdisjoint(words) and _SHORTENED.isdisjoint(words):
         text = _ABBREVIATED.sub(_abbreviation, text)
+    if "that" in words:
+        text = _THAT.sub(" ", text)
+    if "$" in text or "€" in text:
+        text = _SUM.sub(lambda found: f"{found[2]} {_MONEY[found[1]]}", text)
     if _may_tell_time(text):
         text = _PM.sub(_time, _CLOCK.sub(_hour, text))
     return text if any(map(str.isalnum, text)) else prompt

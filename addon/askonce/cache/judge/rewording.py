@@ -51,6 +51,8 @@ def reworded(pair: Pair) -> bool:
         return False  # "does she like him", "is she liked by him"
     if a.question == "yes/no" and {"i", "you"} <= own:
         return False  # "can I cancel it", "can you cancel it"
+    if a.question and {"need", "want"} <= unshared:
+        return False  # "do I need to file it", "do I want to file it"
     if _kind(a) == "what" and own & {"do", "does"} and own & {"is", "are"}:
         return False  # "what is a barometer", "what does a barometer do"
     if unshared & _WAYS:

@@ -12,6 +12,7 @@ from askonce.cache.judge.characters import composed
 from askonce.cache.judge.difference import LONG, difference
 from askonce.cache.judge.features import NAMES, Sketch, features, sketch
 from askonce.cache.judge.guards import Objection, Pair, objection, renumbered, written
+from askonce.cache.judge.quantities import in_same_units
 from askonce.cache.judge.reading import is_about_text, read
 from askonce.cache.judge.rewording import reworded
 from askonce.cache.judge.slips import mended
@@ -62,7 +63,7 @@ class TrainedJudge:
             if found := renumbered(prompt, other):
                 judgements.append(Judgement(0.0, str(found)))
                 continue
-            asked, stored = mended(prompt, other)
+            asked, stored = in_same_units(*mended(prompt, other))
             compared = difference(asked, stored)
             if compared is None:
                 judgements.append(Judgement(0.0, "text: differs in more than the question"))

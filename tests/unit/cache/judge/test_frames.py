@@ -30,6 +30,10 @@ def chance(one: str, other: str) -> float:
         ("what year did the war end", "when did the war end"),
         ("Who was the author of Emma?", "who wrote Emma?"),
         ("What is the price of a stamp?", "how much does a stamp cost?"),
+        ("By whom was Guernica painted?", "who painted Guernica?"),
+        ("Are raw eggs safe to eat?", "is it safe to eat raw eggs?"),
+        ("Is Finnish hard to learn?", "is it hard to learn Finnish?"),
+        ("Must I carry an ID?", "do i have to carry an ID?"),
     ],
 )
 def test_a_question_is_read_in_the_frame_of_its_own(question: str, read: str) -> None:
@@ -45,6 +49,7 @@ def test_a_question_is_read_in_the_frame_of_its_own(question: str, read: str) ->
         "I want to bake bread. It is late. How?",
         "I want to bake bread. Do you?",
         "Is it possible?",
+        "Is it safe to eat raw eggs?",
         "How tall is Mount Everest?",
         "",
         "?",
@@ -63,6 +68,8 @@ def test_what_no_frame_fits_stays(question: str) -> None:
         ("Is it possible to eat before a scan?", "Can I eat after a scan?"),
         ("What year did the war end?", "When did the war begin?"),
         ("Is it possible to tip?", "Do I have to tip?"),
+        ("Must I tip?", "Should I tip?"),
+        ("Are drones legal to fly?", "Is it illegal to fly drones?"),
         ("What is the price of rust?", "How much does Rust cost?"),
     ],
 )

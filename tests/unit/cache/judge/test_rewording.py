@@ -21,6 +21,7 @@ TWO = [
     ("What is 5 plus 5 apples?", "What is 5 plus 6 apples?"),
     ("Was ist eine Uhr aus Holz?", "Was ist die Uhr aus Holz?"),
     ("Why?", "Why so?"),
+    ("Do I need to file a return?", "Do I want to file a return?"),
     ("Redirect http to https in nginx", "Redirect https to http in nginx"),
     ("Can you see me through my camera?", "Can I see you through my camera?"),
     (
