@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import hypothesis
 import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from tests.support.plain import IS_PLAIN
 from tests.support.processes import Left, answer_for_all, descendants, kill
 from tests.support.waiting import PATIENCE, Followed, until, until_so
 
@@ -64,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    ways = "as it is" if os.environ.get("ASKONCE_PLAIN", "") not in ("", "0") else "with our shorter ways"
+    ways = "as it is" if IS_PLAIN else "with our shorter ways"
     return f"seed: {config.option.seed}; mitmproxy {version('mitmproxy')} {ways}"
 
 

@@ -309,7 +309,7 @@ def test_answers_are_approved_and_rejected(open_page: Open, shown: Proxy, app: h
     for prompt in (good, bad, hostile):
         assert say(shown, app, prompt, headers=reviewed) == "askonce; fwd=miss; stored; detail=awaiting-approval"
     page = open_page("approvals")
-    assert "Of reviewed:" in page.locator("main").inner_text()
+    page.get_by_text("Of reviewed:").wait_for()
     assert hostile in page.locator("article pre").all_inner_texts()
     page.get_by_role("article", name=good).get_by_role("button", name="Approve").click()
     page.get_by_text("Approved: it is served from now on.").wait_for()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import REPOSITORY, _clean_environment
+from tests.support.plain import IS_PLAIN
 from tests.support.waiting import PATIENCE
 
 from askonce.exec.proxy_process import free_port
@@ -86,6 +87,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.skipif(IS_PLAIN, reason="mitmproxy as it is loads all of its own at the start")
 def test_nothing_is_loaded_that_a_start_does_not_need(started: Any) -> None:
     assert set(started["packages"]) - LOADED == set()
     assert set(started["untouched"]) == UNTOUCHED

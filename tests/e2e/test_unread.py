@@ -16,6 +16,7 @@ import h2.events
 import pytest
 from tests.e2e.conftest import Provider
 from tests.e2e.raw import read_message
+from tests.support.plain import IS_PLAIN
 from tests.support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def test_who_asks_the_same_does_not_wait_until_the_first_one_reads(
     plain_provider: Provider,
     api_key: str,
 ) -> None:
+    if IS_PLAIN and protocol == "http/1.1":
+        pytest.skip("mitmproxy as it is reads no more of an answer than its caller does; the fast lane does")
     asked = provider if host == "api.openai.com" else plain_provider
     question, more = "What is one?", {"stream": True} if streamed else {}
     whole = events(LONGER) if streamed else completion(LONGER)
