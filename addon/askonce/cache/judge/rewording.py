@@ -7,8 +7,9 @@ pairs that are equal word for word, so the judge takes them for the same; whatev
 
 from collections import Counter
 
+from askonce.cache.judge.content_words import Word
 from askonce.cache.judge.guards import Pair
-from askonce.cache.judge.lexicon import FILLERS, FUNCTION_WORDS, GRAMMAR, are_synonyms, stem
+from askonce.cache.judge.lexicon import FILLERS, FUNCTION_WORDS, GRAMMAR, VERBS, are_synonyms, stem
 from askonce.cache.judge.reading import Reading
 
 __all__ = ["reworded"]
@@ -29,7 +30,7 @@ def reworded(pair: Pair) -> bool:
         return False
     if a.numbers != b.numbers and sorted(map(repr, a.numbers)) != sorted(map(repr, b.numbers)):
         return False
-    if not _in_order(a, b):
+    if not _in_order(a, b) or not _governed_alike(a, b):
         return False
     if a.question == "yes/no" and _subject(a) != _subject(b):
         return False  # "can you see me", "can I see you"
@@ -61,18 +62,33 @@ def reworded(pair: Pair) -> bool:
 
 
 def _in_order(a: Reading, b: Reading) -> bool:
-    """Whether the words that both have come in one order, but for those that one side has for a compound ("a list in
-    Python", "a Python list") and those of a list."""
-    at = {word.text: word for word in b.words}
+    """Whether the words that both have, in any form where they are verbs, come in one order, but for those that one
+    side has for a compound ("a list in Python", "a Python list") and those of a list."""
+    at = {_form(word): word for word in b.words}
     moved = {
-        word.text
+        _form(word)
         for word in a.words
-        if (other := at.get(word.text))
+        if (other := at.get(_form(word)))
         and ((word.group >= 0 and other.group >= 0) or (word.role != other.role and {word.role, other.role} <= _LOOSE))
     }
-    one, two = ([word.text for word in side.words] for side in (a, b))
+    one, two = ([_form(word) for word in side.words] for side in (a, b))
     common = (set(one) & set(two)) - moved
-    return [text for text in one if text in common] == [text for text in two if text in common]
+    return [form for form in one if form in common] == [form for form in two if form in common]
+
+
+def _form(word: Word) -> str:
+    return word.stem if word.stem in VERBS else word.text
+
+
+def _governed_alike(a: Reading, b: Reading) -> bool:
+    """Whether no word that both have stands behind another preposition: "a gift for a teacher", "from a teacher"."""
+    at = {word.stem: word.role for word in b.words}
+    roles = ({word.role, at.get(word.stem, "")} for word in a.words)
+    return all(len(pair) == 1 or "" in pair or pair in _PLACES for pair in roles)
+
+
+_PLACES = ({"in", "at"}, {"in", "of"}, {"on", "of"})
+"""Prepositions that stand for each other where no verb is before them: "the highest in the Alps", "of the Alps"."""
 
 
 _LOOSE = _PLACED | {""}

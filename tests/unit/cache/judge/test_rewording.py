@@ -9,6 +9,7 @@ from askonce.cache.judge.rewording import reworded
 ONE = [
     ("What is the capital of France?", "Tell me the capital city of France."),
     ("How do I sort a list in Python?", "What is the way to sort a Python list?"),
+    ("What is the highest peak in the Alps?", "Which is the highest peak of the Alps?"),
     ("What are good hikes in Rome?", "What are some good hikes in Rome?"),
     ("What is the meaning of the word serendipity?", "Explain the meaning of the word serendipity."),
 ]
@@ -21,7 +22,9 @@ TWO = [
     ("What is 5 plus 5 apples?", "What is 5 plus 6 apples?"),
     ("Was ist eine Uhr aus Holz?", "Was ist die Uhr aus Holz?"),
     ("Why?", "Why so?"),
-    ("Do I need to file a return?", "Do I want to file a return?"),
+    ("Who works for Anna?", "Who does Anna work for?"),
+    ("What is a gift for a teacher?", "What is a gift from a teacher?"),
+    ("How do I talk to a child about war?", "How do I talk about a child to war?"),
     ("Redirect http to https in nginx", "Redirect https to http in nginx"),
     ("Can you see me through my camera?", "Can I see you through my camera?"),
     (

@@ -10,6 +10,7 @@ from askonce.cache.judge.guards.amounts import numbers, renumbered, units
 from askonce.cache.judge.guards.pair import Guard, Objection, Pair
 from askonce.cache.judge.guards.roles import order, person, question, tense
 from askonce.cache.judge.guards.signs import WRITTEN, ids, language, spans
+from askonce.cache.judge.guards.verbs import verbs
 from askonce.cache.judge.guards.words import actions, bare, kinds, names, polarity, scope
 from askonce.cache.judge.reading import read
 
@@ -86,6 +87,7 @@ GUARDS: tuple[Guard, ...] = (
     person,
     scope,
     actions,
+    verbs,
     order,
 )
 """In the order in which they are asked."""
