@@ -34,6 +34,8 @@ def reworded(pair: Pair) -> bool:
         return False
     if a.question == "yes/no" and _subject(a) != _subject(b):
         return False  # "can you see me", "can I see you"
+    if a.question == "yes/no" and ((a.token_set ^ b.token_set) & _DEGREES):
+        return False  # "is it very dangerous"
     if a.spans != b.spans or len(a.stems & b.stems) < 1 or min(len(a.order), len(b.order)) < 2:
         return False
     if not _partnered(pair.only_a, pair.only_b, b) or not _partnered(pair.only_b, pair.only_a, a):
@@ -54,6 +56,8 @@ def reworded(pair: Pair) -> bool:
         return False  # "can I cancel it", "can you cancel it"
     if a.question and {"need", "want"} <= unshared:
         return False  # "do I need to file it", "do I want to file it"
+    if own & _MODAL and _SPEAKERS.isdisjoint(a.token_set | b.token_set):
+        return False  # "how long can a fish live", "how long does a fish live"
     if _kind(a) == "what" and own & {"do", "does"} and own & {"is", "are"}:
         return False  # "what is a barometer", "what does a barometer do"
     if unshared & _WAYS:
@@ -93,6 +97,12 @@ _PLACES = ({"in", "at"}, {"in", "of"}, {"on", "of"})
 
 _LOOSE = _PLACED | {""}
 _SUBJECTS = frozenset(["i", "you", "we", "he", "she", "they", "it"])
+
+
+_MODAL = frozenset(["can", "could", "would", "will", "may", "might"])
+_SPEAKERS = frozenset(["i", "you", "we", "one"])
+"""Of these "how can" is "how do"."""
+_DEGREES = frozenset(["very", "quite"])
 
 
 def _subject(reading: Reading) -> str:

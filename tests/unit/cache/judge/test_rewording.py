@@ -23,6 +23,8 @@ TWO = [
     ("Was ist eine Uhr aus Holz?", "Was ist die Uhr aus Holz?"),
     ("Why?", "Why so?"),
     ("Who works for Anna?", "Who does Anna work for?"),
+    ("How long can a fish live?", "How long does a fish live?"),
+    ("Is it very dangerous to dive at night?", "Is it dangerous to dive at night?"),
     ("What is a gift for a teacher?", "What is a gift from a teacher?"),
     ("How do I talk to a child about war?", "How do I talk about a child to war?"),
     ("Redirect http to https in nginx", "Redirect https to http in nginx"),

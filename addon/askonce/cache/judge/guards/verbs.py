@@ -11,13 +11,14 @@ from askonce.cache.judge.reading import Reading
 
 __all__ = ["verbs"]
 
-_LIGHT = frozenset(["get", "give", "show", "explain", "help", "want", "need", "like"])
+_LIGHT = frozenset(["get", "give", "show", "explain", "help", "want", "need", "like", "know", "ask"])
 """Words that mostly lead to a question ("give me …", "I need …"), and may be what it asks about."""
 _FORMS = tuple(word.rstrip("e") for word in sorted(_LIGHT))
 _DOES = {f"{word}s": word for word in _LIGHT}
 """Of a third person, which leads to no question: "who gives blood"."""
 _IDLE = frozenset(map(stem, _LIGHT | FILLERS))
 _AUXILIARY = frozenset(["do", "does", "did", "can", "could", "should", "would", "will", "may", "might", "must"])
+_WISHING = frozenset(["want", "like", "need", "love", "wish"])
 _OFFERED = frozenset(["can", "could", "would", "will", "do"])
 _CLAUSE = frozenset(["if", "when", "that", "what", "why", "where", "how", "whether", "because"])
 _SUBJECT = frozenset(["i", "you", "we", "one", "they", "he", "she", "it", "people"])
@@ -37,6 +38,8 @@ def verbs(pair: Pair) -> Objection | None:
             return sides("verb", f"{verb} {behind}", f"{verb} {another}")
     if not _IDLE.issuperset((*pair.only_a, *pair.only_b)):
         return None
+    if (told := _ordered(pair.a)) != (ordered := _ordered(pair.b)) and told and ordered:
+        return sides("verb", told, ordered)
     mine, theirs = _done(pair.a), _done(pair.b)
     if mine == theirs or not ((mine or _asks(pair.a)) and (theirs or _asks(pair.b))):
         return None
@@ -66,6 +69,8 @@ def _done(reading: Reading) -> set[str]:
 
 def _is_done(tokens: Sequence[str], at: int, question: str) -> bool:
     third, second, before = ("", "", "", *tokens[:at])[-3:]
+    if tokens[at] == "know" and (second in _WISHING or {*tokens[at + 1 : at + 2]} & _CLAUSE):
+        return False  # "I want to know", "how do I know if"
     if before in _AUXILIARY:
         return tokens[at] != "like"  # "I would like"
     if before == "you" and second in _OFFERED and question in ("", "yes/no"):
@@ -74,6 +79,21 @@ def _is_done(tokens: Sequence[str], at: int, question: str) -> bool:
         return True  # "which foods give energy"
     in_clause = second in _CLAUSE and before in _SUBJECT
     return before == "to" or in_clause or second in _AUXILIARY or (third in _AUXILIARY and second in GRAMMAR["article"])
+
+
+_ORDERS = {"give": "give", "write": "give", "show": "give", "tell": "give", "explain": "explain", "ask": "ask"}
+
+
+def _ordered(reading: Reading) -> str:
+    """What is to be done with what is made: "explain the joke", "give me the joke"; empty where it is no order."""
+    tokens = [token for token in reading.tokens[:6] if token not in _LEADING]
+    if not tokens or tokens[0] not in _ORDERS:
+        return ""
+    rest = [token for token in tokens[1:] if token not in GRAMMAR["article"]]
+    return _ORDERS[tokens[0]] if rest and not GRAMMAR["made"].isdisjoint((rest[0], rest[0].removesuffix("s"))) else ""
+
+
+_LEADING = frozenset(["please", "can", "could", "would", "will", "you", "me", "us"])
 
 
 def _asks(reading: Reading) -> bool:

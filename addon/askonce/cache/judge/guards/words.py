@@ -137,6 +137,8 @@ _OPPOSED = (
 
 def scope(pair: Pair) -> Objection | None:
     """All, only, except, at least: a limit that one side lacks."""
+    if pair.close and (one_of := _of_how_many(pair.a)) != (other_of := _of_how_many(pair.b)):
+        return sides("scope", one_of, other_of)
     a, b = pair.a.scopes, pair.b.scopes
     if a == b:
         return None
@@ -149,6 +151,13 @@ def scope(pair: Pair) -> Objection | None:
         if (x in one and y in other) or (y in one and x in other):
             return sides("scope", {x, y} & one, {x, y} & other)
     return None
+
+
+def _of_how_many(reading: Reading) -> str:
+    """What is said before the subject of a question with yes or no: "are some snakes poisonous"."""
+    if reading.question != "yes/no":
+        return ""
+    return next((token for token in reading.tokens[1:2] if token in ("some", "any")), "")
 
 
 def actions(pair: Pair) -> Objection | None:
