@@ -190,7 +190,7 @@ def test_the_overview_has_the_figures(open_page: Open, shown: Proxy) -> None:
 
 def test_the_overview_is_narrowed_to_a_caller(open_page: Open, shown: Proxy, app: httpx.Client) -> None:
     before = shown.get("/v1/history")["callers"]
-    say(shown, app, SKY, headers={"authorization": "Bearer sk-somebody-else"})
+    say(shown, app, "Who is somebody else?", headers={"authorization": "Bearer sk-somebody-else"})
     (digest,) = shown.get("/v1/history")["callers"].keys() - before.keys()
     page = open_page("overview")
     page.get_by_label("By caller").get_by_role("button", name=digest).click()
