@@ -15,14 +15,15 @@ from askonce.proxy.stand_ins import NAMES
 
 LOADED = frozenset(
     """
-    OpenSSL aioquic annotated_types anyio askonce askonce_deep bcrypt brotli certifi cryptography
+    OpenSSL aioquic annotated_types anyio askonce askonce_deep backports bcrypt brotli certifi cryptography
     cython_runtime h11 h2 hpack hyperframe idna iregexp_check jsonpath_rfc9535 jwt kaitaistruct
     mitmproxy mitmproxy_linux mitmproxy_macos mitmproxy_rs numpy orjson platformdirs
     pydantic pydantic_core pyparsing regex ruamel sniffio threadpoolctl
     tokenizers typing_extensions typing_inspection watchfiles wsproto yaml zstandard
     """.split()  # noqa: SIM905  # reads better than forty quoted names
 )
-"""Packages of others, by the names of their modules. What is new here costs every proxy its memory and its start."""
+"""Packages of others, by the names of their modules. What is new here costs every proxy its memory and its start.
+mitmproxy 12.3 has `backports.zstd` in place of `zstandard`."""
 UNTOUCHED = frozenset({"jwt", "regex", "ruamel.yaml"} | NAMES.keys())
 """Of these the name alone is there (`askonce.proxy.deferred` and `stand_ins`)."""
 RESIDENT = 127
