@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from askonce.cache.judge.aligned import aligned
 from askonce.cache.judge.base import Candidate, Judge, Judgement, Vector
 from askonce.cache.judge.difference import difference
-from askonce.cache.judge.quantities import in_same_units
 from askonce.cache.judge.reading import question
-from askonce.cache.judge.slips import mended
 from askonce.cache.judge.trained import TrainedJudge
 from askonce.cache.learning.recalibration import logit
 from askonce.jsontext import encodable
@@ -155,5 +154,5 @@ class DeepJudge:
 
     def score(self, prompt: str, candidate: str) -> float | None:
         """The transformer's log odds for what two prompts differ in; None where it cannot compare them."""
-        compared = difference(*in_same_units(*mended(prompt, candidate)))
+        compared = difference(*aligned(prompt, candidate))
         return self._look(*map(question, compared)) if compared else None

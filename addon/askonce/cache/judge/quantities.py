@@ -69,13 +69,12 @@ def _quantities(prompt: str) -> tuple[list[_Quantity], list[str]]:
     it may ask about them."""
     if len(prompt) > _LONGEST or "\n" in prompt:
         return [], []
+    words = [word.lower() for word in _WORD.findall(prompt)]  # a look at them is quicker than a pattern of all units
+    named = [_SIZED[word] for word in words if word in _SIZED]
+    if not named or not _MEASURING.isdisjoint(words):
+        return [], []
     found = [quantity for match in _QUANTITY.finditer(prompt) if (quantity := _quantity(match))]
-    if not found:
-        return [], []
-    words = [word.lower() for word in _WORD.findall(prompt)]
-    if not _MEASURING.isdisjoint(words):
-        return [], []
-    return found, [_SIZED[word] for word in words if word in _SIZED]
+    return found, named
 
 
 def _quantity(found: re.Match[str]) -> _Quantity | None:

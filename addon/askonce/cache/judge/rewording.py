@@ -88,10 +88,10 @@ def _governed_alike(a: Reading, b: Reading) -> bool:
     """Whether no word that both have stands behind another preposition: "a gift for a teacher", "from a teacher"."""
     at = {word.stem: word.role for word in b.words}
     roles = ({word.role, at.get(word.stem, "")} for word in a.words)
-    return all(len(pair) == 1 or "" in pair or pair in _PLACES for pair in roles)
+    return all(len(pair) == 1 or "" in pair or pair in _ALIKE for pair in roles)
 
 
-_PLACES = ({"in", "at"}, {"in", "of"}, {"on", "of"})
+_ALIKE = ({"in", "at"}, {"in", "of"}, {"on", "of"})
 """Prepositions that stand for each other where no verb is before them: "the highest in the Alps", "of the Alps"."""
 
 

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from askonce.cache.judge.aligned import aligned
 from askonce.cache.judge.base import Candidate, Judgement, Vector
 from askonce.cache.judge.characters import composed
 from askonce.cache.judge.difference import LONG, difference
 from askonce.cache.judge.features import NAMES, Sketch, features, sketch
 from askonce.cache.judge.guards import Objection, Pair, objection, renumbered, written
-from askonce.cache.judge.quantities import in_same_units
 from askonce.cache.judge.reading import is_about_text, read
 from askonce.cache.judge.rewording import reworded
-from askonce.cache.judge.slips import mended
 from askonce.cache.judge.trees import Trees
 from askonce.cache.judge.words import WordVectors, word_vectors
 
@@ -63,7 +62,7 @@ class TrainedJudge:
             if found := renumbered(prompt, other):
                 judgements.append(Judgement(0.0, str(found)))
                 continue
-            asked, stored = in_same_units(*mended(prompt, other))
+            asked, stored = aligned(prompt, other)
             compared = difference(asked, stored)
             if compared is None:
                 judgements.append(Judgement(0.0, "text: differs in more than the question"))
