@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import yaml
 from tests.e2e.conftest import (  # noqa: F401  # fixtures
@@ -87,16 +86,11 @@ def start_module_proxy(
         def start_there(*, rules: Path = REPOSITORY / "rules.yaml", **options: Any) -> Proxy:
             if kept_at:
                 rules = on(kept_at, rules, tmp_path_factory.mktemp("shared"))
-            return _asked(start(rules=rules, **options))
+            proxy = start(rules=rules, **options)
+            proxy.load_api()
+            return proxy
 
         yield start_there
-
-
-def _asked(proxy: Proxy) -> Proxy:
-    """One whose management API is there: it is made when it is first asked, and SDKs wait five seconds for an answer,
-    which on a busy machine is too short for that."""
-    httpx.get(f"{proxy.url}/v1/stats", trust_env=False, timeout=PATIENCE)  # which may want a token
-    return proxy
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +114,8 @@ def proxy(
     provider: Provider,  # noqa: F811
 ) -> Iterator[Proxy]:
     """The session's proxy; the test fails if its log shows a crash."""
-    shared: Proxy = _asked(request.getfixturevalue("_proxy_on_postgres" if kept_at else "_proxy"))
+    shared: Proxy = request.getfixturevalue("_proxy_on_postgres" if kept_at else "_proxy")
+    shared.load_api()
     seen = len(shared.log())
     yield shared
     check_log(shared.log()[seen:])

@@ -200,6 +200,11 @@ class Proxy:
         until(answers, "askonce was never ready")
         assert self.bundle.is_file(), f"ready, but there is no {self.bundle}"
 
+    def load_api(self, path: str = "/v1/stats") -> None:
+        """Have the management API made, which is when it is first asked: on a busy machine that takes longer than the
+        five or ten seconds for which SDKs and schemathesis wait. What it says does not matter, it may want a token."""
+        self._manage.get(path)
+
     def get(self, path: str) -> Any:
         """A JSON document of the management API, on the proxy's own port."""
         return self._manage.get(path).raise_for_status().json()

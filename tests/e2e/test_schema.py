@@ -12,10 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from tests.e2e.conftest import REPOSITORY
-from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Provider, Proxy, StartProxy
@@ -54,8 +52,7 @@ def test_every_response_is_one_that_the_document_allows(served: Proxy, tmp_path:
     )
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "--no-color"]
     command += ["run", f"{served.url}{place}/openapi.json", "--phases", phases, "--max-examples", str(EXAMPLES)]
-    # It is made when it is first asked for, and schemathesis waits ten seconds.
-    httpx.get(f"{served.url}{place}/openapi.json", trust_env=False, timeout=PATIENCE)
+    served.load_api(f"{place}/openapi.json")
     environment = {**os.environ, "ASKONCE_TOKEN": TOKEN, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(HERE)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
