@@ -110,7 +110,7 @@ take_lock() {
 }
 
 set_up() { # run | test
-    local begin=$SECONDS python groups="--group build" quiet=
+    local begin=$SECONDS python groups="--group build" quiet= compile=
     take_lock
     if ! is_set_up "$1"; then
         if [ "$1" = test ]; then groups="$groups --group dev"; fi
@@ -120,13 +120,17 @@ set_up() { # run | test
         # Whatever an interrupted set-up left is not worth keeping: uv's cache makes a new one quick.
         rm -rf "$venv"
         if [ ! -t 2 ]; then quiet=--quiet; fi
+        # Where Python is told to keep nothing that it compiled, as in many images, each start would compile anew and take
+        # twice as long. Elsewhere the first start does it, and only for what it needs.
+        if [ "$1" = run ] && [ -n "${PYTHONDONTWRITEBYTECODE-}" ]; then compile=--compile-bytecode; fi
         (
             cd "$root" &&
                 "$uv" venv --quiet --no-project --python "$python" "$venv" &&
                 # The lock holds every group; as constraints it gives versions and hashes to those that are asked for.
                 # shellcheck disable=SC2086
-                "$uv" pip install $quiet --python "$venv" --require-hashes -r pyproject.toml --extra graph --group deep $groups -c requirements.lock &&
-                "$uv" pip install --quiet --python "$venv" --no-deps --no-build-isolation --offline -e .
+                "$uv" pip install $quiet $compile --python "$venv" --require-hashes -r pyproject.toml --extra graph --group deep $groups -c requirements.lock &&
+                "$uv" pip install --quiet --python "$venv" --no-deps --no-build-isolation --offline -e . &&
+                if [ -n "$compile" ]; then "$venv/bin/python" -m compileall -q addon; fi
         ) >&2 || fail "the set-up failed; the next run tries again"
         stamp "$1" >"$venv/stamp.new" && mv "$venv/stamp.new" "$venv/stamp"
         say "ready after $((SECONDS - begin)) s"
@@ -161,6 +165,8 @@ run_tests() {
     # All of them wait for processes half of the time, whatever the machine. A file's tests stay together: they share the
     # proxies they start. xdist would begin with the files of most tests, and be left with one that takes minutes.
     # The whole of them must run so much of the code; Python's own monitoring counts lines at no cost that could be seen.
+    # What the processes of the tests compile is kept for those after them: it is half of what a start takes.
+    unset PYTHONDONTWRITEBYTECODE
     if [ $# -eq 0 ]; then set -- --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov; fi
     COVERAGE_CORE=sysmon check "pytest" "$bin/python" -m pytest "$@"
     if [ -n "$failed" ]; then fail "failed:$failed"; fi

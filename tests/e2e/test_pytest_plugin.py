@@ -23,6 +23,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text("utf-8")
 """The page's example: three calls, one of them streamed and one asynchronous."""
 COMMANDS = [said.split() for said in re.findall(r"^pytest ([^#\n]*)#", PAGE, re.MULTILINE)]
 """The arguments of its first two commands: to record, and to run everywhere else."""
+UNUSED = ("anyio", "hypothesispytest", "platformdirs", "pytest_cov", "schemathesis", "timeout")
+"""Plugins for pytest that are installed here, and that the suite does not use."""
 PLAIN = "def test_plain():\n    import os\n    assert 'askonce' not in os.environ.get('SSL_CERT_FILE', '')\n"
 
 
@@ -44,6 +46,8 @@ def suite(
     monkeypatch.setenv("ASKONCE_TEST_ROUTES", json.dumps(routes))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "route"))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
+    # They would be loaded by each pytest and each of its workers, and take four times as long as all else there.
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in UNUSED))
     pytester.makeini(
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error"
     )

@@ -22,7 +22,8 @@ venv)
     mkdir -p "$venv/bin"
     said='"askonce $*; rules=$ASKONCE_RULES data=$ASKONCE_DATA certs=$ASKONCE_CERTS"'
     printf '#!/bin/sh\\necho %s\\n' "$said" >"$venv/bin/askonce"
-    printf '#!/bin/sh\\necho "python $*" >>"$LOG"; exit ${PYTEST_CODE:-0}\\n' >"$venv/bin/python"
+    said='"python $*${PYTHONDONTWRITEBYTECODE:+, keeps nothing}"'
+    printf '#!/bin/sh\\necho %s >>"$LOG"; exit ${PYTEST_CODE:-0}\\n' "$said" >"$venv/bin/python"
     for tool in ruff mypy lint-imports vulture; do
         printf '#!/bin/sh\\necho "%s $*" >>"$LOG"; exit ${TOOL_CODE:-0}\\n' $tool >"$venv/bin/$tool"
     done
@@ -162,6 +163,20 @@ def test_the_first_run_sets_up_and_runs(ready: Checkout) -> None:
         " -r pyproject.toml --extra graph --group deep --group build -c requirements.lock",
         f"uv pip install --quiet --python {root}/.venv --no-deps --no-build-isolation --offline -e .",
     ]
+
+
+def test_where_python_keeps_nothing_that_it_compiles_the_set_up_compiles(ready: Checkout) -> None:
+    ready.run("stats", PYTHONDONTWRITEBYTECODE="1")
+    log = ready.log()
+    assert [line for line in log if "--compile-bytecode" in line and "--require-hashes" in line]
+    assert "python -m compileall -q addon, keeps nothing" in log
+
+
+def test_what_tests_compile_is_kept(ready: Checkout) -> None:
+    ready.run("test", PYTHONDONTWRITEBYTECODE="1")
+    log = ready.log()
+    assert log[-1].startswith("python -m pytest ") and "keeps nothing" not in log[-1]
+    assert not [line for line in log if "--compile-bytecode" in line or "compileall" in line]
 
 
 def test_the_next_run_starts_nothing_but_askonce(ready: Checkout) -> None:
