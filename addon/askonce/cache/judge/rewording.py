@@ -99,9 +99,8 @@ _LOOSE = _PLACED | {""}
 _SUBJECTS = frozenset(["i", "you", "we", "he", "she", "they", "it"])
 
 
-_MODAL = frozenset(["can", "could", "would", "will", "may", "might"])
-_SPEAKERS = frozenset(["i", "you", "we", "one"])
-"""Of these "how can" is "how do"."""
+_MODAL = GRAMMAR["modal"] | {"would", "will"}
+_SPEAKERS = GRAMMAR["speaker"]
 _DEGREES = frozenset(["very", "quite"])
 
 

@@ -1,8 +1,8 @@
 """Guards of grammar: what sort of question it is, when, who is meant, and who does what to whom."""
 
 from askonce.cache.judge.guards.pair import Objection, Pair, sides, worded
-from askonce.cache.judge.lexicon import COMPARATIVES, PRONOUNS, TENSES
-from askonce.cache.judge.reading import Word
+from askonce.cache.judge.lexicon import COMPARATIVES, GRAMMAR, IRREGULAR, PRONOUNS, TENSES, VERBS, stem
+from askonce.cache.judge.reading import Reading, Word
 
 __all__ = ["order", "person", "question", "tense"]
 
@@ -27,9 +27,44 @@ _MAY_MEET = {
 def question(pair: Pair) -> Objection | None:
     """How is not why, when is not where; "what" and yes/no questions may ask any of them."""
     one, other = pair.a.question, pair.b.question
+    if (found := _whether(pair)) or (found := _happens(pair)):
+        return found
     if one == other or one in _NEUTRAL or other in _NEUTRAL or frozenset((one, other)) in _MAY_MEET:
         return None
     return sides("question", one, other)
+
+
+def _whether(pair: Pair) -> Objection | None:
+    """Between the same words: whether it does, and how. "Can I" may ask how, and so may "is there a way to"."""
+    if pair.only_a or pair.only_b:
+        return None
+    for one, other in ((pair.a, pair.b), (pair.b, pair.a)):
+        how, _, much = other.question.partition(" ")
+        differs = False
+        if one.question == "what" and how == "how" and much not in GRAMMAR["measure"]:
+            differs = _LOOSELY.isdisjoint(one.token_set | other.token_set)  # "what do cats see", "how do cats see"
+        elif one.question == "yes/no" and one.lead not in GRAMMAR["modal"] and one.token_set.isdisjoint(_ASIDE):
+            differs = how in _OF_HOW or "than" in other.token_set - one.token_set
+        if differs:
+            return sides("question", pair.a.question, pair.b.question)
+    return None
+
+
+_OF_HOW = ("how", "why", "when", "where", "who")
+_ASIDE = GRAMMAR["speaker"] | GRAMMAR["way"] | {"there", "anyone", "somebody", "someone", "me"}
+"""With one of these a question for yes or no may be meant as another."""
+_LOOSELY = GRAMMAR["speaker"] | GRAMMAR["way"] | GRAMMAR["be"] | {"to", "like"}
+"""With one of these "what" may ask how: "what is the weather", "what do I do to sleep"."""
+
+
+def _happens(pair: Pair) -> Objection | None:
+    """ "What happens when it freezes" is not "when does it freeze"."""
+    one, other = (_HAPPENING in side.stems and side.question == "what" for side in (pair.a, pair.b))
+    asked = (pair.b if one else pair.a).question
+    return sides("question", pair.a.question, pair.b.question) if one != other and asked.startswith(_OF_HOW) else None
+
+
+_HAPPENING = stem("happen")
 
 
 def tense(pair: Pair) -> Objection | None:
@@ -50,7 +85,51 @@ def tense(pair: Pair) -> Objection | None:
         for aspect in ("becoming", "used", "quit"):
             if (aspect in a.token_set) != (aspect in b.token_set):
                 return sides("tense", *((aspect, "") if aspect in a.token_set else ("", aspect)))
+    return None if differing else _able(pair) or _over(pair) or _becoming(pair)
+
+
+def _able(pair: Pair) -> Objection | None:
+    """Who can vote, and who votes."""
+    one, other = pair.a.token_set & GRAMMAR["modal"], pair.b.token_set & GRAMMAR["modal"]
+    if bool(one) == bool(other) or pair.a.question != pair.b.question or not pair.a.question:
+        return None
+    if not GRAMMAR["speaker"].isdisjoint(pair.a.token_set | pair.b.token_set):
+        return None
+    return sides("tense", one, other)
+
+
+def _becoming(pair: Pair) -> Objection | None:
+    """ "Am I getting sick" is not "am I sick", nor "is it going to rain" "is it raining"."""
+    for one, other in ((pair.a, pair.b), (pair.b, pair.a)):
+        if "getting" in one.token_set and other.token_set.isdisjoint(("get", "gets", "got", "getting")):
+            return sides("tense", *("getting" if side is one else "" for side in (pair.a, pair.b)))
+        is_planned = "going to" in " ".join(one.tokens) and "going" not in other.token_set
+        if is_planned and any(token.endswith("ing") for token in other.token_set - one.token_set):
+            return sides("tense", *("going to" if side is one else "" for side in (pair.a, pair.b)))
     return None
+
+
+def _over(pair: Pair) -> Objection | None:
+    """Who won, and who is winning or wins."""
+    one, other = _time(pair.a), _time(pair.b)
+    return sides("tense", one, other) if one and other and one != other else None
+
+
+def _time(reading: Reading) -> str:
+    """Of a question for who or what did something: "past" or "present"; empty where it cannot be told."""
+    tokens = reading.tokens
+    if tokens[:1] not in (("who",), ("what",), ("which",)):
+        return ""
+    said = next((at for at, token in enumerate(tokens[1:5], 1) if token in _FORMS_OF_BE or stem(token) in VERBS), 0)
+    verb, behind = tokens[said], tokens[said + 1 : said + 2]
+    if not said or verb in GRAMMAR["participle"] or verb in GRAMMAR["auxiliary"] - {*_FORMS_OF_BE}:
+        return ""
+    if verb in _FORMS_OF_BE:
+        return _FORMS_OF_BE[verb] if behind and behind[0].endswith("ing") and stem(behind[0]) in VERBS else ""
+    return "past" if verb.endswith("ed") or (verb in IRREGULAR and not verb.endswith("s")) else "present"
+
+
+_FORMS_OF_BE = {"is": "present", "are": "present", "was": "past", "were": "past"}
 
 
 _MALE = frozenset(word for word, role in PRONOUNS.items() if role in ("he", "him"))
@@ -78,6 +157,8 @@ def person(pair: Pair) -> Objection | None:
 def order(pair: Pair) -> Objection | None:
     """The same words with changed roles: "miles to km" and "km to miles", "dogs eat cats" and "cats eat dogs"."""
     a, b = pair.a, pair.b
+    if found := _acting(pair):
+        return found
     common = [s for s in a.order if s in b.stems]
     extra = len(pair.only_a) + len(pair.only_b)
     if len(common) < 2 or extra > max(1, len(common) // 2):
@@ -104,6 +185,31 @@ def order(pair: Pair) -> Objection | None:
         return None
     left, right = worded(a, first), worded(a, last)
     return sides("order", f"{left} .. {right}", f"{right} .. {left}")
+
+
+def _acting(pair: Pair) -> Objection | None:
+    """ "Can I eat raw fish" is not "can fish eat raw food"."""
+    if pair.a.question != "yes/no" or pair.b.question != "yes/no" or pair.a.lead != pair.b.lead:
+        return None
+    one, other = _subject(pair.a), _subject(pair.b)
+    if one == other and one in _SUBJECTS:
+        passive, theirs = ({word.stem for word in side.words if word.passive} for side in (pair.a, pair.b))
+        changed = (passive ^ theirs) & pair.a.stems & pair.b.stems  # "do you get paid", "do you pay"
+        return sides("order", worded(pair.a, changed), worded(pair.b, changed)) if changed else None
+    if one == other or not ({one, other} & _SUBJECTS):
+        return None
+    moved = (other if one in _SUBJECTS else one, pair.a if one in _SUBJECTS else pair.b)
+    return sides("order", one, other) if moved[0] in moved[1].token_set - _SUBJECTS else None
+
+
+def _subject(reading: Reading) -> str:
+    """The word behind the auxiliary that opens a question for yes or no."""
+    at = reading.tokens.index(reading.lead) if reading.lead in reading.tokens else len(reading.tokens)
+    return next((token for token in reading.tokens[at + 1 :] if token not in GRAMMAR["article"]), "")
+
+
+_SUBJECTS = frozenset(("i", "you", "we", "he", "she", "they", "one"))
+"""Without "it", which may stand for nothing: "is it worth it to buy one"."""
 
 
 def _crossed(pair: Pair, before: list[str], after: list[str]) -> Objection | None:

@@ -38,6 +38,11 @@ def verbs(pair: Pair) -> Objection | None:
         return None
     if (told := _ordered(pair.a)) != (ordered := _ordered(pair.b)) and told and ordered:
         return sides("verb", told, ordered)
+    if not (pair.only_a or pair.only_b):
+        if _acts(pair.a) != _acts(pair.b):
+            return sides("verb", *("do" if _acts(side) else "be" for side in (pair.a, pair.b)))
+        if _left_alone(pair.a, pair.b) or _left_alone(pair.b, pair.a):
+            return sides("verb", *(" ".join(side.tokens[-2:]) for side in (pair.a, pair.b)))
     mine, theirs = _done(pair.a), _done(pair.b)
     if mine == theirs or not ((mine or _asks(pair.a)) and (theirs or _asks(pair.b))):
         return None
@@ -65,6 +70,18 @@ def _done(reading: Reading) -> set[str]:
     tokens = reading.tokens
     said = {token for at, token in enumerate(tokens) if token in _LIGHT and _is_done(tokens, at, reading.question)}
     return said | {_DOES[token] for token in tokens if token in _DOES}
+
+
+def _acts(reading: Reading) -> bool:
+    """Whether it asks what something does: "what does DNA do"; "what can I do" asks for a way."""
+    is_asked = reading.question == "what" and reading.lead in GRAMMAR["does"]
+    return is_asked and "do" in reading.tokens[3:] and GRAMMAR["speaker"].isdisjoint(reading.tokens)
+
+
+def _left_alone(one: Reading, other: Reading) -> bool:
+    """Whether what stands behind a preposition is before it on the other side: "what is it good for"."""
+    last = one.tokens[-1] if one.tokens else ""
+    return last in PREPOSITIONS and last in other.tokens[1:-1] and last != other.tokens[-1]
 
 
 def _is_done(tokens: Sequence[str], at: int, question: str) -> bool:

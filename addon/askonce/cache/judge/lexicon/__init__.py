@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from askonce.cache.judge.lexicon.files import LexiconError, groups, leaders, meanings, named, pairs, words
-from askonce.cache.judge.lexicon.stemming import BASES, COMPARATIVES, stem
+from askonce.cache.judge.lexicon.stemming import BASES, COMPARATIVES, IRREGULAR, stem
 
 __all__ = [
     "ABBREVIATIONS",
@@ -27,6 +27,7 @@ __all__ = [
     "FRAMES",
     "FUNCTION_WORDS",
     "GRAMMAR",
+    "IRREGULAR",
     "KINDS",
     "MONTHS",
     "MULTIPLES",

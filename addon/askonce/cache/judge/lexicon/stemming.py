@@ -8,11 +8,12 @@ from pathlib import Path
 
 from askonce.cache.judge.lexicon.files import named, pairs, words
 
-__all__ = ["BASES", "COMPARATIVES", "stem"]
+__all__ = ["BASES", "COMPARATIVES", "IRREGULAR", "stem"]
 
 _HERE = Path(__file__).parent
 
-_IRREGULAR = dict(pairs(_HERE / "irregular.txt"))
+IRREGULAR = dict(pairs(_HERE / "irregular.txt"))
+"""What each irregular form is of: a plain form, which has a stem."""
 _ENDINGS = named(_HERE / "endings.txt")
 _SPELLINGS = dict(pairs(_HERE / "spellings.txt"))
 _NOUNS = ("re", "ue", "me", "ce")
@@ -27,13 +28,13 @@ _VOWELS = frozenset("aeiouy")
 def stem(word: str) -> str:
     """The form under which inflections and spellings of one lower-case English word meet; not always a word itself."""
     word = _SPELLINGS.get(word, word)
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
+    if word in IRREGULAR:
+        return word if IRREGULAR[word] == word else stem(IRREGULAR[word])
     if len(word) <= 3:
         return word
     base = _uninflected(word)
-    if base in _IRREGULAR:
-        return _IRREGULAR[base]
+    if base in IRREGULAR:
+        return stem(base)
     last = base[-1]  # asked first, since most words end in none of the three
     if last == "e":
         if base.endswith("ise") and len(base) > 4 and base not in _ISE:

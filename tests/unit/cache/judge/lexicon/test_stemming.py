@@ -2,7 +2,7 @@
 
 import pytest
 
-from askonce.cache.judge.lexicon.stemming import BASES, COMPARATIVES, stem
+from askonce.cache.judge.lexicon.stemming import BASES, COMPARATIVES, IRREGULAR, stem
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,9 @@ from askonce.cache.judge.lexicon.stemming import BASES, COMPARATIVES, stem
         "box boxes",
         "stop stops stopped stopping",
         "try tries tried",
+        "write writes wrote written writing",
+        "freeze froze frozen freezing",
+        "mouse mice",
         "colour colours color colors",
         "favourite favourites favorite",
         "centre centres center centers",
@@ -25,6 +28,10 @@ from askonce.cache.judge.lexicon.stemming import BASES, COMPARATIVES, stem
 )
 def test_the_forms_of_a_word_meet(forms: str) -> None:
     assert len({stem(form) for form in forms.split()}) == 1
+
+
+def test_irregular_forms_meet_their_plain_form() -> None:
+    assert {form for form, plain in IRREGULAR.items() if stem(form) != stem(plain)} == set()
 
 
 @pytest.mark.parametrize("words", ["bus us", "news new", "thing the", "need ne", "class clas"])
