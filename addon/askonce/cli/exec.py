@@ -40,6 +40,8 @@ def exec_(
 ) -> None:
     """Run a program behind the proxy. A proxy is started for it where none listens, and always with --mode."""
     from contextlib import ExitStack
+    from importlib import import_module
+    from threading import Thread
 
     from askonce.cli.output import notes
     from askonce.exec import child, proxy_process
@@ -59,6 +61,8 @@ def exec_(
     _remark_on_other_proxy(os.environ, settings)
     before = _recorded(settings)
     console = notes()
+    # What reads the rules takes half a second to load, for which a proxy that starts is waited for in any case.
+    Thread(target=import_module, args=("askonce.products.document",), daemon=True).start()
     with ExitStack() as stack:
         with console.status(f"waiting for the proxy at {settings.listen}"):
             proxy = stack.enter_context(proxy_process.borrowed(settings, lambda new: _say_started(console, new)))
