@@ -9,11 +9,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -139,7 +141,7 @@ def _ask(app: subprocess.Popen[str], proxy: Settings, question: str) -> DemoCall
     assert app.stdin and app.stdout
     print(question, file=app.stdin, flush=True)
     said = json.loads(app.stdout.readline())
-    decision = httpx.get(f"{proxy.url}/v1/stats", trust_env=False, timeout=60).raise_for_status().json()["latest"][0]
+    decision = _latest(proxy)
     return DemoCall(
         said["answer"],
         said["seconds"],
@@ -147,3 +149,13 @@ def _ask(app: subprocess.Popen[str], proxy: Settings, question: str) -> DemoCall
         decision["seconds_saved"],
         decision["usd_saved"],
     )
+
+
+def _latest(proxy: Settings) -> dict[str, Any]:
+    """What was decided of the last call. An app may have its answer a moment before its call is counted."""
+    while True:
+        stats = httpx.get(f"{proxy.url}/v1/stats", trust_env=False, timeout=60).raise_for_status().json()
+        if not stats["in_flight"]:
+            latest: dict[str, Any] = stats["latest"][0]
+            return latest
+        time.sleep(0.01)
