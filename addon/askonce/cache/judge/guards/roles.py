@@ -40,11 +40,13 @@ def _whether(pair: Pair) -> Objection | None:
         return None
     for one, other in ((pair.a, pair.b), (pair.b, pair.a)):
         how, _, much = other.question.partition(" ")
-        differs = False
+        differs: object = False
         if one.question == "what" and how == "how" and much not in GRAMMAR["measure"]:
-            differs = _LOOSELY.isdisjoint(one.token_set | other.token_set)  # "what do cats see", "how do cats see"
+            # "what do cats see", "how do cats see"; "what are common effects", "how common are effects"
+            differs = _LOOSELY.isdisjoint(one.token_set | other.token_set) or (much and much in one.token_set)
         elif one.question == "yes/no" and one.lead not in GRAMMAR["modal"] and one.token_set.isdisjoint(_ASIDE):
-            differs = how in _OF_HOW or "than" in other.token_set - one.token_set
+            chosen = "or" not in other.token_set and not {"than", "which"}.isdisjoint(other.token_set - one.token_set)
+            differs = how in _OF_HOW or chosen  # "which mammals lay eggs", "do mammals lay eggs"
         if differs:
             return sides("question", pair.a.question, pair.b.question)
     return None
@@ -189,6 +191,10 @@ def order(pair: Pair) -> Objection | None:
 
 def _acting(pair: Pair) -> Objection | None:
     """ "Can I eat raw fish" is not "can fish eat raw food"."""
+    if not (pair.only_a or pair.only_b):
+        one, other = _asks_whom(pair.a), _asks_whom(pair.b)
+        if one and other and one != other:
+            return sides("order", one, other)
     if pair.a.question != "yes/no" or pair.b.question != "yes/no" or pair.a.lead != pair.b.lead:
         return None
     one, other = _subject(pair.a), _subject(pair.b)
@@ -200,6 +206,18 @@ def _acting(pair: Pair) -> Objection | None:
         return None
     moved = (other if one in _SUBJECTS else one, pair.a if one in _SUBJECTS else pair.b)
     return sides("order", one, other) if moved[0] in moved[1].token_set - _SUBJECTS else None
+
+
+def _asks_whom(reading: Reading) -> str:
+    """Of a question for who, whether it asks who does something, or to whom it is done: "who loves you", "who do you
+    love"; empty where it cannot be told."""
+    if reading.tokens[:1] != ("who",) or len(reading.tokens) < len(("who", "do", "you")):
+        return ""
+    first, second = reading.tokens[1:3]
+    if first in ("do", "does", "did"):
+        return "" if stem(second) in VERBS else f"{second} to whom"
+    is_done = first.endswith(("s", "ed")) or stem(first) in VERBS
+    return f"who to {reading.tokens[-1]}" if is_done and first not in GRAMMAR["auxiliary"] else ""
 
 
 def _subject(reading: Reading) -> str:

@@ -74,6 +74,8 @@ def _done(reading: Reading) -> set[str]:
 
 def _acts(reading: Reading) -> bool:
     """Whether it asks what something does: "what does DNA do"; "what can I do" asks for a way."""
+    if reading.question == "what" and reading.tokens[-1] in ("do", "does"):
+        return GRAMMAR["speaker"].isdisjoint(reading.tokens)
     is_asked = reading.question == "what" and reading.lead in GRAMMAR["does"]
     return is_asked and "do" in reading.tokens[3:] and GRAMMAR["speaker"].isdisjoint(reading.tokens)
 

@@ -10,6 +10,7 @@ from askonce.cache.judge.lexicon import (
     KINDS,
     NEGATORS,
     OPPOSITE_FUNCTION_WORDS,
+    VERBS,
     are_synonyms,
     stem,
 )
@@ -161,7 +162,19 @@ def _of_how_many(reading: Reading) -> str:
 
 
 def actions(pair: Pair) -> Objection | None:
-    """What is to be done with a text: translate, summarize, fix."""
+    """What is to be done with a text: translate, summarize, fix; or to be given of a thing: an example of it."""
+    for side, facing in ((pair.a, pair.b), (pair.b, pair.a)):
+        if _exemplifies(side) and _EXAMPLES.isdisjoint(facing.token_set):
+            ordered = next((token for token in facing.tokens[:1] if stem(token) in VERBS), "")
+            return sides("action", *("example" if told is side else ordered for told in (pair.a, pair.b)))
     one = {ACTIONS[s] for t in pair.a.tokens[:4] if (s := stem(t)) in ACTIONS}
     other = {ACTIONS[s] for t in pair.b.tokens[:4] if (s := stem(t)) in ACTIONS}
     return sides("action", one, other) if one and other and one.isdisjoint(other) else None
+
+
+_EXAMPLES = frozenset(("example", "examples"))
+
+
+def _exemplifies(reading: Reading) -> bool:
+    """ "Give an example of irony"."""
+    return reading.tokens[:1] in (("give",), ("show",), ("name",)) and not _EXAMPLES.isdisjoint(reading.tokens[:5])
