@@ -35,7 +35,7 @@ def parse_address(text: str) -> Address:
     Raises ValueError.
     """
     address = ipaddress.ip_address(text.partition("%")[0])
-    return (address.version == 6 and address.ipv4_mapped) or address
+    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address
 
 
 def is_public(address: Address) -> bool:
